@@ -67,6 +67,7 @@
 #include <coho/principle/prompt_type.hpp>
 #include <coho/principle/sampling.hpp>
 #include <coho/principle/single_line.hpp>
+#include <coho/prompt/chat_format.hpp>
 #include <coho/prompt/chat_prompt.hpp>
 #include <coho/prompt/chat_text.hpp>
 #include <coho/prompt/judge_prompt.hpp>
@@ -114,6 +115,7 @@
 #include <coho/train/steps/estimate_advantages.hpp>
 #include <coho/train/steps/gather_rollouts.hpp>
 #include <coho/train/steps/loops.hpp>
+#include <coho/train/steps/minibatch_update.hpp>
 #include <coho/train/steps/model_outputs.hpp>
 #include <coho/train/steps/on_policy_driver.hpp>
 #include <coho/train/steps/policy_components.hpp>

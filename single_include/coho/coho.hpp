@@ -1897,8 +1897,8 @@ struct whiten_fn {
     using number = detail::host_number_t<decltype(x_local)>;
     detail::check_lengths(elements.size(), real.size(), "whiten", "mask");
     auto result = options.scope == whiten_scope::all_positions
-                      ? run<number>(elements, detail::all_real{elements.size()}, options, ranks)
-                      : run<number>(elements, real, options, ranks);
+                      ? whitened<number>(elements, detail::all_real{elements.size()}, options, ranks)
+                      : whitened<number>(elements, real, options, ranks);
     return detail::back_to(std::move(result), x);
   }
   /// Every position is real.
@@ -1909,13 +1909,15 @@ struct whiten_fn {
     const auto elements = detail::host_elements(x_local);
     const local_communicator ranks;
     return detail::back_to(
-        run<detail::host_number_t<decltype(x_local)>>(elements, detail::all_real{elements.size()}, options, ranks), x);
+        whitened<detail::host_number_t<decltype(x_local)>>(elements, detail::all_real{elements.size()}, options, ranks),
+        x);
   }
 
  private:
+  // (x − mean)/(deviation + ε) of the elements whose mask is not 0, and 0 for the others.
   template <class Number, class X, class Mask, class Communicator>
-  static detail::array_of<Number> run(const X& x, const Mask& mask, const whiten_options& options,
-                                      Communicator& ranks) {
+  static detail::array_of<Number> whitened(const X& x, const Mask& mask, const whiten_options& options,
+                                           Communicator& ranks) {
     validate(options);
     const moments m = detail::global_moments(x, mask, options.deviation, ranks);
     require_argument(std::isfinite(m.mean) && std::isfinite(m.deviation),
@@ -2772,122 +2774,6 @@ class adaptive_kl_controller {
 
 }  // namespace coho::inline v0_1
 
-// ---- coho/loss/detail/blocks.hpp
-
-/// Loops over host arrays in blocks that stay in the L1 cache. Kept only where a row of the benchmarks
-/// shows a gain: `kl_loss`, `kl_estimate k3` and `exact_kl`.
-namespace coho::inline v0_1::detail {
-
-/// x where the condition holds, else 0. A function call evaluates x before the choice, so no branch is needed.
-template <std::floating_point Number>
-constexpr Number keep_if(bool condition, Number x) noexcept {
-  return condition ? x : Number(0);
-}
-
-/// x limited to [low, high], NaN kept, in the form that maps to a processor instruction.
-template <std::floating_point Number>
-constexpr Number limit(Number x, Number low, Number high) noexcept {
-  const Number above = low > x ? low : x;
-  return high < above ? high : above;
-}
-
-/// Elements that one block of a fused loop handles; ten scratch arrays of this size fit the L1 cache.
-inline constexpr std::size_t token_block = 256;
-
-/// Σ_k term(k) of a block in double. Eight parallel sums, because compilers may not reorder additions.
-template <class Term>
-double block_sum(const Term& term) noexcept {
-  constexpr std::size_t lanes = 8;
-  double sums[lanes] = {};
-  for (std::size_t k = 0; k < token_block; k += lanes) {
-    for (std::size_t j = 0; j < lanes; ++j) sums[j] += static_cast<double>(term(k + j));
-  }
-  return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
-}
-
-/// Scratch of one block. Loops over a whole block have a constant length, no aliasing and one choice each,
-/// so that they vectorise.
-template <class Number>
-struct alignas(64) block {
-  Number data[token_block];
-
-  Number& operator[](std::size_t i) noexcept { return data[i]; }
-
-  /// Elements [begin, begin + count) of x followed by zeros to the end of a block: in place where x has a whole block
-  /// of this number type, converted and copied here otherwise.
-  template <class Range>
-  const Number* view(const Range& x, std::size_t begin, std::size_t count) {
-    if constexpr (requires {
-                    { x.data() } -> std::same_as<const Number*>;
-                  }) {
-      if (count == token_block) return x.data() + begin;
-    }
-    if (count == token_block) {
-      for (std::size_t k = 0; k < token_block; ++k) data[k] = static_cast<Number>(x[begin + k]);
-      return data;
-    }
-    for (std::size_t k = 0; k < count; ++k) data[k] = static_cast<Number>(x[begin + k]);
-    for (std::size_t k = count; k < token_block; ++k) data[k] = Number(0);
-    return data;
-  }
-  double sum() const noexcept {
-    return block_sum([this](std::size_t k) { return data[k]; });
-  }
-  /// e to the power of each element.
-  void exp() noexcept {
-    for (Number& x : data) x = std::exp(x);
-  }
-};
-
-/// Σ_k w_k·x_k in double.
-template <class Number>
-double dot(const double* weights, const Number* x) noexcept {
-  return block_sum([=](std::size_t k) { return weights[k] * static_cast<double>(x[k]); });
-}
-
-/// The number of nonzero weights in a block.
-template <class Number>
-double count_nonzero(const Number* weights) noexcept {
-  return block_sum([=](std::size_t k) { return weights[k] != 0 ? 1.0 : 0.0; });
-}
-
-/// Replaces numbers of weight 0 by 0; `counted` is the number of nonzero weights. A separate loop: compilers do not
-/// vectorise choices between values computed in the same loop.
-template <class Number>
-void clear_masked(const double* weights, double counted, Number* __restrict x) noexcept {
-  if (counted == static_cast<double>(token_block)) return;
-  for (std::size_t k = 0; k < token_block; ++k) x[k] = keep_if(weights[k] != 0, x[k]);
-}
-
-/// Writes x_k for the first `count` elements of a block.
-template <class Number, class Result>
-void store(const Number* x, Result* __restrict to, std::size_t count) noexcept {
-  if (count == token_block) {
-    for (std::size_t k = 0; k < token_block; ++k) to[k] = static_cast<Result>(x[k]);
-  } else {
-    for (std::size_t k = 0; k < count; ++k) to[k] = static_cast<Result>(x[k]);
-  }
-}
-
-/// Writes w_k·x_k for the first `count` elements of a block.
-template <class Number, class Result>
-void store_product(const double* weights, const Number* x, Result* __restrict to, std::size_t count) noexcept {
-  if (count == token_block) {
-    for (std::size_t k = 0; k < token_block; ++k) to[k] = static_cast<Result>(weights[k] * static_cast<double>(x[k]));
-  } else {
-    for (std::size_t k = 0; k < count; ++k) to[k] = static_cast<Result>(weights[k] * static_cast<double>(x[k]));
-  }
-}
-
-/// factor·(a_k − b_k) of a whole block, in double.
-template <class Number>
-void store_difference(double factor, const Number* a, const Number* b, double* __restrict to) noexcept {
-  for (std::size_t k = 0; k < token_block; ++k)
-    to[k] = 0.0 + factor * (static_cast<double>(a[k]) - static_cast<double>(b[k]));
-}
-
-}  // namespace coho::inline v0_1::detail
-
 // ---- coho/kl/estimators.hpp
 
 namespace coho::inline v0_1 {
@@ -2908,71 +2794,71 @@ constexpr auto option_names(kl_estimator) {
 
 namespace detail {
 
+/// e^−d − 1 + d from e^−d − 1; by its series where rounding would eat the difference.
 template <std::floating_point Number>
-Number kl_of(Number d, kl_estimator estimator) noexcept {
+Number k3_of(Number d, Number excess) noexcept {
+  const Number series = d * d * (Number(0.5) - d * (Number(1.0 / 6) - d * (Number(1.0 / 24) - d * Number(1.0 / 120))));
+  return std::abs(d) < Number(1e-3) ? series : excess + d;
+}
+
+/// The estimate of one token.
+template <kl_estimator Estimator, std::floating_point Number>
+Number kl_of(Number d) noexcept {
   using enum kl_estimator;
-  if (estimator == k2) return Number(0.5) * d * d;
-  if (estimator == k3 || estimator == k3_straight_through) return std::expm1(-d) + d;
-  if (estimator == absolute) return std::abs(d);
-  if (estimator == k1_clamped) return d < 0 ? Number(0) : d;
+  if constexpr (Estimator == k1) return d;
+  if constexpr (Estimator == k2) return Number(0.5) * d * d;
+  if constexpr (Estimator == absolute) return std::abs(d);
+  if constexpr (Estimator == k1_clamped) return d < 0 ? Number(0) : d;
+  return k3_of(d, std::expm1(-d));
+}
+
+/// Its derivative; T is double or a tensor.
+template <kl_estimator Estimator, class T>
+T kl_slope(const T& d) {
+  using enum kl_estimator;
+  using std::expm1;
+  const T zero = 0.0 * d, one = zero + 1.0;
+  if constexpr (Estimator == k1) return one;
+  if constexpr (Estimator == k3) return -T(expm1(T(-d)));
+  if constexpr (Estimator == absolute) return T(coho::where(d > 0, one, zero)) - T(coho::where(d < 0, one, zero));
+  if constexpr (Estimator == k1_clamped) return coho::where(d >= 0, one, zero);
   return d;
 }
 
-/// The estimates for a block of differences, and their derivatives.
-template <kl_estimator Estimator>
-void kl_of_block(const double* __restrict d, double* __restrict kl, double* __restrict slope) noexcept {
-  using enum kl_estimator;
-  constexpr std::size_t n = token_block;
-  if constexpr (Estimator != k3 && Estimator != k3_straight_through) {
-    for (std::size_t k = 0; k < n; ++k) kl[k] = kl_of(d[k], Estimator);
-    for (std::size_t k = 0; k < n; ++k) {
-      if constexpr (Estimator == k1) slope[k] = 1;
-      if constexpr (Estimator == k2) slope[k] = d[k];
-      if constexpr (Estimator == absolute) slope[k] = (d[k] > 0 ? 1.0 : 0.0) - (d[k] < 0 ? 1.0 : 0.0);
-      if constexpr (Estimator == k1_clamped) slope[k] = d[k] >= 0 ? 1.0 : 0.0;
-    }
-  } else {
-    for (std::size_t k = 0; k < n; ++k) {
-      const double x = -d[k], excess = std::expm1(x);
-      // Near 0, where rounding would eat the difference, its series.
-      const double near_zero = x * x * (0.5 + x * (1.0 / 6 + x * (1.0 / 24 + x * (1.0 / 120))));
-      kl[k] = std::abs(x) < 1e-3 ? near_zero : excess - x;
-      slope[k] = -excess;
-    }
-    if constexpr (Estimator == k3_straight_through) {
-      for (std::size_t k = 0; k < n; ++k) slope[k] = d[k];
-    }
-  }
-}
-
-/// The number type of the differences: double, or the type that both arrays share. (The difference of two floats is
-/// the same whether rounded from double or computed in float.)
 template <class Elements>
 using element_of = std::remove_cvref_t<decltype(std::declval<const Elements&>()[0])>;
-template <class Number, class P, class R>
-using kl_scratch_t =
-    std::conditional_t<std::is_same_v<element_of<P>, Number> && std::is_same_v<element_of<R>, Number>, Number, double>;
 
 /// Calls f with the estimator as a compile-time constant, so that loops over tokens do not branch on it.
 template <class F>
-void with_estimator(kl_estimator estimator, F&& f) {
-  const auto try_all = [&]<kl_estimator... All>(std::integer_sequence<kl_estimator, All...>) {
-    ((estimator == All ? f(std::integral_constant<kl_estimator, All>{}) : void()), ...);
-  };
+decltype(auto) with_estimator(kl_estimator estimator, F&& f) {
   using enum kl_estimator;
-  try_all(std::integer_sequence<kl_estimator, k1, k2, k3, absolute, k1_clamped, k3_straight_through>{});
+  switch (estimator) {
+    case k2:
+      return f(std::integral_constant<kl_estimator, k2>{});
+    case k3:
+      return f(std::integral_constant<kl_estimator, k3>{});
+    case absolute:
+      return f(std::integral_constant<kl_estimator, absolute>{});
+    case k1_clamped:
+      return f(std::integral_constant<kl_estimator, k1_clamped>{});
+    case k3_straight_through:
+      return f(std::integral_constant<kl_estimator, k3_straight_through>{});
+    case k1:
+      break;
+  }
+  return f(std::integral_constant<kl_estimator, k1>{});
 }
 
-template <device_array T>
-T kl_of(const T& d, kl_estimator estimator) {
+template <kl_estimator Estimator, device_array T>
+T kl_of(const T& d) {
   using enum kl_estimator;
-  if (estimator == k1) return d;
-  if (estimator == k2) return 0.5 * d * d;
-  if (estimator == absolute) return d.abs();
-  if (estimator == k1_clamped) return d.clamp_min(0);
-  const T k3_value = T(-d).expm1() + d;
-  if (estimator == k3) return k3_value;
+  if constexpr (Estimator == k1) return d;
+  if constexpr (Estimator == absolute) return d.abs();
+  if constexpr (Estimator == k1_clamped) return d.clamp_min(0);
   const T k2_value = 0.5 * d * d;
+  if constexpr (Estimator == k2) return k2_value;
+  const T k3_value = T(-d).expm1() + d;
+  if constexpr (Estimator == k3) return k3_value;
   return k2_value + coho::detach(T(k3_value - k2_value));
 }
 
@@ -2989,43 +2875,33 @@ struct kl_estimate_fn {
   auto operator()(const LogProbs& log_probs, const Reference& reference_log_probs,
                   kl_estimator estimator = kl_estimator::k1) const {
     static_assert(detail::array_check<LogProbs, Reference>::passed);
-    if constexpr (detail::floating_scalar<LogProbs>) {
-      return detail::kl_of(static_cast<double>(log_probs) - static_cast<double>(reference_log_probs), estimator);
-    } else if constexpr (detail::device_array<LogProbs>) {
-      detail::check_same_shape(log_probs, reference_log_probs, "kl_estimate");
-      return detail::kl_of(LogProbs(log_probs - reference_log_probs), estimator);
-    } else {
-      using number = detail::host_number_t<LogProbs>;
-      const auto p = detail::host_elements(log_probs);
-      const auto r = detail::host_elements(reference_log_probs);
-      detail::check_lengths(p.size(), r.size(), "kl_estimate", "reference_log_probs");
-      detail::array_of<number> out(static_cast<Eigen::Index>(p.size()));
-      detail::with_estimator(estimator, [&](auto chosen) { fill<chosen()>(p, r, out.data()); });
-      return out;
-    }
+    return detail::with_estimator(estimator, [&](auto chosen) {
+      if constexpr (detail::floating_scalar<LogProbs>) {
+        return detail::kl_of<chosen()>(static_cast<double>(log_probs) - static_cast<double>(reference_log_probs));
+      } else if constexpr (detail::device_array<LogProbs>) {
+        detail::check_same_shape(log_probs, reference_log_probs, "kl_estimate");
+        return detail::kl_of<chosen()>(LogProbs(log_probs - reference_log_probs));
+      } else {
+        return on_host<chosen()>(detail::host_elements(log_probs), detail::host_elements(reference_log_probs));
+      }
+    });
   }
 
  private:
-  template <kl_estimator Estimator, class P, class R, class Number>
-  static void fill(const P& p, const R& r, Number* __restrict to) {
-    using scratch = detail::kl_scratch_t<Number, P, R>;
-    const std::size_t size = p.size();
-    if constexpr (Estimator == kl_estimator::k3 || Estimator == kl_estimator::k3_straight_through) {
-      detail::block<scratch> p_scratch, r_scratch;
-      detail::block<double> d, kl, slope;
-      for (std::size_t begin = 0; begin < size; begin += detail::token_block) {
-        const std::size_t count = std::min(size - begin, detail::token_block);
-        detail::store_difference(1, p_scratch.view(p, begin, count), r_scratch.view(r, begin, count), d.data);
-        detail::kl_of_block<kl_estimator::k3>(d.data, kl.data, slope.data);
-        detail::store(kl.data, to + begin, count);
-      }
-    } else {
-      using wide = std::conditional_t<Estimator == kl_estimator::k2, double, scratch>;
-      for (std::size_t t = 0; t < size; ++t) {
-        const wide d = static_cast<wide>(p[t]) - static_cast<wide>(r[t]);
-        to[t] = static_cast<Number>(detail::kl_of(d, Estimator));
-      }
+  template <kl_estimator Estimator, class P, class R>
+  static auto on_host(const P& p, const R& r) {
+    using enum kl_estimator;
+    using number = detail::element_of<P>;
+    // Where it costs no precision, in the type that both arrays share, because more of these fit a vector.
+    constexpr bool exact = Estimator == k1 || Estimator == absolute || Estimator == k1_clamped;
+    using wide = std::conditional_t<exact && std::is_same_v<number, detail::element_of<R>>, number, double>;
+    detail::check_lengths(p.size(), r.size(), "kl_estimate", "reference_log_probs");
+    detail::array_of<number> out(static_cast<Eigen::Index>(p.size()));
+    number* const to = out.data();
+    for (std::size_t t = 0; t < p.size(); ++t) {
+      to[t] = static_cast<number>(detail::kl_of<Estimator>(static_cast<wide>(p[t]) - static_cast<wide>(r[t])));
     }
+    return out;
   }
 };
 inline constexpr kl_estimate_fn kl_estimate{};
@@ -3220,34 +3096,21 @@ struct exact_kl_fn {
                                                                          text(rows, columns) + " was expected");
   }
 
-  // One token's divergence; p and d = log p − log q are kept for the gradient, both padded to whole blocks. A token of
-  // probability 0 adds 0.
+  // One token's divergence; p and d = log p − log q are kept for the gradient. A token of probability 0 adds 0.
   struct row_scratch {
     std::vector<double> p, d;
 
-    template <class P, class Q, class Real = double>
+    template <class P, class Q>
     double divergence(const P& log_p, const Q& log_q, Eigen::Index row) {
-      constexpr std::size_t block = detail::token_block;
-      constexpr double least = -708;  // e^least is the smallest normal number; anything smaller counts as 0
-      const auto size = static_cast<std::size_t>(log_p.size()), filled = (size + block - 1) / block * block;
-      p.resize(filled);
-      d.resize(filled);
-      Eigen::Map<detail::array_of<Real>>(p.data(), log_p.size()) = log_p.template cast<Real>();
-      Eigen::Map<detail::array_of<Real>>(d.data(), log_q.size()) = log_q.template cast<Real>();
-      std::fill(p.begin() + static_cast<std::ptrdiff_t>(size), p.end(), minus_infinity);
-      std::fill(d.begin() + static_cast<std::ptrdiff_t>(size), d.end(), 0.0);
-      detail::block<double> power;
+      const auto size = static_cast<std::size_t>(log_p.size());
+      p.resize(size);
+      d.resize(size);
       double kl = 0;
-      for (std::size_t begin = 0; begin < filled; begin += block) {
-        double *const x = p.data() + begin, *const difference = d.data() + begin;
-        for (std::size_t k = 0; k < block; ++k) difference[k] = x[k] - difference[k];
-        for (std::size_t k = 0; k < block; ++k) {
-          difference[k] = detail::keep_if(x[k] != minus_infinity, difference[k]);
-        }
-        for (std::size_t k = 0; k < block; ++k) power[k] = detail::limit(x[k], least, -least);
-        power.exp();
-        for (std::size_t k = 0; k < block; ++k) x[k] = detail::keep_if(x[k] >= least, power[k]);
-        kl += detail::block_sum([=](std::size_t k) { return x[k] * difference[k]; });
+      for (std::size_t v = 0; v < size; ++v) {
+        const double x = static_cast<double>(log_p.coeff(static_cast<Eigen::Index>(v)));
+        p[v] = std::exp(x);
+        d[v] = x == minus_infinity ? 0 : x - static_cast<double>(log_q.coeff(static_cast<Eigen::Index>(v)));
+        kl += p[v] * d[v];
       }
       require_finite_row(kl, row);
       return kl;
@@ -3343,202 +3206,6 @@ struct kl_loss_inputs {
 };
 
 }  // namespace coho::inline v0_1
-
-// ---- coho/kl/kl_loss.hpp
-
-namespace coho::inline v0_1 {
-
-struct kl_loss_options {
-  kl_estimator estimator = kl_estimator::k3;
-  /// d = log π − log π_ref is limited to ±clip (nats), with gradient 0 beyond; > 0, or 0 for off. It keeps one token
-  /// from dominating the batch under k2 and k3, which grow as d² and e^−d; 10 rarely affects healthy runs.
-  double clip = 0;
-  static void describe(auto&& visit, auto&... o) {
-    visit({"estimator", "of the KL of a token"}, o.estimator...);
-    visit({"clip", "limits log π − log π_ref to ± this; 0: off", allowed::bound(), "nats"}, o.clip...);
-  }
-};
-
-template <class Value, class Array>
-struct kl_loss_result {
-  Value value;        ///< the loss
-  Array d_log_probs;  ///< its gradient with respect to the policy's log-probs
-};
-
-/// A KL penalty as a term of the loss instead of the reward, over tokens with weights w:
-///
-///     L = Σ_t w_t·KL_t,   KL_t as in `kl_estimator`
-///
-/// Uses all members of `kl_loss_inputs`: arrays, ranges or tensors; the reference is a constant. Without weights the
-/// loss is the mean. `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a
-/// `kl_loss_result`. Throws option_error at construction; argument_error when lengths differ or the loss is not finite
-/// (host arrays).
-///
-///     coho::kl_loss loss{{.estimator = coho::kl_estimator::k2}};
-///     auto [value, d_log_probs] = loss.value_and_grad(
-///         {.log_probs = log_probs, .reference_log_probs = reference_log_probs, .weights = weights});
-class kl_loss {
- public:
-  explicit kl_loss(const kl_loss_options& options = {}) : options_(options) { validate(options); }
-  const kl_loss_options& options() const noexcept { return options_; }
-
-  template <class Array = double>
-  auto operator()(const kl_loss_inputs<Array>& in) const {
-    if constexpr (detail::device_array<Array>) {
-      const token_weights<Array> weights = weights_of(in);
-      const Array d = detail::without_masked(in.log_probs, weights) -
-                      detail::without_masked(coho::detach(in.reference_log_probs), weights);
-      return coho::sum(weights.values * detail::kl_of(limited(d), options_.estimator));
-    } else {
-      return value_and_grad(in).value;
-    }
-  }
-
-  template <class Array = double>
-  auto value_and_grad(const kl_loss_inputs<Array>& in) const {
-    if constexpr (detail::device_array<Array>) {
-      const token_weights<Array> weights = weights_of(in);
-      const Array d = coho::detach(Array(detail::without_masked(in.log_probs, weights) -
-                                         detail::without_masked(in.reference_log_probs, weights)));
-      const Array bounded = limited(d), slopes = slope(bounded);
-      return kl_loss_result<detail::value_of<Array>, Array>{
-          coho::sum(weights.values * detail::kl_of(bounded, options_.estimator)),
-          weights.values * (options_.clip > 0 ? coho::where(d.abs() > options_.clip, 0.0, slopes) : slopes)};
-    } else {
-      const auto p = detail::host_elements(in.log_probs);
-      const auto r = detail::host_elements(in.reference_log_probs);
-      const auto weights = in.weights.given ? in.weights.values : array_view<double>(detail::equal_weights(p.size()));
-      const auto w = detail::host_elements(weights);
-      detail::check_lengths(p.size(), r.size(), "kl_loss", "reference_log_probs");
-      detail::check_lengths(p.size(), w.size(), "kl_loss", "weights");
-      kl_loss_result<double, detail::array_of<Array>> result{
-          0, detail::array_of<Array>(static_cast<Eigen::Index>(p.size()))};
-      detail::with_estimator(options_.estimator, [&](auto chosen) {
-        result.value = fused<chosen()>(p, r, w, options_.clip, result.d_log_probs.data());
-      });
-      detail::require_finite(result.value, "kl_loss");
-      return result;
-    }
-  }
-
- private:
-  template <detail::device_array T>
-  static token_weights<T> weights_of(const kl_loss_inputs<T>& in) {
-    detail::check_lengths(static_cast<std::size_t>(in.log_probs.numel()),
-                          static_cast<std::size_t>(in.reference_log_probs.numel()), "kl_loss", "reference_log_probs");
-    if (in.weights.given) return {in.weights.values};
-    return {detail::equal_weights(in.log_probs)};
-  }
-
-  template <class T>
-  T limited(const T& d) const {
-    return options_.clip > 0 ? T(coho::clamp(d, -options_.clip, options_.clip)) : d;
-  }
-
-  template <class T>
-  T slope(const T& d) const {
-    using enum kl_estimator;
-    if (options_.estimator == k1) return d.new_ones(d.sizes());
-    if (options_.estimator == k3) return -T(-d).expm1();
-    if (options_.estimator == absolute) return d.sign();
-    if (options_.estimator == k1_clamped) return (d >= 0).to(d.scalar_type());
-    return d;
-  }
-
-  // k1 and k2 of a whole block without masked tokens, as cheap as reading the block.
-  template <kl_estimator Estimator, class Scratch, class Number>
-  static double in_one_pass(const double* weight, const Scratch* p, const Scratch* r, Number* __restrict to) {
-    constexpr bool square = Estimator == kl_estimator::k2;
-    constexpr std::size_t lanes = 8;
-    double sums[lanes] = {}, d[lanes], slope[lanes];
-    for (std::size_t k = 0; k < detail::token_block; k += lanes) {
-      for (std::size_t j = 0; j < lanes; ++j) d[j] = static_cast<double>(p[k + j]) - static_cast<double>(r[k + j]);
-      for (std::size_t j = 0; j < lanes; ++j) slope[j] = square ? weight[k + j] * d[j] : weight[k + j];
-      for (std::size_t j = 0; j < lanes; ++j) sums[j] += slope[j] * d[j];
-      for (std::size_t j = 0; j < lanes; ++j) to[k + j] = static_cast<Number>(slope[j]);
-    }
-    const double total = ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
-    return square ? 0.5 * total : total;
-  }
-
-  template <kl_estimator Estimator, class P, class R, class W, class Number>
-  static double fused(const P& p, const R& r, const W& w, double clip, Number* to) {
-    constexpr std::size_t block = detail::token_block;
-    detail::block<detail::kl_scratch_t<Number, P, R>> p_scratch, r_scratch;
-    detail::block<double> w_scratch, d, bounded, kl, slope;
-    double value = 0;
-    for (std::size_t begin = 0; begin < p.size(); begin += block) {
-      const std::size_t count = std::min(p.size() - begin, block);
-      const double* const weight = w_scratch.view(w, begin, count);
-      const double counted = detail::count_nonzero(weight);
-      if (counted == 0) {  // padding
-        std::fill_n(to + begin, count, Number(0));
-        continue;
-      }
-      const auto *const a = p_scratch.view(p, begin, count), *const b = r_scratch.view(r, begin, count);
-      if constexpr (Estimator == kl_estimator::k1 || Estimator == kl_estimator::k2) {
-        if (clip == 0 && counted == static_cast<double>(block)) {
-          value += in_one_pass<Estimator>(weight, a, b, to + begin);
-          continue;
-        }
-      }
-      detail::store_difference(1, a, b, d.data);
-      detail::clear_masked(weight, counted, d.data);
-      if (clip > 0) {
-        for (std::size_t k = 0; k < block; ++k) bounded[k] = detail::limit(d[k], -clip, clip);
-        detail::kl_of_block<Estimator>(bounded.data, kl.data, slope.data);
-        for (std::size_t k = 0; k < block; ++k) slope[k] = detail::keep_if(bounded[k] == d[k], slope[k]);
-        for (std::size_t k = 0; k < block; ++k) kl[k] += d[k] - d[k];  // a clip must not hide non-finite values
-      } else {
-        detail::kl_of_block<Estimator>(d.data, kl.data, slope.data);
-      }
-      value += detail::dot(weight, kl.data);
-      detail::store_product(weight, slope.data, to + begin, count);
-    }
-    return value;
-  }
-
-  kl_loss_options options_;
-};
-
-}  // namespace coho::inline v0_1
-
-// ---- coho/kl/ratio_divergence.hpp
-
-namespace coho::inline v0_1::detail {
-
-/// Σ_t (ρ_t − 1 − log ρ_t), an estimate of KL(old ‖ new) times the number of tokens, never negative: k3 of old − new.
-template <class LogProbs, class Old>
-double ratio_divergence(const LogProbs& log_probs, const Old& old_log_probs) {
-  double sum = 0;
-  for (Eigen::Index t = 0; t < log_probs.size(); ++t) {
-    sum += kl_of(std::clamp(old_log_probs(t) - log_probs(t), -20.0, 20.0), kl_estimator::k3);
-  }
-  return sum;
-}
-
-}  // namespace coho::inline v0_1::detail
-
-// ---- coho/loss/detail/logistic.hpp
-
-namespace coho::inline v0_1::detail {
-
-/// The functions of z that losses need, all from the one exponential e^−|z|.
-struct logistic_terms {
-  double softplus;          ///< log(1 + e^z) = −log σ(−z)
-  double softplus_negated;  ///< log(1 + e^−z) = −log σ(z)
-  double sigmoid;           ///< σ(z)
-  double sigmoid_negated;   ///< σ(−z), precise where σ(z) rounds to 1
-};
-inline logistic_terms logistic(double z) noexcept {
-  const double e = std::exp(-std::abs(z)), whole = 1 + e, share = 1 / whole;
-  // log1p(e): the logarithm of the rounded sum, plus what rounding removed. Faster than std::log1p, as precise.
-  const double rest = std::log(whole) + (e - (whole - 1)) * share;
-  const double major = share, minor = e * share;
-  return {(z > 0 ? z : 0) + rest, (z < 0 ? -z : 0) + rest, z < 0 ? minor : major, z < 0 ? major : minor};
-}
-
-}  // namespace coho::inline v0_1::detail
 
 // ---- coho/loss/detail/elementwise.hpp
 
@@ -3733,6 +3400,240 @@ auto elementwise_host(const Loss& loss, const char* who, const Names& names, con
 
 }  // namespace coho::inline v0_1::detail
 
+// ---- coho/loss/elementwise_loss.hpp
+
+namespace coho::inline v0_1 {
+
+/// Runs a loss that is a weighted sum of one formula over elements (tokens, pairs, examples): L = Σ_i w_i·f(x_i, …).
+/// The author writes f once; the loss then takes numbers, arrays, ranges and tensors, weights, and masks, with
+/// gradients and checks.
+///
+/// `Free`: the first `Free` of the `Inputs` arguments of f have gradients; the others are constants. The loss
+/// has a public member
+///
+///     template <bool Gradient, class T>
+///     coho::element_terms<T, Free, Measures> element(const T& input, …) const
+///
+/// that gives f of one element and, with `Gradient`, its derivatives with respect to the `Free` inputs and numbers
+/// to average. T is double, or a tensor of all elements, or (tensors on the CPU, where the loss has `static
+/// constexpr bool by_blocks = true`) a few adjacent elements: make choices by `coho::where`, with & and |
+/// instead of && and ||.
+///
+/// Arguments may be numbers, which all elements share; the first may only if all are. Elements of weight 0 are not
+/// read, and their gradient is 0. `names` are the inputs' names, for messages. Throws argument_error when lengths
+/// differ or the loss is not finite (host arrays).
+///
+///     class squared_error {
+///      public:
+///       auto operator()(const auto& x, const auto& y) const { return frame.value(*this, x, y); }
+///       template <bool Gradient, class T>
+///       coho::element_terms<T, 1> element(const T& x, const T& y) const {
+///         return {.value = T((x - y) * (x - y)), .slopes = {T(2.0 * (x - y))}};
+///       }
+///
+///      private:
+///       static constexpr coho::elementwise_loss<1, 2> frame{"squared_error", {"x", "y"}};
+///     };
+template <std::size_t Free, std::size_t Inputs>
+class elementwise_loss {
+ public:
+  const char* who;                        ///< the name of the loss, for messages
+  std::array<const char*, Inputs> names;  ///< … of its inputs
+
+  /// f of one element if all inputs are numbers, else the mean over elements: double, or a differentiable 0-d tensor.
+  template <class Loss, class First, class... Rest>
+  auto value(const Loss& loss, const First& first, const Rest&... rest) const {
+    static_assert(detail::array_check<First, Rest...>::passed);
+    if constexpr (detail::floating_scalar<First> && (detail::floating_scalar<Rest> && ...)) {
+      return loss.template element<false>(static_cast<double>(first), static_cast<double>(rest)...).value;
+    } else {
+      return run<false>(loss, detail::no_weights{}, first, rest...).value;
+    }
+  }
+  /// The weighted sum over elements; `weights` are `token_weights`, or the `optional_weights` of named inputs.
+  template <class Loss, class Weights, class First, class... Rest>
+  auto weighted_value(const Loss& loss, const Weights& weights, const First& first, const Rest&... rest) const {
+    static_assert(detail::array_check<First, Rest..., decltype(weights.values)>::passed);
+    return run<false>(loss, weights, first, rest...).value;
+  }
+
+  /// The mean over elements with its gradients: an `elementwise_result`.
+  template <class Loss, class First, class... Rest>
+  auto value_and_grad(const Loss& loss, const First& first, const Rest&... rest) const {
+    static_assert(detail::array_check<First, Rest...>::passed);
+    static_assert(!detail::floating_scalar<First>, "coho: gradients are of arrays; give arrays of one element");
+    return run<true>(loss, detail::no_weights{}, first, rest...);
+  }
+  /// The weighted sum over elements with its gradients.
+  template <class Loss, class Weights, class First, class... Rest>
+  auto weighted_value_and_grad(const Loss& loss, const Weights& weights, const First& first,
+                               const Rest&... rest) const {
+    static_assert(detail::array_check<First, Rest..., decltype(weights.values)>::passed);
+    return run<true>(loss, weights, first, rest...);
+  }
+
+ private:
+  template <bool Gradient, class Loss, class Weights, class First, class... Rest>
+  auto run(const Loss& loss, const Weights& weights, const First& first, const Rest&... rest) const {
+    if constexpr (detail::device_array<First>) {
+      return detail::elementwise_tensors<Free, Gradient>(loss, who, names, weights, first, rest...);
+    } else {
+      return detail::elementwise_host<Free, Gradient>(loss, who, names, weights, first, rest...);
+    }
+  }
+};
+
+}  // namespace coho::inline v0_1
+
+// ---- coho/kl/kl_loss.hpp
+
+namespace coho::inline v0_1 {
+
+struct kl_loss_options {
+  kl_estimator estimator = kl_estimator::k3;
+  /// d = log π − log π_ref is limited to ±clip (nats), with gradient 0 beyond; > 0, or 0 for off. It keeps one token
+  /// from dominating the batch under k2 and k3, which grow as d² and e^−d; 10 rarely affects healthy runs.
+  double clip = 0;
+  static void describe(auto&& visit, auto&... o) {
+    visit({"estimator", "of the KL of a token"}, o.estimator...);
+    visit({"clip", "limits log π − log π_ref to ± this; 0: off", allowed::bound(), "nats"}, o.clip...);
+  }
+};
+
+namespace detail {
+
+/// One token, or all of them as a tensor; as `elementwise_loss` requires.
+template <kl_estimator Estimator, bool Clipped>
+struct kl_loss_terms {
+  double clip;
+
+  template <bool Gradient, class T>
+  element_terms<T, 1> element(const T& log_prob, const T& reference_log_prob) const {
+    const T d = log_prob - reference_log_prob;
+    if constexpr (!Clipped) {
+      return of<Gradient>(d);
+    } else {
+      const T bounded = coho::clamp(d, -clip, clip);
+      auto out = of<Gradient>(bounded);
+      if constexpr (std::floating_point<T>) out.value += d - d;  // the clip must not hide infinity
+      if constexpr (Gradient) out.slopes = {T(coho::where(bounded == d, out.slopes[0], T(0.0 * d)))};
+      return out;
+    }
+  }
+
+  template <bool Gradient, class T>
+  static element_terms<T, 1> of(const T& d) {
+    element_terms<T, 1> out;
+    if constexpr (Estimator == kl_estimator::k3 && std::floating_point<T>) {
+      const T excess = std::expm1(-d);  // of value and slope: one call instead of two
+      out.value = k3_of(d, excess);
+      if constexpr (Gradient) out.slopes = {-excess};
+    } else {
+      out.value = kl_of<Estimator>(d);
+      if constexpr (Gradient) out.slopes = {T(kl_slope<Estimator>(d))};
+    }
+    return out;
+  }
+};
+
+}  // namespace detail
+
+template <class Value, class Array>
+struct kl_loss_result {
+  Value value;        ///< the loss
+  Array d_log_probs;  ///< its gradient with respect to the policy's log-probs
+};
+
+/// A KL penalty as a term of the loss instead of the reward, over tokens with weights w:
+///
+///     L = Σ_t w_t·KL_t,   KL_t as in `kl_estimator`
+///
+/// Uses all members of `kl_loss_inputs`: arrays, ranges or tensors; the reference is a constant. Without weights the
+/// loss is the mean. Two numbers give the term of one token. `operator()` returns double, or a 0-d tensor that is
+/// differentiable; `value_and_grad` a `kl_loss_result`. Throws option_error at construction; argument_error when
+/// lengths differ or the loss is not finite (host arrays).
+///
+///     coho::kl_loss loss{{.estimator = coho::kl_estimator::k2}};
+///     auto [value, d_log_probs] = loss.value_and_grad(
+///         {.log_probs = log_probs, .reference_log_probs = reference_log_probs, .weights = weights});
+class kl_loss {
+  // Calls f with the formula of the estimator.
+  template <class F>
+  auto with_terms(const F& f) const {
+    return detail::with_estimator(options_.estimator, [&](auto estimator) {
+      return options_.clip > 0 ? f(detail::kl_loss_terms<estimator(), true>{options_.clip})
+                               : f(detail::kl_loss_terms<estimator(), false>{});
+    });
+  }
+
+ public:
+  explicit kl_loss(const kl_loss_options& options = {}) : options_(options) { validate(options); }
+  const kl_loss_options& options() const noexcept { return options_; }
+
+  double operator()(double log_prob, double reference_log_prob) const {
+    return with_terms([&](const auto& terms) { return frame.value(terms, log_prob, reference_log_prob); });
+  }
+  template <class Array = double>
+  auto operator()(const kl_loss_inputs<Array>& in) const {
+    return with_terms([&](const auto& terms) {
+      return frame.weighted_value(terms, in.weights, in.log_probs, in.reference_log_probs);
+    });
+  }
+  template <class Array = double>
+  auto value_and_grad(const kl_loss_inputs<Array>& in) const {
+    return with_terms([&](const auto& terms) {
+      auto result = frame.weighted_value_and_grad(terms, in.weights, in.log_probs, in.reference_log_probs);
+      auto& d_log_probs = result.gradients[0];
+      return kl_loss_result<decltype(result.value), std::remove_cvref_t<decltype(d_log_probs)>>{result.value,
+                                                                                                std::move(d_log_probs)};
+    });
+  }
+
+ private:
+  static constexpr elementwise_loss<1, 2> frame{"kl_loss", {"log_probs", "reference_log_probs"}};
+
+  kl_loss_options options_;
+};
+
+}  // namespace coho::inline v0_1
+
+// ---- coho/kl/ratio_divergence.hpp
+
+namespace coho::inline v0_1::detail {
+
+/// Σ_t (ρ_t − 1 − log ρ_t), an estimate of KL(old ‖ new) times the number of tokens, never negative: k3 of old − new.
+template <class LogProbs, class Old>
+double ratio_divergence(const LogProbs& log_probs, const Old& old_log_probs) {
+  double sum = 0;
+  for (Eigen::Index t = 0; t < log_probs.size(); ++t) {
+    sum += kl_of<kl_estimator::k3>(std::clamp(old_log_probs(t) - log_probs(t), -20.0, 20.0));
+  }
+  return sum;
+}
+
+}  // namespace coho::inline v0_1::detail
+
+// ---- coho/loss/detail/logistic.hpp
+
+namespace coho::inline v0_1::detail {
+
+/// The functions of z that losses need, all from the one exponential e^−|z|.
+struct logistic_terms {
+  double softplus;          ///< log(1 + e^z) = −log σ(−z)
+  double softplus_negated;  ///< log(1 + e^−z) = −log σ(z)
+  double sigmoid;           ///< σ(z)
+  double sigmoid_negated;   ///< σ(−z), precise where σ(z) rounds to 1
+};
+inline logistic_terms logistic(double z) noexcept {
+  const double e = std::exp(-std::abs(z)), whole = 1 + e, share = 1 / whole;
+  // log1p(e): the logarithm of the rounded sum, plus what rounding removed. Faster than std::log1p, as precise.
+  const double rest = std::log(whole) + (e - (whole - 1)) * share;
+  const double major = share, minor = e * share;
+  return {(z > 0 ? z : 0) + rest, (z < 0 ? -z : 0) + rest, z < 0 ? minor : major, z < 0 ? major : minor};
+}
+
+}  // namespace coho::inline v0_1::detail
+
 // ---- coho/loss/detail/pair_result.hpp
 
 namespace coho::inline v0_1::detail {
@@ -3830,91 +3731,6 @@ inline void require_label_smoothing(dpo_form form, double epsilon, const std::st
 }
 
 }  // namespace coho::inline v0_1::detail
-
-// ---- coho/loss/elementwise_loss.hpp
-
-namespace coho::inline v0_1 {
-
-/// Runs a loss that is a weighted sum of one formula over elements (tokens, pairs, examples): L = Σ_i w_i·f(x_i, …).
-/// The author writes f once; the loss then takes numbers, arrays, ranges and tensors, weights, and masks, with
-/// gradients and checks.
-///
-/// `Free`: the first `Free` of the `Inputs` arguments of f have gradients; the others are constants. The loss
-/// has a public member
-///
-///     template <bool Gradient, class T>
-///     coho::element_terms<T, Free, Measures> element(const T& input, …) const
-///
-/// that gives f of one element and, with `Gradient`, its derivatives with respect to the `Free` inputs and numbers
-/// to average. T is double, or a tensor of all elements, or (tensors on the CPU, where the loss has `static
-/// constexpr bool by_blocks = true`) a few adjacent elements: make choices by `coho::where`, with & and |
-/// instead of && and ||.
-///
-/// Arguments may be numbers, which all elements share; the first may only if all are. Elements of weight 0 are not
-/// read, and their gradient is 0. `names` are the inputs' names, for messages. Throws argument_error when lengths
-/// differ or the loss is not finite (host arrays).
-///
-///     class squared_error {
-///      public:
-///       auto operator()(const auto& x, const auto& y) const { return frame.value(*this, x, y); }
-///       template <bool Gradient, class T>
-///       coho::element_terms<T, 1> element(const T& x, const T& y) const {
-///         return {.value = T((x - y) * (x - y)), .slopes = {T(2.0 * (x - y))}};
-///       }
-///
-///      private:
-///       static constexpr coho::elementwise_loss<1, 2> frame{"squared_error", {"x", "y"}};
-///     };
-template <std::size_t Free, std::size_t Inputs>
-class elementwise_loss {
- public:
-  const char* who;                        ///< the name of the loss, for messages
-  std::array<const char*, Inputs> names;  ///< … of its inputs
-
-  /// f of one element if all inputs are numbers, else the mean over elements: double, or a differentiable 0-d tensor.
-  template <class Loss, class First, class... Rest>
-  auto value(const Loss& loss, const First& first, const Rest&... rest) const {
-    static_assert(detail::array_check<First, Rest...>::passed);
-    if constexpr (detail::floating_scalar<First> && (detail::floating_scalar<Rest> && ...)) {
-      return loss.template element<false>(static_cast<double>(first), static_cast<double>(rest)...).value;
-    } else {
-      return run<false>(loss, detail::no_weights{}, first, rest...).value;
-    }
-  }
-  /// The weighted sum over elements; `weights` are `token_weights`, or the `optional_weights` of named inputs.
-  template <class Loss, class Weights, class First, class... Rest>
-  auto weighted_value(const Loss& loss, const Weights& weights, const First& first, const Rest&... rest) const {
-    static_assert(detail::array_check<First, Rest..., decltype(weights.values)>::passed);
-    return run<false>(loss, weights, first, rest...).value;
-  }
-
-  /// The mean over elements with its gradients: an `elementwise_result`.
-  template <class Loss, class First, class... Rest>
-  auto value_and_grad(const Loss& loss, const First& first, const Rest&... rest) const {
-    static_assert(detail::array_check<First, Rest...>::passed);
-    static_assert(!detail::floating_scalar<First>, "coho: gradients are of arrays; give arrays of one element");
-    return run<true>(loss, detail::no_weights{}, first, rest...);
-  }
-  /// The weighted sum over elements with its gradients.
-  template <class Loss, class Weights, class First, class... Rest>
-  auto weighted_value_and_grad(const Loss& loss, const Weights& weights, const First& first,
-                               const Rest&... rest) const {
-    static_assert(detail::array_check<First, Rest..., decltype(weights.values)>::passed);
-    return run<true>(loss, weights, first, rest...);
-  }
-
- private:
-  template <bool Gradient, class Loss, class Weights, class First, class... Rest>
-  auto run(const Loss& loss, const Weights& weights, const First& first, const Rest&... rest) const {
-    if constexpr (detail::device_array<First>) {
-      return detail::elementwise_tensors<Free, Gradient>(loss, who, names, weights, first, rest...);
-    } else {
-      return detail::elementwise_host<Free, Gradient>(loss, who, names, weights, first, rest...);
-    }
-  }
-};
-
-}  // namespace coho::inline v0_1
 
 // ---- coho/loss/pair_loss_inputs.hpp
 
@@ -6322,6 +6138,7 @@ class byte_writer {
 class byte_reader {
  public:
   explicit byte_reader(std::span<const std::uint8_t> bytes) : bytes_(bytes) {}
+  bool at_end() const noexcept { return at_ == bytes_.size(); }
   template <class Number>
   Number number() {
     Number out{};
@@ -8210,6 +8027,125 @@ class guideline_composer {
 
 }  // namespace coho::inline v0_1
 
+// ---- coho/prompt/chat_format.hpp
+
+namespace coho::inline v0_1 {
+
+/// How a chat model lays out a conversation. Every string member is text; the three flags place the model's begin and
+/// end tokens, because those are token ids and not text.
+struct chat_format {
+  std::string name{};
+  std::string default_system{};  ///< system text of conversations without one; may be empty
+  std::string system_prefix{};   ///< around the system text; both are omitted when that text is empty
+  std::string system_suffix{};
+  bool system_inside_user = false;  ///< the system text comes after the first `user_prefix`, not before it
+  std::string user_prefix{};
+  std::string user_suffix{};
+  std::string assistant_prefix{};    ///< the last text of a prompt
+  std::string response_prefix{};     ///< fixed beginning of every response, not trained on and not shown
+  std::string history_gap{};         ///< before an earlier reply: what the model itself wrote before its words
+  std::string assistant_suffix{};    ///< after an assistant message that another message follows
+  bool begin_each_exchange = false;  ///< begin token before each user message, not only the first
+  bool end_each_reply = false;       ///< end token after each assistant message of the history
+  bool trim_messages = false;        ///< strips white space (any Unicode) around messages; a system text inside a
+                                     ///< message is part of it
+  std::vector<std::string> stop{};   ///< stop strings of a response, in addition to the end token
+};
+
+/// The formats that published models were trained on.
+namespace chat_formats {
+
+/// Headings in the style of Dromedary: "### User" and "### <assistant>". The preamble (an inference template without
+/// placeholders) may already end with the first user heading, which is then not repeated.
+template <class = void>
+chat_format dromedary(std::string preamble = {}, std::string_view assistant = "Dromedary") {
+  const std::string_view heading = "### User";
+  while (!preamble.empty() && preamble.back() == '\n') preamble.pop_back();
+  if (preamble.ends_with(heading)) preamble.resize(preamble.size() - heading.size());
+  while (!preamble.empty() && preamble.back() == '\n') preamble.pop_back();
+  return {.name = "dromedary",
+          .default_system = std::move(preamble),
+          .system_prefix = "",
+          .system_suffix = "\n\n",
+          .user_prefix = "### User\n",
+          .user_suffix = "\n\n",
+          .assistant_prefix = "### " + std::string(assistant),
+          .response_prefix = "\n",
+          .history_gap = "",
+          .assistant_suffix = "\n\n",
+          .stop = {"### User"}};
+}
+
+/// LLaMA-2-Chat: instruction marks, the system text inside the first of them, begin and end tokens around each
+/// exchange, no white space around messages.
+template <class = void>
+chat_format llama2_chat() {
+  return {.name = "llama2_chat",
+          .default_system = "",
+          .system_prefix = "<<SYS>>\n",
+          .system_suffix = "\n<</SYS>>\n\n",
+          .system_inside_user = true,
+          .user_prefix = "[INST] ",
+          .user_suffix = " ",
+          .assistant_prefix = "[/INST]",
+          .response_prefix = "",
+          .history_gap = " ",
+          .assistant_suffix = " ",
+          .begin_each_exchange = true,
+          .end_each_reply = true,
+          .trim_messages = true,
+          .stop = {}};
+}
+
+/// Vicuna (1.1 and later): names with a colon, an end token after each reply.
+template <class = void>
+chat_format vicuna() {
+  return {.name = "vicuna",
+          .default_system = "",
+          .system_prefix = "",
+          .system_suffix = " ",
+          .user_prefix = "USER: ",
+          .user_suffix = " ",
+          .assistant_prefix = "ASSISTANT:",
+          .response_prefix = "",
+          .history_gap = " ",
+          .assistant_suffix = "",
+          .end_each_reply = true,
+          .stop = {"USER:"}};
+}
+
+/// Mistral Instruct: instruction marks, one begin token at the start, the system text before the first message.
+template <class = void>
+chat_format mistral() {
+  return {.name = "mistral",
+          .default_system = "",
+          .system_prefix = "",
+          .system_suffix = "\n\n",
+          .system_inside_user = true,
+          .user_prefix = "[INST] ",
+          .user_suffix = " ",
+          .assistant_prefix = "[/INST]",
+          .response_prefix = "",
+          .history_gap = " ",
+          .assistant_suffix = "",
+          .end_each_reply = true,
+          .stop = {}};
+}
+
+/// The format with that name: dromedary, llama2_chat, vicuna or mistral. Throws `option_error` for any other.
+template <class = void>
+chat_format by_name(std::string_view name) {
+  if (name == "dromedary") return dromedary();
+  if (name == "llama2_chat") return llama2_chat();
+  if (name == "vicuna") return vicuna();
+  require_option(name == "mistral", "chat_format", name, "dromedary, llama2_chat, vicuna or mistral");
+  return mistral();
+}
+
+}  // namespace chat_formats
+
+}  // namespace coho::inline v0_1
+
 // ---- coho/prompt/chat_text.hpp
 
 namespace coho::inline v0_1 {
@@ -8483,119 +8419,6 @@ struct chat_text {
 // ---- coho/prompt/chat_prompt.hpp
 
 namespace coho::inline v0_1 {
-
-/// How a chat model lays out a conversation. Every string member is text; the three flags place the model's begin and
-/// end tokens, because those are token ids and not text.
-struct chat_format {
-  std::string name{};
-  std::string default_system{};  ///< system text of conversations without one; may be empty
-  std::string system_prefix{};   ///< around the system text; both are omitted when that text is empty
-  std::string system_suffix{};
-  bool system_inside_user = false;  ///< the system text comes after the first `user_prefix`, not before it
-  std::string user_prefix{};
-  std::string user_suffix{};
-  std::string assistant_prefix{};    ///< the last text of a prompt
-  std::string response_prefix{};     ///< fixed beginning of every response, not trained on and not shown
-  std::string history_gap{};         ///< before an earlier reply: what the model itself wrote before its words
-  std::string assistant_suffix{};    ///< after an assistant message that another message follows
-  bool begin_each_exchange = false;  ///< begin token before each user message, not only the first
-  bool end_each_reply = false;       ///< end token after each assistant message of the history
-  bool trim_messages = false;        ///< strips white space (any Unicode) around messages; a system text inside a
-                                     ///< message is part of it
-  std::vector<std::string> stop{};   ///< stop strings of a response, in addition to the end token
-};
-
-/// The formats that published models were trained on.
-namespace chat_formats {
-
-/// Headings in the style of Dromedary: "### User" and "### <assistant>". The preamble (an inference template without
-/// placeholders) may already end with the first user heading, which is then not repeated.
-template <class = void>
-chat_format dromedary(std::string preamble = {}, std::string_view assistant = "Dromedary") {
-  const std::string_view heading = "### User";
-  while (!preamble.empty() && preamble.back() == '\n') preamble.pop_back();
-  if (preamble.ends_with(heading)) preamble.resize(preamble.size() - heading.size());
-  while (!preamble.empty() && preamble.back() == '\n') preamble.pop_back();
-  return {.name = "dromedary",
-          .default_system = std::move(preamble),
-          .system_prefix = "",
-          .system_suffix = "\n\n",
-          .user_prefix = "### User\n",
-          .user_suffix = "\n\n",
-          .assistant_prefix = "### " + std::string(assistant),
-          .response_prefix = "\n",
-          .history_gap = "",
-          .assistant_suffix = "\n\n",
-          .stop = {"### User"}};
-}
-
-/// LLaMA-2-Chat: instruction marks, the system text inside the first of them, begin and end tokens around each
-/// exchange, no white space around messages.
-template <class = void>
-chat_format llama2_chat() {
-  return {.name = "llama2_chat",
-          .default_system = "",
-          .system_prefix = "<<SYS>>\n",
-          .system_suffix = "\n<</SYS>>\n\n",
-          .system_inside_user = true,
-          .user_prefix = "[INST] ",
-          .user_suffix = " ",
-          .assistant_prefix = "[/INST]",
-          .response_prefix = "",
-          .history_gap = " ",
-          .assistant_suffix = " ",
-          .begin_each_exchange = true,
-          .end_each_reply = true,
-          .trim_messages = true,
-          .stop = {}};
-}
-
-/// Vicuna (1.1 and later): names with a colon, an end token after each reply.
-template <class = void>
-chat_format vicuna() {
-  return {.name = "vicuna",
-          .default_system = "",
-          .system_prefix = "",
-          .system_suffix = " ",
-          .user_prefix = "USER: ",
-          .user_suffix = " ",
-          .assistant_prefix = "ASSISTANT:",
-          .response_prefix = "",
-          .history_gap = " ",
-          .assistant_suffix = "",
-          .end_each_reply = true,
-          .stop = {"USER:"}};
-}
-
-/// Mistral Instruct: instruction marks, one begin token at the start, the system text before the first message.
-template <class = void>
-chat_format mistral() {
-  return {.name = "mistral",
-          .default_system = "",
-          .system_prefix = "",
-          .system_suffix = "\n\n",
-          .system_inside_user = true,
-          .user_prefix = "[INST] ",
-          .user_suffix = " ",
-          .assistant_prefix = "[/INST]",
-          .response_prefix = "",
-          .history_gap = " ",
-          .assistant_suffix = "",
-          .end_each_reply = true,
-          .stop = {}};
-}
-
-/// The format with that name: dromedary, llama2_chat, vicuna or mistral. Throws `option_error` for any other.
-template <class = void>
-chat_format by_name(std::string_view name) {
-  if (name == "dromedary") return dromedary();
-  if (name == "llama2_chat") return llama2_chat();
-  if (name == "vicuna") return vicuna();
-  require_option(name == "mistral", "chat_format", name, "dromedary, llama2_chat, vicuna or mistral");
-  return mistral();
-}
-
-}  // namespace chat_formats
 
 /// An instruction and its optional input as one user message: the input comes after the instruction and a blank line.
 template <class = void>
@@ -9393,8 +9216,22 @@ struct shaping_options {
     visit({"whiten", "divide the shaped rewards by their deviation instead of scaling them"}, o.whiten...);
     visit({"whitening", "how, with whiten"}, o.whitening...);
   }
+  /// The reward of an unfinished response, given its reward without the penalty.
+  double penalised(double reward) const noexcept {
+    return replaces() ? unfinished_penalty : reward + unfinished_penalty;
+  }
+  /// The change that this makes: the penalty itself where it is added.
+  double penalty_on(double reward) const noexcept {
+    return replaces() ? unfinished_penalty - reward : unfinished_penalty;
+  }
+  /// Whether an unfinished response is penalised at all.
+  bool penalises() const noexcept { return replaces() || unfinished_penalty != 0; }
+
   /// Throws `option_error` for the first option out of its range, its name prefixed with `prefix`.
   void validate(const std::string& prefix = {}) const { coho::validate(*this, prefix); }
+
+ private:
+  bool replaces() const noexcept { return unfinished == unfinished_mode::replace; }
 };
 
 /// Named inputs of `shape_rewards`. `Array` is double (the default where only braces are written), float,
@@ -9483,19 +9320,46 @@ struct shape_rewards_fn {
     return out;
   }
 
-  // −factor·KL_t of each token; whether all are finite.
+  // −factor·KL_t of each token, 0 where it is masked; whether all are finite. By blocks, because masks are runs: most
+  // blocks are all real, and their loop has no choice to make.
   template <kl_estimator Estimator, class Number, class Mask>
   static bool penalties(const shape_rewards_inputs<Number>& in, const Mask& mask, double factor, double clip,
-                        double* __restrict out) {
+                        double* out) {
     const Number *const policy = in.log_probs.data(), *const reference = in.reference_log_probs.data();
-    const double limit = clip > 0 ? clip : std::numeric_limits<double>::infinity();
-    std::uint64_t broken = 0;  // bits of sums: compilers do not reorder additions, but they vectorise this
-    for (std::size_t t = 0; t < mask.size(); ++t) {
+    bool finite = true;
+    const auto real_tokens = [&](std::size_t begin, std::size_t end) {
+      const auto all = [&](const auto& limited) {
+        return real_penalties<Estimator>(policy + begin, reference + begin, end - begin, factor, limited, out + begin);
+      };
+      finite &= clip > 0 ? all([clip](double kl) { return array_traits<double>::clamp(kl, -clip, clip); })
+                         : all([](double kl) { return kl; });
+    };
+    constexpr std::size_t block = 128;
+    for (std::size_t begin = 0; begin < mask.size(); begin += block) {
+      const std::size_t end = std::min(begin + block, mask.size());
+      std::size_t real = 0;
+      for (std::size_t t = begin; t < end; ++t) real += mask[t] != 0;
+      if (real == end - begin) {
+        real_tokens(begin, end);
+        continue;
+      }
+      std::fill(out + begin, out + end, 0.0);
+      for (std::size_t t = begin; real > 0 && t < end; ++t) {
+        if (mask[t] != 0) real_tokens(t, t + 1);
+      }
+    }
+    return finite;
+  }
+
+  template <kl_estimator Estimator, class Number>
+  static bool real_penalties(const Number* policy, const Number* reference, std::size_t size, double factor,
+                             const auto& limited, double* __restrict out) {
+    std::uint64_t broken = 0;  // bits of differences: compilers do not reorder additions, but they vectorise this
+    for (std::size_t t = 0; t < size; ++t) {
       const double difference = static_cast<double>(policy[t]) - static_cast<double>(reference[t]);
-      const double kl = detail::kl_of(mask[t] != 0 ? difference : 0.0, Estimator);
-      const double limited = array_traits<double>::clamp(kl, -limit, limit);
-      broken |= std::bit_cast<std::uint64_t>(limited - limited);
-      out[t] = 0.0 - factor * limited;
+      const double kl = limited(detail::kl_of<Estimator>(difference));
+      broken |= std::bit_cast<std::uint64_t>(kl - kl);
+      out[t] = 0.0 - factor * kl;
     }
     return broken == 0;
   }
@@ -9505,9 +9369,7 @@ struct shape_rewards_fn {
     const double limit = options.reward_clip > 0 ? options.reward_clip : std::numeric_limits<double>::infinity();
     const double reward =
         array_traits<double>::clamp(static_cast<double>(in.sequence_rewards.data()[i]), -limit, limit);
-    if (in.finished.empty() || in.finished[i] != 0) return reward;
-    return options.unfinished == unfinished_mode::add ? reward + options.unfinished_penalty
-                                                      : options.unfinished_penalty;
+    return in.finished.empty() || in.finished[i] != 0 ? reward : options.penalised(reward);
   }
 
   template <class Mask>
@@ -9717,14 +9579,9 @@ struct settle_rewards_fn {
       parts.empty = parts.unfinished = 0;
       if (lowest && i < empty.size() && empty[i] != 0)
         parts.empty = rewards(static_cast<Eigen::Index>(i)) - parts.earned();
-      if (!settled.empty() && settled[i] == 0) parts.unfinished = penalty(parts.earned(), shaping);
+      if (!settled.empty() && settled[i] == 0) parts.unfinished = shaping.penalty_on(parts.earned());
     }
     return settled;
-  }
-
-  /// The change that the penalty makes to an unfinished response's reward, given the reward without it.
-  static double penalty(double earned, const shaping_options& shaping) noexcept {
-    return shaping.unfinished_penalty - (shaping.unfinished == unfinished_mode::replace ? earned : 0.0);
   }
 };
 inline constexpr settle_rewards_fn settle_rewards{};
@@ -9995,7 +9852,7 @@ struct importance_weights_fn {
     return std::exp(coho::clamp(log_ratio, -detail::log_ratio_limit, detail::log_ratio_limit));
   }
 
-  // Finds the token whose ratio makes its sequence's sum infinite or NaN.
+  // Names the token whose ratio is infinite or NaN.
   template <class Mask, class LogRatio>
   static void refuse(std::size_t begin, std::size_t end, const Mask& mask, const LogRatio& log_ratio) {
     for (std::size_t t = begin; t < end; ++t) {
@@ -10061,33 +9918,40 @@ struct importance_weights_fn {
     const auto log_ratio = [&](std::size_t t) {
       return static_cast<double>(policy[t]) - static_cast<double>(sampler[t]);
     };
+    const bool by_sequence = !own_ratios || options.sequence_low > 0 || std::isfinite(options.sequence_high);
     sums out;
     for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
       const std::size_t begin = offsets[i], end = offsets[i + 1];
-      double total = 0, length = 0;
-      for (std::size_t t = begin; t < end; ++t) {
-        if (mask[t] == 0) continue;
-        total += log_ratio(t);
-        length += 1;
+      double shared = 1;
+      bool kept = true;
+      if (by_sequence) {
+        double total = 0, length = 0;
+        for (std::size_t t = begin; t < end; ++t) {
+          if (mask[t] == 0) continue;
+          total += log_ratio(t);
+          length += 1;
+        }
+        const double mean = ratio_of(total / std::max(length, 1.0));
+        kept = mean >= options.sequence_low && mean <= options.sequence_high;
+        shared = options.level == importance_level::sequence ? ratio_of(total) : mean;
       }
-      if (!std::isfinite(total)) refuse(begin, end, mask, log_ratio);
-      const double mean = ratio_of(total / std::max(length, 1.0));
-      const bool kept = mean >= options.sequence_low && mean <= options.sequence_high;
-      const double shared = options.level == importance_level::sequence ? ratio_of(total) : mean;
+      double broken = 0;  // NaN once a token's log-ratio is not finite
       for (std::size_t t = begin; t < end; ++t) {
         if (mask[t] == 0) {
           to[t] = Number(0);
           continue;
         }
-        const double ratio = own_ratios ? ratio_of(log_ratio(t)) : shared;
+        const double own = log_ratio(t), ratio = own_ratios ? ratio_of(own) : shared;
         const double bounded = truncated ? std::min(ratio, high) : (ratio >= low && ratio <= high ? ratio : 0.0);
         const double weight = kept ? bounded : 0.0;
+        broken += own - own;
         to[t] = static_cast<Number>(weight);
         out.weights += weight;
         out.squares += weight * weight;
         out.limited += static_cast<double>(weight != ratio);
         out.tokens += 1;
       }
+      if (broken != 0) refuse(begin, end, mask, log_ratio);
     }
     return out;
   }
@@ -11663,7 +11527,7 @@ struct loading_plan {
   std::vector<std::size_t> mine;
 };
 template <class Communicator>
-loading_plan shares_to_load(const std::vector<std::size_t>& batch, Communicator& ranks) {
+loading_plan loading_plan_of(const std::vector<std::size_t>& batch, Communicator& ranks) {
   const std::vector<std::size_t> lengths(batch.size(), 0);  // not known before they are loaded
   loading_plan out{partition(all_indices(batch.size()), span_of(lengths), ranks), {}};
   for (auto& shard : out.work.mine) {
@@ -13414,15 +13278,14 @@ inline constexpr gather_rollouts_fn gather_rollouts{};
 
 }  // namespace coho::inline v0_1
 
-// ---- coho/train/steps/policy_update.hpp
+// ---- coho/train/steps/minibatch_update.hpp
 
 namespace coho::inline v0_1::detail {
 
-/// The second half of a step of every on-policy driver: `epochs` passes over shuffled minibatches of evaluated
-/// rollouts, each minibatch's losses normalised over all its micro-batches and ranks. Models without a value model
-/// skip that part.
+/// The optimizer step of an on-policy driver on one minibatch: gradients over its micro-batches, shards and ranks,
+/// normalised over all of them, then clip and step. Models without a value model skip that part.
 template <class Models, class PolicyLoss, class ValueLoss>
-class policy_update {
+class minibatch_update {
   using policy_type = std::remove_reference_t<decltype(std::declval<Models&>().policy)>;
   using value_type = std::remove_reference_t<decltype(std::declval<Models&>().value)>;
 
@@ -13432,7 +13295,7 @@ class policy_update {
     { m.forward(b).first.entropy } -> number_range;
   };
 
-  policy_update(const Models& models, const ppo_options& options, PolicyLoss policy_loss, ValueLoss value_loss)
+  minibatch_update(const Models& models, const ppo_options& options, PolicyLoss policy_loss, ValueLoss value_loss)
       : models_(models),
         options_(options),
         policy_loss_(std::move(policy_loss)),
@@ -13447,69 +13310,20 @@ class policy_update {
                    options_.value_warmup_steps, "0 unless the value model has an optimizer of its own");
   }
 
-  /// `rollouts`: all ranks' and the same on each with scope `global`, this rank's with `each_rank`. `chosen`: those
-  /// to learn from. If all ranks have none, nothing happens.
-  template <class... Callbacks>
-  void operator()(const trajectory_batch& rollouts, const std::vector<std::size_t>& chosen, std::uint64_t step,
-                  ppo_statistics& out, Callbacks&... callbacks) {
-    step_ = step;
-    double count = static_cast<double>(chosen.size());
-    if (!together()) models_.ranks.all_reduce_sum(span_of(&count, 1));
-    if (count == 0) return;
-    const token_batch value_batch = rollouts.value_batch();
-    const auto lengths = sequence_lengths(rollouts.batch);
-    std::vector<std::uint64_t> keys;
-    for (const std::size_t i : chosen) keys.push_back(rollouts.prompts[i].key);
-    const rng stream = rng(options_.seed).split(step_).split(stream_key("minibatches"));
-    double tokens = 0, entropy = 0;
-    bool first = true;
-    for (std::uint64_t epoch = 0; epoch < options_.epochs && !out.stopped_by_kl; ++epoch) {
-      std::uint64_t number = 0;
-      for (auto& indices : cut(keys, stream.split(epoch))) {
-        for (std::size_t& i : indices) i = chosen[i];
-        minibatch_statistics m{.step = step_, .epoch = epoch, .minibatch = number++};
-        count_sequences(indices, rollouts.batch.responses, m);
-        const work_plan work =
-            together() ? partition(indices, span_of(lengths), models_.ranks) : local_plan(indices, models_.ranks);
-        with_gradients(work.shards, [&](auto& gradients) {
-          accumulate(rollouts, value_batch, work, span_of(lengths), gradients, m);
-          m.applied = options_.target_kl == 0 || m.approximate_kl <= options_.target_kl;
-          if (!m.applied) return;
-          gradients.all_reduce();
-          apply(out.learning_rate, m);
-        });
-        if (m.applied) {
-          out.gradient_norm += m.gradient_norm;
-          ++out.optimizer_steps;
-        }
-        if (std::exchange(first, false)) out.first_ratio_deviation = m.ratio_deviation;
-        tokens += m.tokens;
-        entropy += m.entropy * m.tokens;
-        out.policy_loss += m.policy_loss * m.tokens;
-        out.kl_loss += m.kl_loss * m.tokens;
-        out.value_loss += m.value_loss * m.tokens;
-        out.clip_fraction += m.clip_fraction * m.tokens;
-        out.value_clip_fraction += m.value_clip_fraction * m.tokens;
-        out.approximate_kl += m.approximate_kl * m.tokens;
-        for (const auto& shard : work.mine) {
-          for (const std::size_t i : shard.indices) out.phase_tokens.update += static_cast<double>(lengths[i]);
-        }
-        notify::minibatch(m, callbacks...);
-        if (!m.applied) {
-          out.stopped_by_kl = true;
-          break;
-        }
-      }
-    }
-    const double share = tokens > 0 ? 1 / tokens : 0;
-    if (has_entropy && step_ >= options_.value_warmup_steps) out.entropy = entropy * share;
-    out.policy_loss *= share;
-    out.kl_loss *= share;
-    out.value_loss *= share;
-    out.clip_fraction *= share;
-    out.value_clip_fraction *= share;
-    out.approximate_kl *= share;
-    if (out.optimizer_steps > 0) out.gradient_norm /= static_cast<double>(out.optimizer_steps);
+  /// Whether the policy learns in a step: not while only the value model warms up.
+  bool trains_policy(std::uint64_t step) const noexcept { return step >= options_.value_warmup_steps; }
+
+  /// `work`: this rank's shards of the minibatch. `m`: names the minibatch and counts its sequences and tokens; the
+  /// rest is filled in. Where the KL divergence is above `target_kl`, nothing is applied.
+  void operator()(const trajectory_batch& rollouts, const token_batch& value_batch, const work_plan& work,
+                  std::span<const std::size_t> lengths, double learning_rate, minibatch_statistics& m) {
+    with_gradients(work.shards, [&](auto& gradients) {
+      accumulate(rollouts, value_batch, work, lengths, gradients, m);
+      m.applied = options_.target_kl == 0 || m.approximate_kl <= options_.target_kl;
+      if (!m.applied) return;
+      gradients.all_reduce();
+      apply(learning_rate, m);
+    });
   }
 
  private:
@@ -13517,23 +13331,6 @@ class policy_update {
   struct sums {
     double policy_loss = 0, value_loss = 0, kl_loss = 0, clipped = 0, divergence = 0, entropy = 0, values_clipped = 0;
   };
-
-  bool together() const noexcept { return options_.scope == minibatch_scope::global; }
-
-  std::vector<std::vector<std::size_t>> cut(const std::vector<std::uint64_t>& keys, const rng& stream) const {
-    if (together()) return minibatches(keys, options_.minibatch_size, stream);
-    return minibatches(keys, options_.minibatch_size, stream, options_.scope, models_.ranks);
-  }
-
-  // Over all ranks.
-  void count_sequences(const std::vector<std::size_t>& indices, const packed<token>& responses,
-                       minibatch_statistics& m) {
-    double counts[2] = {static_cast<double>(indices.size()), 0};
-    for (const std::size_t i : indices) counts[1] += static_cast<double>(responses.length(i));
-    if (!together()) models_.ranks.all_reduce_sum(span_of(counts));
-    m.sequences = counts[0];
-    m.tokens = counts[1];
-  }
 
   // The same object in both places: one set of gradients, or one optimizer for both.
   template <class A, class B>
@@ -13568,7 +13365,7 @@ class policy_update {
     reduction_options reduction = options_.reduction;
     reduction.sequence_normalizer = m.sequences;
     reduction.token_normalizer = m.tokens;
-    const bool train_policy = step_ >= options_.value_warmup_steps;
+    const bool train_policy = trains_policy(m.step);
     shard_sums<7> all(work.shards);
     for (const auto& shard : work.mine) {
       sums total;
@@ -13576,9 +13373,9 @@ class policy_update {
       for (const auto& part : micro_batches(shard.indices, lengths, options_.micro_batch)) {
         const token_batch tokens = rollouts.batch.select(part);
         const auto weights = make_token_weights(span_of(tokens.responses.offsets), reduction);
-        if (train_policy) policy_part(tokens, rollouts, part, weights, total, m.ratio_deviation);
+        if (train_policy) accumulate_policy(tokens, rollouts, part, weights, total, m.ratio_deviation);
         if constexpr (has_value) {
-          value_part({value_batch.prompts.select(part), tokens.responses}, rollouts, part, weights, total);
+          accumulate_value({value_batch.prompts.select(part), tokens.responses}, rollouts, part, weights, total);
         }
       }
       gradients.end();
@@ -13598,8 +13395,10 @@ class policy_update {
     m.ratio_deviation = all_reduce_max(m.ratio_deviation, models_.ranks);
   }
 
-  void policy_part(const token_batch& tokens, const trajectory_batch& rollouts, const std::vector<std::size_t>& part,
-                   const array_weights& weights, sums& total, double& ratio_deviation) {
+  // One micro-batch: adds the gradients of policy loss, KL loss and entropy, and their statistics.
+  void accumulate_policy(const token_batch& tokens, const trajectory_batch& rollouts,
+                         const std::vector<std::size_t>& part, const array_weights& weights, sums& total,
+                         double& ratio_deviation) {
     const auto offsets = span_of(rollouts.batch.responses.offsets), chosen = span_of(part);
     const Eigen::ArrayXd old_log_probs = gather(rollouts.old_log_probs, offsets, chosen);
     const std::size_t count = tokens.responses.total();
@@ -13613,8 +13412,10 @@ class policy_update {
     total.policy_loss += loss.value;
     total.clipped += loss.clipped;
     total.divergence += loss.divergence;
-    for (Eigen::Index t = 0; t < log_probs.size(); ++t)
-      ratio_deviation = std::max(ratio_deviation, std::abs(std::exp(log_probs(t) - old_log_probs(t)) - 1));
+    for (std::size_t t = 0; t < count; ++t) {
+      const auto i = static_cast<Eigen::Index>(t);
+      ratio_deviation = std::max(ratio_deviation, std::abs(std::exp(log_probs(i) - old_log_probs(i)) - 1));
+    }
     if (options_.kl_loss_coefficient > 0) {
       const auto kl =
           kl_loss_.value_and_grad({.log_probs = log_probs,
@@ -13634,8 +13435,9 @@ class policy_update {
         policy_gradient{.log_probs = {loss.d_log_probs.data(), count}, .entropy = span_of(std::as_const(d_entropy))});
   }
 
-  void value_part(const token_batch& tokens, const trajectory_batch& rollouts, const std::vector<std::size_t>& part,
-                  const array_weights& weights, sums& total) {
+  // One micro-batch: adds the gradient of the value loss, and its statistics.
+  void accumulate_value(const token_batch& tokens, const trajectory_batch& rollouts,
+                        const std::vector<std::size_t>& part, const array_weights& weights, sums& total) {
     const auto offsets = span_of(rollouts.batch.responses.offsets), chosen = span_of(part);
     const std::size_t count = tokens.responses.total();
     auto [output, pullback] = models_.value.forward(tokens);
@@ -13671,7 +13473,7 @@ class policy_update {
       if (same(models_.optimizer, models_.value_optimizer)) {
         models_.optimizer.step(learning_rate);
       } else {
-        if (step_ >= options_.value_warmup_steps) models_.optimizer.step(learning_rate);
+        if (trains_policy(m.step)) models_.optimizer.step(learning_rate);
         models_.value_optimizer.step(learning_rate * options_.value_learning_rate_factor);
       }
     }
@@ -13682,7 +13484,103 @@ class policy_update {
   PolicyLoss policy_loss_;
   ValueLoss value_loss_;
   kl_loss kl_loss_;
-  std::uint64_t step_ = 0;
+};
+
+}  // namespace coho::inline v0_1::detail
+
+// ---- coho/train/steps/policy_update.hpp
+
+namespace coho::inline v0_1::detail {
+
+/// The second half of a step of every on-policy driver: `epochs` passes over shuffled minibatches of evaluated
+/// rollouts, each of which is one `minibatch_update`.
+template <class Models, class PolicyLoss, class ValueLoss>
+class policy_update {
+ public:
+  policy_update(const Models& models, const ppo_options& options, PolicyLoss policy_loss, ValueLoss value_loss)
+      : models_(models),
+        options_(options),
+        minibatch_(models, options, std::move(policy_loss), std::move(value_loss)) {}
+
+  /// `rollouts`: all ranks' and the same on each with scope `global`, this rank's with `each_rank`. `chosen`: those
+  /// to learn from. If all ranks have none, nothing happens.
+  template <class... Callbacks>
+  void operator()(const trajectory_batch& rollouts, const std::vector<std::size_t>& chosen, std::uint64_t step,
+                  ppo_statistics& out, Callbacks&... callbacks) {
+    double count = static_cast<double>(chosen.size());
+    if (!together()) models_.ranks.all_reduce_sum(span_of(&count, 1));
+    if (count == 0) return;
+    const token_batch value_batch = rollouts.value_batch();
+    const auto lengths = sequence_lengths(rollouts.batch);
+    std::vector<std::uint64_t> keys;
+    for (const std::size_t i : chosen) keys.push_back(rollouts.prompts[i].key);
+    const rng stream = rng(options_.seed).split(step).split(stream_key("minibatches"));
+    double tokens = 0, entropy = 0;
+    bool first = true;
+    for (std::uint64_t epoch = 0; epoch < options_.epochs && !out.stopped_by_kl; ++epoch) {
+      std::uint64_t number = 0;
+      for (auto& indices : cut(keys, stream.split(epoch))) {
+        for (std::size_t& i : indices) i = chosen[i];
+        minibatch_statistics m{.step = step, .epoch = epoch, .minibatch = number++};
+        count_sequences(indices, rollouts.batch.responses, m);
+        const work_plan work =
+            together() ? partition(indices, span_of(lengths), models_.ranks) : local_plan(indices, models_.ranks);
+        minibatch_(rollouts, value_batch, work, span_of(lengths), out.learning_rate, m);
+        if (m.applied) {
+          out.gradient_norm += m.gradient_norm;
+          ++out.optimizer_steps;
+        }
+        if (std::exchange(first, false)) out.first_ratio_deviation = m.ratio_deviation;
+        tokens += m.tokens;
+        entropy += m.entropy * m.tokens;
+        out.policy_loss += m.policy_loss * m.tokens;
+        out.kl_loss += m.kl_loss * m.tokens;
+        out.value_loss += m.value_loss * m.tokens;
+        out.clip_fraction += m.clip_fraction * m.tokens;
+        out.value_clip_fraction += m.value_clip_fraction * m.tokens;
+        out.approximate_kl += m.approximate_kl * m.tokens;
+        for (const auto& shard : work.mine) {
+          for (const std::size_t i : shard.indices) out.phase_tokens.update += static_cast<double>(lengths[i]);
+        }
+        notify::minibatch(m, callbacks...);
+        if (!m.applied) {
+          out.stopped_by_kl = true;
+          break;
+        }
+      }
+    }
+    const double per_token = tokens > 0 ? 1 / tokens : 0;
+    if (minibatch_.has_entropy && minibatch_.trains_policy(step)) out.entropy = entropy * per_token;
+    out.policy_loss *= per_token;
+    out.kl_loss *= per_token;
+    out.value_loss *= per_token;
+    out.clip_fraction *= per_token;
+    out.value_clip_fraction *= per_token;
+    out.approximate_kl *= per_token;
+    if (out.optimizer_steps > 0) out.gradient_norm /= static_cast<double>(out.optimizer_steps);
+  }
+
+ private:
+  bool together() const noexcept { return options_.scope == minibatch_scope::global; }
+
+  std::vector<std::vector<std::size_t>> cut(const std::vector<std::uint64_t>& keys, const rng& stream) const {
+    if (together()) return minibatches(keys, options_.minibatch_size, stream);
+    return minibatches(keys, options_.minibatch_size, stream, options_.scope, models_.ranks);
+  }
+
+  // Over all ranks.
+  void count_sequences(const std::vector<std::size_t>& indices, const packed<token>& responses,
+                       minibatch_statistics& m) {
+    double counts[2] = {static_cast<double>(indices.size()), 0};
+    for (const std::size_t i : indices) counts[1] += static_cast<double>(responses.length(i));
+    if (!together()) models_.ranks.all_reduce_sum(span_of(counts));
+    m.sequences = counts[0];
+    m.tokens = counts[1];
+  }
+
+  Models models_;
+  ppo_options options_;
+  minibatch_update<Models, PolicyLoss, ValueLoss> minibatch_;
 };
 
 }  // namespace coho::inline v0_1::detail
@@ -14318,7 +14216,7 @@ class reward_model_trainer {
             const auto examples = data.load(detail::span_of(batch));
             return step_of(examples, partitioned(examples), pairs, epoch, callbacks...);
           } else {
-            auto [work, mine] = detail::shares_to_load(batch, ranks_);
+            auto [work, mine] = detail::loading_plan_of(batch, ranks_);
             const auto& examples = data.load(detail::span_of(std::as_const(mine)));
             return step_of(examples, work, pairs, epoch, callbacks...);
           }
@@ -14573,7 +14471,7 @@ class supervised_trainer {
             const auto work = partition(detail::all_indices(batch.size()), detail::span_of(lengths), ranks_);
             return step_of(examples, work, weight_of(examples), epoch, callbacks...);
           } else {
-            auto [work, mine] = detail::shares_to_load(batch, ranks_);
+            auto [work, mine] = detail::loading_plan_of(batch, ranks_);
             const auto& loaded = data.load(detail::span_of(std::as_const(mine)));
             const std::span<const supervised_example> examples(loaded);
             return step_of(examples, work, total_weight(examples), epoch, callbacks...);

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cmath>
 #include <concepts>
@@ -10,7 +9,6 @@
 
 #include <coho/check_lengths.hpp>
 #include <coho/eigen/as_array.hpp>
-#include <coho/loss/detail/blocks.hpp>
 #include <coho/math.hpp>
 #include <coho/options.hpp>
 
@@ -32,71 +30,71 @@ constexpr auto option_names(kl_estimator) {
 
 namespace detail {
 
+/// e^−d − 1 + d from e^−d − 1; by its series where rounding would eat the difference.
 template <std::floating_point Number>
-Number kl_of(Number d, kl_estimator estimator) noexcept {
+Number k3_of(Number d, Number excess) noexcept {
+  const Number series = d * d * (Number(0.5) - d * (Number(1.0 / 6) - d * (Number(1.0 / 24) - d * Number(1.0 / 120))));
+  return std::abs(d) < Number(1e-3) ? series : excess + d;
+}
+
+/// The estimate of one token.
+template <kl_estimator Estimator, std::floating_point Number>
+Number kl_of(Number d) noexcept {
   using enum kl_estimator;
-  if (estimator == k2) return Number(0.5) * d * d;
-  if (estimator == k3 || estimator == k3_straight_through) return std::expm1(-d) + d;
-  if (estimator == absolute) return std::abs(d);
-  if (estimator == k1_clamped) return d < 0 ? Number(0) : d;
+  if constexpr (Estimator == k1) return d;
+  if constexpr (Estimator == k2) return Number(0.5) * d * d;
+  if constexpr (Estimator == absolute) return std::abs(d);
+  if constexpr (Estimator == k1_clamped) return d < 0 ? Number(0) : d;
+  return k3_of(d, std::expm1(-d));
+}
+
+/// Its derivative; T is double or a tensor.
+template <kl_estimator Estimator, class T>
+T kl_slope(const T& d) {
+  using enum kl_estimator;
+  using std::expm1;
+  const T zero = 0.0 * d, one = zero + 1.0;
+  if constexpr (Estimator == k1) return one;
+  if constexpr (Estimator == k3) return -T(expm1(T(-d)));
+  if constexpr (Estimator == absolute) return T(coho::where(d > 0, one, zero)) - T(coho::where(d < 0, one, zero));
+  if constexpr (Estimator == k1_clamped) return coho::where(d >= 0, one, zero);
   return d;
 }
 
-/// The estimates for a block of differences, and their derivatives.
-template <kl_estimator Estimator>
-void kl_of_block(const double* __restrict d, double* __restrict kl, double* __restrict slope) noexcept {
-  using enum kl_estimator;
-  constexpr std::size_t n = token_block;
-  if constexpr (Estimator != k3 && Estimator != k3_straight_through) {
-    for (std::size_t k = 0; k < n; ++k) kl[k] = kl_of(d[k], Estimator);
-    for (std::size_t k = 0; k < n; ++k) {
-      if constexpr (Estimator == k1) slope[k] = 1;
-      if constexpr (Estimator == k2) slope[k] = d[k];
-      if constexpr (Estimator == absolute) slope[k] = (d[k] > 0 ? 1.0 : 0.0) - (d[k] < 0 ? 1.0 : 0.0);
-      if constexpr (Estimator == k1_clamped) slope[k] = d[k] >= 0 ? 1.0 : 0.0;
-    }
-  } else {
-    for (std::size_t k = 0; k < n; ++k) {
-      const double x = -d[k], excess = std::expm1(x);
-      // Near 0, where rounding would eat the difference, its series.
-      const double near_zero = x * x * (0.5 + x * (1.0 / 6 + x * (1.0 / 24 + x * (1.0 / 120))));
-      kl[k] = std::abs(x) < 1e-3 ? near_zero : excess - x;
-      slope[k] = -excess;
-    }
-    if constexpr (Estimator == k3_straight_through) {
-      for (std::size_t k = 0; k < n; ++k) slope[k] = d[k];
-    }
-  }
-}
-
-/// The number type of the differences: double, or the type that both arrays share. (The difference of two floats is
-/// the same whether rounded from double or computed in float.)
 template <class Elements>
 using element_of = std::remove_cvref_t<decltype(std::declval<const Elements&>()[0])>;
-template <class Number, class P, class R>
-using kl_scratch_t =
-    std::conditional_t<std::is_same_v<element_of<P>, Number> && std::is_same_v<element_of<R>, Number>, Number, double>;
 
 /// Calls f with the estimator as a compile-time constant, so that loops over tokens do not branch on it.
 template <class F>
-void with_estimator(kl_estimator estimator, F&& f) {
-  const auto try_all = [&]<kl_estimator... All>(std::integer_sequence<kl_estimator, All...>) {
-    ((estimator == All ? f(std::integral_constant<kl_estimator, All>{}) : void()), ...);
-  };
+decltype(auto) with_estimator(kl_estimator estimator, F&& f) {
   using enum kl_estimator;
-  try_all(std::integer_sequence<kl_estimator, k1, k2, k3, absolute, k1_clamped, k3_straight_through>{});
+  switch (estimator) {
+    case k2:
+      return f(std::integral_constant<kl_estimator, k2>{});
+    case k3:
+      return f(std::integral_constant<kl_estimator, k3>{});
+    case absolute:
+      return f(std::integral_constant<kl_estimator, absolute>{});
+    case k1_clamped:
+      return f(std::integral_constant<kl_estimator, k1_clamped>{});
+    case k3_straight_through:
+      return f(std::integral_constant<kl_estimator, k3_straight_through>{});
+    case k1:
+      break;
+  }
+  return f(std::integral_constant<kl_estimator, k1>{});
 }
 
-template <device_array T>
-T kl_of(const T& d, kl_estimator estimator) {
+template <kl_estimator Estimator, device_array T>
+T kl_of(const T& d) {
   using enum kl_estimator;
-  if (estimator == k1) return d;
-  if (estimator == k2) return 0.5 * d * d;
-  if (estimator == absolute) return d.abs();
-  if (estimator == k1_clamped) return d.clamp_min(0);
-  const T k3_value = T(-d).expm1() + d;
-  if (estimator == k3) return k3_value;
+  if constexpr (Estimator == k1) return d;
+  if constexpr (Estimator == absolute) return d.abs();
+  if constexpr (Estimator == k1_clamped) return d.clamp_min(0);
   const T k2_value = 0.5 * d * d;
+  if constexpr (Estimator == k2) return k2_value;
+  const T k3_value = T(-d).expm1() + d;
+  if constexpr (Estimator == k3) return k3_value;
   return k2_value + coho::detach(T(k3_value - k2_value));
 }
 
@@ -113,43 +111,33 @@ struct kl_estimate_fn {
   auto operator()(const LogProbs& log_probs, const Reference& reference_log_probs,
                   kl_estimator estimator = kl_estimator::k1) const {
     static_assert(detail::array_check<LogProbs, Reference>::passed);
-    if constexpr (detail::floating_scalar<LogProbs>) {
-      return detail::kl_of(static_cast<double>(log_probs) - static_cast<double>(reference_log_probs), estimator);
-    } else if constexpr (detail::device_array<LogProbs>) {
-      detail::check_same_shape(log_probs, reference_log_probs, "kl_estimate");
-      return detail::kl_of(LogProbs(log_probs - reference_log_probs), estimator);
-    } else {
-      using number = detail::host_number_t<LogProbs>;
-      const auto p = detail::host_elements(log_probs);
-      const auto r = detail::host_elements(reference_log_probs);
-      detail::check_lengths(p.size(), r.size(), "kl_estimate", "reference_log_probs");
-      detail::array_of<number> out(static_cast<Eigen::Index>(p.size()));
-      detail::with_estimator(estimator, [&](auto chosen) { fill<chosen()>(p, r, out.data()); });
-      return out;
-    }
+    return detail::with_estimator(estimator, [&](auto chosen) {
+      if constexpr (detail::floating_scalar<LogProbs>) {
+        return detail::kl_of<chosen()>(static_cast<double>(log_probs) - static_cast<double>(reference_log_probs));
+      } else if constexpr (detail::device_array<LogProbs>) {
+        detail::check_same_shape(log_probs, reference_log_probs, "kl_estimate");
+        return detail::kl_of<chosen()>(LogProbs(log_probs - reference_log_probs));
+      } else {
+        return on_host<chosen()>(detail::host_elements(log_probs), detail::host_elements(reference_log_probs));
+      }
+    });
   }
 
  private:
-  template <kl_estimator Estimator, class P, class R, class Number>
-  static void fill(const P& p, const R& r, Number* __restrict to) {
-    using scratch = detail::kl_scratch_t<Number, P, R>;
-    const std::size_t size = p.size();
-    if constexpr (Estimator == kl_estimator::k3 || Estimator == kl_estimator::k3_straight_through) {
-      detail::block<scratch> p_scratch, r_scratch;
-      detail::block<double> d, kl, slope;
-      for (std::size_t begin = 0; begin < size; begin += detail::token_block) {
-        const std::size_t count = std::min(size - begin, detail::token_block);
-        detail::store_difference(1, p_scratch.view(p, begin, count), r_scratch.view(r, begin, count), d.data);
-        detail::kl_of_block<kl_estimator::k3>(d.data, kl.data, slope.data);
-        detail::store(kl.data, to + begin, count);
-      }
-    } else {
-      using wide = std::conditional_t<Estimator == kl_estimator::k2, double, scratch>;
-      for (std::size_t t = 0; t < size; ++t) {
-        const wide d = static_cast<wide>(p[t]) - static_cast<wide>(r[t]);
-        to[t] = static_cast<Number>(detail::kl_of(d, Estimator));
-      }
+  template <kl_estimator Estimator, class P, class R>
+  static auto on_host(const P& p, const R& r) {
+    using enum kl_estimator;
+    using number = detail::element_of<P>;
+    // Where it costs no precision, in the type that both arrays share, because more of these fit a vector.
+    constexpr bool exact = Estimator == k1 || Estimator == absolute || Estimator == k1_clamped;
+    using wide = std::conditional_t<exact && std::is_same_v<number, detail::element_of<R>>, number, double>;
+    detail::check_lengths(p.size(), r.size(), "kl_estimate", "reference_log_probs");
+    detail::array_of<number> out(static_cast<Eigen::Index>(p.size()));
+    number* const to = out.data();
+    for (std::size_t t = 0; t < p.size(); ++t) {
+      to[t] = static_cast<number>(detail::kl_of<Estimator>(static_cast<wide>(p[t]) - static_cast<wide>(r[t])));
     }
+    return out;
   }
 };
 inline constexpr kl_estimate_fn kl_estimate{};

@@ -22,9 +22,8 @@ using namespace coho::trainer;
 using namespace coho::test;
 using Catch::Matchers::ContainsSubstring;
 
-namespace {
-
 namespace fs = std::filesystem;
+namespace {
 
 const std::vector<std::string> held_out{
     "user: what color is the owl?\ncoho:", "user: tell me about the fox.\ncoho:", "user: why is the cat gray?\ncoho:"};
