@@ -15,7 +15,6 @@
 #include "commands/chat_input.hpp"
 #include "commands/commands.hpp"
 #include "files/atomic_file.hpp"
-#include "files/notices.hpp"
 #include "generation/engine.hpp"
 #include "models/model_files.hpp"
 #include "program/subcommand.hpp"
@@ -127,7 +126,7 @@ class session {
   void reset() {
     messages_.clear();
     if (!system_.empty()) messages_.push_back({chat_role::system, system_});
-    said_ = false;
+    outgrown_ = false;
   }
 
   void obey(const chat_command& command) {
@@ -174,9 +173,9 @@ class session {
       messages_.pop_back();
       return;
     }
-    if (messages_.size() < before)
-      notices::setting().say("note: the conversation has outgrown the model's " + std::to_string(positions_) +
-                             " tokens; from here on its oldest questions and answers are left out");
+    if (messages_.size() < before && !std::exchange(outgrown_, true))
+      context_.log("note: the conversation has outgrown the model's " + std::to_string(positions_) +
+                   " tokens; from here on its oldest questions and answers are left out");
     rng streams[] = {rng(context_.seed).split(turn_++)};
     text_stream shown(sampling_.stop, true);
     std::vector<token> response;
@@ -212,6 +211,7 @@ class session {
   std::optional<generation_engine> engine_;
   std::vector<chat_message> messages_;
   std::size_t turn_ = 0;
+  bool outgrown_ = false;  ///< the conversation, of which one note is enough
 };
 
 class chat_stage : public stage {
