@@ -140,7 +140,7 @@ class session {
   void reset() {
     messages_.clear();
     if (!system_.empty()) messages_.push_back({chat_role::system, system_});
-    said_ = false;
+    outgrown_ = false;
   }
 
   void obey(const chat_command& command) {
@@ -187,7 +187,7 @@ class session {
       messages_.pop_back();
       return;
     }
-    if (messages_.size() < before && !std::exchange(said_, true))
+    if (messages_.size() < before && !std::exchange(outgrown_, true))
       context_.log("note: the conversation has outgrown the model's " + std::to_string(positions_) +
                    " tokens; from here on its oldest questions and answers are left out");
     rng streams[] = {rng(context_.seed).split(turn_++)};
@@ -225,7 +225,7 @@ class session {
   std::optional<generation_engine> engine_;
   std::vector<chat_message> messages_;
   std::size_t turn_ = 0;
-  bool said_ = false;
+  bool outgrown_ = false;  ///< the conversation, of which one note is enough
 };
 
 class chat_stage : public stage {

@@ -247,7 +247,11 @@ class ppo_run {
       scale.deviation = saved->at("normalization_deviation").get<double>();
     } else if (reward_ && settings_.training.normalization.from == normalization_from::initial_policy) {
       const double clip = scale.clip;
-      scale = initial_scale(reference_, *reward_, prompts_, source_, settings_.training.options.generation,
+      scale = initial_scale({.policy = reference_,
+                             .reward = *reward_,
+                             .decoder = prompts_,
+                             .source = source_,
+                             .generation = settings_.training.options.generation},
                             settings_.training.normalization.samples, context_.seed, *context_.ranks);
       scale.clip = clip;
     }
@@ -276,10 +280,16 @@ class ppo_run {
 
   void start_evaluation(const reward_parts& parts, const std::optional<nlohmann::json>& saved, std::uint64_t first) {
     if (settings_.evaluation.on()) {
-      evaluation_.emplace(settings_.evaluation, held_out_, *settings_.guidelines,
-                          ppo_evaluation_models{model_, reward_ ? &*reward_ : nullptr, prompts_, parts}, sampling_,
-                          settings_.training.options.generation, settings_.training.options.scoring_batch, out_,
-                          context_);
+      evaluation_.emplace(settings_.evaluation, held_out_,
+                          evaluated_training{.model = model_,
+                                             .reward = reward_ ? &*reward_ : nullptr,
+                                             .prompts = prompts_,
+                                             .rewards = parts,
+                                             .guidelines = *settings_.guidelines,
+                                             .sampling = sampling_,
+                                             .generation = settings_.training.options.generation,
+                                             .limits = settings_.training.options.scoring_batch},
+                          out_, context_);
       if (saved) evaluation_->restore(saved->value("evaluations", nlohmann::json::array()));
     }
     if (context_.ranks->first()) forget_evaluations(out_, first);

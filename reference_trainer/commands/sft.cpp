@@ -11,7 +11,7 @@
 #include "commands/commands.hpp"
 #include "config/read_options.hpp"
 #include "datasets/sft_data.hpp"
-#include "jsonl/record_losses.hpp"
+#include "jsonl/dropped_parts.hpp"
 #include "models/model_files.hpp"
 #include "models/prompter.hpp"
 #include "models/sft_prompts.hpp"
@@ -79,7 +79,7 @@ std::vector<supervised_example> read_examples(const sft_settings& settings, cons
     out.push_back(make_supervised_example(record, form, settings.read.max_response_tokens, settings.read.replies));
     if (!out.back().response.empty()) continue;
     out.pop_back();
-    record_losses::of_run().add("no reply with a weight above 0; left out", record.prompt.text() + record.response);
+    dropped_parts::of_run().add("no reply with a weight above 0; left out", record.prompt.text() + record.response);
   }
   if (out.empty())
     throw file_error(settings.read.files.files.front().string(), "", "holds no reply with a weight above 0");
@@ -123,7 +123,7 @@ class sft_stage : public stage {
     examples_ = read_examples(settings_, prompts);
     if (const auto note = cut_note(prompts, settings_.forms, examples_.size()); !note.empty()) context.log(note);
     // Fail before hours of training, not after.
-    for (const auto& line : record_losses::of_run().take_lines()) context.log(line);
+    for (const auto& line : dropped_parts::of_run().take_lines()) context.log(line);
     parameters_ = &model_.bank->train("policy");
     optimizer_.emplace(*parameters_, settings_.read.fit.optimizer);
     policy_.emplace(*model_.bank, "policy");

@@ -73,6 +73,7 @@ class pair_stream {
   const totals& counts() const noexcept { return counts_; }
 
  private:
+  // Reads the next prompt's responses from all files, and the pairs to make of them; false at the end.
   bool next_prompt();
 
   std::vector<record_reader<sample_record>> readers_;

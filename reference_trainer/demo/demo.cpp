@@ -270,8 +270,10 @@ class chain {
     figures_.set("judge.accuracy", judge_accuracy(judged));
     config settings = options_.clone();
     settings.set("reward_prompt.template=" + quoted(shipped("demo/prompts/reward.txt")));
-    accuracy_ = measure_reward_model(model, work_ / "reward", settings, judged, work_ / "sets_of_two.jsonl",
-                                     work_ / "sets_of_three.jsonl", context_.seed);
+    accuracy_ = measure_reward_model(
+        model, work_ / "reward", settings,
+        {.pairs = judged, .sets_of_two = work_ / "sets_of_two.jsonl", .sets_of_three = work_ / "sets_of_three.jsonl"},
+        context_.seed);
     accuracy_.write(figures_);
 
     const auto add = [&](const std::string& name, const std::string& title, const std::string& samples) -> demo_run& {

@@ -20,6 +20,7 @@
 #include "run/output_file.hpp"
 #include "run/stage.hpp"
 #include "settings/model_settings.hpp"
+#include "text/clean_text.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -27,12 +28,6 @@ namespace {
 std::vector<std::string> placeholder_names() { return {"{Input}", "{OutputA}", "{OutputB}"}; }
 
 constexpr std::size_t wording_tokens = 256;
-
-void strip(std::string& text) {
-  constexpr std::string_view spaces = " \t\r\n\f\v";
-  text.erase(std::min(text.find_last_not_of(spaces) + 1, text.size()));
-  text.erase(0, std::min(text.find_first_not_of(spaces), text.size()));
-}
 
 nlohmann::json item_report(const hhh_item& item, std::span<const double> scores, const choice& chosen) {
   nlohmann::json answers = nlohmann::json::array();
@@ -64,7 +59,7 @@ hhh_item cut_item(const hhh_item& item, const sentencepiece_tokenizer& tokenizer
     const auto all = tokenizer.encode(text);
     const bool cut = all.size() > tokens;
     if (cut) text = tokenizer.decode(std::span<const token>(all).last(tokens));
-    strip(text);
+    text = std::string(trim_characters(text, " \t\r\n\f\v"));
     return cut;
   };
   hhh_item out = item;

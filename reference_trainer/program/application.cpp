@@ -11,7 +11,7 @@
 #include "distributed/process_group.hpp"
 #include "files/notices.hpp"
 #include "jsonl/bad_records.hpp"
-#include "jsonl/record_losses.hpp"
+#include "jsonl/dropped_parts.hpp"
 #include "llama/position_watch.hpp"
 #include "program/stage_options.hpp"
 #include "run/exit_codes.hpp"
@@ -84,7 +84,7 @@ std::string explain_usage(const CLI::App& app, const CLI::ParseError& problem, i
 
 // The counts of a run.
 void say_counts(stage_context& context) {
-  for (const auto& line : record_losses::of_run().take_lines()) context.log(line);
+  for (const auto& line : dropped_parts::of_run().take_lines()) context.log(line);
   const auto& positions = position_watch::setting();
   if (positions.count() > 1)
     context.log("note: " + std::to_string(positions.count()) +
@@ -100,13 +100,13 @@ void run_noted(const subcommand& command, const config& options, stage_context& 
   const auto print = [terminal = context.terminal](std::string_view line) { terminal->print(line); };
   auto& bad = bad_records::setting();
   if (skip_bad) {
-    bad.skip_all(print);
+    bad.skip_all();
   } else {
     bad.refuse_all();
   }
-  record_losses::of_run().clear();
+  dropped_parts::of_run().clear();
   notices::setting().send_to(print);
-  position_watch::setting().reset(print);
+  position_watch::setting().clear();
   try {
     command.run(options, context);
   } catch (...) {

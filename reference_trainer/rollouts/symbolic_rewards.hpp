@@ -41,6 +41,7 @@ class symbolic_rewards {
   /// Whether response and prompt are in the same language, rewarded or not.
   bool same_language(const reward_query& query) const { return same_(query) > 0; }
 
+  /// Whether the bonus is switched on.
   bool rewards_length() const { return length_.has_value(); }
   bool rewards_language() const { return language_coefficient_ != 0; }
 

@@ -66,16 +66,11 @@ void stage_context::rehearse(const config& options, const std::function<std::str
   std::cout.flush();
 }
 
-bool stage_context::begin(const config& options, const std::filesystem::path& directory, std::string_view estimate) {
-  if (dry_run) {
-    rehearse(
-        options, estimate.empty() ? std::function<std::string()>() : [&] { return std::string(estimate); });
-    return false;
-  }
+void stage_context::begin(const config& options, const std::filesystem::path& directory) {
   options.check_unknown();
   stop_if_interrupted();
   if (ranks->size() > 1) require_same_run(*ranks, run_fingerprints(options.resolved(), options.read_paths()));
-  if (directory.empty()) return true;
+  if (directory.empty()) return;
   if (ranks->first()) {
     std::error_code failure;
     std::filesystem::create_directories(directory, failure);
@@ -83,7 +78,6 @@ bool stage_context::begin(const config& options, const std::filesystem::path& di
     options.save_resolved(directory / "config.toml");
   }
   ranks->barrier();
-  return true;
 }
 
 bool stage_context::interrupted() const noexcept { return trainer::interrupted(); }

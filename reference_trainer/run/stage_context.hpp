@@ -52,12 +52,10 @@ class stage_context {
   /// config_error with the place of `device` in the recipe unless `ok`.
   void check_device(bool ok, std::string_view allowed) const { recipe_.check(ok, "device", allowed); }
 
-  /// Call once all options are read and checked, and before anything is written. Rejects unknown keys; in a
-  /// dry run prints the resolved config and `estimate` (such as memory) and returns false: the stage returns.
-  /// Otherwise saves the config as config.toml in `directory` (made if absent) and returns true. An empty directory
-  /// saves nothing.
-  [[nodiscard]] bool begin(const config& options, const std::filesystem::path& directory = {},
-                           std::string_view estimate = {});
+  /// Call once all options are read and checked, and before anything is written, but not in a dry run. Rejects unknown
+  /// keys and ranks whose recipes differ, and saves the config as config.toml in `directory`, which is made if absent;
+  /// with an empty directory it saves nothing.
+  void begin(const config& options, const std::filesystem::path& directory = {});
 
   /// Ends a stage in a dry run, before it opens models and data: rejects unknown keys, then prints the
   /// resolved config and, each line as a comment, the text of `estimate`. With `on_rehearsal` set, hands both to that

@@ -6,7 +6,7 @@
 #include <coho/error.hpp>
 
 #include "commands/commands.hpp"
-#include "jsonl/record_losses.hpp"
+#include "jsonl/dropped_parts.hpp"
 #include "models/prompter.hpp"
 #include "models/supervised_examples.hpp"
 #include "observe/metrics_log.hpp"
@@ -254,11 +254,11 @@ TEST_CASE("sft: all replies of a conversation are trained on, or the last, or th
   CHECK(trained(cut, trained_replies::all) == " the fox is red.| the owl is gray.");
 
   // Each reply has the limit of its own.
-  record_losses::of_run().clear();
+  dropped_parts::of_run().clear();
   CHECK(trained(record, trained_replies::all, 1) == " the the");
-  REQUIRE(record_losses::of_run().lines().size() == 1);
-  CHECK_THAT(record_losses::of_run().lines()[0], Catch::Matchers::ContainsSubstring("sft.max_response_tokens"));
-  record_losses::of_run().clear();
+  REQUIRE(dropped_parts::of_run().lines().size() == 1);
+  CHECK_THAT(dropped_parts::of_run().lines()[0], Catch::Matchers::ContainsSubstring("sft.max_response_tokens"));
+  dropped_parts::of_run().clear();
 }
 
 TEST_CASE("sft: conversations without a reply to train on are left out, and one that has a weight counts") {

@@ -2,7 +2,7 @@
 
 #include <coho/error.hpp>
 
-#include "jsonl/record_losses.hpp"
+#include "jsonl/dropped_parts.hpp"
 #include "models/prompter.hpp"
 #include "models/supervised_examples.hpp"
 #include "records/records.hpp"
@@ -323,13 +323,13 @@ TEST_CASE("conversations: a system text of a record's own takes the template's p
   write_bytes(folder / "t.txt", "be kind.\n\n### User");
   const settings form{"prompt.format=dromedary", "prompt.template=" + (folder / "t.txt").string()};
   const prompter prompts = make_prompter(config(form), demo_model());
-  record_losses::of_run().clear();
+  dropped_parts::of_run().clear();
   const std::vector<chat_message> talk{{chat_role::system, "be brief."}, {chat_role::user, "why?"}};
   CHECK(prompts.tokens(talk) == prompter(config(settings{"prompt.format=dromedary"}), demo_model()).tokens(talk));
   CHECK(prompts.tokens(talk) != prompts.tokens("why?"));
-  REQUIRE(record_losses::of_run().lines().size() == 1);
-  CHECK_THAT(record_losses::of_run().lines()[0], ContainsSubstring("replaces prompt.template"));
-  record_losses::of_run().clear();
+  REQUIRE(dropped_parts::of_run().lines().size() == 1);
+  CHECK_THAT(dropped_parts::of_run().lines()[0], ContainsSubstring("replaces prompt.template"));
+  dropped_parts::of_run().clear();
 
   // A template of the plain format has one place: the replies before the last are read only.
   write_bytes(folder / "plain.txt", "Q: {Input} A:");
@@ -337,6 +337,6 @@ TEST_CASE("conversations: a system text of a record's own takes the template's p
       make_prompter(config(settings{"prompt.template=" + (folder / "plain.txt").string()}), demo_model());
   const auto example = make_supervised_example(read_talk(forms_of(invented_talks()[2])[0]), plain, 0);
   CHECK(example.token_weights.empty());
-  CHECK(record_losses::of_run().lines().size() == 1);
-  record_losses::of_run().clear();
+  CHECK(dropped_parts::of_run().lines().size() == 1);
+  dropped_parts::of_run().clear();
 }
