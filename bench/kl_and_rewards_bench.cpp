@@ -1,6 +1,7 @@
 // KL estimates and penalties, rewards and importance weights against handwritten loops.
 #include <coho/kl/estimators.hpp>
 #include <coho/kl/exact.hpp>
+#include <coho/kl/kl_loss.hpp>
 #include <coho/reward/overlong.hpp>
 #include <coho/reward/running_normalization.hpp>
 #include <coho/reward/shaping.hpp>
@@ -64,8 +65,10 @@ struct kl_penalty {
     }
     return std::tuple(loss, std::move(gradient));
   }
-  static auto own(const auto& in) {
-    auto r = kl_loss{{.estimator = Estimator}}.value_and_grad(in.log_probs, in.reference, in.weights);
+  template <class Number>
+  static auto own(const inputs<Number>& in) {
+    auto r = kl_loss{{.estimator = Estimator}}.value_and_grad(
+        kl_loss_inputs<Number>{.log_probs = in.log_probs, .reference_log_probs = in.reference, .weights = in.weights});
     return std::tuple(r.value, std::move(r.d_log_probs));
   }
 };

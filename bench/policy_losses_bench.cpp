@@ -13,6 +13,16 @@
 namespace coho::bench {
 namespace {
 
+template <class Loss, class Number>
+auto by_loss(const Loss& loss, const inputs<Number>& in) {
+  auto r = loss.value_and_grad(policy_loss_inputs<Number>{.log_probs = in.log_probs,
+                                                          .old_log_probs = in.old_log_probs,
+                                                          .advantages = in.advantages,
+                                                          .weights = in.weights,
+                                                          .offsets = in.offsets});
+  return std::tuple(r.value, std::move(r.d_log_probs), r.clip_fraction, r.approximate_kl, r.tokens);
+}
+
 struct ppo_clip {
   template <class Number>
   static auto raw(const inputs<Number>& in) {
@@ -37,11 +47,7 @@ struct ppo_clip {
   }
   template <class Number>
   static auto own(const inputs<Number>& in) {
-    auto r = ppo_clip_loss{}.value_and_grad(policy_loss_inputs<Number>{.log_probs = in.log_probs,
-                                                                       .old_log_probs = in.old_log_probs,
-                                                                       .advantages = in.advantages,
-                                                                       .weights = in.weights});
-    return std::tuple(r.value, std::move(r.d_log_probs), r.clip_fraction, r.approximate_kl, r.tokens);
+    return by_loss(ppo_clip_loss{}, in);
   }
 };
 
@@ -79,12 +85,7 @@ struct gspo {
   }
   template <class Number>
   static auto own(const inputs<Number>& in) {
-    auto r = gspo_loss{}.value_and_grad(policy_loss_inputs<Number>{.log_probs = in.log_probs,
-                                                                   .old_log_probs = in.old_log_probs,
-                                                                   .advantages = in.advantages,
-                                                                   .weights = in.weights,
-                                                                   .offsets = in.offsets});
-    return std::tuple(r.value, std::move(r.d_log_probs), r.clip_fraction, r.approximate_kl, r.tokens);
+    return by_loss(gspo_loss{}, in);
   }
 };
 
@@ -113,11 +114,7 @@ struct cispo {
   }
   template <class Number>
   static auto own(const inputs<Number>& in) {
-    auto r = cispo_loss{}.value_and_grad(policy_loss_inputs<Number>{.log_probs = in.log_probs,
-                                                                    .old_log_probs = in.old_log_probs,
-                                                                    .advantages = in.advantages,
-                                                                    .weights = in.weights});
-    return std::tuple(r.value, std::move(r.d_log_probs), r.clip_fraction, r.approximate_kl, r.tokens);
+    return by_loss(cispo_loss{}, in);
   }
 };
 

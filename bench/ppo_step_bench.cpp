@@ -11,6 +11,7 @@
 
 #include <coho/train/ppo.hpp>
 
+#include "config/read_options.hpp"
 #include "demo/principles.hpp"
 #include "demo/world.hpp"
 #include "files/data_files.hpp"
@@ -23,8 +24,9 @@
 #include "roles/value_role.hpp"
 #include "rollouts/rl_prompts.hpp"
 #include "run/training_run.hpp"
-#include "settings/optimizer_settings.hpp"
+#include "settings/model_settings.hpp"
 #include "settings/ppo_settings.hpp"
+#include "settings/prompt_settings.hpp"
 
 namespace {
 
@@ -61,18 +63,21 @@ void ppo_step(benchmark::State& state) {
   loaded_model model = load_model(shipped("demo/base"));
   adapter_bank& bank = *model.bank;
   load_role(model, "reference", {});
-  for (const char* role : {"policy", "reward", "value"}) start_role(model, role, {}, options, random);
+  for (const char* role : {"policy", "reward", "value"})
+    start_role(model, role, {}, read_adapter_settings(options), random);
   for (const char* role : {"reward", "value"}) bank.add_head(role);
 
-  const prompter prompts(options, model);
+  const prompter prompts(read_prompt_settings(options), model);
   const auto steps = section.get<std::uint64_t>("steps", 40);
   const auto rollouts = section.get<std::size_t>("rollouts", 64);
-  const coho::ppo_options settings = read_ppo_options(options, context, prompts.stop(), steps);
-  const rl_prompt_source source(prompt_records(), prompts, guideline_source(section), rollouts, 1, context.seed);
+  const ppo_training training = read_ppo_training(options, context, prompts.stop(), steps);
+  const coho::ppo_options& settings = training.options;
+  const rl_prompt_source source(prompt_records(), prompts, guideline_source(read_section<guideline_options>(section)),
+                                rollouts, 1, context.seed);
   const std::string guideline = demo::training_wordings(demo::quality::informative, false).front();
 
-  adamw policy_optimizer(bank.train("policy"), read_adamw(section));
-  adamw value_optimizer(bank.train("value"), read_adamw(section));
+  adamw policy_optimizer(bank.train("policy"), training.optimizer);
+  adamw value_optimizer(bank.train("value"), training.optimizer);
   const policy_role_options sampling{.temperature = settings.generation.temperature,
                                      .banned = model.never_sampled(),
                                      .end_tokens = model.end_tokens(),

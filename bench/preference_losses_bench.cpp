@@ -70,8 +70,10 @@ struct bradley_terry {
     }
     return std::tuple(loss, std::move(first), std::move(second), right / count);
   }
-  static auto own(const auto& in) {
-    auto r = bradley_terry_loss{}.value_and_grad(in.values, in.returns, in.weights);
+  template <class Number>
+  static auto own(const inputs<Number>& in) {
+    auto r = bradley_terry_loss{}.value_and_grad(
+        pair_loss_inputs<Number>{.chosen = in.values, .rejected = in.returns, .weights = in.weights});
     return std::tuple(r.value, std::move(r.d_chosen), std::move(r.d_rejected), r.accuracy);
   }
 };
@@ -117,10 +119,12 @@ struct bradley_terry_ties {
     }
     return std::tuple(loss, std::move(first), std::move(second), right / count);
   }
-  static auto own(const auto& in) {
+  template <class Number>
+  static auto own(const inputs<Number>& in) {
     const bradley_terry_ties_loss loss{{.form = Form, .theta = theta, .nu = nu}};
-    auto r = loss.value_and_grad(in.values, in.returns, in.outcomes, in.weights);
-    return std::tuple(r.value, std::move(r.d_first), std::move(r.d_second), r.accuracy);
+    auto r = loss.value_and_grad(pair_loss_inputs<Number>{
+        .chosen = in.values, .rejected = in.returns, .targets = in.outcomes, .weights = in.weights});
+    return std::tuple(r.value, std::move(r.d_chosen), std::move(r.d_rejected), r.accuracy);
   }
 };
 
@@ -151,9 +155,14 @@ struct dpo {
       return {loss, slope, -slope, z};
     });
   }
-  static auto own(const auto& in) {
+  template <class Number>
+  static auto own(const inputs<Number>& in) {
     const dpo_loss loss{{.beta = beta, .form = Form, .label_smoothing = epsilon}};
-    return numbers(loss.value_and_grad(in.log_probs, in.other, in.reference, in.other_reference, in.weights));
+    return numbers(loss.value_and_grad(preference_loss_inputs<Number>{.chosen = in.log_probs,
+                                                                      .rejected = in.other,
+                                                                      .reference_chosen = in.reference,
+                                                                      .reference_rejected = in.other_reference,
+                                                                      .weights = in.weights}));
   }
 };
 
@@ -179,9 +188,14 @@ struct kto {
     }
     return std::tuple(loss, std::move(gradient), right / count, margin / count);
   }
-  static auto own(const auto& in) {
+  template <class Number>
+  static auto own(const inputs<Number>& in) {
     const kto_loss loss{{.beta = 0.5, .undesirable_weight = 1.2}};
-    auto r = loss.value_and_grad(in.log_probs, in.reference, in.desirable, 0.05, in.weights);
+    auto r = loss.value_and_grad(kto_loss_inputs<Number>{.log_probs = in.log_probs,
+                                                         .reference_log_probs = in.reference,
+                                                         .desirable = in.desirable,
+                                                         .kl_baseline = 0.05,
+                                                         .weights = in.weights});
     return std::tuple(r.value, std::move(r.d_log_probs), r.accuracy, r.margin);
   }
 };
@@ -196,8 +210,10 @@ struct orpo {
       return {0.1 * term.loss - first, 0.1 * term.d_first / (1 - p) - 1, -0.1 * term.d_first / (1 - q), z};
     });
   }
-  static auto own(const auto& in) {
-    return numbers(orpo_loss{{.lambda = 0.1}}.value_and_grad(in.log_probs, in.other, in.weights));
+  template <class Number>
+  static auto own(const inputs<Number>& in) {
+    return numbers(orpo_loss{{.lambda = 0.1}}.value_and_grad(
+        preference_loss_inputs<Number>{.chosen = in.log_probs, .rejected = in.other, .weights = in.weights}));
   }
 };
 
@@ -209,8 +225,10 @@ struct simpo {
       return {term.loss, 2.0 * term.d_first, -2.0 * term.d_first, margin};
     });
   }
-  static auto own(const auto& in) {
-    return numbers(simpo_loss{{.beta = 2, .gamma = 0.5}}.value_and_grad(in.log_probs, in.other, in.weights));
+  template <class Number>
+  static auto own(const inputs<Number>& in) {
+    return numbers(simpo_loss{{.beta = 2, .gamma = 0.5}}.value_and_grad(
+        preference_loss_inputs<Number>{.chosen = in.log_probs, .rejected = in.other, .weights = in.weights}));
   }
 };
 
@@ -223,8 +241,10 @@ struct cpo {
       return {term.loss + pull * first, 0.1 * term.d_first + pull, -0.1 * term.d_first, z};
     });
   }
-  static auto own(const auto& in) {
-    return numbers(cpo_loss{{.beta = 0.1}}.value_and_grad(in.log_probs, in.other, in.lengths, in.weights));
+  template <class Number>
+  static auto own(const inputs<Number>& in) {
+    return numbers(cpo_loss{{.beta = 0.1}}.value_and_grad(preference_loss_inputs<Number>{
+        .chosen = in.log_probs, .rejected = in.other, .chosen_tokens = in.lengths, .weights = in.weights}));
   }
 };
 

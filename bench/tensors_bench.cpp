@@ -6,7 +6,7 @@
 #include <ATen/ATen.h>
 #include <benchmark/benchmark.h>
 
-#include <coho/kl/estimators.hpp>
+#include <coho/kl/kl_loss.hpp>
 #include <coho/loss/bradley_terry.hpp>
 #include <coho/loss/dpo.hpp>
 #include <coho/loss/nll.hpp>
@@ -133,12 +133,25 @@ at::Tensor k3(const at::Tensor& x, const inputs& in) {
       "tensors, nll", [](const at::Tensor& x, const inputs& in) { return nll_loss{}(x, in.weights); },
       [](const at::Tensor& x, const inputs& in) { return -masked_mean(x, in.mask); });
   add(
-      "tensors, bradley_terry", [](const at::Tensor& x, const inputs& in) { return bradley_terry_loss{}(x, in.b); },
+      "tensors, bradley_terry",
+      [](const at::Tensor& x, const inputs& in) {
+        return bradley_terry_loss{}(pair_loss_inputs<at::Tensor>{.chosen = x, .rejected = in.b});
+      },
       [](const at::Tensor& x, const inputs& in) { return -at::log_sigmoid(x - in.b).mean(); });
   add(
-      "tensors, dpo", [](const at::Tensor& x, const inputs& in) { return dpo_loss{}(x, in.c, in.b, in.d); }, dpo);
+      "tensors, dpo",
+      [](const at::Tensor& x, const inputs& in) {
+        return dpo_loss{}(preference_loss_inputs<at::Tensor>{
+            .chosen = x, .rejected = in.c, .reference_chosen = in.b, .reference_rejected = in.d});
+      },
+      dpo);
   add(
-      "tensors, kl_loss k3", [](const at::Tensor& x, const inputs& in) { return kl_loss{}(x, in.b, in.weights); }, k3);
+      "tensors, kl_loss k3",
+      [](const at::Tensor& x, const inputs& in) {
+        return kl_loss{}(
+            kl_loss_inputs<at::Tensor>{.log_probs = x, .reference_log_probs = in.b, .weights = in.weights});
+      },
+      k3);
   return true;
 }();
 

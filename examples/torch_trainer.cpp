@@ -91,7 +91,10 @@ int main() {
   const at::Tensor reference_chosen = whole(preferred).detach(), reference_rejected = whole(other).detach();
   const coho::dpo_loss dpo{{.beta = 0.5}};
   for (int step = 0; step <= 20; ++step) {
-    const at::Tensor loss = dpo(whole(preferred), whole(other), reference_chosen, reference_rejected);
+    const at::Tensor loss = dpo(coho::preference_loss_inputs<at::Tensor>{.chosen = whole(preferred),
+                                                                         .rejected = whole(other),
+                                                                         .reference_chosen = reference_chosen,
+                                                                         .reference_rejected = reference_rejected});
     if (step % 10 == 0) std::printf("DPO step %d: loss %.4f\n", step, loss.item<double>());
     optimizer.zero_grad();
     loss.backward();

@@ -102,8 +102,10 @@ void run(const folder& files) {
   files.write("coho.value_loss", number(value.value));
   files.write("coho.d_values", value.d_values);
 
-  const auto dpo = timed("dpo_loss", 30,
-                         [&] { return coho::dpo_loss{}.value_and_grad(log_probs, other, old_log_probs, reference); });
+  const auto dpo = timed("dpo_loss", 30, [&] {
+    return coho::dpo_loss{}.value_and_grad(coho::preference_loss_inputs<float>{
+        .chosen = log_probs, .rejected = other, .reference_chosen = old_log_probs, .reference_rejected = reference});
+  });
   files.write("coho.dpo_loss", number(dpo.value));
   files.write("coho.d_chosen", dpo.d_chosen);
 

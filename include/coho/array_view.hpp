@@ -154,6 +154,7 @@ struct input_types {
   using number = Array;
   using constant = Array;
   using weight = Array;
+  using any_number = Array;
   using mask = Array;
 };
 template <floating_scalar Number>
@@ -161,6 +162,7 @@ struct input_types<Number> {
   using number = number_array<Number>;
   using constant = constant_array<Number>;
   using weight = array_view<double>;
+  using any_number = array_view<double>;  // lengths and flags: of integers too, and NaN stays NaN
   using mask = array_view<std::uint8_t>;
 };
 
@@ -179,6 +181,18 @@ struct optional_weights {
   optional_weights(token_weights<Weights>&& weights) : values(std::move(weights.values)), given(true) {}  // NOLINT
 };
 
+/// A constant argument of named inputs that may be left out: any array, or none.
+template <class Array>
+struct optional_constant {
+  typename detail::input_types<Array>::constant values{};
+  bool given = false;
+
+  optional_constant() = default;
+  template <class Values>
+    requires(!std::is_same_v<std::remove_cvref_t<Values>, optional_constant>)
+  optional_constant(Values&& array) : values(std::forward<Values>(array)), given(true) {}  // NOLINT
+};
+
 /// The mask of named inputs: one number per token, 0 for padding; or none.
 template <class Array>
 struct optional_mask {
@@ -192,6 +206,12 @@ struct optional_mask {
 };
 
 namespace detail {
+
+/// Calls f with the array, or with the number that stands for each element if none was given.
+template <class Array, class F>
+auto with_array_or(const optional_constant<Array>& in, double number, const F& f) {
+  return in.given ? f(in.values) : f(number);
+}
 
 /// The mask on the host.
 template <class Array>

@@ -1,9 +1,12 @@
 #pragma once
 
+#include <array>
+
 namespace coho::trainer {
 
 /// How the seven linears of every block are stored. Embedding, head and norms are always stored in the compute type.
 enum class base_storage { float32, bfloat16, nf4, nf4_double };
 enum class compute_type { float32, bfloat16 };
+constexpr auto option_names(compute_type) { return std::array{"float32", "bfloat16"}; }
 
 }  // namespace coho::trainer

@@ -50,16 +50,6 @@ std::string answer_id(const benchmark_question& question, const std::vector<std:
 
 }  // namespace
 
-answer_form answer_form_by_name(std::string_view name) {
-  constexpr std::array<std::pair<std::string_view, answer_form>, 4> forms{{{"jsonl", answer_form::jsonl},
-                                                                           {"mt_bench", answer_form::mt_bench},
-                                                                           {"vicuna_bench", answer_form::vicuna_bench},
-                                                                           {"alpaca_eval", answer_form::alpaca_eval}}};
-  for (const auto& [known, form] : forms)
-    if (known == name) return form;
-  throw argument_error("answers: no form " + std::string(name));
-}
-
 std::optional<benchmark_question> read_question(answer_form form, const json& value, const jsonl_reader& at) {
   const record_fields record(value, at);
   if (is_fastchat(form)) return fastchat_question(form, value, record);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -22,9 +23,8 @@ namespace coho::trainer {
 /// | vicuna_bench | the same with one turn | the same |
 /// | alpaca_eval | prompts of any form | AlpacaEval's model outputs, a JSON list |
 enum class answer_form : std::uint8_t { jsonl, mt_bench, vicuna_bench, alpaca_eval };
+constexpr auto option_names(answer_form) { return std::array{"jsonl", "mt_bench", "vicuna_bench", "alpaca_eval"}; }
 
-/// "jsonl", "mt_bench", "vicuna_bench" or "alpaca_eval"; throws argument_error for any other.
-answer_form answer_form_by_name(std::string_view name);
 inline bool is_fastchat(answer_form form) { return form == answer_form::mt_bench || form == answer_form::vicuna_bench; }
 
 /// A question with everything that its answer record must repeat.

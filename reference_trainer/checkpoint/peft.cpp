@@ -75,6 +75,7 @@ class config_reader {
     if (!(std::abs(alpha) <= most)) refuse(field, "must be a number within the range of fp32, below 3.4e38");
   }
 
+  // target_modules: a list of names, or one pattern.
   void read_targets(lora_weights& adapter) const {
     const auto* targets = find("target_modules");
     if (!targets) return;
@@ -125,6 +126,7 @@ class config_reader {
     const auto found = json_.find(field);
     return found == json_.end() || found->is_null() ? nullptr : &*found;
   }
+  // Present, and not null, false or empty.
   bool is_given(const std::string& field) const {
     const auto* value = find(field);
     return value != nullptr && !(value->is_structured() && value->empty()) && *value != false;

@@ -5,18 +5,14 @@
 
 #include <nlohmann/json.hpp>
 
+#include "files/json_events.hpp"
+
 namespace coho::trainer {
 namespace {
 
 /// Receives JSON events. Depth 1 is the header, 2 a tensor's entry or the metadata, 3 a list of numbers.
-class header_reader {
+class header_reader : public json_event_types {
  public:
-  using number_integer_t = nlohmann::json::number_integer_t;
-  using number_unsigned_t = nlohmann::json::number_unsigned_t;
-  using number_float_t = nlohmann::json::number_float_t;
-  using string_t = nlohmann::json::string_t;
-  using binary_t = nlohmann::json::binary_t;
-
   header_reader(std::vector<header_entry>& entries, std::map<std::string, std::string>& metadata)
       : entries_(entries), metadata_(metadata) {}
 

@@ -9,8 +9,8 @@
 
 #include <coho/reward/empty_response.hpp>
 
+#include "jsonl/dropped_parts.hpp"
 #include "jsonl/record_fields.hpp"
-#include "jsonl/record_losses.hpp"
 #include "records/conversation.hpp"
 #include "records/foreign_records.hpp"
 #include "text/clean_text.hpp"
@@ -29,10 +29,10 @@ void take(source_prompt& out, const record_fields& fields, std::string_view name
 }
 
 void lose_system(const record_fields& fields) {
-  record_losses::of_run().add("a system text, which is left out: `prompts` keeps questions", fields.at());
+  dropped_parts::of_run().add("a system text, which is left out: `prompts` keeps questions", fields.at());
 }
 void lose_turns(const record_fields& fields) {
-  record_losses::of_run().add("later questions, which are left out: `prompts` keeps the first", fields.at());
+  dropped_parts::of_run().add("later questions, which are left out: `prompts` keeps the first", fields.at());
 }
 
 // "\n\nHuman: first query\n\nAssistant: …" or only the query.

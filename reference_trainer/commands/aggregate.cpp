@@ -20,37 +20,60 @@
 namespace coho::trainer {
 namespace {
 
-aggregation_options read_aggregation(const config& section) {
-  auto out = section.choice("preset", "paper", {"paper", "salmon_code"}) == "paper"
-                 ? aggregation_options::paper()
-                 : aggregation_options::salmon_code();
+// The released code bans the phrase, judges eleven principles, and draws from eight of them.
+struct aggregate_options {
+  recipe_preset preset = recipe_preset::paper;
+  std::filesystem::path judgements{}, principles{};
+  std::vector<std::string> wordings{}, never_drawn{}, banned_phrases{};
+  std::vector<double> set_sizes{};
+  aggregation_options rules = aggregation_options::paper();
+
+  static aggregate_options of(recipe_preset preset) {
+    aggregate_options out{.preset = preset};
+    if (preset == recipe_preset::salmon_code) {
+      out.rules = aggregation_options::salmon_code();
+      out.banned_phrases = {"As an AI language model"};
+      out.never_drawn = {"Overall Helpful", "Natural and Fluent", "Multilingual"};
+    }
+    return out;
+  }
+  static void describe(auto&& visit, auto&... o) {
+    visit({"preset", "whose defaults: the paper's, or those of the released code"}, o.preset...);
+    visit(required({"judgements", "the file that `coho judge` wrote"}), o.judgements...);
+    visit(
+        otherwise("\"reward_model\"", {"principles", "file of principles with negative definitions, or a shipped one"}),
+        o.principles...);
+    visit({"never_drawn", "names of principles that are judged, and not drawn"}, o.never_drawn...);
+    visit({"wordings", "files that reword the same principles: each record takes each principle from one of them"},
+          o.wordings...);
+    visit(otherwise("geometric, at most 8", {"set_sizes", "weights of sets of 1, 2, … principles"}), o.set_sizes...);
+    visit({"banned_phrases", "a response with one is not preferred"}, o.banned_phrases...);
+    aggregation_options::describe(visit, o.rules...);
+  }
+  void settle(const config& section) {
+    if (!set_sizes.empty()) rules.sizes = set_sizes_of(set_sizes);
+    section.check(std::ranges::none_of(banned_phrases, &std::string::empty), "banned_phrases",
+                  "a list of texts that are not empty");
+    // A rule that is never applied is refused; a preset without its own is not.
+    section.check(banned_phrases.empty() || rules.banned_phrase_probability > 0, "banned_phrases",
+                  "unset where aggregate.banned_phrase_probability is 0, as it has no effect");
+    section.check(
+        !banned_phrases.empty() || rules.banned_phrase_probability == 0 || !section.has("banned_phrase_probability"),
+        "banned_phrase_probability", "0 without aggregate.banned_phrases");
+  }
+
+ private:
+  static coho::set_sizes set_sizes_of(const std::vector<double>& weights) { return coho::set_sizes::given(weights); }
+};
+
+aggregate_options read_aggregate(const config& section) {
+  auto out = read_preset<aggregate_options>(section);
+  out.principles = shipped("principles/reward_model.json");
+  // A preset's phrases, unless their rule is switched off.
+  read_only(section, out, {"banned_phrase_probability"});
+  if (out.rules.banned_phrase_probability == 0) out.banned_phrases.clear();
   read_options(section, out);
-  const auto sizes = section.get<std::vector<double>>("set_sizes", {});
-  if (!sizes.empty()) out.sizes = set_sizes::given(sizes);
   return out;
-}
-
-// Banned phrases with a probability of 0, or a probability without a phrase, make a rule that is
-// never applied: both are rejected, while "salmon_code" with an empty list or a chance of 0 is that preset without the
-// rule.
-std::vector<std::string> read_banned_phrases(const config& section, const aggregation_options& rules) {
-  const bool code = section.get<std::string>("preset", "paper") == "salmon_code" && rules.banned_phrase_probability > 0;
-  auto out = section.get<std::vector<std::string>>(
-      "banned_phrases", code ? std::vector<std::string>{"As an AI language model"} : std::vector<std::string>{});
-  section.check(std::ranges::none_of(out, &std::string::empty), "banned_phrases", "a list of texts that are not empty");
-  section.check(out.empty() || rules.banned_phrase_probability > 0, "banned_phrases",
-                "unset where aggregate.banned_phrase_probability is 0, as it has no effect");
-  section.check(!out.empty() || rules.banned_phrase_probability == 0 || !section.has("banned_phrase_probability"),
-                "banned_phrase_probability", "0 without aggregate.banned_phrases");
-  return out;
-}
-
-// The released code judges eleven principles and draws from eight of them.
-const std::vector<std::string> never_drawn_by_code{"Overall Helpful", "Natural and Fluent", "Multilingual"};
-
-std::vector<std::string> read_never_drawn(const config& section) {
-  const bool code = section.get<std::string>("preset", "paper") == "salmon_code";
-  return section.get<std::vector<std::string>>("never_drawn", code ? never_drawn_by_code : std::vector<std::string>{});
 }
 
 // Takes principles out of the draw: their weight becomes 0. Names in the preset's own list may be absent, given
@@ -97,31 +120,26 @@ pair_judgement scores_of(const judgement_record& record, const std::vector<princ
 class aggregate_stage : public stage {
  public:
   aggregate_stage(const config& options, stage_context& context)
-      : input_(options.require<std::filesystem::path>("aggregate.judgements", "the file that `coho judge` wrote")),
-        path_(principle_file(
-            options.get<std::filesystem::path>("aggregate.principles", shipped("principles/reward_model.json")))),
-        wording_files_(options.get<std::vector<std::string>>("aggregate.wordings", {})),
-        rules_(read_aggregation(options.section("aggregate"))),
-        phrases_(read_banned_phrases(options.section("aggregate"), rules_)),
-        never_drawn_(read_never_drawn(options.section("aggregate"))),
+      : read_(read_aggregate(options.section("aggregate"))),
+        path_(principle_file(read_.principles)),
         out_(context.out_or("preferences.jsonl")) {}
 
   void check(const config& options, stage_context& context) override {
-    refuse_same_file("out", out_, {input_, path_});
-    refuse_same_file("out", out_, {wording_files_.begin(), wording_files_.end()});
-    if (context.dry_run && (not_there(path_) || std::ranges::any_of(wording_files_, not_there))) return;
+    refuse_same_file("out", out_, {read_.judgements, path_});
+    refuse_same_file("out", out_, {read_.wordings.begin(), read_.wordings.end()});
+    if (context.dry_run && (not_there(path_) || std::ranges::any_of(read_.wordings, not_there))) return;
     principles_ = load_principles(path_);
-    leave_out(options.section("aggregate"), never_drawn_, principles_);
-    wordings_ = load_wordings(wording_files_, principles_);
+    leave_out(options.section("aggregate"), read_.never_drawn, principles_);
+    wordings_ = load_wordings(read_.wordings, principles_);
     statistics_.emplace(principles_.size());
     if (!context.dry_run) return;
     // The aggregator checks its options against the principles: any judgement works.
     statistics_->add({.scores = std::vector<judge_score>(principles_.size(), {1.0, 1.0})});
-    static_cast<void>(preference_aggregator(principles_, *statistics_, rules_));
+    static_cast<void>(preference_aggregator(principles_, *statistics_, read_.rules));
   }
 
   void load(const config&, stage_context& context) override {
-    record_reader<judgement_record> reader(input_);
+    record_reader<judgement_record> reader(read_.judgements);
     for (judgement_record record; reader.next(record);) {
       context.stop_if_interrupted();
       statistics_->add(scores_of(record, principles_, reader.reader()));
@@ -130,19 +148,19 @@ class aggregate_stage : public stage {
   }
 
   void run(stage_context& context) override {
-    const preference_aggregator aggregate(principles_, *statistics_, rules_);
-    aggregate_summary summary(principles_, *statistics_, rules_);
+    const preference_aggregator aggregate(principles_, *statistics_, read_.rules);
+    aggregate_summary summary(principles_, *statistics_, read_.rules);
     const rng root = rng(context.seed).split(stream_key("aggregate"));
     jsonl_writer writer(out_, false);
     auto bar = context.start_progress("aggregate", pairs_, "pairs");
-    record_reader<judgement_record> reader(input_);
+    record_reader<judgement_record> reader(read_.judgements);
     std::size_t index = 0;
     for (judgement_record record; reader.next(record); ++index) {
       context.stop_if_interrupted();
       const auto judgement = scores_of(record, principles_, reader.reader());
       const response_pair pair{record.pair.prompt.text(), record.pair.response_1, record.pair.response_2};
-      const auto facts =
-          rules_.language_rule ? find_rule_facts(pair, phrases_, identify_language) : find_rule_facts(pair, phrases_);
+      const auto facts = read_.rules.language_rule ? find_rule_facts(pair, read_.banned_phrases, identify_language)
+                                                   : find_rule_facts(pair, read_.banned_phrases);
       const auto scores = aggregate.scores(judgement);
       const auto preferences = aggregate(judgement, facts, root.split(index));
       summary.add(judgement, scores, facts, preferences);
@@ -152,7 +170,7 @@ class aggregate_stage : public stage {
     }
     if (writer.count() == 0) {
       for (const auto& line : summary.lines()) context.log(line);
-      throw file_error(input_.string(), "", "no pair gives a preference: every score is 0 or gated away",
+      throw file_error(read_.judgements.string(), "", "no pair gives a preference: every score is 0 or gated away",
                        "loosen aggregate.require_order_agreement or aggregate.minimum_order_consistency, or judge "
                        "with another model");
     }
@@ -180,11 +198,8 @@ class aggregate_stage : public stage {
     return written;
   }
 
-  std::filesystem::path input_, path_;
-  std::vector<std::string> wording_files_;
-  aggregation_options rules_;
-  std::vector<std::string> phrases_, never_drawn_;
-  std::filesystem::path out_;
+  aggregate_options read_;
+  std::filesystem::path path_, out_;
   std::vector<principle> principles_;
   std::vector<std::vector<principle>> wordings_;
   std::optional<judgement_statistics> statistics_;
@@ -199,10 +214,10 @@ subcommand make_aggregate_command() {
   return {.name = "aggregate",
           .help = "turn judge scores into preferences under sets of principles",
           .run = run_aggregate,
-          .flags = {{"--judgements", "aggregate.judgements", "file that judge wrote"},
-                    {"--principles", "aggregate.principles", "file of principles with negative definitions"},
+          .flags = {{"--judgements", "aggregate.judgements"},
+                    {"--principles", "aggregate.principles"},
                     {"--preset", "aggregate.preset", "paper or salmon_code"}},
-          .sections = {"aggregate"}};
+          .options = {section_options("aggregate", aggregate_options{})}};
 }
 
 }  // namespace coho::trainer

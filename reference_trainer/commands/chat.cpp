@@ -14,6 +14,7 @@
 
 #include "commands/chat_input.hpp"
 #include "commands/commands.hpp"
+#include "config/read_options.hpp"
 #include "files/atomic_file.hpp"
 #include "generation/engine.hpp"
 #include "models/model_files.hpp"
@@ -36,6 +37,18 @@ constexpr std::string_view commands =
 // A template with text after the question as well leaves no place for another system text.
 bool surrounds(const prompt_settings& prompting) { return prompting.wording && prompting.wording->uses("Input"); }
 
+struct chat_options {
+  std::filesystem::path adapter{};
+  std::string system{};
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"adapter", "folder of an adapter, or of a trained model"}, o.adapter...);
+    visit({"system", "system text of the conversation, in place of prompt.system"}, o.system...);
+  }
+};
+
+generation_options chat_sampling() { return {.max_new_tokens = 256, .temperature = 0.7}; }
+
 struct chat_settings {
   prompt_settings prompting{};
   std::filesystem::path adapter{};
@@ -48,9 +61,10 @@ chat_settings read_chat(const config& options) {
   chat_settings read;
   read.prompting = read_prompt_settings(options);
   read.prompting.max_tokens = 0;  // fit_conversation keeps a conversation within the model's positions
-  read.adapter = options.get<std::filesystem::path>("chat.adapter", {});
-  read.sampling = read_generation(options, read.prompting.stop, {.max_new_tokens = 256, .temperature = 0.7});
-  read.system = options.get<std::string>("chat.system", "");
+  auto own = read_section<chat_options>(options.section("chat"));
+  read.adapter = std::move(own.adapter);
+  read.system = std::move(own.system);
+  read.sampling = read_generation(options, read.prompting.stop, chat_sampling());
   options.check(read.system.empty() || read.prompting.format_name != "plain", "chat.system",
                 "left out in the plain format");
   options.check(read.system.empty() || !surrounds(read.prompting), "chat.system",
@@ -64,7 +78,7 @@ class session {
  public:
   session(const config& options, stage_context& context, const chat_settings& settings)
       : context_(context),
-        model_(load_model(settings.model, read_device(options), context.seed)),
+        model_(load_model(settings.model, context)),
         prompts_(settings.prompting, model_),
         sampling_(settings.sampling),
         system_(settings.system),
@@ -126,7 +140,7 @@ class session {
   void reset() {
     messages_.clear();
     if (!system_.empty()) messages_.push_back({chat_role::system, system_});
-    said_ = false;
+    outgrown_ = false;
   }
 
   void obey(const chat_command& command) {
@@ -173,7 +187,7 @@ class session {
       messages_.pop_back();
       return;
     }
-    if (messages_.size() < before && !std::exchange(said_, true))
+    if (messages_.size() < before && !std::exchange(outgrown_, true))
       context_.log("note: the conversation has outgrown the model's " + std::to_string(positions_) +
                    " tokens; from here on its oldest questions and answers are left out");
     rng streams[] = {rng(context_.seed).split(turn_++)};
@@ -211,7 +225,7 @@ class session {
   std::optional<generation_engine> engine_;
   std::vector<chat_message> messages_;
   std::size_t turn_ = 0;
-  bool said_ = false;
+  bool outgrown_ = false;  ///< the conversation, of which one note is enough
 };
 
 class chat_stage : public stage {
@@ -250,11 +264,11 @@ subcommand make_chat_command() {
   return {.name = "chat",
           .help = "talk with a model in the terminal",
           .run = run_stage<chat_stage>,
-          .flags = {{"-m,--model", "model.path", "folder of the base model"},
+          .flags = {{"-m,--model", "model.path"},
                     random_weights_flag(),
-                    {"--adapter", "chat.adapter", "folder of an adapter, or of a trained model"},
+                    {"--adapter", "chat.adapter"},
                     {"--system", "chat.system", "system text"},
-                    {"--format", "prompt.format", format_help},
+                    {"--format", "prompt.format"},
                     {"--template", "prompt.template", "inference template"},
                     {"--greedy", "generation.temperature", "take the most probable token", "0"},
                     {"--max-tokens", "generation.max_new_tokens", "most tokens of an answer"},
@@ -265,7 +279,8 @@ subcommand make_chat_command() {
                      .key = "prompt.stop",
                      .help = "a text that ends an answer; may be repeated",
                      .repeatable = true}},
-          .sections = {"model", "chat", "generation", "prompt"},
+          .options = {model_section(), section_options("chat", chat_options{}),
+                      generation_section(chat_sampling(), false), section_options("prompt", prompt_options{})},
           .group = "Use"};
 }
 

@@ -1,17 +1,15 @@
 #pragma once
 
+#include <vector>
+
 #include "config/config.hpp"
 #include "program/subcommand.hpp"
 #include "run/stage_context.hpp"
 
+/// The subcommands. Their keys are those of the options that each describes: `coho options STAGE` lists them.
 namespace coho::trainer {
 
 /// `coho prompts`: a set of prompts from public collections, JSON Lines of prompt_record.
-///
-/// Keys: prompts.tokenizer (a tokenizer.json, a tokenizer.model, or their folder; that of model.path by default),
-/// prompts.minimum_tokens (2), prompts.maximum_tokens (256), prompts.languages (all), prompts.require_counts,
-/// prompts.reasoning_length_bonus, and a list of sources,
-/// `[[prompts.source]]`: name, path (a file, or a folder of them), count (all), question_type, length_bonus, languages.
 /// With `rl` (--rl) the section rl_prompts is read in place of prompts. --out is the file; next to it,
 /// NAME.counts.json lists the records kept and removed per source, with reasons.
 ///
@@ -30,25 +28,16 @@ subcommand make_prompts_command();
 /// a JSON file of counts per filter, with prompts = kept + removed. self_align.rejected names a file
 /// for the removed ones, with the reason.
 ///
-/// Keys: model.*, self_align.{prompts, rules, exemplars, template, stop, max_new_tokens, max_question_tokens, top_p,
-/// slots, batch, limit, rejected}, those of read_self_align_filters, generation.*. Random streams are keyed by the
-/// prompt's number. A resumed run ends with the same files.
+/// Random streams are keyed by the prompt's number. A resumed run ends with the same files.
 void run_self_align(const config& options, stage_context& context);
 subcommand make_self_align_command();
 
 /// `coho sft`: supervised fine-tuning on instruction records.
-///
-/// Keys: model.path, model.adapter (to continue from), those of read_sft_data, sft.replies, sft.max_response_tokens,
-/// sft.templates and sft.max_prompt_tokens (sft_prompts.hpp), the keys of supervised_options, sft.optimizer.*,
-/// sft.{save_every, keep}, adapter.*, prompt.*.
 void run_sft(const config& options, stage_context& context);
 subcommand make_sft_command();
 
 /// `coho sample`: n responses to each prompt from a policy (stage 1a of SALMON), JSON Lines of sample_record.
 ///
-/// Keys: model.path, model.adapter, sample.prompts, sample.responses (2), sample.batch (prompts at a time),
-/// sample.max_new_tokens and sample.slots (those of generation), sample.max_prompt_tokens (0: prompts are not cut),
-/// generation.*, prompt.*;
 /// --out is the file. Each record's random streams are keyed by its number, so that a resumed file equals an
 /// uninterrupted one. The file of prompts is read twice, to count and check them and to answer them, and never held;
 /// the common prefix of all prompts is computed once.
@@ -56,36 +45,21 @@ void run_sample(const config& options, stage_context& context);
 subcommand make_sample_command();
 
 /// `coho judge`: scores each pair of responses under each principle, in both orders (SALMON §3.2), JSON Lines of
-/// judgement_record.
-///
-/// Keys: model.path, model.adapter, judge.samples (a file, or several over the same prompts), judge.pairs and
-/// judge.pairs_per_prompt (which of a prompt's responses are compared), judge.minimum_characters (0: shorter responses
-/// are not compared), judge.principles, judge.template, judge.batch
-/// (pairs at a time). The files are read twice, to count the pairs and to judge them, and never held in memory.
+/// judgement_record. The files of samples are read twice, to count the pairs and to judge them, and never held in
+/// memory.
 void run_judge(const config& options, stage_context& context);
 subcommand make_judge_command();
 
 /// `coho aggregate`: judge scores into preferences under sets of principles, some of them negated (SALMON §3.2 and App.
 /// D).
 ///
-/// Two passes over the judgements: statistics of each principle, then records. Keys: aggregate.judgements,
-/// aggregate.principles, aggregate.wordings (files that reword the same principles: each record takes each
-/// principle from one of them), aggregate.preset ("paper", "salmon_code") and any option to override,
-/// aggregate.never_drawn (principles judged but not drawn; "salmon_code" leaves out Overall Helpful, Natural
-/// and Fluent, and Multilingual), aggregate.banned_phrases ("salmon_code" bans "As an AI language model" with
-/// probability 0.5, and flips such a label with 0.25). Next to the records, <name>.summary.json counts what became
-/// of every draw.
+/// Two passes over the judgements: statistics of each principle, then records. Next to the records,
+/// <name>.summary.json counts what became of every draw.
 void run_aggregate(const config& options, stage_context& context);
 subcommand make_aggregate_command();
 
 /// `coho reward`: trains a reward model on preferences, with principles (SALMON §3.3) or without (preference
-/// pre-training).
-///
-/// Keys: model.path, reward.from (a reward model to continue from), reward.{data, evaluation, limit, evaluation_limit,
-/// evaluation_share, principles} (preference_data.hpp), reward_prompt.*, the keys of
-/// reward_model_options, reward.optimizer.*, reward.{head_learning_rate_factor, head_init, margins, reward_prompt.*,
-/// save_every, keep, evaluate_every, statistics_pairs}, adapter.*. With `--pretrain` those of the section
-/// preference_pretraining, whose defaults are those of the paper's pre-training.
+/// pre-training): with `--pretrain` by the section preference_pretraining, whose defaults are those of the paper's.
 ///
 /// Pairs stay in their files. Held-out pairs are evaluated at the end and every `evaluate_every` steps: curves
 /// evaluation_* of the metrics, and evaluation.json (preference_measures.hpp, with the step); those of evaluation_share
@@ -95,22 +69,13 @@ void run_reward(const config& options, stage_context& context);
 subcommand make_reward_command();
 
 /// `coho ppo`: trains a policy against a principle-following reward model and symbolic rewards (SALMON §3.3, §4.1.2).
-///
-/// Keys: model.path, ppo.policy (start of policy and reference; empty: the base), ppo.reward_model (empty: symbolic
-/// rewards only), ppo.prompts, ppo.long_prompts ("drop", "cut": for prompts beyond prompt.max_tokens),
-/// ppo.rollouts, ppo.steps, ppo.preset ("paper", "salmon_code"), ppo.principles,
-/// ppo.principles_per_prompt, ppo.interventions, ppo.intervention_position, ppo.language_bonus, ppo.length_bonus.*, the
-/// optimizer's and ppo_options' own names, reward_prompt.*, ppo.reward_prompt.*, generation.*, prompt.*,
-/// adapter.* (dropout is off).
+/// Dropout is off.
 void run_ppo(const config& options, stage_context& context);
 subcommand make_ppo_command();
 
 /// `coho generate`: continues one prompt, every prompt of a file, or, with neither, only the begin token.
 ///
-/// Keys: model.*, generate.adapter, generate.prompt or generate.prompts, generate.ids, generate.batch, generation.*,
-/// prompt.*, and for answers in the formats of external judges: generate.answers (the form: see answer_files.hpp),
-/// generate.model_id (default: the name of the adapter's or the model's folder), generate.category_temperatures
-/// (fastchat_temperature in place of generation.temperature), generate.timestamp. One prompt: its continuation goes to
+/// For external judges it answers in their formats (answer_files.hpp). One prompt: its continuation goes to
 /// stdout as it is sampled, or to `--out`. A file: one JSON record per prompt, to stdout or to `--out`, where an
 /// interrupted run goes on with `--resume`. Record i draws from rng(seed).split(i), so that its text does not depend on
 /// the batch, nor on where a run was interrupted.
@@ -122,7 +87,7 @@ subcommand make_generate_command();
 /// "/exit" or the end of input (Ctrl-D) ends. In a terminal Ctrl-C stops the answer; what was said stays in the
 /// conversation. When the model's positions are full the oldest exchanges are dropped, with one notice.
 ///
-/// Keys: model.*, chat.adapter, chat.system, generation.*, prompt.*. In the plain format each question is independent.
+/// In the plain format each question is independent.
 subcommand make_chat_command();
 
 /// `coho eval preferences` (formerly, and still, `pairs`), `coho eval hhh` and `coho eval truthfulqa` (key
@@ -134,31 +99,24 @@ subcommand make_eval_command();
 /// `coho principles list`: the shipped collections, one per line. `coho principles show NAME…`: their principles as
 /// text. `coho principles check FILE|NAME…`: what check_collection finds, with a table of weights, the probability of
 /// being drawn, and lengths; exit status 1 when something is wrong.
-///
-/// Keys: principles.action, principles.collections (paths or shipped names), principles.drawn_together,
-/// principles.near_same, model.path (for lengths in tokens: only the model's tokenizer is read).
+/// With model.path also lengths in tokens: only the model's tokenizer is read.
 subcommand make_principles_command();
 
 /// Packs the linears of a checkpoint as NF4 and writes it in bitsandbytes' form, which this program and transformers
-/// open: section "model" (`path`, `double_quantize`), key `quantize.dtype` for what is not packed ("keep", "bfloat16",
-/// "float16", "float32"), `quantize.shard_bytes`. Memory holds the packed model and one tensor of the checkpoint at a
+/// open. Memory holds the packed model and one tensor of the checkpoint at a
 /// time.
 void run_quantize(const config& options, stage_context& context);
 subcommand make_quantize_command();
 
-/// Adds an adapter to its base's weights and writes the sum as a separate, unpacked checkpoint: section "model" with
-/// `adapter`.
+/// Adds an adapter to its base's weights and writes the sum as a separate, unpacked checkpoint.
 void run_merge(const config& options, stage_context& context);
 subcommand make_merge_command();
 
-/// `coho report`: one HTML page about the training runs in some folders. Keys: report.runs, .names, .title, .smooth,
-/// .samples; top-level: out.
+/// `coho report`: one HTML page about the training runs in some folders.
 void run_report(const config& options, stage_context& context);
 subcommand make_report_command();
 
-/// `coho options [STAGE…]`: the keys of stages that are options of the library or the trainer, with defaults, allowed
-/// values and meanings. Keys: options.stages, options.markdown.
-void run_options(const config& options, stage_context& context);
-subcommand make_options_command();
+/// The subcommands above, in the order of --help.
+std::vector<subcommand> stage_commands();
 
 }  // namespace coho::trainer

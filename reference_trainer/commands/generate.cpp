@@ -11,6 +11,7 @@
 
 #include "benchmarks/answer_files.hpp"
 #include "commands/commands.hpp"
+#include "config/read_options.hpp"
 #include "files/atomic_file.hpp"
 #include "generation/engine.hpp"
 #include "jsonl/bad_records.hpp"
@@ -28,18 +29,47 @@
 namespace coho::trainer {
 namespace {
 
+struct generate_options {
+  std::optional<std::string> prompt{};
+  std::optional<std::filesystem::path> prompts{};
+  std::filesystem::path adapter{};
+  bool ids = false;
+  std::size_t batch = 64;
+  answer_form answers = answer_form::jsonl;
+  std::string model_id{};
+  double timestamp = 0;
+  bool category_temperatures = false;
+  prompt_limit<false> limit{};
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"prompt", "one prompt"}, o.prompt...);
+    visit({"prompts", "file of prompts (JSON Lines); with neither only the begin token is continued"}, o.prompts...);
+    visit({"adapter", "folder of an adapter, or of a trained model"}, o.adapter...);
+    visit({"ids", "print token ids, the prompt's first"}, o.ids...);
+    visit({"batch", "at a time", allowed::at_least(1), "prompts"}, o.batch...);
+    visit({"answers", "the form of the files of prompts and answers"}, o.answers...);
+    visit(otherwise("the folder of adapter or model", {"model_id", "the model's name in a benchmark's answers"}),
+          o.model_id...);
+    visit({"timestamp", "FastChat's tstamp, which its judges do not read", {}, "seconds"}, o.timestamp...);
+    visit({"category_temperatures", "FastChat's temperature of each category in place of generation.temperature"},
+          o.category_temperatures...);
+    prompt_limit<false>::describe(visit, o.limit...);
+  }
+  void settle(const config& section) const {
+    section.check(!prompt || !prompts, "prompts", "left out when generate.prompt is given");
+    const bool benchmark = answers != answer_form::jsonl;
+    section.check(!ids || !benchmark, "ids", "left out with answers of a benchmark's form");
+    section.check(!benchmark || prompts, "answers", "jsonl where generate.prompts names no file of questions");
+    section.check(!category_temperatures || is_fastchat(answers), "category_temperatures",
+                  "left out unless generate.answers is mt_bench or vicuna_bench");
+  }
+};
+
 struct generate_settings {
-  std::optional<std::string> question;
-  std::optional<std::filesystem::path> file;
-  model_settings model;
-  std::filesystem::path adapter;
-  prompt_settings prompting;
-  generation_options sampling;
-  bool ids;
-  std::size_t batch;
-  answer_form form;
-  answer_identity identity;
-  bool category_temperatures;
+  generate_options read{};
+  model_settings model{};
+  prompt_settings prompting{};
+  generation_options sampling{};
 };
 
 // The last part of a model's path, also for one that ends in a slash.
@@ -49,52 +79,34 @@ std::string folder_name(const std::filesystem::path& model) {
 }
 
 generate_settings read_generate(const config& options) {
-  auto question = options.find<std::string>("generate.prompt");
-  auto file = options.find<std::filesystem::path>("generate.prompts");
-  options.check(!question || !file, "generate.prompts", "left out when generate.prompt is given");
-  generate_settings out{.question = std::move(question),
-                        .file = std::move(file),
-                        .model = {},
-                        .adapter = options.get<std::filesystem::path>("generate.adapter", {}),
-                        .prompting = read_prompt_settings(options, "generate", false),
-                        .sampling = {},
-                        .ids = options.get<bool>("generate.ids", false),
-                        .batch = options.get<std::size_t>("generate.batch", 64),
-                        .form = answer_form_by_name(options.choice(
-                            "generate.answers", "jsonl", {"jsonl", "mt_bench", "vicuna_bench", "alpaca_eval"})),
-                        .identity = {},
-                        .category_temperatures = options.get<bool>("generate.category_temperatures", false)};
-  const bool benchmark = out.form != answer_form::jsonl;
-  out.sampling = read_generation(options, out.prompting.stop, {.max_new_tokens = benchmark ? 1024u : 256u});
-  const auto model = out.adapter.empty() ? options.get<std::filesystem::path>("model.path", {}) : out.adapter;
-  out.identity = {.model_id = options.get<std::string>("generate.model_id", folder_name(model)),
-                  .timestamp = options.get<double>("generate.timestamp", 0)};
-  options.check(out.batch > 0, "generate.batch", "at least 1");
-  options.check(!out.ids || !benchmark, "generate.ids", "left out with answers of a benchmark's form");
-  options.check(!benchmark || options.has("generate.prompts"), "generate.answers",
-                "jsonl where generate.prompts names no file of questions");
-  options.check(!out.category_temperatures || is_fastchat(out.form), "generate.category_temperatures",
-                "left out unless generate.answers is mt_bench or vicuna_bench");
-  options.check(out.form != answer_form::mt_bench || out.prompting.format_name != "plain", "prompt.format",
-                "a chat format for mt_bench, whose second turn follows on the first");
+  const config section = options.section("generate");
+  generate_settings out;
+  out.prompting = read_prompt_settings(options, "generate", false);
   out.model = read_model_settings(options);
+  read_only(section, out.read, {"adapter"});
+  out.read.model_id = folder_name(out.read.adapter.empty() ? out.model.path : out.read.adapter);
+  read_options(section, out.read, {"max_prompt_tokens"});
+  const bool benchmark = out.read.answers != answer_form::jsonl;
+  out.sampling = read_generation(options, out.prompting.stop, {.max_new_tokens = benchmark ? 1024u : 256u});
+  options.check(out.read.answers != answer_form::mt_bench || out.prompting.format_name != "plain", "prompt.format",
+                "a chat format for mt_bench, whose second turn follows on the first");
   return out;
 }
 
 class generator {
  public:
-  generator(const config& options, stage_context& context, const generate_settings& settings)
+  generator(stage_context& context, const generate_settings& settings)
       : context_(context),
-        model_(load_model(settings.model, read_device(options), context.seed)),
+        model_(load_model(settings.model, context)),
         prompting_(settings.prompting),
         prompts_(prompting_, model_),
         sampling_(settings.sampling),
-        form_(settings.form),
-        identity_(settings.identity),
-        batch_(settings.batch),
-        ids_(settings.ids),
-        category_temperatures_(settings.category_temperatures) {
-    load_role(model_, "policy", settings.adapter);
+        form_(settings.read.answers),
+        identity_{.model_id = settings.read.model_id, .timestamp = settings.read.timestamp},
+        batch_(settings.read.batch),
+        ids_(settings.read.ids),
+        category_temperatures_(settings.read.category_temperatures) {
+    load_role(model_, "policy", settings.read.adapter);
     sampling_.banned = model_.never_sampled();
     ends_ = model_.end_tokens();
     engine_.emplace(*model_.bank, "policy", engine_options{.slots = static_cast<std::int64_t>(batch_)},
@@ -287,11 +299,12 @@ class generate_stage : public stage {
   generate_stage(const config& options, stage_context&) : settings_(read_generate(options)) {}
 
   void check(const config&, stage_context& context) override {
-    if (settings_.file) refuse_same_file("out", context.out, {*settings_.file});
+    if (settings_.read.prompts) refuse_same_file("out", context.out, {*settings_.read.prompts});
   }
 
   bool finished(stage_context& context) const override {
-    if (!settings_.file || context.out.empty() || !answer_writer::is_complete(context.out, settings_.form))
+    if (!settings_.read.prompts || context.out.empty() ||
+        !answer_writer::is_complete(context.out, settings_.read.answers))
       return false;
     context.log(context.out.string() + " is complete: nothing to do");
     return true;
@@ -300,14 +313,14 @@ class generate_stage : public stage {
   void load(const config& options, stage_context& context) override {
     if (options.place("prompt.max_tokens").starts_with("--set"))
       context.log("note: prompt.max_tokens limits training's prompts; generate.max_prompt_tokens limits these");
-    generator_.emplace(options, context, settings_);
+    generator_.emplace(context, settings_);
   }
 
   void run(stage_context&) override {
-    if (settings_.file) {
-      generator_->all(*settings_.file);
+    if (settings_.read.prompts) {
+      generator_->all(*settings_.read.prompts);
     } else {
-      generator_->one(settings_.question);
+      generator_->one(settings_.read.prompt);
     }
   }
 
@@ -322,27 +335,28 @@ subcommand make_generate_command() {
   return {.name = "generate",
           .help = "continue prompts with a model",
           .run = run_stage<generate_stage>,
-          .flags = {{"-m,--model", "model.path", "folder of the base model"},
+          .flags = {{"-m,--model", "model.path"},
                     random_weights_flag(),
-                    {"--adapter", "generate.adapter", "folder of an adapter, or of a trained model"},
-                    {"-p,--prompt", "generate.prompt", "one prompt"},
+                    {"--adapter", "generate.adapter"},
+                    {"-p,--prompt", "generate.prompt"},
                     {"--prompts", "generate.prompts", "file of prompts (JSON Lines)"},
                     {"--answers", "generate.answers",
                      "jsonl, mt_bench, vicuna_bench or alpaca_eval: the form of both files"},
-                    {"--model-id", "generate.model_id", "the model's name in a benchmark's answers"},
+                    {"--model-id", "generate.model_id"},
                     {"--greedy", "generation.temperature", "take the most probable token", "0"},
-                    {"--ids", "generate.ids", "print token ids, the prompt's first", "true"},
+                    {.name = "--ids", .key = "generate.ids", .fixed_value = "true"},
                     {"--max-tokens", "generation.max_new_tokens", "most tokens of a response"},
                     {"--temperature", "generation.temperature", "sampling temperature"},
                     {"--top-k", "generation.top_k", "sample from the k most probable tokens only"},
                     {"--top-p", "generation.top_p", "sample from the most probable tokens that hold this share"},
-                    {"--format", "prompt.format", format_help},
+                    {"--format", "prompt.format"},
                     {"--template", "prompt.template", "inference template"},
                     {.name = "--stop",
                      .key = "prompt.stop",
                      .help = "a text that ends a response; may be repeated",
                      .repeatable = true}},
-          .sections = {"model", "generate", "generation", "prompt"},
+          .options = {model_section(), section_options("generate", generate_options{}), generation_section({}, false),
+                      section_options("prompt", prompt_options{})},
           .group = "Use"};
 }
 

@@ -9,6 +9,7 @@
 #include <coho/principle/judging.hpp>
 
 #include "commands/commands.hpp"
+#include "config/read_options.hpp"
 #include "datasets/pair_stream.hpp"
 #include "files/data_files.hpp"
 #include "models/model_files.hpp"
@@ -47,18 +48,35 @@ std::string computed_share(const judge_role& judge) {
   return std::to_string(static_cast<int>(std::lround(share))) + " % of the tokens computed";
 }
 
+struct judge_options {
+  std::vector<std::filesystem::path> samples{};
+  pairing_options pairs{};
+  std::filesystem::path principles{}, template_path{};
+  std::size_t batch = 64;
+
+  static void describe(auto&& visit, auto&... o) {
+    visit(required({"samples", "the file or files that `coho sample` wrote"}), o.samples...);
+    pairing_options::describe(visit, o.pairs...);
+    visit(otherwise("\"reward_model\"", {"principles", "file of principles, or a shipped one"}), o.principles...);
+    visit(otherwise("shipped", {"template", "the judge's prompt"}), o.template_path...);
+    visit({"batch", "at a time", allowed::at_least(1), "pairs"}, o.batch...);
+  }
+  void settle(const config& section) const { pairs.settle(section); }
+};
+
 class judge_stage : public stage {
  public:
   judge_stage(const config& options, stage_context& context)
-      : samples_(options.require_paths("judge.samples", "the file or files that `coho sample` wrote")),
-        choice_(read_pairing(options, context.seed)),
-        principles_path_(principle_file(
-            options.get<std::filesystem::path>("judge.principles", shipped("principles/reward_model.json")))),
-        template_path_(options.get<std::filesystem::path>("judge.template", shipped("prompts/judge.txt"))),
-        batch_(options.get<std::size_t>("judge.batch", 64)),
-        adapter_(options.get<std::filesystem::path>("model.adapter", {})),
-        out_(context.out_or("judgements.jsonl")) {
-    options.check(batch_ > 0, "judge.batch", "at least 1");
+      : adapter_(read_role_start(options)), out_(context.out_or("judgements.jsonl")) {
+    const auto read = read_section<judge_options>(
+        options.section("judge"),
+        {.principles = shipped("principles/reward_model.json"), .template_path = shipped("prompts/judge.txt")});
+    samples_ = read.samples;
+    choice_ = read.pairs;
+    choice_.random = pairing_random(context.seed);
+    principles_path_ = principle_file(read.principles);
+    template_path_ = read.template_path;
+    batch_ = read.batch;
     base_ = read_model_settings(options);
   }
 
@@ -72,8 +90,8 @@ class judge_stage : public stage {
 
   bool finished(stage_context& context) const override { return say_complete(out_, context); }
 
-  void load(const config& options, stage_context& context) override {
-    model_ = load_model(base_, read_device(options), context.seed);
+  void load(const config&, stage_context& context) override {
+    model_ = load_model(base_, context);
     load_role(model_, "judge", adapter_);
     all_ = count_pairs(samples_, choice_, context);
   }
@@ -135,7 +153,7 @@ class judge_stage : public stage {
   std::vector<std::filesystem::path> samples_;
   pairing_options choice_;
   std::filesystem::path principles_path_, template_path_;
-  std::size_t batch_;
+  std::size_t batch_ = 0;
   std::filesystem::path adapter_, out_;
   model_settings base_;
   std::vector<principle> principles_;
@@ -153,7 +171,7 @@ subcommand make_judge_command() {
   return {.name = "judge",
           .help = "judge pairs of responses under principles, in both orders",
           .run = run_judge,
-          .flags = {{"--model", "model.path", "folder of the base model"},
+          .flags = {{"--model", "model.path"},
                     random_weights_flag(),
                     {"--adapter", "model.adapter", "folder of the judging policy"},
                     {.name = "--samples",
@@ -161,9 +179,9 @@ subcommand make_judge_command() {
                      .help = "file of samples; may be repeated: all over the same prompts",
                      .repeatable = true},
                     {"--pairs", "judge.pairs", "first_two, adjacent, all or random"},
-                    {"--principles", "judge.principles", "file of principles"},
-                    {"--template", "judge.template", "judge prompt"}},
-          .sections = {"model", "judge"}};
+                    {"--principles", "judge.principles"},
+                    {"--template", "judge.template"}},
+          .options = {model_section(true), section_options("judge", judge_options{})}};
 }
 
 }  // namespace coho::trainer

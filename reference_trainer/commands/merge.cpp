@@ -1,6 +1,7 @@
 #include <coho/error.hpp>
 
 #include "commands/commands.hpp"
+#include "config/read_options.hpp"
 #include "evaluation/reward_statistics.hpp"
 #include "models/model_files.hpp"
 #include "run/stage.hpp"
@@ -10,17 +11,25 @@ namespace coho::trainer {
 
 namespace {
 
+struct merge_options {
+  std::filesystem::path adapter{};
+
+  static void describe(auto&& visit, auto&... o) {
+    visit(required({"adapter", "the folder of the adapter"}), o.adapter...);
+  }
+};
+
 class merge_stage : public stage {
  public:
   merge_stage(const config& options, stage_context& context)
-      : adapter_(options.require<std::filesystem::path>("model.adapter", "the folder of the adapter")),
+      : adapter_(read_section<merge_options>(options.section("model")).adapter),
         base_(read_model_settings(options)),
         out_(context.out_or("merged")) {}
 
   void check(const config&, stage_context&) override { check_output(out_, {base_.path, adapter_}); }
 
-  void load(const config& options, stage_context& context) override {
-    model_ = load_model(base_, read_device(options), context.seed);
+  void load(const config&, stage_context& context) override {
+    model_ = load_model(base_, context);
     load_role(model_, "merged", adapter_);
     if (model_.bank->at("merged").full)
       throw file_error(adapter_.string(), "", "holds whole weights, which need no merging",
@@ -43,6 +52,13 @@ class merge_stage : public stage {
   loaded_model model_;
 };
 
+option_section merge_section() {
+  option_section out = model_section();
+  list_options(out.options, "model.", {}, merge_options{});
+  out.partial = true;
+  return out;
+}
+
 }  // namespace
 
 void run_merge(const config& options, stage_context& context) { run_stage<merge_stage>(options, context); }
@@ -51,9 +67,8 @@ subcommand make_merge_command() {
   return {.name = "merge",
           .help = "add an adapter to its base's weights",
           .run = run_merge,
-          .flags = {{"--model", "model.path", "folder of the base model"},
-                    {"--adapter", "model.adapter", "folder of the adapter"}},
-          .sections = {"model"},
+          .flags = {{"--model", "model.path"}, {"--adapter", "model.adapter"}},
+          .options = {merge_section()},
           .group = "Models"};
 }
 

@@ -1,62 +1,84 @@
+#include "commands/options.hpp"
+
+#include <algorithm>
 #include <iostream>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "commands/commands.hpp"
+#include <coho/error.hpp>
+
+#include "config/read_options.hpp"
 #include "config/spelling.hpp"
+#include "program/stage_options.hpp"
 #include "run/stage.hpp"
-#include "settings/stage_options.hpp"
 
 namespace coho::trainer {
 
 namespace {
 
-std::string listed_stages() {
-  std::string out;
-  for (const auto& one : stages_with_options()) out += (out.empty() ? "" : ", ") + one;
-  return out;
-}
+struct listing_options {
+  std::vector<std::string> stages{};
+  bool markdown = false;
+
+  static void describe(auto&& visit, auto&... o) {
+    visit(otherwise("all sections", {"stages", "stages, or sections of recipes"}), o.stages...);
+    visit({"markdown", "as tables of Markdown"}, o.markdown...);
+  }
+};
 
 class options_stage : public stage {
  public:
-  options_stage(const config& options, stage_context&)
-      : stages_(options.get<std::vector<std::string>>("options.stages", stages_with_options())),
-        markdown_(options.get<bool>("options.markdown", false)) {
-    for (const auto& one : stages_) {
-      const auto meant = nearest(one, stages_with_options());
-      options.check(!stage_options(one).empty(), "options.stages",
-                    "a list of " + listed_stages() + (meant.empty() ? "" : "; did you mean " + meant + "?"));
+  options_stage(const config& options, const std::vector<subcommand>& stages)
+      : read_(read_section<listing_options>(options.section("options"))) {
+    const auto all = all_sections(stages);
+    std::vector<std::string> known;
+    for (const auto& one : stages) known.push_back(one.name);
+    for (const auto& section : all) known.push_back(section.name);
+    if (read_.stages.empty()) listed_ = all;
+    for (const auto& name : read_.stages) {
+      std::string stage = name;
+      std::ranges::replace(stage, '_', '-');  // the section self_align is that of the stage self-align
+      const auto command = std::ranges::find(stages, stage, &subcommand::name);
+      const auto section = std::ranges::find(all, name, &option_section::name);
+      const auto meant = nearest(name, known);
+      options.check(command != stages.end() || section != all.end(), "options.stages",
+                    "stages, or sections of recipes" + (meant.empty() ? "" : "; did you mean " + meant + "?"));
+      if (command != stages.end()) {
+        listed_.insert(listed_.end(), command->options.begin(), command->options.end());
+      } else {
+        listed_.push_back(*section);
+      }
     }
   }
 
   void run(stage_context&) override {
-    for (const auto& one : stages_) {
-      const auto all = stage_options(one);
-      if (stages_.size() > 1) std::cout << (markdown_ ? "### " : "== ") << one << "\n\n";
-      std::cout << (markdown_ ? option_markdown(all, stage_presets(one)) : option_table(all))
-                << (stages_.size() > 1 ? "\n" : "");
+    for (const auto& section : listed_) {
+      if (listed_.size() > 1) std::cout << (read_.markdown ? "### " : "== ") << section.name << "\n\n";
+      std::cout << (read_.markdown ? option_markdown(section.options, section.presets) : option_table(section.options))
+                << (listed_.size() > 1 ? "\n" : "");
     }
   }
 
  private:
-  std::vector<std::string> stages_;
-  bool markdown_;
+  listing_options read_;
+  std::vector<option_section> listed_;
 };
 
 }  // namespace
 
-void run_options(const config& options, stage_context& context) { run_stage<options_stage>(options, context); }
-
-subcommand make_options_command() {
-  return {
-      .name = "options",
-      .help = "list the options of stages: keys, defaults, allowed values, meanings",
-      .run = run_options,
-      .flags =
-          {{.name = "stages", .key = "options.stages", .help = "stages: " + listed_stages(), .repeatable = true},
-           {.name = "--markdown", .key = "options.markdown", .help = "as tables of Markdown", .fixed_value = "true"}},
-      .sections = {"options"},
-      .group = "Use"};
+subcommand make_options_command(std::vector<subcommand> stages) {
+  return {.name = "options",
+          .help = "list the options of stages: keys, defaults, allowed values, meanings",
+          .run =
+              [stages = std::move(stages)](const config& options, stage_context& context) {
+                options_stage work(options, stages);
+                run_in_order(work, options, context);
+              },
+          .flags = {{.name = "stages", .key = "options.stages", .repeatable = true},
+                    {.name = "--markdown", .key = "options.markdown", .fixed_value = "true"}},
+          .options = {section_options("options", listing_options{})},
+          .group = "Use"};
 }
 
 }  // namespace coho::trainer

@@ -1,4 +1,4 @@
-#include <cmath>
+#include <array>
 #include <optional>
 #include <string>
 #include <utility>
@@ -11,6 +11,7 @@
 
 #include "checkpoint/train_state.hpp"
 #include "commands/commands.hpp"
+#include "config/read_options.hpp"
 #include "evaluation/ppo_ending.hpp"
 #include "evaluation/ppo_evaluation.hpp"
 #include "evaluation/reward_statistics.hpp"
@@ -39,109 +40,142 @@
 namespace coho::trainer {
 namespace {
 
-struct ppo_settings {
+enum class value_head_start { zero, copy };
+constexpr auto option_names(value_head_start) { return std::array{"zero", "copy"}; }
+enum class long_prompts { drop, cut };
+constexpr auto option_names(long_prompts) { return std::array{"drop", "cut"}; }
+
+struct ppo_stage_options {
   std::filesystem::path policy{}, reward_model{}, prompts{};
   std::uint64_t steps = 100;
   std::size_t rollouts = 576, samples_per_prompt = 1;
-  bool zero_value_head = true, drop_long = true;
-  normalization_source normalization{};
+  value_head_start value_head = value_head_start::zero;
+  long_prompts long_ones = long_prompts::drop;
   std::uint64_t save_every = 10;
   std::size_t keep = 2;
-  double stop_kl = 0;  ///< 0: off
+  double stop_kl = 0;
+  guideline_options guideline{};
+
+  bool scored() const { return !reward_model.empty(); }
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"policy", "folder that policy and reference start from; none: the base"}, o.policy...);
+    visit({"reward_model", "folder of the reward model; required unless a bonus is set"}, o.reward_model...);
+    visit(required({"prompts", "the file of prompts"}), o.prompts...);
+    visit({"long_prompts", "what becomes of prompts longer than prompt.max_tokens"}, o.long_ones...);
+    guideline_options::describe(visit, o.guideline...);
+    visit({"steps", "of PPO", allowed::at_least(1), "steps"}, o.steps...);
+    visit({"rollouts", "of a step, over all ranks; a multiple of samples_per_prompt", {}, "responses"}, o.rollouts...);
+    visit({"samples_per_prompt", "in a step", {}, "responses"}, o.samples_per_prompt...);
+    visit({"value_head", "of the value model: zero, or that of the reward model"}, o.value_head...);
+    visit({"stop_kl", "KL per response that ends the run; 0: off", allowed::at_least(0), "nats"}, o.stop_kl...);
+    visit({"save_every", "between checkpoints; 0: none", {}, "steps"}, o.save_every...);
+    visit({"keep", "of these, the last ones", {}, "checkpoints"}, o.keep...);
+  }
+};
+
+struct ppo_settings {
+  ppo_stage_options read{};
   prompt_settings prompting{};
-  ppo_options options{};
+  ppo_training training{};
   engine_options engine{};
   std::optional<symbolic_rewards> bonus{};
   ppo_evaluation_settings evaluation{};
-  std::string principles{}, interventions{};  ///< as they are given; `guidelines` has read them
-  std::vector<std::string> use_interventions{};
   std::optional<guideline_source> guidelines{};
-  adamw_options optimizer{};
   reward_prompt_settings reward_prompt{};
   plan_settings planned{};
 
-  bool scored() const { return !reward_model.empty(); }
+  const ppo_options& options() const { return training.options; }
 };
 
 ppo_settings read_ppo(const config& options, stage_context& context, const std::filesystem::path& out) {
   const config section = options.section("ppo");
   ppo_settings read;
-  read.policy = section.get<std::filesystem::path>("policy", {});
-  read.reward_model = section.get<std::filesystem::path>("reward_model", {});
-  read.prompts = section.require<std::filesystem::path>("prompts", "the file of prompts");
-  read.steps = section.get<std::uint64_t>("steps", read.steps);
-  read.rollouts = section.get<std::size_t>("rollouts", read.rollouts);
-  read.samples_per_prompt = section.get<std::size_t>("samples_per_prompt", read.samples_per_prompt);
-  read.zero_value_head = section.choice("value_head", "zero", {"zero", "copy"}) == "zero";
-  read.normalization = read_normalization(section, read.scored());
-  read.save_every = section.get<std::uint64_t>("save_every", read.save_every);
-  read.keep = section.get<std::size_t>("keep", read.keep);
-  read.drop_long = section.choice("long_prompts", "drop", {"drop", "cut"}) == "drop";
-  read.stop_kl = section.get<double>("stop_kl", read.stop_kl);
-  section.check(read.steps > 0, "steps", "at least 1");
-  section.check(std::isfinite(read.stop_kl) && read.stop_kl >= 0, "stop_kl", "finite and at least 0 (off)");
-
+  read_options(section, read.read);
   read.prompting = read_prompt_settings(options);
-  read.options = read_ppo_options(options, context, read.prompting.stop, read.steps);
-  const generation_options& generation = read.options.generation;
+  read.training = read_ppo_training(options, context, read.prompting.stop, read.read.steps);
+  check_normalization(section, read.training, read.read.scored());
+  const generation_options& generation = read.options().generation;
   // Shown responses are also cut at these, which do not finish them.
   read.prompting.stop.insert(read.prompting.stop.end(), generation.unfinished_stop.begin(),
                              generation.unfinished_stop.end());
   read.engine = read_engine(options);
-  read.bonus = read_bonus(section, generation.max_new_tokens);
+  read.bonus = read_bonus(section, read.training.preset, generation.max_new_tokens);
   read.evaluation = read_ppo_evaluation(section, generation);
-  read.guidelines.emplace(section, context.dry_run);
-  read.principles = section.get<std::string>("principles", "");
-  read.interventions = section.get<std::string>("interventions", "");
-  read.use_interventions = section.get<std::vector<std::string>>("use_interventions", {});
-  read.optimizer = read_adamw(section);
-  rl_prompt_source::check(read.rollouts, read.samples_per_prompt);
+  read.guidelines.emplace(read.read.guideline, context.dry_run);
+  rl_prompt_source::check(read.read.rollouts, read.read.samples_per_prompt);
   join_ranks(options, context, out);
   read.reward_prompt = read_reward_prompt(options, "ppo");
   read.planned = read_parallel_plan(options, context);
   return read;
 }
 
+// The keys of all that is read from the section, with the defaults of both presets.
+option_section ppo_section() {
+  option_section out = section_options("ppo", ppo_training{});
+  const auto add = [&](const auto&... defaults) { list_options(out.options, "ppo.", {}, defaults...); };
+  add(ppo_stage_options{});
+  const auto paper = ppo_preset(recipe_preset::paper), code = ppo_preset(recipe_preset::salmon_code);
+  add(bonus_options::of(recipe_preset::paper, paper.generation.max_new_tokens),
+      bonus_options::of(recipe_preset::salmon_code, code.generation.max_new_tokens));
+  list_options(out.options, "ppo.evaluation.", {}, ppo_evaluation_settings{});
+  list_options(out.options, "ppo.reward_prompt.", {}, reward_lengths::of("ppo"));
+  for (auto& option : out.options)
+    if (option.key == "ppo.adaptive_kl.initial")
+      option.defaults = {spelled(paper.shaping.kl_coefficient), spelled(code.shaping.kl_coefficient)};
+  return out;
+}
+
+option_section ppo_generation_section() {
+  option_section out{.name = "generation", .presets = {"paper", "salmon_code"}};
+  list_options(out.options, "generation.", {"stop", "unfinished_stop"}, ppo_preset(recipe_preset::paper).generation,
+               ppo_preset(recipe_preset::salmon_code).generation);
+  list_options(out.options, "generation.", {}, engine_options{});
+  return out;
+}
+
 void check_ppo(const config& section, const ppo_settings& settings) {
-  section.check(settings.scored() || settings.bonus->rewards_language() || settings.bonus->rewards_length(),
+  section.check(settings.read.scored() || settings.bonus->rewards_language() || settings.bonus->rewards_length(),
                 "reward_model",
                 "given, unless ppo.language_bonus or ppo.length_bonus.coefficient is: there is nothing to learn from");
+  const guideline_options& guideline = settings.read.guideline;
   for (const auto& [key, value] :
-       {std::pair{"principles", &settings.principles}, std::pair{"interventions", &settings.interventions}})
-    section.check(settings.scored() || value->empty(), key, "unset: it has no effect without a reward model");
-  section.check(!settings.interventions.empty() || settings.use_interventions.empty(), "use_interventions",
+       {std::pair{"principles", &guideline.principles}, std::pair{"interventions", &guideline.interventions}})
+    section.check(settings.read.scored() || value->empty(), key, "unset: it has no effect without a reward model");
+  section.check(!guideline.interventions.empty() || guideline.use_interventions.empty(), "use_interventions",
                 "left out unless ppo.interventions names the file");
 }
 
 /// The run of PPO: models, data, trainer, evaluation.
 class ppo_run {
  public:
-  ppo_run(ppo_settings& settings, std::filesystem::path out, at::Device device, stage_context& context)
+  ppo_run(ppo_settings& settings, std::filesystem::path out, stage_context& context)
       : settings_(settings),
         out_(std::move(out)),
         context_(context),
         model_(load_ppo_roles({.model = settings.planned.model,
                                .adapter = settings.planned.adapter,
-                               .policy = settings.policy,
-                               .reward_model = settings.reward_model,
-                               .zero_value_head = settings.zero_value_head},
-                              device, context)),
+                               .policy = settings.read.policy,
+                               .reward_model = settings.read.reward_model,
+                               .zero_value_head = settings.read.value_head == value_head_start::zero},
+                              context)),
         prompts_(settings.prompting, model_),
-        reward_(settings.scored() ? std::optional(make_reward_role(model_, "reward", settings.reward_prompt))
-                                  : std::nullopt),
-        source_(within_limit(read_records<prompt_record>(settings.prompts), prompts_, settings.drop_long,
-                             settings.prompts, context),
-                prompts_, *settings.guidelines, settings.rollouts, settings.samples_per_prompt, context.seed),
-        held_out_(evaluation_prompts(settings.evaluation, prompts_, *settings.guidelines, settings.drop_long, context)),
+        reward_(settings.read.scored() ? std::optional(make_reward_role(model_, "reward", settings.reward_prompt))
+                                       : std::nullopt),
+        source_(within_limit(read_records<prompt_record>(settings.read.prompts), prompts_,
+                             settings.read.long_ones == long_prompts::drop, settings.read.prompts, context),
+                prompts_, *settings.guidelines, settings.read.rollouts, settings.read.samples_per_prompt, context.seed),
+        held_out_(evaluation_prompts(settings.evaluation, prompts_, *settings.guidelines,
+                                     settings.read.long_ones == long_prompts::drop, context)),
         policy_parameters_(model_.bank->train("policy")),
         value_parameters_(model_.bank->train("value")),
-        policy_optimizer_(policy_parameters_, settings.optimizer),
-        value_optimizer_(value_parameters_, settings.optimizer),
-        sampling_{.temperature = settings.options.generation.temperature,
+        policy_optimizer_(policy_parameters_, settings.training.optimizer),
+        value_optimizer_(value_parameters_, settings.training.optimizer),
+        sampling_{.temperature = settings.training.options.generation.temperature,
                   .banned = model_.never_sampled(),
                   .end_tokens = model_.end_tokens(),
                   .token_texts = model_.token_texts(),
-                  .entropy_gradient = settings.options.entropy_coefficient > 0,
+                  .entropy_gradient = settings.training.options.entropy_coefficient > 0,
                   .engine = settings.engine},
         policy_(*model_.bank, "policy", sampling_),
         reference_(*model_.bank, "reference", sampling_),
@@ -149,15 +183,16 @@ class ppo_run {
         cuts_said_(!reward_) {
     // Anything that can fail does so before an earlier run's checkpoints are removed.
     const bool goes_on = context.resume && latest_step(out_ / "checkpoints");  // a checkpoint knows the scale
-    if (settings.normalization.from == normalization_source::kind::reward_model && !goes_on)
-      settings_.options.normalization =
-          stored_normalization(settings.reward_model, settings.options.normalization.clip);
+    if (settings.training.normalization.from == normalization_from::reward_model && !goes_on)
+      settings_.training.options.normalization =
+          stored_normalization(settings.read.reward_model, settings.training.options.normalization.clip);
     check_evaluation_files(settings.evaluation, out_);
   }
 
   void operator()() {
     process_group& ranks = *context_.ranks;
-    training_checkpoints checkpoints(out_ / "checkpoints", settings_.save_every, settings_.keep, context_.ranks);
+    training_checkpoints checkpoints(out_ / "checkpoints", settings_.read.save_every, settings_.read.keep,
+                                     context_.ranks);
     checkpoints.add("policy", policy_parameters_, policy_optimizer_);
     checkpoints.add("value", value_parameters_, value_optimizer_);
     const auto saved = checkpoints.start(context_.resume);
@@ -176,21 +211,22 @@ class ppo_run {
                                    .decoder = decoder,
                                    .bonus = *settings_.bonus,
                                    .ranks = ranks},
-                        settings_.options};
+                        settings_.training.options};
     if (saved) restore(trainer, *saved);
     const std::uint64_t first = trainer.save().step;
-    reward_parts parts(settings_.options, *settings_.bonus, reward_.has_value());
+    reward_parts parts(settings_.training.options, *settings_.bonus, reward_.has_value());
     start_evaluation(parts, saved, first);
 
     training_loop loop(
-        context_, checkpoints, out_, {.title = "ppo", .first = first, .steps = settings_.steps},
+        context_, checkpoints, out_, {.title = "ppo", .first = first, .steps = settings_.read.steps},
         [&](const ppo_statistics& s, metrics_log& log, progress& bar) { return describe(s, parts, log, bar); },
         [&] { return position(trainer); });
     rollout_board board(loop.log());
-    ppo_ending ending({.steps = settings_.steps, .stop_kl = settings_.stop_kl}, evaluation_ ? &*evaluation_ : nullptr,
-                      loop.log(), context_, [&](std::uint64_t done) { loop.stop_if_interrupted(done); });
+    ppo_ending ending({.steps = settings_.read.steps, .stop_kl = settings_.read.stop_kl},
+                      evaluation_ ? &*evaluation_ : nullptr, loop.log(), context_,
+                      [&](std::uint64_t done) { loop.stop_if_interrupted(done); });
     if (!ending.after(first, kl_))
-      trainer.run([&](std::uint64_t step) { return prompts_of_rank(step); }, settings_.steps, parts, board, loop,
+      trainer.run([&](std::uint64_t step) { return prompts_of_rank(step); }, settings_.read.steps, parts, board, loop,
                   ending);
     loop.finish(out_.string(), [&] { save_role(model_, "policy", out_); });
   }
@@ -205,14 +241,18 @@ class ppo_run {
   }
 
   void settle_normalization(const std::optional<nlohmann::json>& saved) {
-    normalize_options& scale = settings_.options.normalization;
+    normalize_options& scale = settings_.training.options.normalization;
     if (saved) {
       scale.mean = saved->at("normalization_mean").get<double>();
       scale.deviation = saved->at("normalization_deviation").get<double>();
-    } else if (reward_ && settings_.normalization.from == normalization_source::kind::initial_policy) {
+    } else if (reward_ && settings_.training.normalization.from == normalization_from::initial_policy) {
       const double clip = scale.clip;
-      scale = initial_scale(reference_, *reward_, prompts_, source_, settings_.options.generation,
-                            settings_.normalization.samples, context_.seed, *context_.ranks);
+      scale = initial_scale({.policy = reference_,
+                             .reward = *reward_,
+                             .decoder = prompts_,
+                             .source = source_,
+                             .generation = settings_.training.options.generation},
+                            settings_.training.normalization.samples, context_.seed, *context_.ranks);
       scale.clip = clip;
     }
   }
@@ -232,17 +272,24 @@ class ppo_run {
     return {{"step", trainer.save().step},
             {"kl", kl_},
             {"kl_coefficient", trainer.kl_coefficient()},
-            {"seed", settings_.options.seed},
-            {"normalization_mean", settings_.options.normalization.mean},
-            {"normalization_deviation", settings_.options.normalization.deviation},
+            {"seed", settings_.training.options.seed},
+            {"normalization_mean", settings_.training.options.normalization.mean},
+            {"normalization_deviation", settings_.training.options.normalization.deviation},
             {"evaluations", evaluation_ ? evaluation_->save() : nlohmann::json::array()}};
   }
 
   void start_evaluation(const reward_parts& parts, const std::optional<nlohmann::json>& saved, std::uint64_t first) {
     if (settings_.evaluation.on()) {
-      evaluation_.emplace(settings_.evaluation, held_out_, *settings_.guidelines,
-                          ppo_evaluation_models{model_, reward_ ? &*reward_ : nullptr, prompts_, parts}, sampling_,
-                          settings_.options.generation, settings_.options.scoring_batch, out_, context_);
+      evaluation_.emplace(settings_.evaluation, held_out_,
+                          evaluated_training{.model = model_,
+                                             .reward = reward_ ? &*reward_ : nullptr,
+                                             .prompts = prompts_,
+                                             .rewards = parts,
+                                             .guidelines = *settings_.guidelines,
+                                             .sampling = sampling_,
+                                             .generation = settings_.training.options.generation,
+                                             .limits = settings_.training.options.scoring_batch},
+                          out_, context_);
       if (saved) evaluation_->restore(saved->value("evaluations", nlohmann::json::array()));
     }
     if (context_.ranks->first()) forget_evaluations(out_, first);
@@ -278,18 +325,18 @@ class ppo_stage : public stage {
       : out_(context.out_or("ppo")), settings_(read_ppo(options, context, out_)) {}
 
   void check(const config& options, stage_context&) override {
-    check_output(out_, {settings_.planned.model.path, settings_.policy, settings_.reward_model});
-    check_output(out_ / "best", {settings_.policy, settings_.reward_model});
+    check_output(out_, {settings_.planned.model.path, settings_.read.policy, settings_.read.reward_model});
+    check_output(out_ / "best", {settings_.read.policy, settings_.read.reward_model});
     check_ppo(options.section("ppo"), settings_);
   }
 
   std::function<std::string()> plan(const config&, const stage_context&) const override {
-    return plan_text(settings_.planned, ppo_plan{.policy = settings_.policy,
-                                                 .reward_model = settings_.reward_model,
-                                                 .options = settings_.options,
-                                                 .rollouts = settings_.rollouts,
+    return plan_text(settings_.planned, ppo_plan{.policy = settings_.read.policy,
+                                                 .reward_model = settings_.read.reward_model,
+                                                 .options = settings_.training.options,
+                                                 .rollouts = settings_.read.rollouts,
                                                  .prompt_tokens = settings_.prompting.max_tokens,
-                                                 .moments = settings_.optimizer.moments,
+                                                 .moments = settings_.training.optimizer.moments,
                                                  .engine = settings_.engine,
                                                  .reward_limits = settings_.reward_prompt.limits,
                                                  .evaluates = settings_.evaluation.on()});
@@ -297,9 +344,7 @@ class ppo_stage : public stage {
 
   bool finished(stage_context& context) const override { return finished_before(context, out_); }
   std::filesystem::path folder() const override { return out_; }
-  void load(const config& options, stage_context& context) override {
-    run_.emplace(settings_, out_, read_device(options), context);
-  }
+  void load(const config&, stage_context& context) override { run_.emplace(settings_, out_, context); }
   void run(stage_context&) override { (*run_)(); }
 
  private:
@@ -317,15 +362,18 @@ subcommand make_ppo_command() {
       .name = "ppo",
       .help = "train a policy against a reward model under principles",
       .run = run_ppo,
-      .flags = {{"--model", "model.path", "folder of the base model"},
+      .flags = {{"--model", "model.path"},
                 random_weights_flag(),
-                {"--policy", "ppo.policy", "folder that policy and reference start from"},
-                {"--reward-model", "ppo.reward_model", "folder of the reward model"},
-                {"--prompts", "ppo.prompts", "file of prompts"},
+                {"--policy", "ppo.policy"},
+                {"--reward-model", "ppo.reward_model"},
+                {"--prompts", "ppo.prompts"},
                 {"--principles", "ppo.principles", "file of principles, or a shipped one: reinforcement, reward_model"},
                 {"--interventions", "ppo.interventions", "file of interventions, or a shipped one: interventions"},
                 {"--steps", "ppo.steps", "PPO steps"}},
-      .sections = {"model", "ppo", "reward_prompt", "generation", "prompt", "adapter", "plan", "distributed"},
+      .options = {model_section(), ppo_section(), section_options("reward_prompt", reward_prompt_options{}),
+                  ppo_generation_section(), section_options("prompt", prompt_options{}),
+                  section_options("adapter", adapter_settings{}), section_options("plan", plan_options{}),
+                  section_options("distributed", distributed_options{})},
       .parallel = true};
 }
 

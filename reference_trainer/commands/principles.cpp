@@ -1,3 +1,4 @@
+#include <array>
 #include <iostream>
 #include <optional>
 #include <set>
@@ -5,6 +6,7 @@
 #include <coho/error.hpp>
 
 #include "commands/commands.hpp"
+#include "config/read_options.hpp"
 #include "files/data_files.hpp"
 #include "observe/table.hpp"
 #include "resources/principle_check.hpp"
@@ -71,52 +73,79 @@ bool print_check(const fs::path& file, const principle_check_options& options) {
   return report.sound();
 }
 
+enum class principles_action { list, show, check };
+constexpr auto option_names(principles_action) { return std::array{"list", "show", "check"}; }
+
+struct principles_options {
+  principles_action action = principles_action::list;
+  std::vector<std::string> collections{};
+  principle_check_options checking{};
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"action", "list the shipped collections, show some, or check some for slips"}, o.action...);
+    visit({"collections", "principle files, or names of shipped ones"}, o.collections...);
+    visit({"drawn_together", "check: principles that a prompt gets", allowed::at_least(1)},
+          o.checking.drawn_together...);
+    visit({"near_same", "check: share of common text from which definitions count as nearly the same",
+           allowed::in_up_to(0, 1)},
+          o.checking.near_same...);
+  }
+  void settle(const config& section) const {
+    const bool list = action == principles_action::list;
+    section.check(collections.empty() == list, "collections",
+                  list ? "left out for list" : "one collection or several: files, or names of shipped ones");
+  }
+};
+
+struct counting_model {
+  fs::path path{};
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"path", "check: folder of a model, for lengths in its tokens"}, o.path...);
+  }
+};
+
 class principles_stage : public stage {
  public:
   principles_stage(const config& options, stage_context&)
-      : action_(options.choice("principles.action", "list", {"list", "show", "check"})),
-        names_(options.get<std::vector<std::string>>("principles.collections", {})) {
-    options.check(
-        action_ == "list" ? names_.empty() : !names_.empty(), "principles.collections",
-        action_ == "list" ? "left out for list" : "one collection or several: files, or names of shipped ones");
-    const principle_check_options defaults;
-    checking_.drawn_together = options.get<std::size_t>("principles.drawn_together", defaults.drawn_together);
-    checking_.near_same = options.get<double>("principles.near_same", defaults.near_same);
-    options.check(checking_.drawn_together >= 1, "principles.drawn_together", "at least 1");
-    options.check(checking_.near_same > 0 && checking_.near_same <= 1, "principles.near_same", "above 0 and at most 1");
-    model_ = options.get<fs::path>("model.path", {});
-  }
+      : read_(read_section<principles_options>(options.section("principles"))),
+        model_(read_section<counting_model>(options.section("model")).path) {}
 
   void load(const config&, stage_context&) override {
     if (model_.empty()) return;
     tokenizer_ = load_tokenizer(model_);
-    checking_.count_tokens = [this](std::string_view text) { return tokenizer_->encode(text).size(); };
+    read_.checking.count_tokens = [this](std::string_view text) { return tokenizer_->encode(text).size(); };
   }
 
   void run(stage_context&) override {
-    if (action_ == "list") return list_collections();
+    if (read_.action == principles_action::list) return list_collections();
     std::size_t wrong = 0;
-    for (std::size_t i = 0; i < names_.size(); ++i) {
+    for (std::size_t i = 0; i < read_.collections.size(); ++i) {
       if (i > 0) std::cout << '\n';
-      const auto file = principle_file(names_[i]);
-      if (action_ == "show") {
+      const auto file = principle_file(read_.collections[i]);
+      if (read_.action == principles_action::show) {
         show_collection(file);
-      } else if (!print_check(file, checking_)) {
+      } else if (!print_check(file, read_.checking)) {
         ++wrong;
       }
     }
     if (wrong > 0)
-      throw check_failed_error(std::to_string(wrong) + " of " + std::to_string(names_.size()) +
-                               (names_.size() == 1 ? " collection has" : " collections have") + " something wrong");
+      throw check_failed_error(std::to_string(wrong) + " of " + std::to_string(read_.collections.size()) +
+                               (read_.collections.size() == 1 ? " collection has" : " collections have") +
+                               " something wrong");
   }
 
  private:
-  std::string action_;
-  std::vector<std::string> names_;
-  principle_check_options checking_;
+  principles_options read_;
   fs::path model_;
   std::shared_ptr<const text_tokenizer> tokenizer_;
 };
+
+option_section counting_section() {
+  option_section out = section_options("model", counting_model{});
+  out.partial = true;
+  return out;
+}
 
 }  // namespace
 
@@ -125,13 +154,10 @@ subcommand make_principles_command() {
           .help = "list the shipped principle collections, show one, or check others for slips",
           .run = run_stage<principles_stage>,
           .flags = {{"action", "principles.action", "list, show or check"},
-                    {.name = "collections",
-                     .key = "principles.collections",
-                     .help = "principle files, or names of shipped ones",
-                     .repeatable = true},
-                    {"-m,--model", "model.path", "check: folder of a model, for lengths in its tokens"},
-                    {"--drawn-together", "principles.drawn_together", "check: principles that a prompt gets"}},
-          .sections = {"model", "principles"},
+                    {.name = "collections", .key = "principles.collections", .repeatable = true},
+                    {"-m,--model", "model.path"},
+                    {"--drawn-together", "principles.drawn_together"}},
+          .options = {counting_section(), section_options("principles", principles_options{})},
           .group = "Use"};
 }
 

@@ -16,9 +16,11 @@
 #include "collection/prompt_draw.hpp"
 #include "collection/source_prompt.hpp"
 #include "commands/commands.hpp"
+#include "config/read_options.hpp"
 #include "files/atomic_file.hpp"
 #include "jsonl/bad_records.hpp"
 #include "run/stage.hpp"
+#include "settings/model_settings.hpp"
 #include "settings/prompt_set_settings.hpp"
 #include "text/chat_export.hpp"
 #include "text/clean_text.hpp"
@@ -271,10 +273,18 @@ void refuse_own_files(const prompt_set_settings& settings, const std::string& na
   for (const auto& path : settings.exclude) check("exclude", path);
 }
 
+struct prompts_choice {
+  bool rl = false;
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"rl", "prompts of RL: read the section rl_prompts in place of prompts"}, o.rl...);
+  }
+};
+
 class prompts_stage : public stage {
  public:
   prompts_stage(const config& options, stage_context& context)
-      : name_(options.get<bool>("rl", false) ? "rl_prompts" : "prompts"),
+      : name_(read_section<prompts_choice>(options).rl ? "rl_prompts" : "prompts"),
         out_(context.out_or(name_ == "prompts" ? "preference_prompts.jsonl" : "rl_prompts.jsonl")),
         settings_(read_prompt_set_settings(options, name_, out_)),
         counts_path_(fs::path(out_).replace_extension(".counts.json")),
@@ -339,9 +349,10 @@ subcommand make_prompts_command() {
   return {.name = "prompts",
           .help = "prepare a set of prompts out of other people's collections",
           .run = run_prompts,
-          .flags = {{"--rl", "rl", "prompts of RL: read the section rl_prompts in place of prompts", "true"},
+          .flags = {{.name = "--rl", .key = "rl", .fixed_value = "true"},
                     {"--model", "model.path", "folder of the model whose tokenizer counts tokens"}},
-          .sections = {"prompts", "rl_prompts", "model"},
+          .options = {section_options("", prompts_choice{}), prompt_set_section("prompts"),
+                      prompt_set_section("rl_prompts"), model_section()},
           .variants = {{"rl_prompts", "--rl", "rl"}}};
 }
 

@@ -1,13 +1,16 @@
+#include <array>
 #include <cstdint>
 #include <string>
 #include <utility>
 
 #include "checkpoint/hf_model.hpp"
 #include "commands/commands.hpp"
+#include "config/read_options.hpp"
 #include "decoder/weights.hpp"
 #include "models/model_files.hpp"
 #include "observe/table.hpp"
 #include "run/stage.hpp"
+#include "settings/model_settings.hpp"
 
 namespace coho::trainer {
 
@@ -19,30 +22,51 @@ std::int64_t bytes_of(const tensor_map& tensors) {
   return out;
 }
 
+// The type of what is not packed.
+enum class unpacked_type { keep, bfloat16, float16, float32 };
+constexpr auto option_names(unpacked_type) { return std::array{"keep", "bfloat16", "float16", "float32"}; }
+
+struct quantize_options {
+  unpacked_type dtype = unpacked_type::keep;
+  std::int64_t shard_bytes = 5'000'000'000;
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"dtype", "of what is not packed"}, o.dtype...);
+    visit({"shard_bytes", "size of the files that are written", allowed::at_least(1), "bytes"}, o.shard_bytes...);
+  }
+};
+
+struct packed_model {
+  model_settings model{};
+
+  static void describe(auto&& visit, auto&... o) {
+    visit(required({"path", "the folder of the model to be packed"}), o.model.path...);
+    model_settings::describe(only({"double_quantize"}, visit), o.model...);
+  }
+};
+
 class quantize_stage : public stage {
  public:
   quantize_stage(const config& options, stage_context& context)
-      : path_(options.require<std::filesystem::path>("model.path", "the folder of the model to be packed")),
-        double_quantize_(options.get<bool>("model.double_quantize", true)),
-        type_(options.choice("quantize.dtype", "keep", {"keep", "bfloat16", "float16", "float32"})),
-        shard_bytes_(options.get<std::int64_t>("quantize.shard_bytes", 5'000'000'000)),
-        out_(context.out_or("quantized")) {
-    options.check(shard_bytes_ > 0, "quantize.shard_bytes", "above 0");
-  }
+      : model_(read_section<packed_model>(options.section("model")).model),
+        read_(read_section<quantize_options>(options.section("quantize"))),
+        out_(context.out_or("quantized")) {}
 
-  void check(const config&, stage_context&) override { check_output(out_, {path_}); }
+  void check(const config&, stage_context&) override { check_output(out_, {model_.path}); }
 
   void load(const config&, stage_context&) override {
-    checkpoint_ = load_hf_checkpoint(path_);
+    checkpoint_ = load_hf_checkpoint(model_.path);
     if (!checkpoint_.config.quantization.empty())
-      throw file_error(path_.string(), "config.json", "this checkpoint is packed already",
+      throw file_error(model_.path.string(), "config.json", "this checkpoint is packed already",
                        "give the checkpoint that it was made from");
   }
 
   void run(stage_context& context) override {
     weight_form form{.type = checkpoint_.tensors.at("model.embed_tokens.weight").scalar_type(),
-                     .quantize = nf4_options{.double_quantize = double_quantize_}};
-    if (type_ != "keep") form.type = type_ == "bfloat16" ? at::kBFloat16 : type_ == "float16" ? at::kHalf : at::kFloat;
+                     .quantize = nf4_options{.double_quantize = model_.double_quantize}};
+    if (read_.dtype == unpacked_type::bfloat16) form.type = at::kBFloat16;
+    if (read_.dtype == unpacked_type::float16) form.type = at::kHalf;
+    if (read_.dtype == unpacked_type::float32) form.type = at::kFloat;
     const std::int64_t before = bytes_of(checkpoint_.tensors);
     const at::Tensor score =
         checkpoint_.config.sequence_classification() ? checkpoint_.tensors.at("score.weight").clone() : at::Tensor();
@@ -53,20 +77,24 @@ class quantize_stage : public stage {
 
     llama_config config = packed.config;
     config.quantization = "bitsandbytes";
-    config.double_quantization = double_quantize_;
-    save_hf_checkpoint(out_, config, std::move(tensors), path_, shard_bytes_);
+    config.double_quantization = model_.double_quantize;
+    save_hf_checkpoint(out_, config, std::move(tensors), model_.path, read_.shard_bytes);
     context.log("quantize: " + format_bytes(static_cast<double>(before)) + " → " +
                 format_bytes(static_cast<double>(after)) + " → " + out_.string());
   }
 
  private:
-  std::filesystem::path path_;
-  bool double_quantize_;
-  std::string type_;
-  std::int64_t shard_bytes_;
+  model_settings model_;
+  quantize_options read_;
   std::filesystem::path out_;
   hf_checkpoint checkpoint_;
 };
+
+option_section packed_section() {
+  option_section out = section_options("model", packed_model{});
+  out.partial = true;
+  return out;
+}
 
 }  // namespace
 
@@ -76,8 +104,8 @@ subcommand make_quantize_command() {
   return {.name = "quantize",
           .help = "pack a model's linears as NF4, in bitsandbytes' form",
           .run = run_quantize,
-          .flags = {{"--model", "model.path", "folder of the model"}},
-          .sections = {"model", "quantize"},
+          .flags = {{"--model", "model.path"}},
+          .options = {packed_section(), section_options("quantize", quantize_options{})},
           .group = "Models"};
 }
 

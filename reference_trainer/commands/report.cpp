@@ -1,6 +1,7 @@
 #include <coho/error.hpp>
 
 #include "commands/commands.hpp"
+#include "config/read_options.hpp"
 #include "report/run_folder.hpp"
 #include "report/run_report.hpp"
 #include "run/stage.hpp"
@@ -40,22 +41,29 @@ fs::path page_path(const stage_context& context, const std::vector<fs::path>& ru
   return out;
 }
 
+struct report_options {
+  std::vector<std::string> runs{}, names{};
+  run_report_options page{.title = {}};
+
+  static void describe(auto&& visit, auto&... o) {
+    visit(required({"runs", "output folders of training runs, or folders that hold some"}), o.runs...);
+    visit(otherwise("those of the folders", {"names", "names of the runs, in their order: a,b,c"}), o.names...);
+    visit(otherwise("the run's name", {"title", "title of the page"}), o.page.title...);
+    visit({"smooth", "weight of the moving average; 0: none", allowed::in_from(0, 1)}, o.page.smoothing...);
+    visit({"samples", "whose responses are shown", {}, "prompts"}, o.page.samples...);
+  }
+  void settle(const config& section) const { section.check(!runs.empty(), "runs", "a folder or several"); }
+};
+
 class report_stage : public stage {
  public:
   report_stage(const config& options, stage_context&)
-      : given_(options.require<std::vector<std::string>>("report.runs", "the output folders of training runs")),
-        names_given_(options.get<std::vector<std::string>>("report.names", {})) {
-    settings_.title = options.get<std::string>("report.title", "");
-    settings_.smoothing = options.get<double>("report.smooth", settings_.smoothing);
-    settings_.samples = options.get<std::size_t>("report.samples", settings_.samples);
-    options.check(settings_.smoothing >= 0 && settings_.smoothing < 1, "report.smooth", "at least 0 and below 1");
-    options.check(!given_.empty(), "report.runs", "a folder or several");
-  }
+      : read_(read_section<report_options>(options.section("report"))) {}
 
   void load(const config& options, stage_context&) override {
-    for (const auto& path : given_)
+    for (const auto& path : read_.runs)
       for (auto& run : find_runs(path)) paths_.push_back(std::move(run));
-    names_ = names_of(options, names_given_, paths_);
+    names_ = names_of(options, read_.names, paths_);
   }
 
   void run(stage_context& context) override {
@@ -68,14 +76,13 @@ class report_stage : public stage {
       if (!note.empty()) context.log(note);
     }
     const fs::path out = page_path(context, paths_);
-    if (settings_.title.empty()) settings_.title = runs.size() == 1 ? runs.front().name : "Training runs";
-    write_report(out, make_run_report(runs, settings_));
+    if (read_.page.title.empty()) read_.page.title = runs.size() == 1 ? runs.front().name : "Training runs";
+    write_report(out, make_run_report(runs, read_.page));
     context.log(out.string());
   }
 
  private:
-  std::vector<std::string> given_, names_given_;
-  run_report_options settings_;
+  report_options read_;
   std::vector<fs::path> paths_;
   std::vector<std::string> names_;
 };
@@ -88,18 +95,12 @@ subcommand make_report_command() {
   return {.name = "report",
           .help = "make a page with the curves, figures and responses of training runs",
           .run = run_report,
-          .flags = {{.name = "runs",
-                     .key = "report.runs",
-                     .help = "output folders of training runs, or folders that hold some",
-                     .repeatable = true},
-                    {.name = "--names",
-                     .key = "report.names",
-                     .help = "names of the runs, in their order: a,b,c",
-                     .repeatable = true},
-                    {"--title", "report.title", "title of the page"},
+          .flags = {{.name = "runs", .key = "report.runs", .repeatable = true},
+                    {.name = "--names", .key = "report.names", .repeatable = true},
+                    {"--title", "report.title"},
                     {"--smooth", "report.smooth", "weight of the moving average, from 0 (none) to below 1"},
                     {"--samples", "report.samples", "prompts whose responses are shown"}},
-          .sections = {"report"},
+          .options = {section_options("report", report_options{})},
           .group = "Use"};
 }
 

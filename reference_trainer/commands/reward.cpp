@@ -1,3 +1,4 @@
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <optional>
@@ -11,6 +12,7 @@
 #include <coho/train/reward_model.hpp>
 
 #include "commands/commands.hpp"
+#include "config/read_options.hpp"
 #include "datasets/preference_data.hpp"
 #include "evaluation/preference_measures.hpp"
 #include "evaluation/reward_statistics.hpp"
@@ -30,29 +32,67 @@
 namespace coho::trainer {
 namespace {
 
-struct reward_settings {
-  bool pretraining = false;
-  std::string section;  ///< "reward" or "preference_pretraining"
-  std::filesystem::path out{};
+// The weights of a new head.
+enum class head_start { zero, uniform };
+constexpr auto option_names(head_start) { return std::array{"zero", "uniform"}; }
+
+struct reward_options {
   preference_files files{};
   std::filesystem::path from{};  ///< a reward model to continue from
   std::uint64_t evaluate_every = 0;
   std::size_t statistics_pairs = 1024;
-  bool uniform_head = false;
+  head_start head_init = head_start::zero;
+  double head_learning_rate_factor = 1;
+  reward_lengths reward_prompt{};
   fit_settings<reward_model_options> fit{};
+
+  static reward_options of_section(const std::string& section) {
+    const bool pretraining = section == "preference_pretraining";
+    reward_options out;
+    out.files.plain = pretraining;
+    out.reward_prompt = reward_lengths::of(section);
+    out.fit = fit_settings<reward_model_options>::of(pretraining ? pretraining_defaults : reward_defaults);
+    return out;
+  }
+  static void describe(auto&& visit, auto&... o) {
+    preference_files::describe(visit, o.files...);
+    visit({"from", "folder of a reward model to go on from; none: the base"}, o.from...);
+    visit({"evaluate_every", "between evaluations of held-out pairs; 0: at the end", {}, "steps"}, o.evaluate_every...);
+    visit({"statistics_pairs", "for reward_statistics.json, without held-out pairs", allowed::at_least(1), "pairs"},
+          o.statistics_pairs...);
+    visit({"head_init", "weights of a new head; uniform: in ±1/√H"}, o.head_init...);
+    visit({"head_learning_rate_factor", "of the head"}, o.head_learning_rate_factor...);
+    visit({"reward_prompt", "what is kept of query and response"}, o.reward_prompt...);
+    fit_settings<reward_model_options>::describe(visit, o.fit...);
+  }
+  void settle(const config& section) {
+    files.settle(section);
+    section.check(evaluate_every == 0 || !files.evaluation.empty() || files.evaluation_share > 0, "evaluate_every",
+                  "0 where there are no held-out pairs: give `evaluation` or `evaluation_share`");
+    // Score differences do not depend on the head's bias. Its gradient is rounding error, which Adam would blow
+    // up to steps, and a bias that is not zero keeps the head out of the files that transformers and PEFT open.
+    if (fit.training.loss.centring == 0) fit.optimizer.factors.push_back({"score.bias", 0.0});
+    fit.optimizer.factors.push_back({"score.", head_learning_rate_factor});
+  }
+};
+
+struct reward_settings {
+  bool pretraining = false;
+  std::string section;  ///< "reward" or "preference_pretraining"
+  std::filesystem::path out{};
+  reward_options read{};
   reward_prompt_settings prompt{};
   plan_settings planned{};
 };
 
-fit_settings<reward_model_options> read_reward_fit(const config& section, const stage_context& context,
-                                                   bool pretraining) {
-  auto out = read_fit<reward_model_options>(section, context, pretraining ? pretraining_defaults : reward_defaults);
-  // Score differences do not depend on the head's bias. Its gradient is rounding error, which Adam would blow
-  // up to steps, and a bias that is not zero keeps the head out of the files that transformers and PEFT open.
-  if (out.training.loss.centring == 0) out.optimizer.factors.push_back({"score.bias", 0.0});
-  out.optimizer.factors.push_back({"score.", section.get<double>("head_learning_rate_factor", 1.0)});
-  return out;
-}
+struct reward_choice {
+  bool pretrain = false;
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"pretrain", "preference pre-training: read the section preference_pretraining in place of reward"},
+          o.pretrain...);
+  }
+};
 
 // The head of a new reward model: zeros, or as the released code's linear layer begins, each weight
 // uniform in ±1/√H.
@@ -83,21 +123,13 @@ void move_flags(config options) {
 
 reward_settings read_reward(const config& options, stage_context& context) {
   reward_settings read;
-  read.pretraining = options.get<bool>("pretrain", false);
+  read.pretraining = read_section<reward_choice>(options).pretrain;
   read.section = read.pretraining ? "preference_pretraining" : "reward";
   read.out = context.out_or(read.section);
   if (read.pretraining) move_flags(options);
-  const config section = options.section(read.section);
-  read.files = read_preference_files(section, read.pretraining);
-  read.from = section.get<std::filesystem::path>("from", {});
-  read.evaluate_every = section.get<std::uint64_t>("evaluate_every", 0);
-  section.check(read.evaluate_every == 0 || !read.files.evaluation.empty() || read.files.evaluation_share > 0,
-                "evaluate_every", "0 where there are no held-out pairs: give `evaluation` or `evaluation_share`");
-  read.statistics_pairs = section.get<std::size_t>("statistics_pairs", 1024);
-  section.check(read.statistics_pairs > 0, "statistics_pairs", "at least 1");
-  read.uniform_head = section.choice("head_init", "zero", {"zero", "uniform"}) == "uniform";
+  read.read = reward_options::of_section(read.section);
+  read_options(options.section(read.section), read.read, {"reward_prompt"});
   join_ranks(options, context, read.out);
-  read.fit = read_reward_fit(section, context, read.pretraining);
   read.prompt = read_reward_prompt(options, read.section);
   read.planned = read_parallel_plan(options, context);
   return read;
@@ -146,42 +178,46 @@ class reward_stage : public stage {
       : settings_(read_reward(options, context)), out_(settings_.out) {}
 
   void check(const config&, stage_context&) override {
-    check_output(out_, {settings_.planned.model.path, settings_.from});
-    if (settings_.files.evaluation_share > 0) refuse_same_file("out", out_ / "held_out.jsonl", settings_.files.data);
+    check_output(out_, {settings_.planned.model.path, settings_.read.from});
+    if (settings_.read.files.evaluation_share > 0)
+      refuse_same_file("out", out_ / "held_out.jsonl", settings_.read.files.data);
   }
 
   std::function<std::string()> plan(const config&, const stage_context&) const override {
-    const auto& training = settings_.fit.training;
-    return plan_text(settings_.planned, reward_plan{.from = settings_.from,
+    const auto& training = settings_.read.fit.training;
+    return plan_text(settings_.planned, reward_plan{.from = settings_.read.from,
                                                     .batch_size = training.batch_size,
                                                     .micro_batch_pairs = training.micro_batch.sequences,
-                                                    .moments = settings_.fit.optimizer.moments,
+                                                    .moments = settings_.read.fit.optimizer.moments,
                                                     .limits = settings_.prompt.limits});
   }
 
   bool finished(stage_context& context) const override { return finished_before(context, out_); }
   std::filesystem::path folder() const override { return out_; }
 
-  void load(const config& options, stage_context& context) override {
-    model_ = load_model(settings_.planned.model, read_device(options), context.seed);
-    start_role(model_, "reward", settings_.from, settings_.planned.adapter,
+  void load(const config&, stage_context& context) override {
+    model_ = load_model(settings_.planned.model, context);
+    start_role(model_, "reward", settings_.read.from, settings_.planned.adapter,
                rng(context.seed).split(stream_key("reward adapter")));
     if (!model_.bank->at("reward").head.defined())
-      start_head(*model_.bank, settings_.uniform_head, rng(context.seed).split(stream_key("reward head")));
+      start_head(*model_.bank, settings_.read.head_init == head_start::uniform,
+                 rng(context.seed).split(stream_key("reward head")));
     reward_.emplace(make_reward_role(model_, "reward", settings_.prompt));
-    pairs_.emplace(open_preferences(settings_.files, context.seed, [&](const preference_pair& pair) {
+    pairs_.emplace(open_preferences(settings_.read.files, context.seed, [&](const preference_pair& pair) {
       return reward_->reads_alike(pair.chosen, pair.rejected);
     }));
-    steps_ = settings_.fit.steps_over(pairs_->training.size());
+    steps_ = settings_.read.fit.steps_over(pairs_->training.size());
     parameters_ = &model_.bank->train("reward");
-    optimizer_.emplace(*parameters_, settings_.fit.optimizer);
-    trainer_.emplace(*reward_, *optimizer_, settings_.fit.options_over(pairs_->training.size()), *context.ranks);
+    optimizer_.emplace(*parameters_, settings_.read.fit.optimizer);
+    trainer_.emplace(*reward_, *optimizer_, settings_.read.fit.options_over(pairs_->training.size(), context.seed),
+                     *context.ranks);
   }
 
   void run(stage_context& context) override {
     for (const auto& note : pairs_->notes) context.log("reward: " + note);
     prepare_folder(context);
-    training_checkpoints checkpoints(out_ / "checkpoints", settings_.fit.save_every, settings_.fit.keep, context.ranks);
+    training_checkpoints checkpoints(out_ / "checkpoints", settings_.read.fit.save_every, settings_.read.fit.keep,
+                                     context.ranks);
     checkpoints.add("reward", *parameters_, *optimizer_);
     if (const auto saved = checkpoints.start(context.resume)) restore_position(*trainer_, *saved);
     training_loop loop(
@@ -205,8 +241,8 @@ class reward_stage : public stage {
       remove_reward_statistics(out_);
     }
     if (!pairs_->held_out) return;
-    if (settings_.files.evaluation_share > 0 && first) write_pairs(*pairs_->held_out, out_ / "held_out.jsonl");
-    evaluation_.emplace(*reward_, std::move(*pairs_->held_out), settings_.evaluate_every, steps_);
+    if (settings_.read.files.evaluation_share > 0 && first) write_pairs(*pairs_->held_out, out_ / "held_out.jsonl");
+    evaluation_.emplace(*reward_, std::move(*pairs_->held_out), settings_.read.evaluate_every, steps_);
   }
 
   std::string describe(const reward_model_statistics& s, metrics_log& log, progress& bar,
@@ -234,7 +270,7 @@ class reward_stage : public stage {
   std::string measure_scale(const stage_context& context) {
     const bool first = context.ranks->first();
     if (!evaluation_) {
-      preference_set sample = pairs_->training.sample(settings_.statistics_pairs, context.seed);
+      preference_set sample = pairs_->training.sample(settings_.read.statistics_pairs, context.seed);
       const auto scores = measure_pairs(*reward_, sample).scores();
       if (first) write_reward_statistics(out_, {"training pairs", scores});
       return out_.string();
@@ -259,6 +295,10 @@ class reward_stage : public stage {
   std::uint64_t tokens_read_ = 0;
 };
 
+option_section reward_section(const std::string& name) {
+  return section_options(name, reward_options::of_section(name));
+}
+
 }  // namespace
 
 void run_reward(const config& options, stage_context& context) { run_stage<reward_stage>(options, context); }
@@ -268,7 +308,7 @@ subcommand make_reward_command() {
       .name = "reward",
       .help = "train a reward model on preferences",
       .run = run_reward,
-      .flags = {{"--model", "model.path", "folder of the base model"},
+      .flags = {{"--model", "model.path"},
                 random_weights_flag(),
                 {.name = "--data", .key = "reward.data", .help = "file of preferences; repeatable", .repeatable = true},
                 {.name = "--evaluation",
@@ -276,9 +316,11 @@ subcommand make_reward_command() {
                  .help = "held-out file of preferences; repeatable",
                  .repeatable = true},
                 {"--from", "reward.from", "reward model to go on from"},
-                {"--pretrain", "pretrain",
-                 "preference pre-training: read the section preference_pretraining in place of reward", "true"}},
-      .sections = {"model", "reward", "preference_pretraining", "reward_prompt", "adapter", "plan", "distributed"},
+                {.name = "--pretrain", .key = "pretrain", .fixed_value = "true"}},
+      .options = {section_options("", reward_choice{}), model_section(), reward_section("reward"),
+                  reward_section("preference_pretraining"), section_options("reward_prompt", reward_prompt_options{}),
+                  section_options("adapter", adapter_settings{}), section_options("plan", plan_options{}),
+                  section_options("distributed", distributed_options{})},
       .parallel = true,
       .variants = {{"preference_pretraining", "--pretrain", "pretrain"}}};
 }

@@ -9,6 +9,7 @@
 #include <coho/reward/empty_response.hpp>
 
 #include "commands/commands.hpp"
+#include "config/read_options.hpp"
 #include "models/model_files.hpp"
 #include "models/prompter.hpp"
 #include "plan/plan_text.hpp"
@@ -49,10 +50,34 @@ prompt_survey survey(const std::filesystem::path& path, const prompter& prompts,
   return out;
 }
 
+struct sample_options {
+  std::filesystem::path prompts{};
+  std::size_t responses = 2;
+  std::size_t batch = 64;
+  // Keys of their own because one recipe may serve `ppo` too: compared responses may be shorter than trained ones.
+  std::size_t max_new_tokens = generation_options{}.max_new_tokens;
+  std::int64_t slots = engine_options{}.slots;
+  prompt_limit<false> limit{};
+
+  static void describe(auto&& visit, auto&... o) {
+    visit(required({"prompts", "the file of prompts"}), o.prompts...);
+    visit({"responses", "of a prompt", allowed::at_least(1), "responses"}, o.responses...);
+    visit({"batch", "at a time", allowed::at_least(1), "prompts"}, o.batch...);
+    visit(otherwise("generation.max_new_tokens",
+                    {"max_new_tokens", "length limit of a response", allowed::at_least(1), "tokens"}),
+          o.max_new_tokens...);
+    visit(otherwise("generation.slots",
+                    {"slots", "sequences that are decoded together", allowed::at_least(1), "sequences"}),
+          o.slots...);
+    prompt_limit<false>::describe(visit, o.limit...);
+  }
+};
+
+generation_options sample_sampling() { return {.max_new_tokens = 256, .temperature = 0.7}; }
+
 struct sample_settings {
   std::filesystem::path prompts{}, out{}, adapter{};
-  std::size_t responses = 2;  ///< of a prompt
-  std::size_t batch = 64;     ///< prompts at a time
+  std::size_t responses = 0, batch = 0;
   prompt_settings prompting{};
   generation_options generation{};
   engine_options engine{};
@@ -61,21 +86,18 @@ struct sample_settings {
 
 sample_settings read_sample(const config& options, const stage_context& context) {
   sample_settings read;
-  read.prompts = options.require<std::filesystem::path>("sample.prompts", "the file of prompts");
-  read.responses = options.get<std::size_t>("sample.responses", read.responses);
-  read.batch = options.get<std::size_t>("sample.batch", read.batch);
-  options.check(read.responses > 0, "sample.responses", "at least 1");
-  options.check(read.batch > 0, "sample.batch", "at least 1");
-  read.adapter = options.get<std::filesystem::path>("model.adapter", {});
+  read.adapter = read_role_start(options);
   read.out = context.out_or("samples.jsonl");
   read.prompting = read_prompt_settings(options, "sample", false);
-  read.generation = read_generation(options, read.prompting.stop, {.max_new_tokens = 256, .temperature = 0.7});
-  // A separate key because one recipe may serve `ppo` too: compared responses may be shorter than trained ones.
-  read.generation.max_new_tokens = options.get<std::size_t>("sample.max_new_tokens", read.generation.max_new_tokens);
-  options.check(read.generation.max_new_tokens > 0, "sample.max_new_tokens", "at least 1");
+  read.generation = read_generation(options, read.prompting.stop, sample_sampling());
   read.engine = read_engine(options);
-  read.engine.slots = options.get<std::int64_t>("sample.slots", read.engine.slots);
-  options.check(read.engine.slots > 0, "sample.slots", "at least 1");
+  sample_options own{.max_new_tokens = read.generation.max_new_tokens, .slots = read.engine.slots};
+  read_options(options.section("sample"), own, {"max_prompt_tokens"});
+  read.prompts = own.prompts;
+  read.responses = own.responses;
+  read.batch = own.batch;
+  read.generation.max_new_tokens = own.max_new_tokens;
+  read.engine.slots = own.slots;
   read.planned = read_plan(options, context);
   return read;
 }
@@ -97,8 +119,8 @@ class sample_stage : public stage {
 
   bool finished(stage_context& context) const override { return say_complete(settings_.out, context); }
 
-  void load(const config& options, stage_context& context) override {
-    model_ = load_model(settings_.planned.model, read_device(options), context.seed);
+  void load(const config&, stage_context& context) override {
+    model_ = load_model(settings_.planned.model, context);
     load_role(model_, "policy", settings_.adapter);
     prompts_.emplace(settings_.prompting, model_);
     all_ = survey(settings_.prompts, *prompts_, context);
@@ -196,7 +218,9 @@ subcommand make_sample_command() {
                     {"-n,--responses", "sample.responses", "responses a prompt"},
                     {"--max-tokens", "sample.max_new_tokens", "most tokens of a response"},
                     {"--temperature", "generation.temperature", "sampling temperature"}},
-          .sections = {"model", "sample", "generation", "prompt", "adapter", "plan"}};
+          .options = {model_section(true), section_options("sample", sample_options{}),
+                      generation_section(sample_sampling(), true), section_options("prompt", prompt_options{}),
+                      section_options("adapter", adapter_settings{}), section_options("plan", plan_options{})}};
 }
 
 }  // namespace coho::trainer

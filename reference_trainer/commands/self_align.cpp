@@ -85,7 +85,7 @@ class self_align_run {
       : context_(context),
         settings_(settings),
         out_(context.out_or("self_align.jsonl")),
-        model_(load_model(settings.model, read_device(options), context.seed)),
+        model_(load_model(settings.model, context)),
         encode_(*settings.prompt, *model_.tokenizer),
         room_(measure_room(options, settings, encode_.prefix().size(),
                            static_cast<std::size_t>(model_.bank->config().max_position_embeddings))),
@@ -350,7 +350,9 @@ subcommand make_self_align_command() {
                     {"--rejected", "self_align.rejected", "file for what is not kept, with the reason"},
                     {"--max-tokens", "self_align.max_new_tokens", "most tokens of thoughts and answer"},
                     {"--temperature", "generation.temperature", "sampling temperature"}},
-          .sections = {"model", "self_align", "generation", "adapter", "plan"}};
+          .options = {model_section(true), section_options("self_align", self_align_options{}),
+                      generation_section(self_align_sampling(), true), section_options("adapter", adapter_settings{}),
+                      section_options("plan", plan_options{})}};
 }
 
 }  // namespace coho::trainer

@@ -9,8 +9,9 @@
 #include <coho/train/supervised.hpp>
 
 #include "commands/commands.hpp"
+#include "config/read_options.hpp"
 #include "datasets/sft_data.hpp"
-#include "jsonl/record_losses.hpp"
+#include "jsonl/dropped_parts.hpp"
 #include "models/model_files.hpp"
 #include "models/prompter.hpp"
 #include "models/sft_prompts.hpp"
@@ -29,29 +30,42 @@
 namespace coho::trainer {
 namespace {
 
-struct sft_settings {
+struct sft_options {
   sft_data_settings files{};
-  std::size_t max_response_tokens = 512;
+  std::vector<std::filesystem::path> templates{};
   trained_replies replies = trained_replies::all;
+  std::size_t max_response_tokens = 512;
+  prompt_limit<true> limit{};
+  fit_settings<supervised_options> fit = fit_settings<supervised_options>::of(sft_defaults);
+
+  static void describe(auto&& visit, auto&... o) {
+    sft_data_settings::describe(visit, o.files...);
+    visit({"templates", "in place of prompt.template: example i takes template i mod n"}, o.templates...);
+    visit({"replies", "of a conversation that are trained on"}, o.replies...);
+    prompt_limit<true>::describe(visit, o.limit...);
+    visit({"max_response_tokens",
+           "of each reply; a longer one is cut there and has no end token; 0: no limit",
+           {},
+           "tokens"},
+          o.max_response_tokens...);
+    fit_settings<supervised_options>::describe(visit, o.fit...);
+  }
+  void settle(const config& section) const { files.settle(section); }
+};
+
+struct sft_settings {
+  sft_options read{};
   std::vector<prompt_settings> forms{};  ///< of prompts
   std::filesystem::path adapter{};       ///< to continue from
-  fit_settings<supervised_options> fit{};
   plan_settings planned{};
 };
 
 sft_settings read_sft(const config& options, stage_context& context, const std::filesystem::path& out) {
-  const config section = options.section("sft");
   sft_settings read;
-  const auto replies = section.choice("replies", "all", {"all", "last", "first"});
-  read.replies = replies == "all"    ? trained_replies::all
-                 : replies == "last" ? trained_replies::last
-                                     : trained_replies::first;
-  read.files = read_sft_data(section);
-  read.max_response_tokens = section.get<std::size_t>("max_response_tokens", 512);
-  read.forms = read_sft_prompts(options);
+  read_options(options.section("sft"), read.read, {"max_prompt_tokens"});
+  read.forms = read_sft_prompts(options, read.read.templates);
   join_ranks(options, context, out);
-  read.adapter = options.get<std::filesystem::path>("model.adapter", {});
-  read.fit = read_fit<supervised_options>(section, context, sft_defaults);
+  read.adapter = read_role_start(options);
   read.planned = read_parallel_plan(options, context);
   return read;
 }
@@ -60,14 +74,15 @@ sft_settings read_sft(const config& options, stage_context& context, const std::
 std::vector<supervised_example> read_examples(const sft_settings& settings, const std::vector<prompter>& prompts) {
   std::vector<supervised_example> out;
   std::size_t number = 0;
-  for (const auto& record : load_sft_records(settings.files)) {
+  for (const auto& record : load_sft_records(settings.read.files)) {
     const prompter& form = prompts[number++ % prompts.size()];
-    out.push_back(make_supervised_example(record, form, settings.max_response_tokens, settings.replies));
+    out.push_back(make_supervised_example(record, form, settings.read.max_response_tokens, settings.read.replies));
     if (!out.back().response.empty()) continue;
     out.pop_back();
-    record_losses::of_run().add("no reply with a weight above 0; left out", record.prompt.text() + record.response);
+    dropped_parts::of_run().add("no reply with a weight above 0; left out", record.prompt.text() + record.response);
   }
-  if (out.empty()) throw file_error(settings.files.files.front().string(), "", "holds no reply with a weight above 0");
+  if (out.empty())
+    throw file_error(settings.read.files.files.front().string(), "", "holds no reply with a weight above 0");
   return out;
 }
 
@@ -88,40 +103,42 @@ class sft_stage : public stage {
   void check(const config&, stage_context&) override { check_output(out_, {model().path, settings_.adapter}); }
 
   std::function<std::string()> plan(const config&, const stage_context&) const override {
-    const auto& training = settings_.fit.training;
+    const auto& training = settings_.read.fit.training;
     return plan_text(settings_.planned, sft_plan{.adapter = settings_.adapter,
                                                  .batch_size = training.batch_size,
                                                  .micro_batch_tokens = training.micro_batch.tokens,
                                                  .prompt_tokens = settings_.forms.front().max_tokens,
-                                                 .response_tokens = settings_.max_response_tokens,
-                                                 .moments = settings_.fit.optimizer.moments});
+                                                 .response_tokens = settings_.read.max_response_tokens,
+                                                 .moments = settings_.read.fit.optimizer.moments});
   }
 
   bool finished(stage_context& context) const override { return finished_before(context, out_); }
   std::filesystem::path folder() const override { return out_; }
 
-  void load(const config& options, stage_context& context) override {
-    model_ = load_model(model(), read_device(options), context.seed);
+  void load(const config&, stage_context& context) override {
+    model_ = load_model(model(), context);
     start_role(model_, "policy", settings_.adapter, settings_.planned.adapter,
                rng(context.seed).split(stream_key("adapter")));
     const auto prompts = make_prompters(settings_.forms, model_);
     examples_ = read_examples(settings_, prompts);
     if (const auto note = cut_note(prompts, settings_.forms, examples_.size()); !note.empty()) context.log(note);
     // Fail before hours of training, not after.
-    for (const auto& line : record_losses::of_run().take_lines()) context.log(line);
+    for (const auto& line : dropped_parts::of_run().take_lines()) context.log(line);
     parameters_ = &model_.bank->train("policy");
-    optimizer_.emplace(*parameters_, settings_.fit.optimizer);
+    optimizer_.emplace(*parameters_, settings_.read.fit.optimizer);
     policy_.emplace(*model_.bank, "policy");
-    trainer_.emplace(*policy_, *optimizer_, settings_.fit.options_over(examples_.size()), *context.ranks);
+    trainer_.emplace(*policy_, *optimizer_, settings_.read.fit.options_over(examples_.size(), context.seed),
+                     *context.ranks);
   }
 
   void run(stage_context& context) override {
-    training_checkpoints checkpoints(out_ / "checkpoints", settings_.fit.save_every, settings_.fit.keep, context.ranks);
+    training_checkpoints checkpoints(out_ / "checkpoints", settings_.read.fit.save_every, settings_.read.fit.keep,
+                                     context.ranks);
     checkpoints.add("policy", *parameters_, *optimizer_);
     if (const auto saved = checkpoints.start(context.resume)) restore_position(*trainer_, *saved);
     training_loop loop(
         context, checkpoints, out_,
-        {.title = "sft", .first = trainer_->save().step, .steps = settings_.fit.steps_over(examples_.size())},
+        {.title = "sft", .first = trainer_->save().step, .steps = settings_.read.fit.steps_over(examples_.size())},
         describe_supervised, [&] { return position_of(*trainer_); });
     trainer_->fit(std::span<const supervised_example>(examples_), loop);
     loop.finish(out_.string(), [&] { save_role(model_, "policy", out_); });
@@ -148,14 +165,16 @@ subcommand make_sft_command() {
   return {.name = "sft",
           .help = "supervised fine-tuning on instructions and responses",
           .run = run_sft,
-          .flags = {{"--model", "model.path", "folder of the base model"},
+          .flags = {{"--model", "model.path"},
                     random_weights_flag(),
                     {"--adapter", "model.adapter", "folder to go on from"},
                     {.name = "--data",
                      .key = "sft.data",
                      .help = "file of instructions and responses, or \"identity\"; may be repeated",
                      .repeatable = true}},
-          .sections = {"model", "sft", "adapter", "prompt", "plan", "distributed"},
+          .options = {model_section(true), section_options("sft", sft_options{}),
+                      section_options("prompt", prompt_options{}), section_options("adapter", adapter_settings{}),
+                      section_options("plan", plan_options{}), section_options("distributed", distributed_options{})},
           .parallel = true};
 }
 

@@ -6,6 +6,7 @@
 
 #include <coho/error.hpp>
 
+#include "config/read_options.hpp"
 #include "datasets/sft_data.hpp"
 #include "files/data_files.hpp"
 #include "program/subcommand.hpp"
@@ -43,7 +44,7 @@ stage_verdict rehearse(const fs::path& recipe, const recipe_stage& stage, const 
   stage_verdict out{.stage = stage.title(), .problem = {}, .missing = {}};
   config options = config::load(recipe);
   if (stage.variant) options.set_text(stage.variant->key, "true", stage.variant->flag);
-  for (const auto& other : all) options.allow_sections(other.sections);
+  for (const auto& other : all) options.allow_sections(other.sections());
   try {
     stage_context context(stage.command->name, options, false, true, true);
     context.on_rehearsal = [&](const config& read, const auto&) { out.missing = missing_files(read); };
@@ -56,11 +57,18 @@ stage_verdict rehearse(const fs::path& recipe, const recipe_stage& stage, const 
   return out;
 }
 
+struct validate_options {
+  std::vector<std::string> recipes{};
+
+  static void describe(auto&& visit, auto&... o) {
+    visit(required({"recipes", "recipes: TOML files, or names of built-in ones"}), o.recipes...);
+  }
+};
+
 class validate_stage : public stage {
  public:
   validate_stage(const config& options, const std::vector<subcommand>& stages)
-      : recipes_(options.require<std::vector<std::string>>("validate.recipes", "one recipe or several")),
-        stages_(stages) {}
+      : recipes_(read_section<validate_options>(options.section("validate")).recipes), stages_(stages) {}
 
   void run(stage_context&) override {
     std::size_t wrong = 0, all = 0;
@@ -108,11 +116,8 @@ subcommand make_validate_command(std::vector<subcommand> stages) {
                 validate_stage work(options, stages);
                 run_in_order(work, options, context);
               },
-          .flags = {{.name = "recipes",
-                     .key = "validate.recipes",
-                     .help = "recipes: TOML files, or names of built-in ones",
-                     .repeatable = true}},
-          .sections = {"validate"},
+          .flags = {{.name = "recipes", .key = "validate.recipes", .repeatable = true}},
+          .options = {section_options("validate", validate_options{})},
           .group = "Use"};
 }
 

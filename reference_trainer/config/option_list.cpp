@@ -33,12 +33,17 @@ std::string spelled(double value) {
   return {buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr};
 }
 
-std::string spelled(const std::string& value) { return "\"" + value + "\""; }
-
-std::string spelled(const std::vector<std::string>& values) {
-  std::vector<std::string> all;
-  for (const auto& value : values) all.push_back(spelled(value));
-  return "[" + joined(all, ", ") + "]";
+std::string spelled(const std::string& value) {
+  std::string out = "\"";
+  for (const char c : value) {
+    if (c == '\n') {
+      out += "\\n";
+    } else {
+      if (c == '"' || c == '\\') out += '\\';
+      out += c;
+    }
+  }
+  return out + "\"";
 }
 
 std::string option_table(std::span<const listed_option> options) {
@@ -73,6 +78,64 @@ std::string option_markdown(std::span<const listed_option> options, std::span<co
     for (std::size_t i = 0; i < presets.size(); ++i)
       out += " " + option.defaults[std::min(i, option.defaults.size() - 1)] + " |";
     out += " " + option.allowed + " | " + option.unit + " | " + option.meaning + " |\n";
+  }
+  return out;
+}
+
+const listed_option* option_section::find(std::string_view key) const {
+  const auto found = std::ranges::find(options, key, &listed_option::key);
+  return found == options.end() ? nullptr : &*found;
+}
+
+namespace {
+
+/// A column of defaults: those of some forms under one of their presets.
+struct default_column {
+  std::string heading;
+  std::vector<std::pair<const option_section*, std::size_t>> of;
+
+  // Empty where none of its forms has the key.
+  std::string text(std::string_view key) const {
+    for (const auto& [form, preset] : of)
+      if (const auto* option = form->find(key)) return option->defaults[std::min(preset, option->defaults.size() - 1)];
+    return {};
+  }
+  bool agrees(const option_section& form, std::size_t preset) const {
+    const default_column other{{}, {{&form, preset}}};
+    return std::ranges::all_of(form.options, [&](const listed_option& option) {
+      const auto here = text(option.key);
+      return here.empty() || here == other.text(option.key);
+    });
+  }
+};
+
+}  // namespace
+
+option_section joined_section(std::span<const std::pair<std::string, option_section>> forms) {
+  std::vector<default_column> columns;
+  option_section out{.name = forms.front().second.name, .presets = {}};
+  for (const auto& [heading, form] : forms) {
+    for (std::size_t preset = 0; preset < form.presets.size(); ++preset) {
+      const std::string own = heading + (form.presets.size() > 1 ? " " + form.presets[preset] : "");
+      const auto same = std::ranges::find_if(columns, [&](const auto& column) { return column.agrees(form, preset); });
+      if (same == columns.end()) {
+        columns.push_back({own, {{&form, preset}}});
+      } else {
+        same->heading += ", " + own;
+        same->of.emplace_back(&form, preset);
+      }
+    }
+    for (const auto& option : form.options)
+      if (out.find(option.key) == nullptr) out.options.push_back(option);
+  }
+  if (columns.size() == 1) columns.front().heading = "default";
+  for (const auto& column : columns) out.presets.push_back(column.heading);
+  for (auto& option : out.options) {
+    option.defaults.clear();
+    for (const auto& column : columns) {
+      const auto text = column.text(option.key);
+      option.defaults.push_back(text.empty() ? "–" : text);
+    }
   }
   return out;
 }

@@ -5,13 +5,17 @@
 #include <cstddef>
 #include <filesystem>
 #include <initializer_list>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <coho/options.hpp>
+
+#include "config/recipe_option.hpp"
 
 namespace coho::trainer {
 
@@ -27,7 +31,18 @@ struct listed_option {
 std::string spelled(bool value);
 std::string spelled(double value);
 std::string spelled(const std::string& value);
-std::string spelled(const std::vector<std::string>& values);
+template <class T>
+std::string spelled(const std::vector<T>& values) {
+  std::string out;
+  for (const auto& value : values) {
+    if constexpr (std::is_same_v<T, std::filesystem::path>) {
+      out += (out.empty() ? "" : ", ") + spelled(value.string());
+    } else {
+      out += (out.empty() ? "" : ", ") + spelled(value);
+    }
+  }
+  return "[" + out + "]";
+}
 
 /// A table for a terminal: key, default, allowed values, meaning.
 std::string option_table(std::span<const listed_option> options);
@@ -44,6 +59,16 @@ struct option_lister {
 
   template <class T, class... Presets>
   void operator()(const option& about, const T& first, const Presets&... more) const {
+    list(about, {}, first, more...);
+  }
+  template <class T, class... Presets>
+  void operator()(const recipe_option& about, const T& first, const Presets&... more) const {
+    list(about, about.shown, first, more...);
+  }
+
+ private:
+  template <class T, class... Presets>
+  void list(const option& about, std::string_view shown, const T& first, const Presets&... more) const {
     const std::string key = group + std::string(about.name);
     if (std::ranges::find(except, key) != except.end()) return;
     if constexpr (described<T>) {
@@ -55,11 +80,16 @@ struct option_lister {
       inner::describe(option_lister{out, section, except, key + "."}, defaults);
     } else {
       listed_option line{section + key, {}, {}, std::string(about.unit), std::string(about.meaning)};
-      for (const auto& value : {first, more...}) line.defaults.push_back(text_of(value));
+      if (shown.empty()) {
+        (line.defaults.push_back(text_of(first)), ..., line.defaults.push_back(text_of(more)));
+      } else {
+        line.defaults.emplace_back(shown);
+      }
       if constexpr (std::is_enum_v<T>) {
         for (const std::string name : option_names(first)) line.allowed += (line.allowed.empty() ? "" : ", ") + name;
-      } else if constexpr (option_number<T>) {
-        line.allowed = allowed_text(about.range, std::is_integral_v<T>);
+      } else if constexpr (option_number<T> || option_number<typename coho::detail::optional_value<T>::type>) {
+        line.allowed =
+            allowed_text(about.range, !std::is_same_v<T, double> && !std::is_same_v<T, std::optional<double>>);
         if (line.allowed == "finite") line.allowed.clear();
         if (line.allowed.starts_with("finite and ")) line.allowed.erase(0, std::string_view("finite and ").size());
       }
@@ -71,8 +101,12 @@ struct option_lister {
   static std::string text_of(const T& value) {
     if constexpr (std::is_enum_v<T>) {
       return option_names(value)[static_cast<std::size_t>(value)];
+    } else if constexpr (!std::is_void_v<typename coho::detail::optional_value<T>::type>) {
+      return value ? text_of(*value) : "none";
     } else if constexpr (std::is_same_v<T, std::filesystem::path>) {
-      return spelled(value.string());
+      return value.empty() ? "none" : spelled(value.string());
+    } else if constexpr (std::is_same_v<T, std::vector<std::filesystem::path>>) {
+      return value.empty() ? "none" : spelled(value);
     } else if constexpr (option_number<T>) {
       if constexpr (std::is_integral_v<T>) return std::to_string(value);
       return spelled(static_cast<double>(value));
@@ -93,6 +127,38 @@ template <described Options, class... Presets>
 void list_options(std::vector<listed_option>& out, const std::string& section,
                   std::initializer_list<std::string_view> except, const Options& first, const Presets&... presets) {
   Options::describe(detail::option_lister{out, section, except}, first, presets...);
+}
+
+/// A section of a recipe as a stage reads it.
+struct option_section {
+  std::string name;  ///< "model"; empty: the top of the recipe
+  std::vector<listed_option> options{};
+  std::vector<std::string> presets{"default"};  ///< headings of the columns of defaults
+  bool partial = false;                         ///< a few keys of a section that other stages describe
+
+  const listed_option* find(std::string_view key) const;
+};
+
+/// Forms of one section as one: the keys of all, with a column of defaults for each heading, or shared by headings
+/// whose defaults agree. A form with presets has one heading per preset.
+option_section joined_section(std::span<const std::pair<std::string, option_section>> forms);
+
+/// The section that a struct describes, with the defaults of `options`, or, of a struct with a function
+/// `of(recipe_preset)`, those of each preset.
+///
+///     subcommand{…, .options = {section_options("model", model_options{}), section_options("judge", judge_options{})}}
+template <described Options>
+option_section section_options(const std::string& name, const Options& options = {}) {
+  option_section out{name};
+  const std::string prefix = name.empty() ? "" : name + ".";
+  if constexpr (requires { Options::of(recipe_preset::paper); }) {
+    const auto presets = option_names(recipe_preset::paper);
+    out.presets.assign(presets.begin(), presets.end());
+    list_options(out.options, prefix, {}, Options::of(recipe_preset::paper), Options::of(recipe_preset::salmon_code));
+  } else {
+    list_options(out.options, prefix, {}, options);
+  }
+  return out;
 }
 
 }  // namespace coho::trainer

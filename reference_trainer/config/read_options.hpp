@@ -2,15 +2,19 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <filesystem>
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <coho/options.hpp>
 
 #include "config/config.hpp"
+#include "config/recipe_option.hpp"
 
 namespace coho::trainer {
 
@@ -25,43 +29,113 @@ struct option_reader {
 
   template <class T>
   void operator()(const option& about, T& value) const {
+    read(about, value, false);
+  }
+  template <class T>
+  void operator()(const recipe_option& about, T& value) const {
+    read(about, value, about.must_be_given);
+  }
+
+  template <class T>
+  static void settle(T& value, const config& own) {
+    if constexpr (requires { value.settle(own); }) value.settle(own);
+  }
+
+ private:
+  template <class T>
+  void read(const option& about, T& value, bool must_be_given) const {
     const std::string key = group + std::string(about.name);
     if (std::ranges::find(except, key) != except.end()) return;
     if constexpr (described<T>) {
       T::describe(option_reader{section, except, key + ".", given}, value);
+      if (given) settle(value, section.section(key));
     } else if constexpr (optional_described<T>) {
       using inner = typename coho::detail::optional_value<T>::type;
       if (given && !value && section.has(key)) value.emplace();
       inner unused{};
       inner::describe(option_reader{section, except, key + ".", value.has_value()}, value ? *value : unused);
+      if (value) settle(*value, section.section(key));
     } else if (!given) {
       section.mention({key});
-    } else if constexpr (std::is_enum_v<T>) {
+    } else {
+      read_value(about, key, value, must_be_given);
+    }
+  }
+
+  template <class T>
+  void read_value(const option& about, const std::string& key, T& value, bool must_be_given) const {
+    using inner = typename coho::detail::optional_value<T>::type;
+    if constexpr (std::is_enum_v<T>) {
       const auto names = option_names(value);
       const std::vector<std::string_view> allowed(names.begin(), names.end());
       const auto name = section.choice(key, allowed[static_cast<std::size_t>(value)], allowed);
       value = static_cast<T>(std::ranges::find(allowed, name) - allowed.begin());
+    } else if constexpr (!std::is_void_v<inner>) {
+      if (auto found = section.find<inner>(key)) value = std::move(found);
+      if (value) check_range(about, key, *value);
     } else {
-      value = section.get<T>(key, value);
-      if constexpr (option_number<T>)
-        section.check(about.range.contains(static_cast<double>(value)), key,
-                      allowed_text(about.range, std::is_integral_v<T>));
+      value = must_be_given ? section.require<T>(key, about.meaning) : section.get<T>(key, value);
+      check_range(about, key, value);
+      if constexpr (std::is_same_v<T, std::vector<std::filesystem::path>>)
+        section.check(!must_be_given || !value.empty(), key, "a file or a list of files");
     }
+  }
+
+  template <class T>
+  void check_range(const option& about, const std::string& key, const T& value) const {
+    if constexpr (option_number<T>)
+      section.check(about.range.contains(static_cast<double>(value)), key,
+                    allowed_text(about.range, std::is_integral_v<T>));
   }
 };
 
 }  // namespace detail
 
 /// Reads the options that a struct describes from the section, each by its name and those of its groups
-/// ("policy_clip.clip_low"); missing options keep their values. An optional group is present once one of its
-/// keys is. `except` names options and groups that are not read. Throws config_error for a value of another type or out
-/// of its range, with its place. Constraints between options are checked by the struct's `validate`.
+/// ("policy_clip.clip_low"); missing options keep their values, and required ones must be there. An optional group is
+/// present once one of its keys is. `except` names options and groups that are not read. Throws config_error for a
+/// value of another type or out of its range, with its place. A member `settle(const config& section)` of the struct or
+/// of a group is called once its options are read: it checks constraints between them, and completes values.
 ///
 ///     ppo_options options = ppo_options::paper();
 ///     read_options(recipe.section("ppo"), options, {"seed", "generation"});
 template <described Options>
 void read_options(const config& section, Options& options, std::initializer_list<std::string_view> except = {}) {
   Options::describe(detail::option_reader{section, except}, options);
+  detail::option_reader::settle(options, section);
+}
+
+/// Reads some of the options only, without `settle`.
+template <described Options>
+void read_only(const config& section, Options& options, std::initializer_list<std::string_view> names) {
+  const detail::option_reader reader{section, {}};
+  Options::describe(only(names, reader), options);
+}
+
+/// Declares some of the options without reading them: keys of stages that share the section.
+template <described Options>
+void mention_options(const config& section, std::initializer_list<std::string_view> names) {
+  Options unused{};
+  const detail::option_reader reader{section, {}, {}, false};
+  Options::describe(only(names, reader), unused);
+}
+
+/// The defaults of a section under its `preset`: those of `Options::of(recipe_preset)`.
+template <described Options>
+Options read_preset(const config& section) {
+  Options chosen{};
+  read_only(section, chosen, {"preset"});
+  return Options::of(chosen.preset);
+}
+
+/// A section as a struct: `read_options` over `defaults`, or over those of its preset if it has one.
+///
+///     const auto read = read_section<judge_options>(recipe.section("judge"));
+template <described Options>
+Options read_section(const config& section, Options defaults = {}) {
+  if constexpr (requires { Options::of(defaults.preset); }) defaults = read_preset<Options>(section);
+  read_options(section, defaults);
+  return defaults;
 }
 
 /// config_error where an option of a group is given, other than in `preset`, while it has no effect. `reason`: "while

@@ -10,23 +10,12 @@
 
 namespace coho::trainer {
 
-pairing_options read_pairing(const config& options, std::uint64_t seed) {
-  pairing_options out{.random = rng(seed).split(stream_key("judge pairs"))};
-  out.minimum_characters = options.get<std::size_t>("judge.minimum_characters", 0);
-  const auto name = options.choice("judge.pairs", "first_two", {"first_two", "adjacent", "all", "random"});
-  out.kind = name == "first_two"  ? pairing::first_two
-             : name == "adjacent" ? pairing::adjacent
-             : name == "all"      ? pairing::all
-                                  : pairing::random;
-  if (out.kind == pairing::random) {
-    out.draws = options.get<std::size_t>("judge.pairs_per_prompt", 1);
-    options.check(out.draws > 0, "judge.pairs_per_prompt", "at least 1");
-  } else {
-    options.check(!options.has("judge.pairs_per_prompt"), "judge.pairs_per_prompt",
-                  "unset unless judge.pairs is \"random\"");
-  }
-  return out;
+void pairing_options::settle(const config& section) const {
+  section.check(kind == pairing::random || draws == pairing_options{}.draws, "pairs_per_prompt",
+                "unset unless judge.pairs is \"random\"");
 }
+
+rng pairing_random(std::uint64_t seed) { return rng(seed).split(stream_key("judge pairs")); }
 
 std::vector<std::pair<std::size_t, std::size_t>> choose_pairs(std::size_t responses, const pairing_options& options,
                                                               std::uint64_t prompt) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -10,6 +11,7 @@
 #include <coho/rng.hpp>
 
 #include "config/config.hpp"
+#include "config/recipe_option.hpp"
 #include "records/records.hpp"
 
 namespace coho::trainer {
@@ -21,17 +23,24 @@ enum class pairing {
   all,        ///< each with each: n(n − 1)/2
   random,     ///< some of all, drawn without replacement
 };
+constexpr auto option_names(pairing) { return std::array{"first_two", "adjacent", "all", "random"}; }
 
 struct pairing_options {
   pairing kind = pairing::first_two;
   std::size_t draws = 1;               ///< pairs per prompt for `random`; fewer if there are not enough
   std::size_t minimum_characters = 0;  ///< shorter responses are in no pair
   rng random{0};                       ///< the draw for prompt i depends only on this and i
-};
 
-/// `judge.pairs` ("first_two", "adjacent", "all", "random"), `judge.pairs_per_prompt` (with "random") and
-/// `judge.minimum_characters`.
-pairing_options read_pairing(const config& options, std::uint64_t seed);
+  /// Without `random`, which follows from the seed of the run: see `pairing_random`.
+  static void describe(auto&& visit, auto&... o) {
+    visit({"pairs", "which of a prompt's responses are compared"}, o.kind...);
+    visit({"pairs_per_prompt", "with pairs = \"random\"", allowed::at_least(1), "pairs"}, o.draws...);
+    visit({"minimum_characters", "shorter responses are not compared", {}, "characters"}, o.minimum_characters...);
+  }
+  /// Throws config_error for draws that are given and have no effect.
+  void settle(const config& section) const;
+};
+rng pairing_random(std::uint64_t seed);
 
 /// Indices (i, j), i < j, of the responses that are compared with each other, in order.
 ///
@@ -64,6 +73,7 @@ class pair_stream {
   const totals& counts() const noexcept { return counts_; }
 
  private:
+  // Reads the next prompt's responses from all files, and the pairs to make of them; false at the end.
   bool next_prompt();
 
   std::vector<record_reader<sample_record>> readers_;

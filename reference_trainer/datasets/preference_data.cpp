@@ -103,26 +103,16 @@ void write_pairs(preference_set& pairs, const fs::path& path) {
   file.commit();
 }
 
-preference_files read_preference_files(const config& section, bool plain) {
-  preference_files out{.data = section.require_paths("data", "a file of preferences, or a list"),
-                       .evaluation = section.get<std::vector<fs::path>>("evaluation", {}),
-                       .limit = section.get<std::size_t>("limit", 0),
-                       .evaluation_limit = section.get<std::size_t>("evaluation_limit", 0),
-                       .evaluation_share = section.get<double>("evaluation_share", 0.0),
-                       .principles = section.get<fs::path>("principles", {}),
-                       .plain = plain,
-                       .margins = section.choice("margins", "record", {"record", "none"}) == "record"};
-  std::erase(out.evaluation, fs::path());
-  section.check(out.evaluation_share >= 0 && out.evaluation_share < 1, "evaluation_share",
-                "a fraction, at least 0 and below 1");
-  section.check(out.evaluation_share == 0 || out.evaluation.empty(), "evaluation_share",
+void preference_files::settle(const config& section) {
+  std::erase(evaluation, fs::path());
+  section.check(evaluation_share == 0 || evaluation.empty(), "evaluation_share",
                 "unset if `evaluation` names held-out pairs");
-  section.check(!plain || out.principles.empty(), "principles", "unset: pre-training has no principles");
-  return out;
+  section.check(!plain || principles.empty(), "principles", "unset: pre-training has no principles");
 }
 
 preference_sets open_preferences(const preference_files& files, std::uint64_t seed,
                                  const std::function<bool(const preference_pair&)>& read_alike) {
+  const bool margins = files.margins == pair_margins::record;
   const auto collection = std::make_shared<const std::vector<principle>>(
       files.principles.empty() ? std::vector<principle>{} : load_principles(principle_file(files.principles)));
   std::size_t blank = 0, alike = 0;
@@ -160,8 +150,8 @@ preference_sets open_preferences(const preference_files& files, std::uint64_t se
       notes);
   if (with_margin > 0)
     notes.push_back("margins: " + std::to_string(with_margin) + " of " + std::to_string(count) +
-                    (files.margins ? " pairs have one, which the loss subtracts from the difference of the scores"
-                                   : " pairs have one, which is not used"));
+                    (margins ? " pairs have one, which the loss subtracts from the difference of the scores"
+                             : " pairs have one, which is not used"));
   if (alike > 0)
     notes.push_back("left out: " + std::to_string(alike) +
                     " pairs whose responses are identical in the part that the reward model reads");
@@ -179,11 +169,11 @@ preference_sets open_preferences(const preference_files& files, std::uint64_t se
                                                             (held.empty() ? "to evaluate on" : "to train on"));
     note_blank(notes);
     if (files.evaluation_limit > 0) held.resize(std::min(held.size(), files.evaluation_limit));
-    return {{store, collection, std::move(trained), files.margins},
-            preference_set(store, collection, std::move(held), files.margins),
+    return {{store, collection, std::move(trained), margins},
+            preference_set(store, collection, std::move(held), margins),
             std::move(notes)};
   }
-  preference_sets out{{store, collection, std::move(trained), files.margins}, std::nullopt, std::move(notes)};
+  preference_sets out{{store, collection, std::move(trained), margins}, std::nullopt, std::move(notes)};
   if (!files.evaluation.empty()) {
     const auto other = open(files.evaluation, files.evaluation_limit, check, out.notes);
     out.held_out.emplace(other, collection, all_of(other->size()));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -14,6 +15,7 @@
 #include <coho/train/preference_pair.hpp>
 
 #include "config/config.hpp"
+#include "config/recipe_option.hpp"
 #include "records/record_store.hpp"
 
 namespace coho::trainer {
@@ -71,18 +73,33 @@ class preference_set {
 /// Writes the records of a set, one JSON line each: the held-out pairs, for other measurements.
 void write_pairs(preference_set& pairs, const std::filesystem::path& path);
 
-/// The settings of a section about its pairs: data, evaluation (a file or a list), limit, evaluation_limit (only the
-/// first records of each file; 0: all), evaluation_share (of the prompts of `data`, held out), principles (the texts of
-/// principles that records only name).
+/// Whether the margins of records count in the loss.
+enum class pair_margins : std::uint8_t { record, none };
+constexpr auto option_names(pair_margins) { return std::array{"record", "none"}; }
+
+/// The settings of a section about its pairs.
 struct preference_files {
   std::vector<std::filesystem::path> data{}, evaluation{};
   std::size_t limit = 0, evaluation_limit = 0;
   double evaluation_share = 0;
   std::filesystem::path principles{};
-  bool plain = false;   ///< preference pre-training: records with principles are refused
-  bool margins = true;  ///< `margins`: "record" uses those of records, "none" ignores them
+  bool plain = false;  ///< preference pre-training: records with principles are refused
+  pair_margins margins = pair_margins::record;
+
+  static void describe(auto&& visit, auto&... o) {
+    visit(required({"data", "a file of preferences, or a list"}), o.data...);
+    visit({"evaluation", "held-out pairs, a file or a list; not with evaluation_share"}, o.evaluation...);
+    visit({"limit", "the first records of each file; 0: all", {}, "records"}, o.limit...);
+    visit({"evaluation_limit", "the first records of each held-out file; 0: all", {}, "records"},
+          o.evaluation_limit...);
+    visit({"evaluation_share", "fraction of the prompts of data that is held out", allowed::in_from(0, 1)},
+          o.evaluation_share...);
+    visit({"principles", "texts for records that only name their principles; not in pre-training"}, o.principles...);
+    visit({"margins", "record: also subtract the margin of a record without principles"}, o.margins...);
+  }
+  /// Throws config_error for options that exclude each other.
+  void settle(const config& section);
 };
-preference_files read_preference_files(const config& section, bool plain);
 
 /// The training set and the held-out set.
 struct preference_sets {

@@ -5,6 +5,7 @@
 #include <unordered_set>
 
 #include "observe/table.hpp"
+#include "text/clean_text.hpp"
 #include "text/text_units.hpp"
 #include "text/utf8.hpp"
 
@@ -13,12 +14,6 @@ namespace coho::trainer {
 namespace {
 
 constexpr std::size_t repetition_words = 4, echo_words = 8, line_characters = 20, least_question_words = 4;
-
-std::string_view trimmed(std::string_view line) {
-  const auto first = line.find_first_not_of(" \t\r");
-  if (first == std::string_view::npos) return {};
-  return line.substr(first, line.find_last_not_of(" \t\r") - first + 1);
-}
 
 std::string_view without_space_behind(std::string_view text) {
   return text.substr(0, text.find_last_not_of(" \t\r\n") + 1);
@@ -64,6 +59,12 @@ std::string first_words(std::string_view text) {
 }
 
 }  // namespace
+
+void self_align_filter_options::settle(const config& section) {
+  section.check(!section.has("filters.unfinished"), "filters.unfinished",
+                "unset: self_align.unfinished = \"keep\", \"trim\" or \"drop\" decides about such answers");
+  on[static_cast<std::size_t>(self_align_fault::unfinished)] = unfinished == unfinished_answer::drop;
+}
 
 self_align_filter::self_align_filter(self_align_filter_options options, const self_align_prompt& prompt)
     : options_(std::move(options)), prompt_(prompt) {
@@ -129,7 +130,7 @@ std::optional<self_align_filter::repeated_text> self_align_filter::repeats(
   std::map<std::string_view, std::size_t> lines;
   for (std::size_t begin = 0; begin <= answer.size();) {
     const std::size_t end = std::min(answer.find('\n', begin), answer.size()), here = begin;
-    const auto line = trimmed(answer.substr(begin, end - begin));
+    const auto line = trim_characters(answer.substr(begin, end - begin), " \t\r");
     begin = end + 1;
     if (utf8_characters(line) < line_characters) continue;
     if (++lines[line] > options_.maximum_repeated_line)

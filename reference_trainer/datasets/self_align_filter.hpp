@@ -12,6 +12,9 @@
 #include <coho/options.hpp>
 #include <coho/prompt/self_align_prompt.hpp>
 
+#include "config/config.hpp"
+#include "config/recipe_option.hpp"
+
 namespace coho::trainer {
 
 /// Why a self-aligned answer is rejected, in the order of the checks: a record counts under the first one that fails.
@@ -50,11 +53,18 @@ struct self_align_filter_options {
   double maximum_echo = 0.5;              ///< fraction of the answer inside runs of 8 words of the question
   std::size_t leak_words = 12;            ///< a run of this many words of an exemplar is a leak
 
-  /// Without the switches of the faults.
   static void describe(auto&& visit, auto&... o) {
+    visit({"filters.opening", "thoughts and answer begin as they must"}, o.on[0]...);
+    visit({"filters.answer", "an answer follows the thoughts"}, o.on[1]...);
+    visit({"filters.heading", "no heading of the prompt's conversations in the answer"}, o.on[3]...);
+    visit({"filters.length", "minimum_characters"}, o.on[4]...);
+    visit({"filters.repetition", "maximum_repetition and maximum_repeated_line"}, o.on[5]...);
+    visit({"filters.echo", "maximum_echo"}, o.on[6]...);
+    visit({"filters.leak", "leak_words"}, o.on[7]...);
     visit({"unfinished", "treatment of an answer that the length limit cut"}, o.unfinished...);
     visit({"repetition", "treatment of an answer that repeats itself"}, o.repeated...);
-    visit({"thoughts_opening", "how the thoughts must begin; empty: unrestricted"}, o.thoughts_opening...);
+    visit(otherwise("that of the exemplars", {"thoughts_opening", "how the thoughts must begin; empty: unrestricted"}),
+          o.thoughts_opening...);
     visit({"answer_opening", "how the answer must begin; empty: unrestricted"}, o.answer_opening...);
     visit({"minimum_characters", "of an answer that ended by itself", {}, "characters"}, o.minimum_characters...);
     visit({"maximum_repetition", "fraction of the answer's runs of 4 words that occurred in it before",
@@ -68,6 +78,9 @@ struct self_align_filter_options {
     visit({"leak_words", "a run of this many words of an exemplar is a leak", allowed::at_least(1), "words"},
           o.leak_words...);
   }
+
+  /// Sets the switch of `unfinished`; config_error where a recipe has one.
+  void settle(const config& section);
 
   bool checks(self_align_fault fault) const { return on[static_cast<std::size_t>(fault)]; }
 };

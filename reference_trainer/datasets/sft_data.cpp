@@ -12,19 +12,11 @@ bool sft_data_settings::is_identity(const std::filesystem::path& file) {
   return file == shipped_identity && not_there(file);
 }
 
-sft_data_settings read_sft_data(const config& section) {
-  sft_data_settings out{.files = section.require_paths("data", "the file of instructions and responses, or a list"),
-                        .limit = section.get<std::size_t>("limit", 0)};
-  out.identity.name = section.get<std::string>("identity.name", "");
-  out.identity.maker = section.get<std::string>("identity.maker", "");
-  out.identity_repeats = section.get<std::size_t>("identity.repeats", out.identity_repeats);
-  section.check(out.identity_repeats > 0, "identity.repeats", "at least 1");
-  const bool used = std::ranges::any_of(out.files, sft_data_settings::is_identity);
-  section.check(!used || !out.identity.name.empty(), "identity.name",
-                "the assistant's name, for sft.data = \"identity\"");
-  section.check(!used || !out.identity.maker.empty(), "identity.maker",
+void sft_data_settings::settle(const config& section) const {
+  const bool used = std::ranges::any_of(files, is_identity);
+  section.check(!used || !identity.name.empty(), "identity.name", "the assistant's name, for sft.data = \"identity\"");
+  section.check(!used || !identity.maker.empty(), "identity.maker",
                 "who made the assistant, for sft.data = \"identity\"");
-  return out;
 }
 
 std::vector<sft_record> load_sft_records(const sft_data_settings& settings) {

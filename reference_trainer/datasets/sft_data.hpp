@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "config/config.hpp"
+#include "config/recipe_option.hpp"
 #include "records/identity_file.hpp"
 #include "records/records.hpp"
 
@@ -21,11 +22,19 @@ struct sft_data_settings {
   std::size_t identity_repeats = 13;  ///< how often each of those questions is trained on with each of its answers
 
   static bool is_identity(const std::filesystem::path& file);
-};
 
-/// `sft.data` (a file, or a list that may contain "identity"), `sft.limit`, `sft.identity.{name, maker, repeats}`.
-/// Throws config_error, also if "identity" is requested without a name and a maker.
-sft_data_settings read_sft_data(const config& section);
+  static void describe(auto&& visit, auto&... o) {
+    visit(required({"data", "the file of instructions and responses, or a list"}), o.files...);
+    visit({"limit", "the first records of each file; 0: all", {}, "records"}, o.limit...);
+    visit({"identity.name", "the assistant's name; required with the file \"identity\""}, o.identity.name...);
+    visit({"identity.maker", "who made the assistant; required with the file \"identity\""}, o.identity.maker...);
+    visit({"identity.repeats", "how often each of those questions is trained on with each of its answers",
+           allowed::at_least(1)},
+          o.identity_repeats...);
+  }
+  /// Throws config_error if "identity" is requested without a name and a maker.
+  void settle(const config& section) const;
+};
 
 /// The records of all files, in order; those of "identity" `identity_repeats` times.
 std::vector<sft_record> load_sft_records(const sft_data_settings& settings);

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <array>
+
 namespace coho::trainer {
 
 /// What the forward pass keeps for the backward pass, from most to least memory.
@@ -9,5 +11,6 @@ enum class recomputation {
               ///< is repeated
   full  ///< the input of each block; backward runs the block again (Chen et al. 2016): a third more arithmetic
 };
+constexpr auto option_names(recomputation) { return std::array{"none", "selective", "full"}; }
 
 }  // namespace coho::trainer

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "demo/language.hpp"
+#include "text/clean_text.hpp"
 
 namespace coho::trainer::demo {
 namespace {
@@ -64,12 +65,7 @@ std::size_t count_words(std::string_view text) {
   return words;
 }
 
-std::string_view trim(std::string_view text) {
-  constexpr std::string_view blanks = " \n\t";
-  const auto first = text.find_first_not_of(blanks);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(blanks) - first + 1);
-}
+std::string_view trim(std::string_view text) { return trim_characters(text, " \n\t"); }
 
 }  // namespace
 

@@ -12,7 +12,9 @@
 #include <coho/error.hpp>
 
 #include "commands/commands.hpp"
+#include "config/read_options.hpp"
 #include "demo/base_training.hpp"
+#include "demo/demo_options.hpp"
 #include "demo/demo_report.hpp"
 #include "demo/language.hpp"
 #include "demo/principles.hpp"
@@ -66,17 +68,18 @@ nlohmann::json principle_json(const std::string& name, const std::string& defini
 /// The demo as a chain of stages over files in one folder.
 class chain {
  public:
-  chain(const config& options, stage_context& context, bool quick, bool from_scratch)
+  chain(const config& options, stage_context& context, const demo_options& read)
       : options_(options),
         context_(context),
         out_(context.out_or("demo-out")),
         work_(out_ / "work"),
-        quick_(quick),
-        from_scratch_(from_scratch) {
-    pairs_ = options.get<std::size_t>("demo.pairs", 1500);
-    held_out_ = options.get<std::size_t>("demo.evaluation_pairs", 400);
-    evaluation_prompts_ = options.get<std::size_t>("demo.evaluation_prompts", 512);
-    if (quick) pairs_ = 120, held_out_ = 40, evaluation_prompts_ = 64;
+        quick_(read.quick),
+        from_scratch_(read.from_scratch),
+        base_steps_(read.base.base_steps),
+        pairs_(read.pairs),
+        held_out_(read.evaluation_pairs),
+        evaluation_prompts_(read.evaluation_prompts) {
+    if (quick_) pairs_ = 120, held_out_ = 40, evaluation_prompts_ = 64;
   }
 
   void operator()() {
@@ -186,7 +189,7 @@ class chain {
     base_ = out_ / "base";
     stage_context context(context_);
     context.out = out_ / "base";
-    train_base(base_, options_.get<std::size_t>("demo.base_steps", 1250), context);
+    train_base(base_, base_steps_, context);
   }
 
   void sample(const std::string& label, const std::string& prompts, const std::string& samples, const fs::path& adapter,
@@ -267,8 +270,10 @@ class chain {
     figures_.set("judge.accuracy", judge_accuracy(judged));
     config settings = options_.clone();
     settings.set("reward_prompt.template=" + quoted(shipped("demo/prompts/reward.txt")));
-    accuracy_ = measure_reward_model(model, work_ / "reward", settings, judged, work_ / "sets_of_two.jsonl",
-                                     work_ / "sets_of_three.jsonl", context_.seed);
+    accuracy_ = measure_reward_model(
+        model, work_ / "reward", settings,
+        {.pairs = judged, .sets_of_two = work_ / "sets_of_two.jsonl", .sets_of_three = work_ / "sets_of_three.jsonl"},
+        context_.seed);
     accuracy_.write(figures_);
 
     const auto add = [&](const std::string& name, const std::string& title, const std::string& samples) -> demo_run& {
@@ -330,8 +335,8 @@ class chain {
   stage_context& context_;
   fs::path out_, work_;
   bool quick_, from_scratch_;
+  std::size_t base_steps_, pairs_, held_out_, evaluation_prompts_;
   fs::path base_;
-  std::size_t pairs_ = 0, held_out_ = 0, evaluation_prompts_ = 0;
   summary figures_;
   std::vector<demo_run> runs_;
   reward_accuracy accuracy_;
@@ -341,9 +346,7 @@ class chain {
 class demo_stage : public trainer::stage {
  public:
   demo_stage(const config& options, stage_context& context)
-      : chain_(options, context, options.get<bool>("demo.short", false),
-               options.get<bool>("demo.from_scratch", false)) {
-    options.mention({"demo.base_steps"});
+      : chain_(options, context, read_section<demo_options>(options.section("demo"))) {
     options.check(!context.resume, "--resume", "unset: the demo runs in one piece");
   }
   void run(stage_context&) override { chain_(); }
@@ -354,9 +357,8 @@ class demo_stage : public trainer::stage {
 
 class demo_base_stage : public trainer::stage {
  public:
-  demo_base_stage(const config& options, stage_context&) : steps_(options.get<std::size_t>("demo.base_steps", 1250)) {
-    options.check(steps_ > 0, "demo.base_steps", "at least 1");
-  }
+  demo_base_stage(const config& options, stage_context&)
+      : steps_(read_section<base_options>(options.section("demo")).base_steps) {}
   void run(stage_context& context) override {
     train_base(context.out.empty() ? shipped("demo/prompts").parent_path() / "base" : context.out, steps_, context);
   }
@@ -376,10 +378,9 @@ subcommand make_demo_command() {
   return {.name = "demo",
           .help = "the whole of SALMON in a toy world, from judge to policy, in minutes",
           .run = run_stage<demo::demo_stage>,
-          .flags = {{"--short", "demo.short",
-                     "a few steps of each stage, for a quick check; thresholds are not checked", "true"},
-                    {"--from-scratch", "demo.from_scratch", "also train the base model", "true"}},
-          .sections = {"demo"},
+          .flags = {{.name = "--short", .key = "demo.short", .fixed_value = "true"},
+                    {.name = "--from-scratch", .key = "demo.from_scratch", .fixed_value = "true"}},
+          .options = {section_options("demo", demo::demo_options{})},
           .group = "Demo",
           .recipe = "demo"};
 }
@@ -389,7 +390,7 @@ subcommand make_demo_base_command() {
           .help = "train the base model that the demo starts from",
           .run = run_stage<demo::demo_base_stage>,
           .flags = {{"--steps", "demo.base_steps", "training steps"}},
-          .sections = {"demo"},
+          .options = {section_options("demo", demo::base_options{})},
           .group = "Demo",
           .recipe = "demo"};
 }

@@ -152,21 +152,19 @@ void reward_accuracy::write(summary& out) const {
 }
 
 reward_accuracy measure_reward_model(loaded_model& model, const std::filesystem::path& reward_path,
-                                     const config& options, const std::vector<judgement_record>& pairs,
-                                     const std::filesystem::path& sets_of_two,
-                                     const std::filesystem::path& sets_of_three, std::uint64_t seed) {
+                                     const config& options, const reward_test_data& data, std::uint64_t seed) {
   load_role(model, "reward", reward_path);
   reward_role reward = make_reward_role(model, "reward", options, "eval");
   const rng random = rng(seed).split(stream_key("reward model accuracy"));
   reward_accuracy out;
-  out.positive_by_quality = by_quality(reward, pairs, false, false, random.split(0));
-  out.negated_by_quality = by_quality(reward, pairs, true, false, random.split(1));
+  out.positive_by_quality = by_quality(reward, data.pairs, false, false, random.split(0));
+  out.negated_by_quality = by_quality(reward, data.pairs, true, false, random.split(1));
   out.positive = mean(out.positive_by_quality);
   out.negated = mean(out.negated_by_quality);
-  out.unseen_positive = mean(by_quality(reward, pairs, false, true, random.split(2)));
-  out.unseen_negated = mean(by_quality(reward, pairs, true, true, random.split(3)));
-  out.pairs_of_principles = on_sets(reward, sets_of_two);
-  out.triples_of_principles = on_sets(reward, sets_of_three);
+  out.unseen_positive = mean(by_quality(reward, data.pairs, false, true, random.split(2)));
+  out.unseen_negated = mean(by_quality(reward, data.pairs, true, true, random.split(3)));
+  out.pairs_of_principles = on_sets(reward, data.sets_of_two);
+  out.triples_of_principles = on_sets(reward, data.sets_of_three);
   model.bank->remove("reward");
   return out;
 }

@@ -31,11 +31,15 @@ struct reward_accuracy {
   std::vector<double> positive_by_quality, negated_by_quality;
 };
 
+/// Held-out pairs: for single principles; files of preferences under sets of two and three of them.
+struct reward_test_data {
+  const std::vector<judgement_record>& pairs;
+  std::filesystem::path sets_of_two, sets_of_three;
+};
+
 /// Accuracy of a reward model on held-out pairs: single principles, in training and held-out wordings, against the
-/// grammar; sets of two and three against the labels that aggregation gave (`sets` are files of preferences).
+/// grammar; sets of two and three against the labels that aggregation gave.
 reward_accuracy measure_reward_model(loaded_model& model, const std::filesystem::path& reward, const config& options,
-                                     const std::vector<judgement_record>& pairs,
-                                     const std::filesystem::path& sets_of_two,
-                                     const std::filesystem::path& sets_of_three, std::uint64_t seed);
+                                     const reward_test_data& data, std::uint64_t seed);
 
 }  // namespace coho::trainer::demo

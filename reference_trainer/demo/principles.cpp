@@ -28,6 +28,7 @@ const vocabulary_of_quality& entry(quality q) { return words[static_cast<std::si
 
 std::string spell(std::string_view form, std::string_view noun) { return std::string(form) + std::string(noun) + "."; }
 
+// A quality in every form, with each of its nouns in a range.
 std::vector<std::string> spell_all(quality q, bool negated, std::size_t first_noun, std::size_t last_noun) {
   std::vector<std::string> out;
   for (const std::string_view form : negated ? negative_forms : positive_forms) {

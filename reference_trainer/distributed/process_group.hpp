@@ -53,6 +53,7 @@ class process_group {
   bool agree_with_first(bool mine);
   /// Whether it is true on any rank.
   bool any(bool mine);
+  /// Returns once every rank has called it.
   void barrier() { transport_->barrier(); }
   /// All ranks are about to end early at the same point: an agreed stop, not a failure of one rank.
   void leave_together() { leaving_ = true; }

@@ -10,6 +10,7 @@
 
 #include <coho/error.hpp>
 
+#include "config/read_options.hpp"
 #include "files/atomic_file.hpp"
 #include "files/data_files.hpp"
 #include "files/json_file.hpp"
@@ -19,6 +20,7 @@
 #include "run/output_file.hpp"
 #include "run/stage.hpp"
 #include "settings/model_settings.hpp"
+#include "text/clean_text.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -26,12 +28,6 @@ namespace {
 std::vector<std::string> placeholder_names() { return {"{Input}", "{OutputA}", "{OutputB}"}; }
 
 constexpr std::size_t wording_tokens = 256;
-
-void strip(std::string& text) {
-  constexpr std::string_view spaces = " \t\r\n\f\v";
-  text.erase(std::min(text.find_last_not_of(spaces) + 1, text.size()));
-  text.erase(0, std::min(text.find_first_not_of(spaces), text.size()));
-}
 
 nlohmann::json item_report(const hhh_item& item, std::span<const double> scores, const choice& chosen) {
   nlohmann::json answers = nlohmann::json::array();
@@ -63,7 +59,7 @@ hhh_item cut_item(const hhh_item& item, const text_tokenizer& tokenizer, std::si
     const auto all = tokenizer.encode(text);
     const bool cut = all.size() > tokens;
     if (cut) text = tokenizer.decode(std::span<const token>(all).last(tokens));
-    strip(text);
+    text = std::string(trim_characters(text, " \t\r\n\f\v"));
     return cut;
   };
   hhh_item out = item;
@@ -119,43 +115,55 @@ hhh_result score_hhh(std::span<const hhh_item> items, const choice_prompt& promp
 
 namespace {
 
+struct hhh_options {
+  std::filesystem::path data{}, adapter{};
+  wording_options wording{};
+  std::size_t batch = 16, limit = 0;
+  std::optional<std::size_t> max_tokens{};
+
+  static void describe(auto&& visit, auto&... o) {
+    visit(required({"data", "a BIG-bench task.json, or a folder of them"}), o.data...);
+    visit({"adapter", "adapter or trained model that is asked"}, o.adapter...);
+    wording_options::describe(visit, o.wording...);
+    visit({"batch", "at a time", allowed::at_least(1)}, o.batch...);
+    visit({"limit", "the first records only; 0: all", {}, "records"}, o.limit...);
+    visit(otherwise("the model's positions", {"max_tokens", "of a prompt; its texts are cut to fit", {}, "tokens"}),
+          o.max_tokens...);
+  }
+};
+
 class hhh_stage : public stage {
  public:
-  hhh_stage(const config& options, stage_context&)
-      : data_(options.require<std::filesystem::path>("eval.data", "a BIG-bench task.json, or a folder of them")),
-        wording_(wording_file(options, "hhh").string()),
-        batch_(options.get<std::size_t>("eval.batch", 16)),
-        limit_(options.get<std::size_t>("eval.limit", 0)),
-        adapter_(options.get<std::filesystem::path>("eval.adapter", {})),
-        max_tokens_(options.find<std::size_t>("eval.max_tokens")) {
-    options.check(batch_ > 0, "eval.batch", "at least 1");
+  hhh_stage(const config& options, stage_context&) {
+    read_options(options.section("eval"), read_, {"wording", "template"});
+    wording_ = read_wording_file(options, "hhh").string();
     base_ = read_model_settings(options);
   }
 
   void check(const config& options, stage_context& context) override {
-    refuse_same_file("out", context.out, {data_});
+    refuse_same_file("out", context.out, {read_.data});
     if (!context.dry_run || !not_there(wording_)) prompt_.emplace(choice_prompt::from_file(wording_));
-    if (max_tokens_) check_length(options, *max_tokens_);
+    if (read_.max_tokens) check_length(options, *read_.max_tokens);
   }
 
   void load(const config& options, stage_context& context) override {
-    model_ = load_model(base_, read_device(options), context.seed);
-    load_role(model_, "judge", adapter_);
-    if (!max_tokens_) max_tokens_ = static_cast<std::size_t>(model_.bank->config().max_position_embeddings);
-    check_length(options, *max_tokens_);
-    items_ = read_hhh(data_);
-    if (limit_ > 0 && limit_ < items_.size()) items_.resize(limit_);
+    model_ = load_model(base_, context);
+    load_role(model_, "judge", read_.adapter);
+    if (!read_.max_tokens) read_.max_tokens = static_cast<std::size_t>(model_.bank->config().max_position_embeddings);
+    check_length(options, *read_.max_tokens);
+    items_ = read_hhh(read_.data);
+    if (read_.limit > 0 && read_.limit < items_.size()) items_.resize(read_.limit);
   }
 
   void run(stage_context& context) override {
     make_folder_of(context.out);  // before work that may take hours
-    for (auto& item : items_) item = cut_item(item, *model_.tokenizer, (*max_tokens_ - wording_tokens) / 3);
+    for (auto& item : items_) item = cut_item(item, *model_.tokenizer, (*read_.max_tokens - wording_tokens) / 3);
     judge_role judge(*model_.bank, "judge", *model_.tokenizer);
     auto bar = context.start_progress("eval", items_.size(), "items");
     // Two prompts per pair of answers: an item of two answers is done with both.
     const auto result = score_hhh(
         items_, *prompt_,
-        judge_odds(judge, " A", " B", 2 * batch_, context, [&](std::size_t prompts) { bar.advance(prompts / 2); }),
+        judge_odds(judge, " A", " B", 2 * read_.batch, context, [&](std::size_t prompts) { bar.advance(prompts / 2); }),
         context.seed);
     bar.finish();
     report(result, context);
@@ -170,7 +178,7 @@ class hhh_stage : public stage {
   void report(const hhh_result& result, const stage_context& context) const {
     text_table table({"category", "items", "right", "accuracy", "± s.e."});
     nlohmann::json out{{"kind", "hhh"},
-                       {"data", data_.string()},
+                       {"data", read_.data.string()},
                        {"template", wording_},
                        {"ties", result.ties},
                        {"letter_bias", result.letter_bias}};
@@ -192,11 +200,8 @@ class hhh_stage : public stage {
     write_json(context.out, out);
   }
 
-  std::filesystem::path data_;
+  hhh_options read_;
   std::string wording_;
-  std::size_t batch_, limit_;
-  std::filesystem::path adapter_;
-  std::optional<std::size_t> max_tokens_;
   model_settings base_;
   std::optional<choice_prompt> prompt_;
   loaded_model model_;
@@ -204,6 +209,8 @@ class hhh_stage : public stage {
 };
 
 }  // namespace
+
+option_section hhh_section() { return section_options("eval", hhh_options{}); }
 
 void evaluate_hhh(const config& options, stage_context& context) { run_stage<hhh_stage>(options, context); }
 

@@ -12,6 +12,7 @@
 
 #include "benchmarks/hhh.hpp"
 #include "benchmarks/question_wording.hpp"
+#include "config/option_list.hpp"
 #include "evaluation/choice_scores.hpp"
 #include "run/stage_context.hpp"
 #include "tokenizer/text_tokenizer.hpp"
@@ -58,5 +59,7 @@ hhh_result score_hhh(std::span<const hhh_item> items, const choice_prompt& promp
 /// (default: the model's positions; input and answers each keep (eval.max_tokens − 256)/3 tokens), eval.batch (items at
 /// a time), eval.limit.
 void evaluate_hhh(const config& options, stage_context& context);
+/// The keys of the section `eval` that it reads.
+option_section hhh_section();
 
 }  // namespace coho::trainer

@@ -8,6 +8,7 @@
 
 #include <coho/error.hpp>
 
+#include "config/read_options.hpp"
 #include "datasets/preference_data.hpp"
 #include "evaluation/preference_measures.hpp"
 #include "files/data_files.hpp"
@@ -38,35 +39,47 @@ void print(const std::string& title, const text_table& table) {
   if (!table.rows().empty()) std::cout << '\n' << title << '\n' << table.text();
 }
 
+struct preferences_options {
+  std::vector<fs::path> data{};
+  fs::path reward_model{}, principles{};
+  std::size_t batch = 64, limit = 0;
+  reward_lengths reward_prompt = reward_lengths::of("eval");
+
+  static void describe(auto&& visit, auto&... o) {
+    visit(required({"data", "a preference file, or a list"}), o.data...);
+    visit(required({"reward_model", "the folder of the reward model"}), o.reward_model...);
+    visit({"batch", "at a time", allowed::at_least(1)}, o.batch...);
+    visit({"limit", "the first records only; 0: all", {}, "records"}, o.limit...);
+    visit({"principles", "texts for records that only name their principles"}, o.principles...);
+    visit({"reward_prompt", "what the reward model reads"}, o.reward_prompt...);
+  }
+};
+
 class preferences_stage : public stage {
  public:
-  preferences_stage(const config& options, stage_context&)
-      : files_(options.require_paths("eval.data", "a preference file, or a list")),
-        path_(options.require<fs::path>("eval.reward_model", "the folder of the reward model")),
-        batch_(options.get<std::size_t>("eval.batch", 64)),
-        limit_(options.get<std::size_t>("eval.limit", 0)),
-        principles_(options.get<fs::path>("eval.principles", {})) {
-    options.check(batch_ > 0, "eval.batch", "at least 1");
+  preferences_stage(const config& options, stage_context&) {
+    read_options(options.section("eval"), read_, {"reward_prompt"});
     base_ = read_model_settings(options);
     prompt_ = read_reward_prompt(options, "eval");
   }
 
-  void check(const config&, stage_context& context) override { refuse_same_file("out", context.out, files_); }
+  void check(const config&, stage_context& context) override { refuse_same_file("out", context.out, read_.data); }
 
-  void load(const config& options, stage_context& context) override {
-    model_ = load_model(base_, read_device(options), context.seed);
-    load_role(model_, "reward", path_);
+  void load(const config&, stage_context& context) override {
+    model_ = load_model(base_, context);
+    load_role(model_, "reward", read_.reward_model);
     if (!model_.bank->at("reward").head.defined())
-      throw file_error(path_.string(), "", "holds no scalar head", "give the folder of a trained reward model");
+      throw file_error(read_.reward_model.string(), "", "holds no scalar head",
+                       "give the folder of a trained reward model");
     reward_.emplace(make_reward_role(model_, "reward", prompt_));
-    if (!principles_.empty()) collection_ = load_principles(principle_file(principles_));
+    if (!read_.principles.empty()) collection_ = load_principles(principle_file(read_.principles));
     // Missing files are reported before hours are spent on the files before them.
-    for (const auto& file : files_) readers_.emplace_back(file);
+    for (const auto& file : read_.data) readers_.emplace_back(file);
   }
 
   void run(stage_context& context) override {
     make_folder_of(context.out);  // before work that may take hours
-    auto bar = context.start_progress("eval", limit_ * files_.size(), "pairs");
+    auto bar = context.start_progress("eval", read_.limit * read_.data.size(), "pairs");
     std::size_t left_out = 0;
     text_table table({"pairs of", "pairs", "left out", "accuracy", "± s.e.", "ties", "margin", "loss", "Brier",
                       "calibration error"});
@@ -86,8 +99,10 @@ class preferences_stage : public stage {
     std::cout << table.text();
     print_overall();
     if (context.out.empty()) return;
-    const nlohmann::ordered_json report{
-        {"kind", "preferences"}, {"reward_model", path_.string()}, {"files", rows}, {"overall", overall_.json()}};
+    const nlohmann::ordered_json report{{"kind", "preferences"},
+                                        {"reward_model", read_.reward_model.string()},
+                                        {"files", rows},
+                                        {"overall", overall_.json()}};
     summary(report).write(context.out);
   }
 
@@ -101,14 +116,14 @@ class preferences_stage : public stage {
       bar.advance(loaded.records().size());
       context.stop_if_interrupted();
     };
-    for (preference_record record; (limit_ == 0 || reader.kept() < limit_) && reader.next(record);) {
+    for (preference_record record; (read_.limit == 0 || reader.kept() < read_.limit) && reader.next(record);) {
       try {
         principle_lines(record, collection_);
       } catch (const argument_error& problem) {
         reader.reader().fail(problem.what());
       }
       records.push_back(std::move(record));
-      if (records.size() == batch_) flush();
+      if (records.size() == read_.batch) flush();
     }
     if (!records.empty()) flush();
     return measured;
@@ -122,10 +137,7 @@ class preferences_stage : public stage {
               << ", from " << format_short(scores.minimum) << " to " << format_short(scores.maximum) << '\n';
   }
 
-  std::vector<fs::path> files_;
-  fs::path path_;
-  std::size_t batch_, limit_;
-  fs::path principles_;
+  preferences_options read_;
   model_settings base_;
   reward_prompt_settings prompt_;
   loaded_model model_;
@@ -136,6 +148,8 @@ class preferences_stage : public stage {
 };
 
 }  // namespace
+
+option_section preferences_section() { return section_options("eval", preferences_options{}); }
 
 void evaluate_preferences(const config& options, stage_context& context) {
   run_stage<preferences_stage>(options, context);

@@ -9,6 +9,7 @@
 
 #include <coho/error.hpp>
 
+#include "config/read_options.hpp"
 #include "files/data_files.hpp"
 #include "files/json_file.hpp"
 #include "models/model_files.hpp"
@@ -72,40 +73,51 @@ truthfulqa_result score_truthfulqa(std::span<const truthful_item> items, const q
 
 namespace {
 
+struct truthfulqa_options {
+  std::filesystem::path data{}, adapter{};
+  wording_options wording{};
+  std::size_t batch = 64, limit = 0;
+  bool first_half = false;
+
+  static void describe(auto&& visit, auto&... o) {
+    visit(required({"data", "TruthfulQA's mc_task.json"}), o.data...);
+    visit({"adapter", "adapter or trained model that is asked"}, o.adapter...);
+    wording_options::describe(visit, o.wording...);
+    visit({"batch", "at a time", allowed::at_least(1)}, o.batch...);
+    visit({"limit", "the first records only; 0: all", {}, "records"}, o.limit...);
+    visit({"first_half", "only the first half of a question's answers, as the released script"}, o.first_half...);
+  }
+};
+
 class truthfulqa_stage : public stage {
  public:
-  truthfulqa_stage(const config& options, stage_context&)
-      : data_(options.require<std::filesystem::path>("eval.data", "TruthfulQA's mc_task.json")),
-        wording_path_(wording_file(options, "truthfulqa")),
-        batch_(options.get<std::size_t>("eval.batch", 64)),
-        limit_(options.get<std::size_t>("eval.limit", 0)),
-        adapter_(options.get<std::filesystem::path>("eval.adapter", {})),
-        first_half_(options.get<bool>("eval.first_half", false)) {
-    options.check(batch_ > 0, "eval.batch", "at least 1");
+  truthfulqa_stage(const config& options, stage_context&) {
+    read_options(options.section("eval"), read_, {"wording", "template"});
+    wording_path_ = read_wording_file(options, "truthfulqa");
     base_ = read_model_settings(options);
   }
 
   void check(const config&, stage_context& context) override {
-    refuse_same_file("out", context.out, {data_});
+    refuse_same_file("out", context.out, {read_.data});
     if (!context.dry_run || !not_there(wording_path_)) wording_.emplace(read_wording(wording_path_));
   }
 
-  void load(const config& options, stage_context& context) override {
-    items_ = read_truthfulqa(data_, limit_ > 0 ? limit_ : std::numeric_limits<std::size_t>::max());
-    model_ = load_model(base_, read_device(options), context.seed);
-    load_role(model_, "judge", adapter_);
+  void load(const config&, stage_context& context) override {
+    items_ = read_truthfulqa(read_.data, read_.limit > 0 ? read_.limit : std::numeric_limits<std::size_t>::max());
+    model_ = load_model(base_, context);
+    load_role(model_, "judge", read_.adapter);
   }
 
   void run(stage_context& context) override {
     make_folder_of(context.out);  // before work that may take hours
     judge_role judge(*model_.bank, "judge", *model_.tokenizer);
     std::size_t total = 0;
-    for (const auto& item : items_) total += asked(item, first_half_);
+    for (const auto& item : items_) total += asked(item, read_.first_half);
     auto bar = context.start_progress("eval", total, "answers");
     const auto result = score_truthfulqa(
         items_, *wording_,
-        judge_odds(judge, " true", " false", batch_, context, [&](std::size_t prompts) { bar.advance(prompts); }),
-        context.seed, first_half_);
+        judge_odds(judge, " true", " false", read_.batch, context, [&](std::size_t prompts) { bar.advance(prompts); }),
+        context.seed, read_.first_half);
     bar.finish();
     report(result, context);
   }
@@ -113,16 +125,16 @@ class truthfulqa_stage : public stage {
  private:
   void report(const truthfulqa_result& result, const stage_context& context) const {
     text_table table({"answers asked", "questions", "right", "accuracy", "± s.e."});
-    table.add_row({first_half_ ? "first half" : "all", std::to_string(result.overall.items),
+    table.add_row({read_.first_half ? "first half" : "all", std::to_string(result.overall.items),
                    std::to_string(result.overall.right), format_number(result.overall.accuracy(), 4),
                    format_number(result.overall.standard_error(), 4)});
     std::cout << table.text() << "ties: " << result.ties
               << ", mean log-odds of true over false: " << format_number(result.mean_odds, 3) << '\n';
     if (context.out.empty()) return;
     nlohmann::json out{{"kind", "truthfulqa"},
-                       {"data", data_.string()},
+                       {"data", read_.data.string()},
                        {"template", wording_path_.string()},
-                       {"first_half", first_half_},
+                       {"first_half", read_.first_half},
                        {"ties", result.ties},
                        {"mean_odds", result.mean_odds},
                        {"overall", choice_report(result.overall)}};
@@ -131,10 +143,8 @@ class truthfulqa_stage : public stage {
     write_json(context.out, out);
   }
 
-  std::filesystem::path data_, wording_path_;
-  std::size_t batch_, limit_;
-  std::filesystem::path adapter_;
-  bool first_half_;
+  truthfulqa_options read_;
+  std::filesystem::path wording_path_;
   model_settings base_;
   std::optional<question_wording> wording_;
   std::vector<truthful_item> items_;
@@ -142,6 +152,8 @@ class truthfulqa_stage : public stage {
 };
 
 }  // namespace
+
+option_section truthfulqa_section() { return section_options("eval", truthfulqa_options{}); }
 
 void evaluate_truthfulqa(const config& options, stage_context& context) {
   run_stage<truthfulqa_stage>(options, context);

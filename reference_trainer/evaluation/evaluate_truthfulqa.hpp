@@ -8,6 +8,7 @@
 
 #include "benchmarks/question_wording.hpp"
 #include "benchmarks/truthfulqa.hpp"
+#include "config/option_list.hpp"
 #include "evaluation/choice_scores.hpp"
 #include "run/stage_context.hpp"
 
@@ -38,5 +39,7 @@ truthfulqa_result score_truthfulqa(std::span<const truthful_item> items, const q
 /// Keys: model.*, eval.data, eval.adapter, eval.template, eval.wording (choice_scores.hpp), eval.first_half, eval.batch
 /// (answers at a time), eval.limit.
 void evaluate_truthfulqa(const config& options, stage_context& context);
+/// The keys of the section `eval` that it reads.
+option_section truthfulqa_section();
 
 }  // namespace coho::trainer

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <coho/error.hpp>
+#include <coho/train/steps/gather_rollouts.hpp>
 #include <coho/train/steps/model_outputs.hpp>
 #include <coho/train/steps/sample_and_score.hpp>
 
@@ -31,9 +32,6 @@ void check_ours(bool ours, const fs::path& path) {
                      "move it, or give another output folder");
 }
 
-// The values before a response's tokens among the numbers of a prompt.
-enum field : std::size_t { score, earned, kl, finished, empty, match, length, fields };
-
 policy_role_options tempered(policy_role_options sampling, double temperature) {
   if (temperature > 0) sampling.temperature = temperature;
   return sampling;
@@ -53,24 +51,29 @@ void save_whole(loaded_model& model, const fs::path& folder, const nlohmann::jso
 
 }  // namespace
 
+// One response and what was measured of it.
 struct ppo_evaluation::measured {
-  prompt_type type;
-  double score, reward, kl, length;
-  bool finished, empty, match;
-  std::string response;
+  std::size_t prompt = 0;
+  std::string response{};
+  std::size_t length = 0;  // tokens
+  double score = 0, reward = 0, kl = 0;
+  bool finished = true, empty = false, match = false;
+  std::vector<double> line_scores{};  // one per principle and intervention; none after the first principle_prompts
+
+  static void each_field(auto& of, auto&& visit) {
+    auto& [prompt, response, length, score, reward, kl, finished, empty, match, line_scores] = of;
+    visit(prompt), visit(response), visit(length), visit(score), visit(reward), visit(kl), visit(finished);
+    visit(empty), visit(match), visit(line_scores);
+  }
 };
 
 ppo_evaluation_settings read_ppo_evaluation(const config& section, const generation_options& training) {
   const config own = section.section("evaluation");
-  ppo_evaluation_settings out;
   const bool others = !section.keys("evaluation").empty();
   section.check(!others || own.has("prompts"), "evaluation.prompts",
                 "given where the section has other keys: \"\" for no evaluation");
-  out.prompts = own.get<fs::path>("prompts", {});
-  out.temperature = training.temperature;
-  out.max_new_tokens = training.max_new_tokens;
-  read_options(own, out);
-  return out;
+  return read_section<ppo_evaluation_settings>(
+      own, {.temperature = training.temperature, .max_new_tokens = training.max_new_tokens});
 }
 
 std::vector<rl_prompt> evaluation_prompts(const ppo_evaluation_settings& settings, const prompter& prompts,
@@ -96,99 +99,98 @@ void forget_evaluations(const fs::path& out, std::uint64_t step) {
 }
 
 ppo_evaluation::ppo_evaluation(ppo_evaluation_settings settings, std::vector<rl_prompt> prompts,
-                               const guideline_source& guidelines, const ppo_evaluation_models& models,
-                               const policy_role_options& sampling, const generation_options& generation,
-                               const batch_limits& limits, fs::path out, stage_context& context)
+                               const evaluated_training& training, fs::path out, stage_context& context)
     : settings_(std::move(settings)),
       prompts_(std::move(prompts)),
-      models_(models),
-      generation_(generation),
-      limits_(limits),
-      policy_(*models.model.bank, "policy", tempered(sampling, settings_.temperature)),
-      reference_(*models.model.bank, "reference", tempered(sampling, settings_.temperature)),
+      model_(training.model),
+      reward_(training.reward),
+      prompter_(training.prompts),
+      rewards_(training.rewards),
+      generation_(training.generation),
+      limits_(training.limits),
+      policy_(*model_.bank, "policy", tempered(training.sampling, settings_.temperature)),
+      reference_(*model_.bank, "reference", tempered(training.sampling, settings_.temperature)),
       out_(std::move(out)),
       context_(context) {
   generation_.temperature = settings_.temperature;
   generation_.max_new_tokens = settings_.max_new_tokens;
   settings_.principle_prompts = std::min(settings_.principle_prompts, prompts_.size());
-  if (models.reward == nullptr || settings_.principle_prompts == 0) return;
-  for (const auto& one : guidelines.principles()) lines_.emplace_back("eval/principle/" + one.name, one.definition);
-  for (const auto& one : guidelines.interventions().active())
+  if (reward_ == nullptr || settings_.principle_prompts == 0) return;
+  for (const auto& one : training.guidelines.principles())
+    lines_.emplace_back("eval/principle/" + one.name, one.definition);
+  for (const auto& one : training.guidelines.interventions().active())
     lines_.emplace_back("eval/intervention/" + one.name, one.text);
 }
 
-std::size_t ppo_evaluation::width() const { return fields + settings_.max_new_tokens + lines_.size(); }
+// Shard by shard: batches through the models then do not depend on the number of ranks.
+std::vector<std::uint8_t> ppo_evaluation::measure(index_range mine, std::size_t shards) {
+  coho::detail::byte_writer bytes;
+  for (std::size_t shard = mine.begin; shard < mine.end; ++shard)
+    for (const measured& one : answer(shard, shards)) measured::each_field(one, coho::detail::write_field{bytes});
+  return bytes.bytes();
+}
 
-std::vector<double> ppo_evaluation::answer(std::size_t shard, std::size_t shards) {
-  std::vector<double> numbers(prompts_.size() * width(), 0.0);
-  std::vector<std::size_t> own;
+std::vector<ppo_evaluation::measured> ppo_evaluation::answer(std::size_t shard, std::size_t shards) {
+  std::vector<measured> out;
   std::vector<rl_prompt> prompts;
   for (std::size_t i = shard; i < prompts_.size(); i += shards) {
-    own.push_back(i);
+    out.push_back({.prompt = i});
     prompts.push_back(prompts_[i]);
   }
-  if (own.empty()) return numbers;
+  if (out.empty()) return out;
   const auto reward = [&](std::span<const reward_query> queries) {
-    return models_.reward != nullptr ? models_.reward->score(queries) : std::vector<double>(queries.size(), 0.0);
+    return reward_ != nullptr ? reward_->score(queries) : std::vector<double>(queries.size(), 0.0);
   };
-  const auto decode = [&](std::span<const token> response) { return models_.prompts.response_text(response); };
+  const auto decode = [&](std::span<const token> response) { return prompter_.response_text(response); };
   const trajectory_batch rollouts =
       sample_and_score(scoring_models{.policy = policy_, .reward = reward, .decoder = decode}, prompts, generation_,
                        evaluation_random());
   const token_batch& batch = rollouts.batch;
   const Eigen::ArrayXd difference = evaluate_log_probs(policy_, batch, limits_, "log_probs of the policy") -
                                     evaluate_log_probs(reference_, batch, limits_, "log_probs of the reference policy");
-  for (std::size_t k = 0; k < own.size(); ++k) {
-    double* const to = numbers.data() + own[k] * width();
-    const auto tokens = batch.responses[k];
+  for (std::size_t k = 0; k < out.size(); ++k) {
     const reward_query query = rollouts.query(k);
-    to[score] = rollouts.model_scores(static_cast<Eigen::Index>(k));
-    to[earned] = models_.rewards.of(query, to[score]).earned();
-    to[kl] =
-        difference
-            .segment(static_cast<Eigen::Index>(batch.responses.offsets[k]), static_cast<Eigen::Index>(tokens.size()))
+    measured& one = out[k];
+    one.response = rollouts.response_texts[k];
+    one.length = batch.responses.length(k);
+    one.score = rollouts.model_scores(static_cast<Eigen::Index>(k));
+    one.reward = rewards_.of(query, one.score).earned();
+    one.kl =
+        difference.segment(static_cast<Eigen::Index>(batch.responses.offsets[k]), static_cast<Eigen::Index>(one.length))
             .sum();
-    to[finished] = query.finished ? 1 : 0;
-    to[empty] = rollouts.empty[k] != 0 ? 1 : 0;
-    to[match] = models_.rewards.bonus().same_language(query) ? 1 : 0;
-    to[length] = static_cast<double>(tokens.size());
-    std::ranges::copy(tokens, to + fields);
+    one.finished = query.finished;
+    one.empty = rollouts.empty[k] != 0;
+    one.match = rewards_.bonus().same_language(query);
   }
-  score_principles(own, rollouts.response_texts, numbers);
-  return numbers;
+  score_principles(out);
+  return out;
 }
 
-void ppo_evaluation::score_principles(std::span<const std::size_t> own, std::span<const std::string> texts,
-                                      std::vector<double>& numbers) {
+void ppo_evaluation::score_principles(std::span<measured> responses) const {
   std::vector<std::vector<std::string>> guidelines;
   for (const auto& line : lines_) guidelines.push_back({line.second});
   std::vector<reward_query> queries;
-  std::vector<double*> places;
-  for (std::size_t k = 0; k < own.size() && own[k] < settings_.principle_prompts; ++k) {
-    for (std::size_t p = 0; p < lines_.size(); ++p) {
-      queries.push_back({.prompt = prompts_[own[k]].text, .response = texts[k], .principles = guidelines[p]});
-      places.push_back(numbers.data() + own[k] * width() + fields + settings_.max_new_tokens + p);
-    }
+  for (const measured& one : responses) {
+    if (one.prompt >= settings_.principle_prompts) break;
+    for (const auto& guideline : guidelines)
+      queries.push_back({.prompt = prompts_[one.prompt].text, .response = one.response, .principles = guideline});
   }
   if (queries.empty()) return;
-  const auto scores = models_.reward->score(queries);
-  for (std::size_t q = 0; q < scores.size(); ++q) *places[q] = scores[q];
+  const auto scores = reward_->score(queries);
+  const auto lines = static_cast<std::ptrdiff_t>(lines_.size());
+  for (auto from = scores.begin(); from != scores.end(); from += lines)
+    responses[static_cast<std::size_t>((from - scores.begin()) / lines)].line_scores.assign(from, from + lines);
 }
 
-ppo_evaluation::measured ppo_evaluation::read(std::size_t prompt, std::span<const double> numbers) const {
-  const auto own = numbers.subspan(prompt * width(), width());
-  const auto tokens = own.subspan(fields, static_cast<std::size_t>(own[length]));
-  std::vector<token> response;
-  for (const double id : tokens) response.push_back(static_cast<token>(id));
-  return {.type = prompts_[prompt].type,
-          .score = own[score],
-          .reward = own[earned],
-          .kl = own[kl],
-          .length = own[length],
-          .finished = own[finished] != 0,
-          .empty = own[empty] != 0,
-          .match = own[match] != 0,
-          .response = models_.prompts.response_text(response)};
+std::vector<ppo_evaluation::measured> ppo_evaluation::in_prompt_order(
+    std::span<const std::vector<std::uint8_t>> of_ranks) const {
+  std::vector<measured> out;
+  for (const auto& bytes : of_ranks) {
+    coho::detail::byte_reader reader(bytes);
+    while (!reader.at_end()) measured::each_field(out.emplace_back(), coho::detail::read_field{reader});
+  }
+  std::ranges::sort(out, {}, &measured::prompt);
+  return out;
 }
 
 // An empty response earns as much as the evaluation's worst answer, as in training.
@@ -200,7 +202,7 @@ void ppo_evaluation::settle(std::span<measured> all) const {
     ended.push_back(one.finished);
     blank.push_back(one.empty);
   }
-  const auto rewards = models_.rewards.settled(sums, ended, blank);
+  const auto rewards = rewards_.settled(sums, ended, blank);
   for (std::size_t i = 0; i < all.size(); ++i) all[i].reward = rewards[i];
 }
 
@@ -213,7 +215,7 @@ void ppo_evaluation::log_means(std::uint64_t step, std::span<const measured> all
                sum / static_cast<double>(all.size()));
   };
   mean("reward", [](const measured& m) { return m.reward; });
-  if (models_.reward != nullptr) mean("score", [](const measured& m) { return m.score; });
+  if (reward_ != nullptr) mean("score", [](const measured& m) { return m.score; });
   mean("length", [](const measured& m) { return m.length; });
   mean("unfinished", [](const measured& m) { return !m.finished; });
   mean("empty", [](const measured& m) { return m.empty; });
@@ -221,24 +223,24 @@ void ppo_evaluation::log_means(std::uint64_t step, std::span<const measured> all
   mean("language_match", [](const measured& m) { return m.match; });
 }
 
-void ppo_evaluation::record(std::uint64_t step, std::span<const double> numbers, metrics_log& log, bool writes,
-                            progress::clock::time_point start) {
+void ppo_evaluation::record(std::uint64_t step, const std::vector<std::vector<std::uint8_t>>& of_ranks,
+                            metrics_log& log, bool writes, progress::clock::time_point start) {
   const auto at = static_cast<std::int64_t>(step);
-  std::vector<measured> all;
-  std::set<prompt_type> types;
-  for (std::size_t i = 0; i < prompts_.size(); ++i) types.insert(all.emplace_back(read(i, numbers)).type);
+  std::vector<measured> all = in_prompt_order(of_ranks);
   settle(all);
   log_means(step, all, "", log);
+  std::set<prompt_type> types;
+  for (const auto& prompt : prompts_) types.insert(prompt.type);
   for (const auto type : types) {
     if (types.size() == 1) break;
     std::vector<measured> of_type;
-    std::ranges::copy_if(all, std::back_inserter(of_type), [&](const measured& m) { return m.type == type; });
+    std::ranges::copy_if(all, std::back_inserter(of_type),
+                         [&](const measured& m) { return prompts_[m.prompt].type == type; });
     log_means(step, of_type, "/" + std::string(name_of(type)), log);
   }
   for (std::size_t p = 0; p < lines_.size(); ++p) {
     double sum = 0;
-    for (std::size_t i = 0; i < settings_.principle_prompts; ++i)
-      sum += numbers[i * width() + fields + settings_.max_new_tokens + p];
+    for (const auto& one : std::span(all).first(settings_.principle_prompts)) sum += one.line_scores[p];
     log.scalar(lines_[p].first, at, sum / static_cast<double>(settings_.principle_prompts));
   }
   const auto last = [&](const char* name) { return log.find(name).back().second; };
@@ -254,7 +256,7 @@ void ppo_evaluation::record(std::uint64_t step, std::span<const double> numbers,
   for (std::size_t i = 0; i < all.size(); ++i)
     samples.push_back({.step = step,
                        .prompt = prompts_[i].text,
-                       .type = all[i].type,
+                       .type = prompts_[i].type,
                        .response = all[i].response,
                        .score = all[i].score,
                        .finished = all[i].finished,
@@ -277,7 +279,7 @@ void ppo_evaluation::record(std::uint64_t step, std::span<const double> numbers,
 }
 
 void ppo_evaluation::keep(std::uint64_t step, double mean_reward) {
-  save_whole(models_.model, out_ / "best", {{"step", step}, {"reward", mean_reward}});
+  save_whole(model_, out_ / "best", {{"step", step}, {"reward", mean_reward}});
   context_.log((out_ / "best").string() + ": the policy at step " + std::to_string(step) + ", reward " +
                format_number(mean_reward, 3));
 }

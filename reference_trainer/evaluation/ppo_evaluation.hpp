@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include <coho/concepts.hpp>
+#include <coho/parallel/all_gather.hpp>
 #include <coho/parallel/shards.hpp>
 #include <coho/rollout/minibatch.hpp>
 #include <coho/rollout/trajectory.hpp>
@@ -28,10 +29,10 @@ namespace coho::trainer {
 
 /// The section `ppo.evaluation`; without `prompts` a run is not evaluated.
 struct ppo_evaluation_settings {
-  std::filesystem::path prompts;  ///< held out
-  std::uint64_t every = 10;       ///< updates; before the first and after the last one always
-  std::size_t limit = 256;        ///< prompts, the first of the file
-  std::size_t samples = 4;        ///< responses shown on the terminal and in TensorBoard
+  std::filesystem::path prompts{};  ///< held out
+  std::uint64_t every = 10;         ///< updates; before the first and after the last one always
+  std::size_t limit = 256;          ///< prompts, the first of the file
+  std::size_t samples = 4;          ///< responses shown on the terminal and in TensorBoard
   /// Responses scored under each principle separately: this many scores per principle.
   std::size_t principle_prompts = 64;
   double temperature = 1;  ///< 0: greedy
@@ -39,15 +40,18 @@ struct ppo_evaluation_settings {
   bool keep_best = true;
   std::uint64_t patience = 0;  ///< evaluations without a better reward after which the run ends; 0: never
 
-  /// Without `prompts`, which decides whether the others are read.
   static void describe(auto&& visit, auto&... o) {
+    visit({"prompts", "file of held-out prompts; without it a run is not evaluated"}, o.prompts...);
     visit({"every", "between evaluations; one is before the first step and after the last", {}, "steps"}, o.every...);
     visit({"limit", "the first prompts of the file", allowed::at_least(1), "prompts"}, o.limit...);
     visit({"samples", "responses shown on the terminal and in TensorBoard", {}, "responses"}, o.samples...);
     visit({"principle_prompts", "responses that are scored under each principle by itself", {}, "responses"},
           o.principle_prompts...);
-    visit({"temperature", "of sampling; 0: greedy", allowed::at_least(0)}, o.temperature...);
-    visit({"max_new_tokens", "length limit of a response", allowed::at_least(1), "tokens"}, o.max_new_tokens...);
+    visit(otherwise("generation.temperature", {"temperature", "of sampling; 0: greedy", allowed::at_least(0)}),
+          o.temperature...);
+    visit(otherwise("generation.max_new_tokens",
+                    {"max_new_tokens", "length limit of a response", allowed::at_least(1), "tokens"}),
+          o.max_new_tokens...);
     visit({"keep_best", "keep the policy of the best reward in best/"}, o.keep_best...);
     visit({"patience", "evaluations without a better reward that end the run; 0: never"}, o.patience...);
   }
@@ -69,26 +73,27 @@ void forget_evaluations(const std::filesystem::path& out, std::uint64_t step);
 /// Call before anything in `out` is changed.
 void check_evaluation_files(const ppo_evaluation_settings& settings, const std::filesystem::path& out);
 
-/// The inputs of an evaluation; all must outlive it.
-struct ppo_evaluation_models {
+/// What an evaluation takes from the training that it measures; the first four must outlive it.
+struct evaluated_training {
   loaded_model& model;  ///< with the roles "policy" and "reference"
   reward_role* reward;  ///< null: symbolic rewards only
   const prompter& prompts;
   const reward_parts& rewards;
+  const guideline_source& guidelines;
+  const policy_role_options& sampling;
+  const generation_options& generation;
+  const batch_limits& limits;
 };
 
 /// Measures a policy on held-out prompts during training. Random numbers are the same in all evaluations and runs,
 /// and none of training's are used: a run trains the same with and without it.
 ///
-///     ppo_evaluation evaluation(settings, held_out, guidelines, models, sampling, generation, limits, out, context);
+///     ppo_evaluation evaluation(settings, held_out, training, out, context);
 ///     if (evaluation.due(step, last)) evaluation.run(step, log);
 class ppo_evaluation {
  public:
-  /// `sampling`, `generation`, `limits`: those of training.
-  ppo_evaluation(ppo_evaluation_settings settings, std::vector<rl_prompt> prompts, const guideline_source& guidelines,
-                 const ppo_evaluation_models& models, const policy_role_options& sampling,
-                 const generation_options& generation, const batch_limits& limits, std::filesystem::path out,
-                 stage_context& context);
+  ppo_evaluation(ppo_evaluation_settings settings, std::vector<rl_prompt> prompts, const evaluated_training& training,
+                 std::filesystem::path out, stage_context& context);
 
   /// Whether to evaluate after that many updates; `last`: they are the last.
   bool due(std::uint64_t step, bool last) const {
@@ -101,15 +106,8 @@ class ppo_evaluation {
   template <communicator Communicator = const local_communicator>
   void run(std::uint64_t step, metrics_log& log, Communicator&& ranks = local_communicator{}) {
     const auto start = progress::clock::now();
-    // Shard by shard: batches through the models then do not depend on the number of ranks.
-    std::vector<double> numbers(prompts_.size() * width(), 0.0);
-    const index_range shards = shards_of_rank(ranks);
-    for (std::size_t shard = shards.begin; shard < shards.end; ++shard) {
-      const auto own = answer(shard, shard_count(ranks));
-      for (std::size_t i = 0; i < own.size(); ++i) numbers[i] += own[i];
-    }
-    ranks.all_reduce_sum(std::span<double>(numbers));
-    record(step, numbers, log, ranks.rank() == 0, start);
+    const auto mine = measure(shards_of_rank(ranks), shard_count(ranks));
+    record(step, all_gather(std::span(mine), ranks), log, ranks.rank() == 0, start);
   }
 
   /// Whether patience is exhausted and the run must end.
@@ -124,22 +122,25 @@ class ppo_evaluation {
  private:
   struct measured;
 
-  std::vector<double> answer(std::size_t shard, std::size_t shards);
-  void score_principles(std::span<const std::size_t> own, std::span<const std::string> texts,
-                        std::vector<double>& numbers);
+  /// The responses of this rank's shards, measured, as bytes for the other ranks.
+  std::vector<std::uint8_t> measure(index_range mine, std::size_t shards);
+  std::vector<measured> answer(std::size_t shard, std::size_t shards);
+  void score_principles(std::span<measured> responses) const;
+  std::vector<measured> in_prompt_order(std::span<const std::vector<std::uint8_t>> of_ranks) const;
   void settle(std::span<measured> all) const;
-  measured read(std::size_t prompt, std::span<const double> numbers) const;
-  void record(std::uint64_t step, std::span<const double> numbers, metrics_log& log, bool writes,
+  void record(std::uint64_t step, const std::vector<std::vector<std::uint8_t>>& of_ranks, metrics_log& log, bool writes,
               progress::clock::time_point start);
   void log_means(std::uint64_t step, std::span<const measured> all, const std::string& suffix, metrics_log& log) const;
   void keep(std::uint64_t step, double reward);
-  std::size_t width() const;
 
   ppo_evaluation_settings settings_;
   std::vector<rl_prompt> prompts_;
   /// Metric and line of everything scored separately: the principles, then the enabled interventions.
   std::vector<std::pair<std::string, std::string>> lines_;
-  ppo_evaluation_models models_;
+  loaded_model& model_;
+  reward_role* reward_;
+  const prompter& prompter_;
+  const reward_parts& rewards_;
   generation_options generation_;
   batch_limits limits_;
   policy_role policy_, reference_;

@@ -6,7 +6,6 @@
 
 #include <coho/error.hpp>
 
-#include "config/read_options.hpp"
 #include "files/atomic_file.hpp"
 #include "files/json_file.hpp"
 #include "observe/summary.hpp"
@@ -52,24 +51,6 @@ void remove_reward_statistics(const std::filesystem::path& folder) { std::filesy
 
 void copy_reward_statistics(const std::filesystem::path& from, const std::filesystem::path& to) {
   if (std::filesystem::exists(from / file_name)) copy_atomically(from / file_name, to / file_name);
-}
-
-normalization_source read_normalization(const config& section, bool has_reward_model) {
-  using kind = normalization_source::kind;
-  normalization_source out{.samples = section.get<std::size_t>("normalization.samples", 0)};
-  const std::string name = section.choice("normalization.from", out.samples > 0 ? "initial_policy" : "none",
-                                          {"none", "initial_policy", "reward_model"});
-  out.from = name == "none" ? kind::none : name == "initial_policy" ? kind::initial_policy : kind::reward_model;
-  section.check(out.from != kind::initial_policy || out.samples > 0, "normalization.samples",
-                "at least 1 where ppo.normalization.from = initial_policy");
-  section.check(out.from != kind::reward_model || has_reward_model, "normalization.from",
-                "another one where there is no ppo.reward_model");
-  normalize_options fixed;
-  read_options(section.section("normalization"), fixed);
-  if (out.from != kind::none)
-    refuse_unused(section, "normalization", fixed, {.clip = fixed.clip},
-                  "unless ppo.normalization.from is none: the scores give it");
-  return out;
 }
 
 normalize_options stored_normalization(const std::filesystem::path& reward_model, double clip) {

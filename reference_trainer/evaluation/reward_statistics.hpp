@@ -7,7 +7,6 @@
 
 #include <coho/reward/symbolic.hpp>
 
-#include "config/config.hpp"
 #include "evaluation/preference_measures.hpp"
 
 namespace coho::trainer {
@@ -26,15 +25,6 @@ std::optional<reward_statistics> read_reward_statistics(const std::filesystem::p
 void remove_reward_statistics(const std::filesystem::path& folder);
 /// Copies the file of a reward model whose weights are rewritten in another form. Does nothing if there is none.
 void copy_reward_statistics(const std::filesystem::path& from, const std::filesystem::path& to);
-
-/// What PPO normalises a reward model's scores by: `ppo.normalization.from` = "none", "initial_policy" (mean and
-/// deviation of its scores of `ppo.normalization.samples` responses of the initial policy; the default where that
-/// number is given) or "reward_model" (those stored with it).
-struct normalization_source {
-  enum class kind { none, initial_policy, reward_model } from = kind::none;
-  std::size_t samples = 0;
-};
-normalization_source read_normalization(const config& section, bool has_reward_model);
 
 /// The stored scale. Throws file_error when there is none, or when all scores were equal.
 normalize_options stored_normalization(const std::filesystem::path& reward_model, double clip = 0);

@@ -6,18 +6,14 @@
 
 #include <nlohmann/json.hpp>
 
+#include "files/json_events.hpp"
+
 namespace coho::trainer {
 namespace {
 
 /// Accepts every value and records the place of an invalid one.
-class fault_finder {
+class fault_finder : public json_event_types {
  public:
-  using number_integer_t = nlohmann::json::number_integer_t;
-  using number_unsigned_t = nlohmann::json::number_unsigned_t;
-  using number_float_t = nlohmann::json::number_float_t;
-  using string_t = nlohmann::json::string_t;
-  using binary_t = nlohmann::json::binary_t;
-
   std::size_t position = 0;
   std::string last;        ///< the token that was read last
   bool too_large = false;  ///< the token is a number that no double can hold
@@ -52,7 +48,7 @@ json_fault zero_byte(std::size_t byte) {
           .mend = "the file is damaged or was not written completely: make it or download it again"};
 }
 
-// Mistakes from other notations.
+// Recognises what is valid in another notation, such as Python's, and says what JSON wants instead.
 void explain_notation(std::string_view text, json_fault& fault) {
   constexpr std::array<std::string_view, 2> no_numbers{"NaN", "Infinity"};
   constexpr std::array<std::string_view, 4> python{"'", "True", "False", "None"};

@@ -15,9 +15,11 @@ void notices::send_to(std::function<void(std::string_view)> listener) {
   said_.clear();
 }
 
-void notices::say(const std::string& line) {
+void notices::say(const std::string& line) { say_first(line, line); }
+
+void notices::say_first(const std::string& topic, const std::string& line) {
   const std::lock_guard lock(mutex_);
-  if (listener_ && said_.insert(line).second) listener_(line);
+  if (listener_ && said_.insert(topic).second) listener_(line);
 }
 
 }  // namespace coho::trainer

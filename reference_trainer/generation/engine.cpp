@@ -23,31 +23,45 @@ struct slot {
   stop_matcher stops;
 };
 
-class run {
+// What an engine has, and what one call of it is given.
+struct engine_parts {
+  adapter_bank& bank;
+  const std::string& role;
+  const engine_options& limits;
+  const std::vector<std::string>& texts;
+  const prefix_cache& prefix;
+};
+struct generation_request {
+  const packed<token>& prompts;
+  const generation_options& options;
+  std::span<const token> ends;
+  std::span<rng> streams;
+  const std::function<void(std::size_t, token)>& on_token;
+};
+
+class generation_run {
  public:
-  run(adapter_bank& bank, const std::string& role, const engine_options& limits, const std::vector<std::string>& texts,
-      const packed<token>& prompts, const generation_options& options, std::span<const token> ends,
-      std::span<rng> streams, const std::function<void(std::size_t, token)>& on_token, const prefix_cache& prefix)
-      : bank_(bank),
-        role_(role),
-        limits_(limits),
-        texts_(texts),
-        prompts_(prompts),
-        options_(options),
-        ends_(ends),
-        streams_(streams),
-        on_token_(on_token),
-        prefix_(prefix.length() > 0 ? &prefix : nullptr),
-        skipped_(static_cast<std::size_t>(prefix.length())),
-        sampler_({.temperature = options.temperature,
-                  .top_k = options.top_k,
-                  .top_p = options.top_p,
-                  .banned = options.banned}),
-        slots_(std::min<std::int64_t>(limits.slots, static_cast<std::int64_t>(prompts.size()))),
-        cache_(bank.config(), slots_, capacity(), bank.head(role).options().requires_grad(false)),
-        responses_(prompts.size()),
-        log_probs_(prompts.size()),
-        finished_(prompts.size(), 0) {}
+  generation_run(const engine_parts& engine, const generation_request& request)
+      : bank_(engine.bank),
+        role_(engine.role),
+        limits_(engine.limits),
+        texts_(engine.texts),
+        prompts_(request.prompts),
+        options_(request.options),
+        ends_(request.ends),
+        streams_(request.streams),
+        on_token_(request.on_token),
+        prefix_(engine.prefix.length() > 0 ? &engine.prefix : nullptr),
+        skipped_(static_cast<std::size_t>(engine.prefix.length())),
+        sampler_({.temperature = options_.temperature,
+                  .top_k = options_.top_k,
+                  .top_p = options_.top_p,
+                  .banned = options_.banned}),
+        slots_(std::min<std::int64_t>(limits_.slots, static_cast<std::int64_t>(prompts_.size()))),
+        cache_(bank_.config(), slots_, capacity(), bank_.head(role_).options().requires_grad(false)),
+        responses_(prompts_.size()),
+        log_probs_(prompts_.size()),
+        finished_(prompts_.size(), 0) {}
 
   generation operator()() {
     while (true) {
@@ -70,15 +84,16 @@ class run {
   }
 
  private:
+  // Positions per slot: the longest prompt and a response to it.
   std::int64_t capacity() const {
     std::size_t longest = 0;
     for (std::size_t i = 0; i < prompts_.size(); ++i) longest = std::max(longest, prompts_.length(i));
     return static_cast<std::int64_t>(longest - skipped_ + options_.max_new_tokens);
   }
 
-  // Hidden states [N, H] of prompts, without the cached prefix.
-  at::Tensor read(const std::vector<token>& tokens, const std::vector<std::int64_t>& lengths,
-                  const std::vector<std::int64_t>& places) {
+  // Hidden states [N, H] of prompts, which go into the cache, without the cached prefix.
+  at::Tensor prefill_hidden(const std::vector<token>& tokens, const std::vector<std::int64_t>& lengths,
+                            const std::vector<std::int64_t>& places) {
     const at::Tensor ids = token_tensor(tokens, bank_.device());
     if (prefix_ == nullptr) return bank_.hidden(role_, ids, sequence_layout(lengths, bank_.device()), &cache_, places);
     const prefix_group group{.shared = 0, .own = lengths};
@@ -107,7 +122,7 @@ class run {
       last.push_back(static_cast<token>(tokens.size()) - 1);
       active_.push_back({next_++, lengths.back(), 0, stop_matcher(options_.stop, options_.unfinished_stop)});
     }
-    const at::Tensor hidden = read(tokens, lengths, places);
+    const at::Tensor hidden = prefill_hidden(tokens, lengths, places);
     for (const auto& [from, to] : copies) cache_.copy(from, to, active_[static_cast<std::size_t>(to)].length);
     sample(hidden.index_select(0, token_tensor(last, bank_.device())), first);
   }
@@ -240,7 +255,9 @@ generation generation_engine::generate(const packed<token>& prompts, const gener
   if (prompts.empty()) return {};
   const at::NoGradGuard no_gradient;
   compute_prefix();
-  return run(*bank_, role_, options_, token_texts_, prompts, options, end_tokens, streams, on_token, prefix_)();
+  return generation_run(
+      {.bank = *bank_, .role = role_, .limits = options_, .texts = token_texts_, .prefix = prefix_},
+      {.prompts = prompts, .options = options, .ends = end_tokens, .streams = streams, .on_token = on_token})();
 }
 
 }  // namespace coho::trainer

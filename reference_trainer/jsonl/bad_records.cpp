@@ -1,6 +1,10 @@
 #include "jsonl/bad_records.hpp"
 
-#include <utility>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "files/notices.hpp"
 
 namespace coho::trainer {
 
@@ -9,17 +13,15 @@ bad_records& bad_records::setting() {
   return all;
 }
 
-void bad_records::skip_all(std::function<void(std::string_view)> note) {
+void bad_records::skip_all() {
   const std::lock_guard lock(mutex_);
   skip_ = true;
-  note_ = std::move(note);
   seen_.clear();
 }
 
 void bad_records::refuse_all() {
   const std::lock_guard lock(mutex_);
   skip_ = false;
-  note_ = nullptr;
   seen_.clear();
 }
 
@@ -31,9 +33,9 @@ std::size_t bad_records::count() const {
 void bad_records::pass_over(const file_error& problem) {
   const std::string_view text = problem.what();
   const std::lock_guard lock(mutex_);
-  if (!seen_.insert(std::hash<std::string_view>{}(text)).second || !note_) return;
-  if (seen_.size() <= most_notes) note_("skipped: " + std::string(text));
-  if (seen_.size() == most_notes) note_("further skipped records are counted but not named");
+  if (!seen_.insert(std::hash<std::string_view>{}(text)).second) return;
+  if (seen_.size() <= most_notes) notices::setting().say("skipped: " + std::string(text));
+  if (seen_.size() == most_notes) notices::setting().say("further skipped records are counted but not named");
 }
 
 }  // namespace coho::trainer

@@ -1,9 +1,7 @@
 #pragma once
 
 #include <cstddef>
-#include <functional>
 #include <mutex>
-#include <string_view>
 #include <unordered_set>
 
 #include <coho/error.hpp>
@@ -19,8 +17,8 @@ class bad_records {
  public:
   static bad_records& setting();
 
-  /// `note` receives the text of each error once, up to `most_notes` of them.
-  void skip_all(std::function<void(std::string_view)> note);
+  /// `notices` get the text of each error once, up to `most_notes` of them.
+  void skip_all();
   void refuse_all();
   bool skips() const noexcept { return skip_; }
   /// Distinct records skipped.
@@ -33,8 +31,7 @@ class bad_records {
 
  private:
   mutable std::mutex mutex_;
-  bool skip_ = false;  ///< set before a stage runs
-  std::function<void(std::string_view)> note_;
+  bool skip_ = false;                     ///< set before a stage runs
   std::unordered_set<std::size_t> seen_;  ///< hashes of what was reported, because files are read more than once
 };
 

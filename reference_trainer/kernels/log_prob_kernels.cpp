@@ -21,18 +21,16 @@ void check(int status) {
   if (status != 0) throw error("log-prob kernel: CUDA error " + std::to_string(status));
 }
 
-void forward(float* logits, std::int64_t stride, std::int64_t rows, std::int64_t columns, const float* bias,
-             float inverse_temperature, const std::int64_t* targets, std::int64_t first_column, float* maximum,
-             float* sum, float* weighted_sum, float* chosen, float* rescale, float* entropy_block) {
-  check(coho_cuda_log_prob_forward(logits, stride, rows, columns, bias, inverse_temperature, targets, first_column,
-                                   maximum, sum, weighted_sum, chosen, rescale, entropy_block, current_stream()));
+void forward(const logit_block<float>& block, const softmax_sums<float>& sums) {
+  check(coho_cuda_log_prob_forward(block.logits, block.stride, block.rows, block.columns, block.bias,
+                                   block.inverse_temperature, block.targets, block.first_column, sums.maximum, sums.sum,
+                                   sums.weighted_sum, sums.chosen, sums.rescale, sums.entropy_block, current_stream()));
 }
 
-void backward(float* logits, std::int64_t stride, std::int64_t rows, std::int64_t columns, const float* bias,
-              float inverse_temperature, const std::int64_t* targets, std::int64_t first_column,
-              const float* log_sum_exp, const float* entropy, const float* d_log_prob, const float* d_entropy) {
-  check(coho_cuda_log_prob_backward(logits, stride, rows, columns, bias, inverse_temperature, targets, first_column,
-                                    log_sum_exp, entropy, d_log_prob, d_entropy, current_stream()));
+void backward(const logit_block<float>& block, const log_prob_slopes<float>& slopes) {
+  check(coho_cuda_log_prob_backward(block.logits, block.stride, block.rows, block.columns, block.bias,
+                                    block.inverse_temperature, block.targets, block.first_column, slopes.log_sum_exp,
+                                    slopes.entropy, slopes.d_log_prob, slopes.d_entropy, current_stream()));
 }
 
 }  // namespace

@@ -47,32 +47,39 @@ std::int64_t out_of_window(std::int64_t first, std::int64_t window) {
   return window > 0 ? std::max<std::int64_t>(0, first - window + 1) : 0;
 }
 
-// Attention of one part of a batch that shares prefixes: q, k, v of all rows.
-at::Tensor attend_part(const prefix_layout::part& part, const prefix_layout& layout, const prefix_cache* prefix,
-                       std::size_t block, std::int64_t window, const at::Tensor& mask, const at::Tensor& q,
-                       const at::Tensor& k, const at::Tensor& v) {
-  const auto rows = [](const at::Tensor& x, std::int64_t first, std::int64_t count) {
-    return x.narrow(0, first, count);
-  };
-  const auto [first, count] = part.queries;
-  if (!mask.defined())
-    return causal_attention(rows(q, first, count).unsqueeze(0), rows(k, first, count).unsqueeze(0),
-                            rows(v, first, count).unsqueeze(0), window)
-        .squeeze(0);
-  const std::int64_t skipped = out_of_window(layout.cached + part.shared.count, window);
-  const auto joined = [&](const at::Tensor& cached, const at::Tensor& fresh) {
-    std::vector<at::Tensor> all;
-    const std::int64_t passed = std::min(skipped, layout.cached), rest = skipped - passed;
-    if (layout.cached > passed) all.push_back(cached.narrow(1, passed, layout.cached - passed));
-    if (part.shared.count > rest)
-      all.push_back(rows(fresh, part.shared.first + rest, part.shared.count - rest).transpose(0, 1));
-    all.push_back(rows(fresh, first, count).transpose(0, 1));
-    return at::cat(all, 1);
-  };
-  const at::Tensor none;
-  return continued_attention(rows(q, first, count), joined(prefix ? prefix->keys(block) : none, k),
-                             joined(prefix ? prefix->values(block) : none, v), mask);
-}
+// Attention of one block over a batch whose sequences share prefixes.
+struct prefix_attention {
+  const prefix_layout& layout;
+  const prefix_cache* prefix;
+  std::int64_t window;
+  std::size_t block;
+
+  // Of one part of the batch: q, k, v of all rows.
+  at::Tensor operator()(const prefix_layout::part& part, const at::Tensor& mask, const at::Tensor& q,
+                        const at::Tensor& k, const at::Tensor& v) const {
+    const auto rows = [](const at::Tensor& x, std::int64_t first, std::int64_t count) {
+      return x.narrow(0, first, count);
+    };
+    const auto [first, count] = part.queries;
+    if (!mask.defined())
+      return causal_attention(rows(q, first, count).unsqueeze(0), rows(k, first, count).unsqueeze(0),
+                              rows(v, first, count).unsqueeze(0), window)
+          .squeeze(0);
+    const std::int64_t skipped = out_of_window(layout.cached + part.shared.count, window);
+    const auto joined = [&](const at::Tensor& cached, const at::Tensor& fresh) {
+      std::vector<at::Tensor> all;
+      const std::int64_t passed = std::min(skipped, layout.cached), rest = skipped - passed;
+      if (layout.cached > passed) all.push_back(cached.narrow(1, passed, layout.cached - passed));
+      if (part.shared.count > rest)
+        all.push_back(rows(fresh, part.shared.first + rest, part.shared.count - rest).transpose(0, 1));
+      all.push_back(rows(fresh, first, count).transpose(0, 1));
+      return at::cat(all, 1);
+    };
+    const at::Tensor none;
+    return continued_attention(rows(q, first, count), joined(prefix ? prefix->keys(block) : none, k),
+                               joined(prefix ? prefix->values(block) : none, v), mask);
+  }
+};
 
 }  // namespace
 
@@ -169,9 +176,9 @@ at::Tensor llama_model::hidden(const llama_weights& weights, const lora_adapter*
       const auto [first, length] = layout.own[s];
       cache->write(block, slots[s], 0, k.narrow(0, first, length), v.narrow(0, first, length));
     }
+    const prefix_attention attention{.layout = layout, .prefix = prefix, .window = window, .block = block};
     std::vector<at::Tensor> mixed;
-    for (std::size_t p = 0; p < masks.size(); ++p)
-      mixed.push_back(attend_part(layout.parts[p], layout, prefix, block, window, masks[p], q, k, v));
+    for (std::size_t p = 0; p < masks.size(); ++p) mixed.push_back(attention(layout.parts[p], masks[p], q, k, v));
     return at::cat(mixed, 0);
   };
   return run(weights, adapter, tokens, rope_.at_positions(layout.positions, layout.longest), {}, attend);

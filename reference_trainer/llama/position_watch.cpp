@@ -2,19 +2,26 @@
 
 #include <algorithm>
 #include <string>
-#include <utility>
+
+#include "files/notices.hpp"
 
 namespace coho::trainer {
+namespace {
+
+void say(const std::string& what, std::int64_t tokens, std::int64_t positions) {
+  notices::setting().say_first("positions", "note: " + what + std::to_string(tokens) +
+                                                " tokens; the model was made for " + std::to_string(positions));
+}
+
+}  // namespace
 
 position_watch& position_watch::setting() {
   static position_watch all;
   return all;
 }
 
-void position_watch::reset(std::function<void(std::string_view)> note) {
+void position_watch::clear() {
   const std::lock_guard lock(mutex_);
-  note_ = std::move(note);
-  said_ = false;
   count_ = 0;
   longest_ = 0;
 }
@@ -30,7 +37,6 @@ void position_watch::see(std::span<const std::int64_t> lengths, std::int64_t pos
 
 void position_watch::expect(std::int64_t tokens, std::int64_t positions) {
   if (tokens <= positions) return;
-  const std::lock_guard lock(mutex_);
   say("prompt and response may take ", tokens, positions);
 }
 
@@ -42,12 +48,6 @@ std::size_t position_watch::count() const {
 std::int64_t position_watch::longest() const {
   const std::lock_guard lock(mutex_);
   return longest_;
-}
-
-void position_watch::say(std::string_view what, std::int64_t tokens, std::int64_t positions) {
-  if (std::exchange(said_, true) || !note_) return;
-  note_("note: " + std::string(what) + std::to_string(tokens) + " tokens; the model was made for " +
-        std::to_string(positions));
 }
 
 }  // namespace coho::trainer

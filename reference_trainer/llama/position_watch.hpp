@@ -2,22 +2,20 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <mutex>
 #include <span>
-#include <string_view>
 
 namespace coho::trainer {
 
 /// Detects sequences longer than the positions a model was made for (max_position_embeddings). They are processed, as
 /// in transformers, but the model was not trained on those positions. One instance per program, so that no stage has to
-/// check: `note` gets one line at the first such sequence, and `count` is how many were read, counting repetitions.
+/// check: `notices` get one line at the first such sequence, and `count` is how many were read, counting repetitions.
 class position_watch {
  public:
   static position_watch& setting();
 
-  /// Forgets what was seen; notes go to `note` from here on.
-  void reset(std::function<void(std::string_view)> note);
+  /// Forgets what was counted.
+  void clear();
 
   /// Call for a forward pass over sequences of up to these lengths.
   void see(std::span<const std::int64_t> lengths, std::int64_t positions);
@@ -28,11 +26,7 @@ class position_watch {
   std::int64_t longest() const;
 
  private:
-  void say(std::string_view what, std::int64_t tokens, std::int64_t positions);
-
   mutable std::mutex mutex_;
-  std::function<void(std::string_view)> note_;
-  bool said_ = false;
   std::size_t count_ = 0;
   std::int64_t longest_ = 0;
 };

@@ -6,7 +6,7 @@
 
 #include <coho/error.hpp>
 
-#include "jsonl/record_losses.hpp"
+#include "jsonl/dropped_parts.hpp"
 #include "models/prompter.hpp"
 #include "records/conversation.hpp"
 
@@ -77,7 +77,7 @@ chat_text plain(std::span<const chat_message> messages, bool answered, const std
     require_argument(!talk.turns.empty() && is_user(talk.turns.back()),
                      "user and assistant must take turns, the user first");
     if (std::ranges::any_of(talk.turns, [](const auto& turn) { return !is_user(turn) && turn.weight > 0; }))
-      record_losses::of_run().add(
+      dropped_parts::of_run().add(
           "replies before the last one are read but not trained on, because prompt.template has only one place: "
           "choose a chat format",
           dialogue_text(talk));
@@ -96,7 +96,7 @@ chat_text prompter::laid_out(std::span<const chat_message> messages, bool answer
   std::vector<chat_message> all(messages.begin(), messages.end());
   if (!system_.empty() && !own) all.insert(all.begin(), {chat_role::system, system_});
   if (own && template_ && !messages.front().text.empty())
-    record_losses::of_run().add("its own system text, which replaces prompt.template",
+    dropped_parts::of_run().add("its own system text, which replaces prompt.template",
                                 messages.front().text + '\n' + messages.back().text);
   return answered ? chat_->answered(all) : (*chat_)(all);
 }

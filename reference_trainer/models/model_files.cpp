@@ -174,20 +174,23 @@ void check_output(const std::filesystem::path& out, std::initializer_list<std::f
   }
 }
 
-at::Device read_device(const config& options) {
-  const std::string name = options.get<std::string>("device", "cpu");
-  if (name == "cpu") return at::kCPU;
-  options.check(at::hasCUDA(), "device",
-                "cpu: this build of coho has no CUDA (configure with -DCOHO_CUDA=ON), or there is no GPU");
-  const at::Device device(name);
-  options.check(!device.has_index() || device.index() < at::detail::getCUDAHooks().getNumGPUs(), "device",
-                "of a GPU that this machine has");
+namespace {
+
+at::Device device_of(const stage_context& context) {
+  if (context.device == "cpu") return at::kCPU;
+  context.check_device(at::hasCUDA(),
+                       "cpu: this build of coho has no CUDA (configure with -DCOHO_CUDA=ON), or there is no GPU");
+  const at::Device device(context.device);
+  context.check_device(!device.has_index() || device.index() < at::detail::getCUDAHooks().getNumGPUs(),
+                       "of a GPU that this machine has");
   // Without a number: the device that this process was told to use, the first unless it is one of several.
   return device.has_index() ? device : c10::impl::VirtualGuardImpl(at::kCUDA).getDevice();
 }
 
-loaded_model load_model(const config& options) {
-  return load_model(read_model_settings(options), read_device(options), options.get<std::uint64_t>("seed", 1));
+}  // namespace
+
+loaded_model load_model(const model_settings& settings, const stage_context& context) {
+  return load_model(settings, device_of(context), context.seed);
 }
 
 loaded_model load_model(const model_settings& settings, at::Device device, std::uint64_t seed) {
@@ -244,11 +247,6 @@ void load_role(loaded_model& model, const std::string& role, const std::filesyst
                                                     {.type = at::kFloat, .device = bank.device()}));
   }
   set_head(bank, role, head);
-}
-
-void start_role(loaded_model& model, const std::string& role, const std::filesystem::path& from, const config& options,
-                rng random) {
-  start_role(model, role, from, read_adapter_settings(options), random);
 }
 
 void start_role(loaded_model& model, const std::string& role, const std::filesystem::path& from,

@@ -11,8 +11,8 @@
 #include <coho/concepts.hpp>
 
 #include "checkpoint/base_fingerprint.hpp"
-#include "config/config.hpp"
 #include "llama/adapter_bank.hpp"
+#include "run/stage_context.hpp"
 #include "settings/model_settings.hpp"
 #include "tokenizer/special_token_ids.hpp"
 #include "tokenizer/text_tokenizer.hpp"
@@ -48,11 +48,8 @@ loaded_model load_model(const std::filesystem::path& directory, const weight_for
 /// The same from the section "model". With `random_weights` a model of the given shape with random weights;
 /// `model.path` is then needed for the tokenizer.
 loaded_model load_model(const model_settings& settings, at::Device device, std::uint64_t seed);
-/// The same with the keys `device` and `seed`.
-loaded_model load_model(const config& options);
-
-/// The key `device`: "cpu", "cuda" or "cuda:1". Throws config_error if this program or machine has no such device.
-at::Device read_device(const config& options);
+/// The same with device and seed of a run. Throws config_error if this program or machine has no such device.
+loaded_model load_model(const model_settings& settings, const stage_context& context);
 
 /// Throws config_error if a stage's output folder is one of the models that it reads, because saving would destroy it.
 void check_output(const std::filesystem::path& out, std::initializer_list<std::filesystem::path> inputs);
@@ -69,8 +66,6 @@ void load_role(loaded_model& model, const std::string& role, const std::filesyst
 /// continues with that adapter.
 void start_role(loaded_model& model, const std::string& role, const std::filesystem::path& from,
                 const adapter_settings& settings, rng random);
-void start_role(loaded_model& model, const std::string& role, const std::filesystem::path& from, const config& options,
-                rng random);
 
 /// Writes a role in the form that load_role reads: PEFT for an adapter, a Hugging Face checkpoint for separate weights.
 /// A scalar head goes where PEFT and transformers look for it (task type SEQ_CLS; a ForSequenceClassification

@@ -7,18 +7,9 @@
 #include "generation/stop_matcher.hpp"
 #include "resources/chat_format_file.hpp"
 #include "resources/template_file.hpp"
+#include "text/clean_text.hpp"
 
 namespace coho::trainer {
-namespace {
-
-std::string trimmed(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t\r\n");
-  if (first == std::string_view::npos) return {};
-  return std::string(text.substr(first, text.find_last_not_of(" \t\r\n") - first + 1));
-}
-
-}  // namespace
-
 bool drop_oldest_exchange(std::vector<chat_message>& messages) {
   const std::size_t first = !messages.empty() && messages.front().role == chat_role::system ? 1 : 0;
   if (messages.size() < first + 3) return false;
@@ -89,7 +80,7 @@ std::string prompter::response_text(std::span<const token> response) const {
     if (static_cast<std::size_t>(id) < tokenizer_->size() && !tokenizer_->is_control(id))
       text += tokenizer_->token_bytes(id);
   }
-  return trimmed(before_stop(text, stop_));
+  return std::string(trim_characters(before_stop(text, stop_)));
 }
 
 }  // namespace coho::trainer

@@ -32,7 +32,6 @@ bool drop_oldest_exchange(std::vector<chat_message>& messages);
 /// format, template and system text are never cut.
 class prompter {
  public:
-  prompter(const config& options, const loaded_model& model) : prompter(read_prompt_settings(options), model) {}
   /// Throws `file_error` if the template or the format's file is missing, and `option_error` if `prompt.max_tokens`
   /// leaves no room for a question.
   prompter(const prompt_settings& settings, const loaded_model& model);

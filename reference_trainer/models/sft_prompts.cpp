@@ -8,9 +8,9 @@
 
 namespace coho::trainer {
 
-std::vector<prompt_settings> read_sft_prompts(const config& options) {
+std::vector<prompt_settings> read_sft_prompts(const config& options,
+                                              const std::vector<std::filesystem::path>& templates) {
   const prompt_settings base = read_prompt_settings(options, "sft", true);
-  const auto templates = options.get<std::vector<std::filesystem::path>>("sft.templates", {});
   if (templates.empty()) return {base};
   options.check(base.system.empty(), "sft.templates", "unset if prompt.system gives the system text");
   std::vector<prompt_settings> out;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <vector>
 
 #include "config/config.hpp"
@@ -12,7 +13,8 @@ namespace coho::trainer {
 /// ones), otherwise the single one of the section `prompt`. Example i is laid out by form i mod n, as the released code
 /// alternates its system texts, so that a policy does not depend on the wording of one. `sft.max_prompt_tokens` limits
 /// each prompt (default: prompt.max_tokens).
-std::vector<prompt_settings> read_sft_prompts(const config& options);
+std::vector<prompt_settings> read_sft_prompts(const config& options,
+                                              const std::vector<std::filesystem::path>& templates);
 
 /// The same with a model's tokenizer.
 std::vector<prompter> make_prompters(const std::vector<prompt_settings>& forms, const loaded_model& model);

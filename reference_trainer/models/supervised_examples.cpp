@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "jsonl/record_losses.hpp"
+#include "jsonl/dropped_parts.hpp"
 
 namespace coho::trainer {
 
@@ -26,7 +26,7 @@ supervised_example make_supervised_example(const sft_record& record, const promp
     // A reply that was cut does not end there, so no end token is trained.
     if (max_response_tokens > 0 && size - reply.ended >= max_response_tokens) {
       if (size > max_response_tokens)
-        record_losses::of_run().add(
+        dropped_parts::of_run().add(
             "a reply of " + std::to_string(max_response_tokens) +
                 " tokens or more (sft.max_response_tokens): only those are trained on, without an end token",
             record.prompt.text() + record.response);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -12,6 +13,7 @@ namespace coho::trainer {
 
 /// Which replies of a conversation are trained on, besides those of weight 0: `sft.replies`.
 enum class trained_replies : std::uint8_t { all, last, first };
+constexpr auto option_names(trained_replies) { return std::array{"all", "last", "first"}; }
 
 /// A record as it is trained on: a conversation in the prompter's form, whose replies count in the loss by their
 /// weights, along with the end token of each finished one. Of a reply of `max_response_tokens` or more only the first

@@ -58,7 +58,7 @@ class parameter_set {
     if (ranks.size() > 1) sum_over<double>(ranks, sum);
     gradients_.copy_(sum);
   }
-  /// From here to `end_shards`, draws depend on the share and on the earlier draws within it.
+  /// From here to `end_shards`, draws depend on the shard and on the earlier draws within it.
   void begin_shard(std::uint64_t shard);
   void end_shards();
 

@@ -39,13 +39,15 @@ std::int64_t moment_bytes(std::int64_t parameters, moment_type storage) {
   return 2 * (storage == moment_type::float32 ? 4 : 2) * parameters;
 }
 
+// All parameters of a model: those of full fine-tuning.
 std::int64_t full_parameters(const llama_config& model) {
   const std::int64_t vocabulary = model.vocab_size * model.hidden_size;
   return linear_parameters(model) + (2 * model.num_hidden_layers + 1) * model.hidden_size +
          vocabulary * (model.tie_word_embeddings || model.sequence_classification() ? 1 : 2);
 }
 
-linear_ranks ranks_of(const std::vector<linear_ranks>& ranks, std::int64_t block) {
+// The LoRA ranks of a block: its own, or those that all blocks share.
+linear_ranks ranks_of_block(const std::vector<linear_ranks>& ranks, std::int64_t block) {
   if (ranks.empty()) return {};
   return ranks[ranks.size() == 1 ? 0 : static_cast<std::size_t>(block)];
 }
@@ -177,7 +179,7 @@ struct planner {
       memory_phase phase{.name = "update", .terms = {}};
       std::int64_t kept = 0, most = 0;
       for (std::int64_t block = 0; block < m.num_hidden_layers; ++block) {
-        const linear_ranks ranks = ranks_of(r.ranks, block);
+        const linear_ranks ranks = ranks_of_block(r.ranks, block);
         kept += kept_bytes(o, ranks, o.recompute);
         most = std::max(most, kept_bytes(o, ranks, recomputation::none));
       }
@@ -282,7 +284,7 @@ std::int64_t linear_parameters(const llama_config& model) {
 std::int64_t adapter_parameters(const llama_config& model, const std::vector<linear_ranks>& ranks) {
   std::int64_t total = 0;
   for (std::int64_t block = 0; block < model.num_hidden_layers; ++block) {
-    const linear_ranks of_block = ranks_of(ranks, block);
+    const linear_ranks of_block = ranks_of_block(ranks, block);
     for (std::size_t i = 0; i < linear_kinds; ++i) {
       const auto [rows, columns] = linear_shape(model, static_cast<linear_kind>(i));
       total += of_block[i] * (rows + columns);

@@ -6,9 +6,11 @@
 #include <coho/error.hpp>
 
 #include "architecture/storage_types.hpp"
+#include "config/read_options.hpp"
 #include "distributed/process_group.hpp"
 #include "observe/table.hpp"
 #include "plan/plan_report.hpp"
+#include "run/training_run.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -39,8 +41,8 @@ struct request {
 };
 
 // plan.bandwidth in GB/s and plan.flops in TFLOP/s.
-std::optional<machine_rates> read_rates(const config& section) {
-  const auto bandwidth = section.get<double>("bandwidth", 0), flops = section.get<double>("flops", 0);
+std::optional<machine_rates> rates_of(const plan_options& read) {
+  const double bandwidth = read.bandwidth, flops = read.flops;
   const auto check = [&](const char* name, double value, double other) {
     require_option(std::isfinite(value) && value >= 0 && (value > 0 || other == 0), name, value,
                    "above 0; both rates or neither, which measures this machine");
@@ -150,15 +152,15 @@ plan_settings read_plan(const config& options, const stage_context& context) {
   out.adapter = read_adapter_settings(options);
   out.device = context.device;
   out.threads = context.threads;
-  out.rates = read_rates(options.section("plan"));
-  out.ranks = options.get<std::size_t>("plan.ranks", context.ranks->size());
-  options.check(out.ranks > 0, "plan.ranks", "at least 1");
+  const auto read = read_section<plan_options>(options.section("plan"), {.ranks = context.ranks->size()});
+  out.rates = rates_of(read);
+  out.ranks = read.ranks;
   return out;
 }
 
 plan_settings read_parallel_plan(const config& options, const stage_context& context) {
   plan_settings out = read_plan(options, context);
-  out.shards = options.get<std::size_t>("distributed.shards", out.ranks);
+  out.shards = read_section<distributed_options>(options.section("distributed"), {out.ranks}).shards;
   return out;
 }
 

@@ -18,6 +18,20 @@
 
 namespace coho::trainer {
 
+/// The section `plan`.
+struct plan_options {
+  double bandwidth = 0, flops = 0;
+  std::size_t ranks = 1;
+
+  static void describe(auto&& visit, auto&... o) {
+    visit(otherwise("measured", {"bandwidth", "of the memory of the machine to plan for; with flops", {}, "GB/s"}),
+          o.bandwidth...);
+    visit(otherwise("measured", {"flops", "of that machine; with bandwidth", {}, "TFLOP/s"}), o.flops...);
+    visit(otherwise("the number of processes", {"ranks", "devices that split a step", allowed::at_least(1)}),
+          o.ranks...);
+  }
+};
+
 /// What a plan is made for: the base, the adapters that are trained or loaded, and the machine.
 struct plan_settings {
   model_settings model{};

@@ -11,14 +11,14 @@
 #include "distributed/process_group.hpp"
 #include "files/notices.hpp"
 #include "jsonl/bad_records.hpp"
-#include "jsonl/record_losses.hpp"
+#include "jsonl/dropped_parts.hpp"
 #include "llama/position_watch.hpp"
+#include "program/stage_options.hpp"
 #include "run/exit_codes.hpp"
 #include "run/interruption.hpp"
 #include "run/ranks.hpp"
 #include "run/report_error.hpp"
 #include "run/valid_output.hpp"
-#include "settings/stage_options.hpp"
 
 namespace coho::trainer {
 
@@ -84,7 +84,7 @@ std::string explain_usage(const CLI::App& app, const CLI::ParseError& problem, i
 
 // The counts of a run.
 void say_counts(stage_context& context) {
-  for (const auto& line : record_losses::of_run().take_lines()) context.log(line);
+  for (const auto& line : dropped_parts::of_run().take_lines()) context.log(line);
   const auto& positions = position_watch::setting();
   if (positions.count() > 1)
     context.log("note: " + std::to_string(positions.count()) +
@@ -100,13 +100,13 @@ void run_noted(const subcommand& command, const config& options, stage_context& 
   const auto print = [terminal = context.terminal](std::string_view line) { terminal->print(line); };
   auto& bad = bad_records::setting();
   if (skip_bad) {
-    bad.skip_all(print);
+    bad.skip_all();
   } else {
     bad.refuse_all();
   }
-  record_losses::of_run().clear();
+  dropped_parts::of_run().clear();
   notices::setting().send_to(print);
-  position_watch::setting().reset(print);
+  position_watch::setting().clear();
   try {
     command.run(options, context);
   } catch (...) {
@@ -173,10 +173,18 @@ int application::fail(const std::string& program, std::exception_ptr failure) {
 namespace {
 
 // The end of a stage's help.
-std::string help_on_options(std::string stage) {
-  std::ranges::replace(stage, '-', '_');  // the stage self-align has the section self_align
-  const auto keys = stage_options(stage);
+std::string help_on_options(const subcommand& command) {
+  const auto keys = options_of(command);
   return keys.empty() ? std::string() : "Options, as keys of a recipe and of --set:\n" + option_table(keys);
+}
+
+// Of a flag: its own, or the meaning of its key.
+std::string help_of(const stage_flag& flag, const subcommand& command) {
+  if (!flag.help.empty()) return flag.help;
+  for (const auto& section : command.options)
+    for (const auto& option : section.options)
+      if (option.key == flag.key) return option.meaning;
+  return {};
 }
 
 /// The parsed command line; `app` and its parts refer to each other.
@@ -196,9 +204,9 @@ struct command_line {
     app.require_subcommand(1);
     for (std::size_t i = 0; i < commands.size(); ++i) {
       apps.push_back(app.add_subcommand(commands[i].name, commands[i].help)->group(commands[i].group));
-      add_flags(*apps.back(), commands[i].flags, parsed[i]);
+      add_flags(*apps.back(), commands[i], parsed[i]);
       add_common(*apps.back(), common);
-      apps.back()->footer([name = commands[i].name] { return help_on_options(name); });
+      apps.back()->footer([&command = commands[i]] { return help_on_options(command); });
     }
   }
   command_line(const command_line&) = delete;
@@ -231,14 +239,15 @@ struct command_line {
   }
 
  private:
-  static void add_flags(CLI::App& app, const std::vector<stage_flag>& flags, std::vector<parsed_flag>& into) {
-    into.reserve(flags.size());
-    for (const auto& flag : flags) {
+  static void add_flags(CLI::App& app, const subcommand& command, std::vector<parsed_flag>& into) {
+    into.reserve(command.flags.size());
+    for (const auto& flag : command.flags) {
+      const std::string help = help_of(flag, command);
       auto& entry = into.emplace_back(parsed_flag{&flag, {}});
       if (!flag.fixed_value.empty()) {
-        entry.option = app.add_flag(flag.name, flag.help);
+        entry.option = app.add_flag(flag.name, help);
       } else {
-        entry.option = app.add_option(flag.name, entry.values, flag.help)
+        entry.option = app.add_option(flag.name, entry.values, help)
                            ->type_name("VALUE")
                            ->allow_extra_args(flag.repeatable && !flag.name.starts_with("-"));
         if (!flag.repeatable) entry.option->expected(1);
@@ -271,7 +280,7 @@ int application::dispatch(int argc, const char* const* argv) {
   const std::string& recipe = common.recipe.empty() ? command.recipe : common.recipe;
   auto options = recipe.empty() ? config() : config::load(find_recipe(recipe));
   line.apply(options);
-  for (const auto& other : commands_) options.allow_sections(other.sections);
+  for (const auto& other : commands_) options.allow_sections(other.sections());
 
   // Planning a whole recipe needs no other processes, and MPI can start only once per process.
   ranks_ = on_rehearsal_ ? nullptr : start_ranks(command.name, command.parallel);

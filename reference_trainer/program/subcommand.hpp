@@ -5,15 +5,16 @@
 #include <vector>
 
 #include "config/config.hpp"
+#include "config/option_list.hpp"
 #include "run/stage_context.hpp"
 
 namespace coho::trainer {
 
 /// A flag of one subcommand: a shorter way to set a config key.
 struct stage_flag {
-  std::string name;  ///< "--model", "-m,--model", or "file" for a positional argument
-  std::string key;   ///< "model.path"
-  std::string help;
+  std::string name;    ///< "--model", "-m,--model", or "file" for a positional argument
+  std::string key;     ///< "model.path"
+  std::string help{};  ///< empty: the meaning of the key
   /// Not empty: the flag takes no value and sets the key to this one ("--greedy" sets generation.temperature to 0).
   std::string fixed_value{};
   bool repeatable = false;  ///< several values make a list
@@ -21,10 +22,7 @@ struct stage_flag {
 
 /// `--random-weights`, for every stage that loads a model.
 inline stage_flag random_weights_flag() {
-  return {.name = "--random-weights",
-          .key = "model.random_weights",
-          .help = "random weights of the model's shape, to measure with",
-          .fixed_value = "true"};
+  return {.name = "--random-weights", .key = "model.random_weights", .fixed_value = "true"};
 }
 
 /// A section of a recipe that stands for a subcommand with one of its flags: [preference_pretraining] for
@@ -41,12 +39,20 @@ struct subcommand {
   std::string help;  ///< one line
   std::function<void(const config&, stage_context&)> run;
   std::vector<stage_flag> flags{};
-  /// Top-level sections of a recipe that it reads; other stages then do not report them as unknown keys.
-  std::vector<std::string> sections{};
+  /// The sections of a recipe that it reads, with their options: other stages do not report these as unknown keys, and
+  /// --help, `coho options` and the help of flags come from them.
+  std::vector<option_section> options{};
   std::string group = "Stages";
   std::string recipe{};   ///< the built-in recipe used without --config
   bool parallel = false;  ///< mpirun may start it as several processes
   std::vector<stage_variant> variants{};
+
+  /// The names of its sections.
+  std::vector<std::string> sections() const {
+    std::vector<std::string> out;
+    for (const auto& section : options) out.push_back(section.name);
+    return out;
+  }
 };
 
 }  // namespace coho::trainer

@@ -8,7 +8,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "jsonl/record_losses.hpp"
+#include "jsonl/dropped_parts.hpp"
 #include "text/clean_text.hpp"
 
 namespace coho::trainer {
@@ -43,7 +43,7 @@ class message_reader {
     out.weight = weight();
     for (const auto* name : {"reasoning_content", "reasoning", "thinking"})
       if (message_.contains(name) && message_.at(name).is_string() && message_.at(name) != "")
-        record_losses::of_run().add(
+        dropped_parts::of_run().add(
             "an assistant's \"" + std::string(name) + "\" next to its answer, which is left out", record_.at());
     return out;
   }

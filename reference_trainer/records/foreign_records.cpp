@@ -9,8 +9,8 @@
 
 #include <coho/reward/empty_response.hpp>
 
+#include "jsonl/dropped_parts.hpp"
 #include "jsonl/python_literal.hpp"
-#include "jsonl/record_losses.hpp"
 #include "records/conversation.hpp"
 #include "text/clean_text.hpp"
 
@@ -53,7 +53,7 @@ void count_unused(const record_fields& fields, const conversation& talk) {
       return turn.text.find(trim_white_space(text)) != std::string::npos;
     });
     if (!within)
-      record_losses::of_run().add("a \"" + std::string(name) + "\" that its \"" +
+      dropped_parts::of_run().add("a \"" + std::string(name) + "\" that its \"" +
                                       std::string(conversation_name(fields)) +
                                       "\" does not have, and which is not used",
                                   fields.at());
@@ -259,7 +259,7 @@ bool foreign_exchange(const json& value, const record_fields& fields, sft_record
     if (!turns.is_array() || turns.empty() || !turns[0].is_string()) fields.wrong("turns", "a list of texts");
     talk.turns = {{chat_role::user, turns[0].get<std::string>()}};
     if (turns.size() > 1)
-      record_losses::of_run().add("further questions in \"turns\", which are not used", fields.at());
+      dropped_parts::of_run().add("further questions in \"turns\", which are not used", fields.at());
   } else if (fields.has("conversations") || fields.has("messages")) {
     const auto* name = fields.has("conversations") ? "conversations" : "messages";
     talk = read_conversation(fields[name], fields, name);  // reports the error
@@ -267,7 +267,7 @@ bool foreign_exchange(const json& value, const record_fields& fields, sft_record
     return false;
   }
   if (fields.given("tools") && !fields["tools"].empty() && fields["tools"] != "")
-    record_losses::of_run().add("a list of \"tools\", which is not used", fields.at());
+    dropped_parts::of_run().add("a list of \"tools\", which is not used", fields.at());
   add_columns(talk, fields);
   add_response(talk, fields);
   if (!talk.asks()) {

@@ -10,8 +10,8 @@
 #include <coho/error.hpp>
 
 #include "jsonl/bad_records.hpp"
+#include "jsonl/dropped_parts.hpp"
 #include "jsonl/record_fields.hpp"
-#include "jsonl/record_losses.hpp"
 #include "records/conversation.hpp"
 #include "records/empty_texts.hpp"
 #include "records/foreign_records.hpp"
@@ -47,6 +47,7 @@ conversation talk_of(const prompt_record& record) {
   return out;
 }
 
+// A prompt in coho's own form: "instruction", and the optional fields next to it.
 prompt_record own_prompt(const record_fields& fields) {
   prompt_record record;
   record.instruction = fields.text("instruction");
@@ -80,7 +81,7 @@ void read_exchange(const json& value, const record_fields& fields, sft_record& r
     if (!has_conversation(fields)) {
       record.weight = weight;
     } else if (weight != 1) {
-      record_losses::of_run().add("a \"weight\" next to its messages, which is not used: replies have their own",
+      dropped_parts::of_run().add("a \"weight\" next to its messages, which is not used: replies have their own",
                                   fields.at());
     }
   }
@@ -244,7 +245,7 @@ bool from_json(const json& value, const jsonl_reader& at, sft_record& record) {
   read_exchange(value, fields, record);
   auto& prompt = record.prompt;
   if (record.response.empty() && !prompt.history.empty()) {
-    record_losses::of_run().add("an unanswered question at the end, which is not trained on", at);
+    dropped_parts::of_run().add("an unanswered question at the end, which is not trained on", at);
     auto& reply = prompt.history.back();
     record.response = std::move(reply.text);
     record.weight = reply.weight;

@@ -191,6 +191,7 @@ const char* heading_of(place where) {
   }
 }
 
+// The charts of one place in the report; figures that do not change are a line of text.
 report::section section_of(const run_list& runs, place where, double weight) {
   report::section out{.heading = heading_of(where)};
   auto metrics = metrics_of(runs, where);

@@ -2,7 +2,7 @@
 
 #include <filesystem>
 
-#include <coho/prompt/chat_prompt.hpp>
+#include <coho/prompt/chat_format.hpp>
 
 namespace coho::trainer {
 

@@ -28,7 +28,7 @@ class trained_role {
   void unfold_gradients(Communicator& ranks) {
     parameters().unfold_gradients(ranks);
   }
-  void begin_shard(std::size_t share) { parameters().begin_shard(share); }
+  void begin_shard(std::size_t shard) { parameters().begin_shard(shard); }
   void end_shards() { parameters().end_shards(); }
 
  protected:

@@ -10,23 +10,22 @@
 
 namespace coho::trainer {
 
-normalize_options initial_scale(policy_role& policy, reward_role& reward, const prompter& decoder,
-                                const rl_prompt_source& source, const generation_options& generation,
-                                std::size_t samples, std::uint64_t seed, process_group& ranks) {
-  const auto decode = [&](std::span<const token> response) { return decoder.response_text(response); };
-  const scoring_models models{.policy = policy, .reward = reward, .decoder = decode};
+normalize_options initial_scale(const scored_sampling& sampling, std::size_t samples, std::uint64_t seed,
+                                process_group& ranks) {
+  const auto decode = [&](std::span<const token> response) { return sampling.decoder.response_text(response); };
+  const scoring_models models{.policy = sampling.policy, .reward = sampling.reward, .decoder = decode};
   const rng random = rng(seed).split(stream_key("normalization"));
   std::vector<double> scores;
   for (std::uint64_t round = 0; scores.size() < samples; ++round) {
     // Steps that training never reaches: their guidelines are not training's.
-    const auto whole = source((std::uint64_t{1} << 32) + round);
+    const auto whole = sampling.source((std::uint64_t{1} << 32) + round);
     std::vector<double> mine;
     const index_range shards = shards_of_rank(ranks);
     for (std::size_t shard = shards.begin; shard < shards.end; ++shard) {
       const index_range part = shard_range(whole.size(), shard, shard_count(ranks));
       if (part.size() == 0) continue;
       const auto prompts = std::span(whole).subspan(part.begin, part.size());
-      const auto scored = sample_and_score(models, prompts, generation, random.split(round));
+      const auto scored = sample_and_score(models, prompts, sampling.generation, random.split(round));
       mine.insert(mine.end(), scored.model_scores.begin(), scored.model_scores.end());
     }
     const auto all = ranks.all_gather(std::span<const double>(mine));

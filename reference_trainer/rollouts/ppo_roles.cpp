@@ -25,8 +25,8 @@ void load_reward_and_value(loaded_model& model, const ppo_role_settings& setting
 
 }  // namespace
 
-loaded_model load_ppo_roles(const ppo_role_settings& settings, at::Device device, stage_context& context) {
-  loaded_model model = load_model(settings.model, device, context.seed);
+loaded_model load_ppo_roles(const ppo_role_settings& settings, stage_context& context) {
+  loaded_model model = load_model(settings.model, context);
   adapter_bank& bank = *model.bank;
   const rng random(context.seed);
   load_role(model, "reference", settings.policy);

@@ -19,6 +19,6 @@ struct ppo_role_settings {
 
 /// Loads the base with the roles "reference", "policy", "value" and, where there is a reward model, "reward": reference
 /// and reward frozen, dropout off. Throws file_error, config_error.
-loaded_model load_ppo_roles(const ppo_role_settings& settings, at::Device device, stage_context& context);
+loaded_model load_ppo_roles(const ppo_role_settings& settings, stage_context& context);
 
 }  // namespace coho::trainer

@@ -17,7 +17,7 @@ std::vector<double> reward_parts::settled(std::span<const double> earned, std::s
   const auto complete = settle_rewards(rewards, {}, finished, empty, empty_responses_, shaping_);
   std::vector<double> out(rewards.begin(), rewards.end());
   for (std::size_t i = 0; i < complete.size(); ++i)
-    if (complete[i] == 0) out[i] += settle_rewards.penalty(out[i], shaping_);
+    if (complete[i] == 0) out[i] += shaping_.penalty_on(out[i]);
   return out;
 }
 
@@ -33,12 +33,11 @@ void reward_parts::on_rollouts(const trajectory_batch& rollouts) {
 }
 
 std::vector<std::pair<std::string_view, double>> reward_parts::named(const sums_type& sums) const {
-  const bool penalised = shaping_.unfinished_penalty != 0 || shaping_.unfinished == unfinished_mode::replace;
   const std::pair<std::string_view, bool> parts[] = {{"reward/score", scored_},
                                                      {"reward/language", bonus_.rewards_language()},
                                                      {"reward/length", bonus_.rewards_length()},
                                                      {"reward/empty", ranks_empty_last()},
-                                                     {"reward/unfinished", penalised},
+                                                     {"reward/unfinished", shaping_.penalises()},
                                                      {"language_match", bonus_.rewards_language()}};
   std::vector<std::pair<std::string_view, double>> out;
   for (std::size_t k = 0; k < std::size(parts); ++k)

@@ -13,9 +13,8 @@
 
 namespace coho::trainer {
 
-guideline_source::guideline_source(const config& section, bool rehearsal) {
-  const auto interventions = section.get<std::filesystem::path>("interventions", {});
-  const auto names = section.get<std::vector<std::string>>("use_interventions", {});
+guideline_source::guideline_source(const guideline_options& options, bool rehearsal) {
+  const auto& [path, interventions, names, count, position] = options;
   if (!interventions.empty() && !(rehearsal && not_there(principle_file(interventions)))) {
     interventions_ = load_interventions(principle_file(interventions));
     if (!names.empty()) {
@@ -24,12 +23,6 @@ guideline_source::guideline_source(const config& section, bool rehearsal) {
       interventions_ = chosen;
     }
   }
-  const auto path = section.get<std::filesystem::path>("principles", {});
-  const auto count = section.get<std::size_t>("principles_per_prompt", 3);
-  const std::string where = section.choice("intervention_position", "first", {"first", "last", "shuffled"});
-  const auto position = where == "first"  ? intervention_position::first
-                        : where == "last" ? intervention_position::last
-                                          : intervention_position::shuffled;
   if (path.empty() || (rehearsal && not_there(principle_file(path)))) return;
   composer_.emplace(principle_sampler(load_principles(principle_file(path)), {.count = count}), interventions_,
                     position);

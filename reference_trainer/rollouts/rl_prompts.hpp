@@ -12,17 +12,34 @@
 #include <coho/rollout/trajectory.hpp>
 
 #include "config/config.hpp"
+#include "config/recipe_option.hpp"
 #include "models/prompter.hpp"
 #include "records/records.hpp"
 #include "run/stage_context.hpp"
 
 namespace coho::trainer {
 
+/// The keys of the guideline in the section `ppo`.
+struct guideline_options {
+  std::filesystem::path principles{}, interventions{};
+  std::vector<std::string> use_interventions{};
+  std::size_t principles_per_prompt = 3;
+  intervention_position position = intervention_position::first;
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"principles", "file of principles, or a shipped one"}, o.principles...);
+    visit({"principles_per_prompt", "drawn from them", {}, "principles"}, o.principles_per_prompt...);
+    visit({"interventions", "file of interventions, or a shipped one"}, o.interventions...);
+    visit(otherwise("all", {"use_interventions", "names of those that are used"}), o.use_interventions...);
+    visit({"intervention_position", "of the interventions among the principles"}, o.position...);
+  }
+};
+
 /// Draws the guideline of each prompt and step; nothing without ppo.principles and ppo.interventions.
 class guideline_source {
  public:
   /// `rehearsal`: missing files are ignored.
-  explicit guideline_source(const config& section, bool rehearsal = false);
+  explicit guideline_source(const guideline_options& options, bool rehearsal = false);
   std::vector<std::string> operator()(prompt_type type, const rng& step, std::uint64_t prompt_key) const;
   /// Whether any guideline is drawn.
   bool any() const { return composer_.has_value() || interventions_.size() > 0; }

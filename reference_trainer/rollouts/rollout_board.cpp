@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include <coho/eigen/as_array.hpp>
+
 #include "observe/table.hpp"
 
 namespace coho::trainer {
@@ -22,19 +24,15 @@ std::string quoted(const std::string& text) {
   return out + "\n\n";
 }
 
-std::span<const double> span_of(const Eigen::ArrayXd& values) {
-  return {values.data(), static_cast<std::size_t>(values.size())};
-}
-
 }  // namespace
 
 void rollout_board::on_rollouts(const trajectory_batch& rollouts) {
   std::vector<double> lengths;
   for (std::size_t i = 0; i < rollouts.size(); ++i)
     lengths.push_back(static_cast<double>(rollouts.batch.responses.length(i)));
-  log_->histogram("rollouts/score", step_, span_of(rollouts.model_scores));
-  log_->histogram("rollouts/reward", step_, span_of(rollouts.sequence_rewards));
-  log_->histogram("rollouts/advantage", step_, span_of(rollouts.advantages));
+  log_->histogram("rollouts/score", step_, as_span(rollouts.model_scores));
+  log_->histogram("rollouts/reward", step_, as_span(rollouts.sequence_rewards));
+  log_->histogram("rollouts/advantage", step_, as_span(rollouts.advantages));
   log_->histogram("rollouts/length", step_, lengths);
   if (step_ % steps_between_texts != 0) return;
   for (std::size_t i = 0; i < std::min(texts, rollouts.size()); ++i) {

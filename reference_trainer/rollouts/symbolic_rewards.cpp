@@ -22,21 +22,26 @@ void register_language_identifier(const std::string& name, language_identifier_f
   language_identifiers()[name] = std::move(identifier);
 }
 
-symbolic_rewards read_bonus(const config& section, std::size_t max_new_tokens) {
-  const bool paper = section.choice("preset", "paper", {"paper", "salmon_code"}) == "paper";
-  const length_bonus_options none{
-      .coefficient = 0,
-      .max_response_tokens = static_cast<double>(max_new_tokens),
-      .cap = (paper ? length_bonus_options::paper() : length_bonus_options::salmon_code()).cap};
-  length_bonus_options length = none;
-  read_options(section.section("length_bonus"), length);
+bonus_options bonus_options::of(recipe_preset preset, std::size_t max_new_tokens) {
+  bonus_options out;
+  out.length_bonus.max_response_tokens = static_cast<double>(max_new_tokens);
+  if (preset == recipe_preset::salmon_code) out.length_bonus.cap = length_bonus_options::salmon_code().cap;
+  return out;
+}
+
+void bonus_options::settle(const config& section) const {
+  section.check(language_identifiers().contains(language_identifier), "language_identifier",
+                "cld2 or the name of a registered one");
+}
+
+symbolic_rewards read_bonus(const config& section, recipe_preset preset, std::size_t max_new_tokens) {
+  const bonus_options none = bonus_options::of(preset, max_new_tokens);
+  const auto read = read_section(section, none);
+  const length_bonus_options& length = read.length_bonus;
   if (length.coefficient == 0)
-    refuse_unused(section, "length_bonus", length, none, "while length_bonus.coefficient is 0");
-  const double language = section.get<double>("language_bonus", 0.0);
-  const auto identifier = section.get<std::string>("language_identifier", "cld2");
-  const auto known = language_identifiers().find(identifier);
-  section.check(known != language_identifiers().end(), "language_identifier", "cld2 or the name of a registered one");
-  return {length.coefficient != 0 ? std::optional(length_bonus(length)) : std::nullopt, known->second, language};
+    refuse_unused(section, "length_bonus", length, none.length_bonus, "while length_bonus.coefficient is 0");
+  return {length.coefficient != 0 ? std::optional(coho::length_bonus(length)) : std::nullopt,
+          language_identifiers().at(read.language_identifier), read.language_bonus};
 }
 
 }  // namespace coho::trainer

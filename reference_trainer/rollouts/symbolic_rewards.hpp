@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <functional>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 #include <coho/reward/symbolic.hpp>
 
 #include "config/config.hpp"
+#include "config/recipe_option.hpp"
 
 namespace coho::trainer {
 
@@ -39,6 +41,7 @@ class symbolic_rewards {
   /// Whether response and prompt are in the same language, rewarded or not.
   bool same_language(const reward_query& query) const { return same_(query) > 0; }
 
+  /// Whether the bonus is switched on.
   bool rewards_length() const { return length_.has_value(); }
   bool rewards_language() const { return language_coefficient_ != 0; }
 
@@ -48,8 +51,23 @@ class symbolic_rewards {
   double language_coefficient_;
 };
 
-/// From the section "ppo": `language_bonus`, `language_identifier`, `length_bonus.coefficient`, `.cap` and
-/// `.max_response_tokens`; 0 switches a bonus off. Throws config_error, option_error.
-symbolic_rewards read_bonus(const config& section, std::size_t max_new_tokens);
+/// Their keys in the section `ppo`; 0 switches a bonus off.
+struct bonus_options {
+  double language_bonus = 0;
+  std::string language_identifier = "cld2";
+  length_bonus_options length_bonus{.coefficient = 0};
+
+  /// Under a preset, for responses of at most that many tokens.
+  static bonus_options of(recipe_preset preset, std::size_t max_new_tokens);
+  static void describe(auto&& visit, auto&... o) {
+    visit({"language_bonus", "reward of a response in the language of its prompt"}, o.language_bonus...);
+    visit({"language_identifier", "cld2, or the name of a registered one"}, o.language_identifier...);
+    visit({"length_bonus", "reward for length"}, o.length_bonus...);
+  }
+  /// config_error for an unknown identifier.
+  void settle(const config& section) const;
+};
+/// From the section "ppo". Throws config_error, option_error.
+symbolic_rewards read_bonus(const config& section, recipe_preset preset, std::size_t max_new_tokens);
 
 }  // namespace coho::trainer

@@ -17,7 +17,7 @@ void run_in_order(stage& work, const config& options, stage_context& context) {
   if (context.dry_run) return context.rehearse(options, work.plan(options, context));
   if (context.resume && work.finished(context)) return;
   work.load(options, context);
-  if (!context.begin(options, work.folder())) return;
+  context.begin(options, work.folder());
   use_threads(context);
   work.run(context);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <utility>
 
+#include "config/read_options.hpp"
 #include "distributed/launch.hpp"
 #include "distributed/process_group.hpp"
 #include "distributed/same_run.hpp"
@@ -35,17 +36,21 @@ stage_context::stage_context(std::string stage, const config& options, bool resu
     : name(std::move(stage)),
       resume(resume_run),
       dry_run(dry),
-      ranks(group ? std::move(group) : std::make_shared<process_group>()) {
+      ranks(group ? std::move(group) : std::make_shared<process_group>()),
+      recipe_(options) {
   quiet = silent || !ranks->first();
   terminal = std::make_shared<console>(std::cerr, is_terminal(), quiet);
-  seed = options.get<std::uint64_t>("seed", 1);
-  threads = options.get<std::size_t>("threads", default_threads(*ranks));
-  options.check(threads >= 1 && threads <= 4096, "threads", "between 1 and 4096");
-  device = options.get<std::string>("device", std::string("cpu"));
+  auto general = read_section<general_options>(options, {.threads = default_threads(*ranks)});
+  seed = general.seed;
+  threads = general.threads;
+  device = std::move(general.device);
+  if (general.out) out = *general.out;
+}
+
+void general_options::settle(const config& section) const {
   const bool numbered = device.starts_with("cuda:") && device.size() > 5 && device.size() < 8 &&
                         device.find_first_not_of("0123456789", 5) == std::string::npos;
-  options.check(device == "cpu" || device == "cuda" || numbered, "device", "cpu, cuda or cuda:0, cuda:1, …");
-  if (const auto path = options.find<std::filesystem::path>("out")) out = *path;
+  section.check(device == "cpu" || device == "cuda" || numbered, "device", "cpu, cuda or cuda:0, cuda:1, …");
 }
 
 void stage_context::rehearse(const config& options, const std::function<std::string()>& estimate) {
@@ -61,16 +66,11 @@ void stage_context::rehearse(const config& options, const std::function<std::str
   std::cout.flush();
 }
 
-bool stage_context::begin(const config& options, const std::filesystem::path& directory, std::string_view estimate) {
-  if (dry_run) {
-    rehearse(
-        options, estimate.empty() ? std::function<std::string()>() : [&] { return std::string(estimate); });
-    return false;
-  }
+void stage_context::begin(const config& options, const std::filesystem::path& directory) {
   options.check_unknown();
   stop_if_interrupted();
   if (ranks->size() > 1) require_same_run(*ranks, run_fingerprints(options.resolved(), options.read_paths()));
-  if (directory.empty()) return true;
+  if (directory.empty()) return;
   if (ranks->first()) {
     std::error_code failure;
     std::filesystem::create_directories(directory, failure);
@@ -78,7 +78,6 @@ bool stage_context::begin(const config& options, const std::filesystem::path& di
     options.save_resolved(directory / "config.toml");
   }
   ranks->barrier();
-  return true;
 }
 
 bool stage_context::interrupted() const noexcept { return trainer::interrupted(); }

@@ -5,15 +5,35 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "config/config.hpp"
+#include "config/recipe_option.hpp"
 #include "observe/progress.hpp"
 
 namespace coho::trainer {
 
 class process_group;
+
+/// The keys at the top of a recipe.
+struct general_options {
+  std::uint64_t seed = 1;
+  std::size_t threads = 1;
+  std::optional<std::filesystem::path> out{};
+  std::string device = "cpu";
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"seed", "of all random numbers"}, o.seed...);
+    visit(otherwise("the cores", {"threads", "under a launcher: the cores of the machine divided by its ranks",
+                                  allowed::in(1, 4096)}),
+          o.threads...);
+    visit(otherwise("the stage's name", {"out", "output file or folder"}), o.out...);
+    visit({"device", "cpu, cuda or cuda:1; quantize always runs on the CPU"}, o.device...);
+  }
+  void settle(const config& section) const;
+};
 
 /// What every stage gets in addition to its config.
 class stage_context {
@@ -29,12 +49,13 @@ class stage_context {
   std::string device = "cpu";
   bool resume = false, dry_run = false, quiet = false;
 
-  /// Call once all options are read and checked, and before anything is written. Rejects unknown keys; in a
-  /// dry run prints the resolved config and `estimate` (such as memory) and returns false: the stage returns.
-  /// Otherwise saves the config as config.toml in `directory` (made if absent) and returns true. An empty directory
-  /// saves nothing.
-  [[nodiscard]] bool begin(const config& options, const std::filesystem::path& directory = {},
-                           std::string_view estimate = {});
+  /// config_error with the place of `device` in the recipe unless `ok`.
+  void check_device(bool ok, std::string_view allowed) const { recipe_.check(ok, "device", allowed); }
+
+  /// Call once all options are read and checked, and before anything is written, but not in a dry run. Rejects unknown
+  /// keys and ranks whose recipes differ, and saves the config as config.toml in `directory`, which is made if absent;
+  /// with an empty directory it saves nothing.
+  void begin(const config& options, const std::filesystem::path& directory = {});
 
   /// Ends a stage in a dry run, before it opens models and data: rejects unknown keys, then prints the
   /// resolved config and, each line as a comment, the text of `estimate`. With `on_rehearsal` set, hands both to that
@@ -62,6 +83,9 @@ class stage_context {
   std::shared_ptr<console> terminal;
   /// The processes that work on this run. Only the first one writes files and lines; errors come from all.
   std::shared_ptr<process_group> ranks;
+
+ private:
+  config recipe_;  ///< for the places of errors
 };
 
 }  // namespace coho::trainer

@@ -11,6 +11,7 @@
 #include <coho/error.hpp>
 
 #include "checkpoint/train_state.hpp"
+#include "config/read_options.hpp"
 #include "files/json_file.hpp"
 #include "optimization/parameter_set.hpp"
 
@@ -26,9 +27,7 @@ process_group& join_ranks(const config& options, stage_context& context, const s
       if (state.contains(place) && state.at(place).is_number_unsigned()) fallback = state.at(place).get<std::size_t>();
     }
   }
-  const config section = options.section("distributed");
-  const auto shards = section.get<std::size_t>("shards", fallback);
-  section.check(shards >= 1 && shards <= 65536, "shards", "between 1 and 65536");
+  const std::size_t shards = read_section<distributed_options>(options.section("distributed"), {fallback}).shards;
   ranks.set_shards(shards);
   if (ranks.size() == 1 || context.dry_run) return ranks;
   context.log(std::to_string(ranks.size()) + " ranks, " + std::to_string(context.threads) +

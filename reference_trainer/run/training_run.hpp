@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -10,12 +11,23 @@
 #include <nlohmann/json.hpp>
 
 #include "config/config.hpp"
+#include "config/recipe_option.hpp"
 #include "distributed/process_group.hpp"
 #include "optimization/adamw.hpp"
 #include "optimization/parameter_set.hpp"
 #include "run/stage_context.hpp"
 
 namespace coho::trainer {
+
+/// The section `distributed`.
+struct distributed_options {
+  std::size_t shards = 1;
+
+  static void describe(auto&& visit, auto&... o) {
+    visit(otherwise("one per rank", {"shards", "into how many parts the work of a step is cut", allowed::in(1, 65536)}),
+          o.shards...);
+  }
+};
 
 /// The processes of the run as a communicator for the library's trainers. Reads `distributed.shards`, which a resumed
 /// run takes from its newest checkpoint in `out` unless it is given, and has each process of a machine use a GPU of its

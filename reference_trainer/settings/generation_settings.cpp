@@ -19,6 +19,13 @@ generation_options read_generation(const config& options, const std::vector<std:
   return out;
 }
 
+option_section generation_section(const generation_options& defaults, bool with_engine) {
+  option_section out{.name = "generation"};
+  list_options(out.options, "generation.", {"stop", "unfinished_stop"}, defaults);
+  if (with_engine) list_options(out.options, "generation.", {}, engine_options{});
+  return out;
+}
+
 engine_options read_engine(const config& options) {
   engine_options out;
   read_options(options.section("generation"), out);

@@ -6,6 +6,7 @@
 #include <coho/concepts.hpp>
 
 #include "config/config.hpp"
+#include "config/option_list.hpp"
 #include "generation/engine.hpp"
 
 namespace coho::trainer {
@@ -16,5 +17,8 @@ generation_options read_generation(const config& options, const std::vector<std:
 
 /// `generation.slots` (sequences decoded together) and `generation.prefill_tokens`.
 engine_options read_engine(const config& options);
+
+/// The section `generation` with a stage's defaults; with the options of the engine where the stage reads them.
+option_section generation_section(const generation_options& defaults, bool with_engine);
 
 }  // namespace coho::trainer

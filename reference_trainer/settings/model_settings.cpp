@@ -29,9 +29,10 @@ std::optional<std::filesystem::path> shipped_shape(const std::filesystem::path& 
 
 // A table's keys could not hold the dots of a module's path: lines "pattern=number".
 template <class T>
-std::vector<std::pair<std::string, T>> read_pattern(const config& options, const std::string& key) {
+std::vector<std::pair<std::string, T>> parse_pattern(const std::vector<std::string>& lines, const config& options,
+                                                     const char* key) {
   std::vector<std::pair<std::string, T>> out;
-  for (const auto& line : options.get<std::vector<std::string>>(key, {})) {
+  for (const auto& line : lines) {
     const auto split = line.rfind('=');
     const char* const end = line.data() + line.size();
     T value{};
@@ -58,28 +59,28 @@ std::vector<linear_ranks> ranks_by_block(std::int64_t blocks, Rank rank) {
 
 }  // namespace
 
-model_settings read_model_settings(const config& options) {
-  model_settings out;
-  out.random_weights = options.get<bool>("model.random_weights", false);
-  out.config = options.get<std::filesystem::path>("model.config", {});
-  if (out.random_weights) {
-    out.path = options.get<std::filesystem::path>("model.path", {});
-    options.check(!out.path.empty() || !out.config.empty(), "model.config",
-                  "given with model.random_weights: the shape to build");
+void model_settings::settle(const coho::trainer::config& section) {
+  if (random_weights) {
+    section.check(!path.empty() || !config.empty(), "config", "given with model.random_weights: the shape to build");
   } else {
-    out.path = options.require<std::filesystem::path>("model.path", "the folder of the base model");
+    path = section.require<std::filesystem::path>("path", path_meaning);
   }
-  const bool half = options.choice("model.dtype", "float32", {"float32", "bfloat16"}) == "bfloat16";
-  out.compute = half ? compute_type::bfloat16 : compute_type::float32;
-  const bool packed = options.choice("model.quantize", "none", {"none", "nf4"}) == "nf4";
-  const bool twice = options.get<bool>("model.double_quantize", true);
-  out.base = packed ? (twice ? base_storage::nf4_double : base_storage::nf4)
-             : half ? base_storage::bfloat16
-                    : base_storage::float32;
-  const auto mode = options.choice("model.recompute", "selective", {"none", "selective", "full"});
-  out.recompute = mode == "none"   ? recomputation::none
-                  : mode == "full" ? recomputation::full
-                                   : recomputation::selective;
+  base = quantize == packing::nf4            ? (double_quantize ? base_storage::nf4_double : base_storage::nf4)
+         : compute == compute_type::bfloat16 ? base_storage::bfloat16
+                                             : base_storage::float32;
+}
+
+model_settings read_model_settings(const config& options) {
+  return read_section<model_settings>(options.section("model"));
+}
+
+std::filesystem::path read_role_start(const config& options) {
+  return read_section<role_start>(options.section("model")).adapter;
+}
+
+option_section model_section(bool with_adapter) {
+  option_section out = section_options("model", model_settings{});
+  if (with_adapter) list_options(out.options, "model.", {}, role_start{});
   return out;
 }
 
@@ -112,24 +113,29 @@ std::vector<linear_ranks> ranks_of_adapter(const std::filesystem::path& director
   });
 }
 
-adapter_settings read_adapter_settings(const config& options) {
-  const config section = options.section("adapter");
-  adapter_settings out;
-  out.full = section.choice("kind", "lora", {"lora", "full"}) == "full";
-  read_options(section, out.lora);
-  out.lora.rank_pattern = read_pattern<std::int64_t>(section, "rank_pattern");
-  out.lora.alpha_pattern = read_pattern<double>(section, "alpha_pattern");
-  std::vector<std::string> all;
-  for (std::size_t i = 0; i < linear_kinds; ++i) all.emplace_back(linear_name(static_cast<linear_kind>(i)));
-  out.lora.targets.clear();
-  for (const auto& name : section.get<std::vector<std::string>>("targets", all)) {
+std::vector<std::string> adapter_settings::all_targets() {
+  std::vector<std::string> out;
+  for (std::size_t i = 0; i < linear_kinds; ++i) out.emplace_back(linear_name(static_cast<linear_kind>(i)));
+  return out;
+}
+
+void adapter_settings::settle(const config& section) {
+  full = kind == trained_weights::full;
+  lora.rank_pattern = parse_pattern<std::int64_t>(rank_pattern, section, "rank_pattern");
+  lora.alpha_pattern = parse_pattern<double>(alpha_pattern, section, "alpha_pattern");
+  const auto all = all_targets();
+  lora.targets.clear();
+  for (const auto& name : targets) {
     const auto found = std::ranges::find(all, name);
     section.check(found != all.end(), "targets",
                   "a list of q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj");
-    out.lora.targets.insert(static_cast<linear_kind>(found - all.begin()));
+    lora.targets.insert(static_cast<linear_kind>(found - all.begin()));
   }
-  out.lora.validate();
-  return out;
+  lora.validate();
+}
+
+adapter_settings read_adapter_settings(const config& options) {
+  return read_section<adapter_settings>(options.section("adapter"));
 }
 
 }  // namespace coho::trainer

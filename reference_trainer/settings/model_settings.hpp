@@ -1,9 +1,11 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "adapters/lora.hpp"
@@ -11,9 +13,14 @@
 #include "architecture/linear_kind.hpp"
 #include "architecture/storage_types.hpp"
 #include "config/config.hpp"
+#include "config/option_list.hpp"
 #include "decoder/recomputation.hpp"
 
 namespace coho::trainer {
+
+/// How the linears of a base are packed.
+enum class packing { none, nf4 };
+constexpr auto option_names(packing) { return std::array{"none", "nf4"}; }
 
 /// The section `model`, before anything is loaded.
 struct model_settings {
@@ -23,22 +30,68 @@ struct model_settings {
   base_storage base = base_storage::float32;
   recomputation recompute = recomputation::selective;
   bool random_weights = false;
-};
+  packing quantize = packing::none;
+  bool double_quantize = true;
 
-/// `model.path`, `.config`, `.dtype`, `.quantize` ("none", "nf4"), `.double_quantize`, `.recompute` ("none",
-/// "selective", "full") and `.random_weights`. Throws `config_error`; without random weights `model.path` must be
-/// given.
+  static void describe(auto&& visit, auto&... o) {
+    visit(otherwise("required", {"path", path_meaning}), o.path...);
+    visit({"config", "the shape: a config.json, or the name of a shipped one; none: that of path"}, o.config...);
+    visit({"dtype", "of the weights"}, o.compute...);
+    visit({"quantize", "packs the linear layers"}, o.quantize...);
+    visit({"double_quantize", "also packs the scales of NF4"}, o.double_quantize...);
+    visit({"recompute", "what backward computes again"}, o.recompute...);
+    visit({"random_weights", "random weights of the model's shape, to measure with; path is then optional"},
+          o.random_weights...);
+  }
+  /// Sets `base`. Throws `config_error` without a path, unless the weights are random and the shape is given.
+  void settle(const coho::trainer::config& section);
+
+  static constexpr std::string_view path_meaning = "the folder of the base model";
+};
 model_settings read_model_settings(const config& options);
+
+/// `model.adapter`, of stages with a role that starts from one.
+struct role_start {
+  std::filesystem::path adapter{};
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"adapter", "folder of an adapter or of a trained model to start from; none: the base"}, o.adapter...);
+  }
+};
+std::filesystem::path read_role_start(const config& options);
+
+/// The section `model` of a stage with such a role, or without.
+option_section model_section(bool with_adapter = false);
 
 /// The model's shape: `model.config` when given, else config.json in `model.path`, else a shipped shape of that
 /// folder's name. Nothing if there is none; `file_error` when `model.config` names nothing or the file cannot be
 /// used. Opens no weights.
 std::optional<llama_config> find_model_config(const model_settings& settings);
 
+/// What is trained of a role that starts from the base.
+enum class trained_weights { lora, full };
+constexpr auto option_names(trained_weights) { return std::array{"lora", "full"}; }
+
 /// The section `adapter`.
 struct adapter_settings {
   bool full = false;  ///< the role has its own weights instead of an adapter
   lora_options lora{};
+  trained_weights kind = trained_weights::lora;
+  std::vector<std::string> targets = all_targets();
+  std::vector<std::string> rank_pattern{}, alpha_pattern{};
+
+  static std::vector<std::string> all_targets();
+  static void describe(auto&& visit, auto&... o) {
+    visit({"kind", "an adapter, or all weights of the role"}, o.kind...);
+    lora_options::describe(visit, o.lora...);
+    visit({"targets", "the adapted linears of a block"}, o.targets...);
+    visit({"rank_pattern",
+           "own ranks: a list of \"pattern=number\", a regular expression for the end of a module's path"},
+          o.rank_pattern...);
+    visit({"alpha_pattern", "own α, in the same form"}, o.alpha_pattern...);
+  }
+  /// Sets `full` and the rest of `lora`. Throws `config_error`, `option_error`.
+  void settle(const config& section);
 
   /// Of an adapter of so many blocks that it makes; none for `full`.
   std::vector<linear_ranks> ranks(std::int64_t blocks) const;
@@ -48,9 +101,6 @@ struct adapter_settings {
 /// than their names, all linears are taken: it is never less than what will be loaded. Throws `file_error`.
 std::vector<linear_ranks> ranks_of_adapter(const std::filesystem::path& directory, std::int64_t blocks);
 
-/// `adapter.kind` ("lora", "full"), `.rank`, `.alpha`, `.rslora`, `.dropout`, `.targets`, and `.rank_pattern`,
-/// `.alpha_pattern`, lists of "pattern=number" for modules with their own rank or α. Throws `config_error`,
-/// `option_error`.
 adapter_settings read_adapter_settings(const config& options);
 
 }  // namespace coho::trainer

@@ -1,27 +1,40 @@
 #pragma once
 
 #include <cstdint>
-#include <string_view>
 
 #include <coho/optimization/learning_rate_schedule.hpp>
 
 #include "config/config.hpp"
+#include "config/recipe_option.hpp"
 #include "optimization/adamw.hpp"
 
 namespace coho::trainer {
 
-/// The group `learning_rate` of a section: the library's options, with warmup_steps below 1 for a fraction of all
-/// steps, and total_steps 0 for `total_steps`, those of the whole run.
-learning_rate_options read_learning_rate(const config& section, double default_peak, std::uint64_t total_steps,
-                                         std::string_view default_schedule = "cosine", double default_warmup_steps = 0);
-/// Sets what depends on the length of the run: the steps of warm-up, which may be a fraction of `total_steps`,
-/// and the step at which the schedule ends.
-void set_schedule_length(learning_rate_options& options, double warmup_steps, std::uint64_t total_steps);
+/// The group `learning_rate` of a section: the library's options in a form that does not need the length of the run.
+struct recipe_learning_rate {
+  double peak = 1e-4;
+  schedule_kind kind = schedule_kind::cosine;
+  double warmup_steps = 0;
+  std::uint64_t total_steps = 0;
+  double floor_fraction = 0;
 
-/// Warns of a decay that ends before the run does. `horizon`: 0 for that of the run.
-void say_early_floor(const learning_rate_options& options, std::uint64_t horizon, std::uint64_t steps);
+  /// As of the library's options.
+  static recipe_learning_rate of(const learning_rate_options& options);
 
-/// The group `optimizer` of a section.
-adamw_options read_adamw(const config& section);
+  static void describe(auto&& visit, auto&... o) {
+    visit({"peak", "learning rate after the warm-up", allowed::at_least(0)}, o.peak...);
+    visit({"kind", "form of the decay after the warm-up"}, o.kind...);
+    visit({"warmup_steps", "linear warm-up; below 1: a fraction of all steps", allowed::at_least(0), "steps"},
+          o.warmup_steps...);
+    visit({"total_steps", "where a decaying schedule reaches its floor, and stays; 0: the run's steps", {}, "steps"},
+          o.total_steps...);
+    visit({"floor_fraction", "the rate there, as a fraction of peak", allowed::in(0, 1)}, o.floor_fraction...);
+  }
+  /// Throws config_error for a decay that is given without one.
+  void settle(const config& section) const;
+
+  /// The schedule of a run of so many steps; says so where the decay ends before the run. Throws option_error.
+  learning_rate_options over(std::uint64_t steps) const;
+};
 
 }  // namespace coho::trainer

@@ -1,22 +1,10 @@
 #include "settings/ppo_settings.hpp"
 
-#include <algorithm>
-
 #include "config/read_options.hpp"
 #include "settings/generation_settings.hpp"
-#include "settings/optimizer_settings.hpp"
 
 namespace coho::trainer {
 namespace {
-
-// The released code ends a response there as well, as one that is not finished.
-std::vector<std::string> read_unfinished_stops(const config& section) {
-  using texts = std::vector<std::string>;
-  const bool code = section.get<std::string>("preset", "paper") == "salmon_code";
-  auto out = section.get<texts>("unfinished_stops", code ? texts{"\nNote", "\nUpdate", "\nComment", "###"} : texts{});
-  for (const auto& stop : out) section.check(!stop.empty(), "unfinished_stops", "a list of texts that are not empty");
-  return out;
-}
 
 // In addition to the library's own checks.
 void refuse_unused_options(const config& section, const ppo_options& given, const ppo_options& preset) {
@@ -34,30 +22,52 @@ void refuse_unused_options(const config& section, const ppo_options& given, cons
 
 }  // namespace
 
-ppo_options ppo_preset(std::string_view name) {
-  ppo_options out = name == "salmon_code" ? ppo_options::salmon_code() : ppo_options::paper();
+ppo_options ppo_preset(recipe_preset preset) {
+  ppo_options out = preset == recipe_preset::salmon_code ? ppo_options::salmon_code() : ppo_options::paper();
   out.scoring_batch = out.micro_batch = {.tokens = 16384, .sort_by_length = true};
   return out;
 }
 
-ppo_options read_ppo_options(const config& options, const stage_context& context, const std::vector<std::string>& stop,
-                             std::uint64_t steps) {
-  const config section = options.section("ppo");
-  const ppo_options preset = ppo_preset(section.choice("preset", "paper", {"paper", "salmon_code"}));
-  ppo_options out = preset;
-  out.seed = context.seed;
-  out.generation = read_generation(options, stop, out.generation);
-  out.generation.unfinished_stop = read_unfinished_stops(section);
-  if (section.has("adaptive_kl")) out.adaptive_kl = adaptive_kl_options{.initial = preset.shaping.kl_coefficient};
-  read_options(section, out, {"seed", "generation", "learning_rate"});
-  out.learning_rate =
-      read_learning_rate(section, out.learning_rate.peak, steps,
-                         option_names(preset.learning_rate.kind)[static_cast<std::size_t>(preset.learning_rate.kind)],
-                         static_cast<double>(out.learning_rate.warmup_steps));
-  refuse_unused_options(section, out, preset);
-  if (out.adaptive_kl) out.shaping.kl_coefficient = out.adaptive_kl->initial;
-  out.validate();
+ppo_training ppo_training::of(recipe_preset preset) {
+  ppo_training out{.preset = preset, .options = ppo_preset(preset)};
+  out.learning_rate = recipe_learning_rate::of(out.options.learning_rate);
+  // The released code ends a response there as well, as one that is not finished.
+  if (preset == recipe_preset::salmon_code) out.unfinished_stops = {"\nNote", "\nUpdate", "\nComment", "###"};
   return out;
+}
+
+ppo_training read_ppo_training(const config& options, const stage_context& context,
+                               const std::vector<std::string>& stop, std::uint64_t steps) {
+  const config section = options.section("ppo");
+  ppo_training out = read_preset<ppo_training>(section);
+  const ppo_options preset = out.options;
+  if (section.has("adaptive_kl"))
+    out.options.adaptive_kl = adaptive_kl_options{.initial = preset.shaping.kl_coefficient};
+  read_only(section, out, {"normalization.samples"});
+  if (out.normalization.samples > 0) out.normalization.from = normalization_from::initial_policy;
+  read_options(section, out);
+  for (const auto& text : out.unfinished_stops)
+    section.check(!text.empty(), "unfinished_stops", "a list of texts that are not empty");
+  refuse_unused_options(section, out.options, preset);
+  out.options.seed = context.seed;
+  out.options.generation = read_generation(options, stop, preset.generation);
+  out.options.generation.unfinished_stop = out.unfinished_stops;
+  out.options.learning_rate = out.learning_rate.over(steps);
+  if (out.options.adaptive_kl) out.options.shaping.kl_coefficient = out.options.adaptive_kl->initial;
+  out.options.validate();
+  return out;
+}
+
+void check_normalization(const config& section, const ppo_training& training, bool has_reward_model) {
+  const normalization_source& source = training.normalization;
+  section.check(source.from != normalization_from::initial_policy || source.samples > 0, "normalization.samples",
+                "at least 1 where ppo.normalization.from = initial_policy");
+  section.check(source.from != normalization_from::reward_model || has_reward_model, "normalization.from",
+                "another one where there is no ppo.reward_model");
+  const normalize_options& fixed = training.options.normalization;
+  if (source.from != normalization_from::none)
+    refuse_unused(section, "normalization", fixed, {.clip = fixed.clip},
+                  "unless ppo.normalization.from is none: the scores give it");
 }
 
 }  // namespace coho::trainer

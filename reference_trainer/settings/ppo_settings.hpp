@@ -1,24 +1,74 @@
 #pragma once
 
-#include <optional>
-#include <string_view>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
 #include <vector>
 
 #include <coho/concepts.hpp>
-#include <coho/principle/guideline.hpp>
-#include <coho/rollout/trajectory.hpp>
 #include <coho/train/options/ppo_options.hpp>
 
 #include "config/config.hpp"
+#include "config/recipe_option.hpp"
+#include "optimization/adamw.hpp"
 #include "run/stage_context.hpp"
+#include "settings/optimizer_settings.hpp"
 
 namespace coho::trainer {
 
-/// The preset of a recipe: "paper" or "salmon_code", with limits of the forwards.
-ppo_options ppo_preset(std::string_view name);
+/// What PPO normalises a reward model's scores by.
+enum class normalization_from : std::uint8_t {
+  none,            ///< mean and deviation of the options
+  initial_policy,  ///< those of its scores of responses of the initial policy
+  reward_model,    ///< those stored with it
+};
+constexpr auto option_names(normalization_from) { return std::array{"none", "initial_policy", "reward_model"}; }
 
-/// ppo_options from a recipe: the preset with the changes of the section "ppo".
-ppo_options read_ppo_options(const config& options, const stage_context& context, const std::vector<std::string>& stop,
-                             std::uint64_t steps);
+/// The keys of `ppo.normalization` besides the library's.
+struct normalization_source {
+  normalization_from from = normalization_from::none;
+  std::size_t samples = 0;
+
+  static void describe(auto&& visit, auto&... o) {
+    visit(otherwise("none; with samples initial_policy",
+                    {"normalization.from",
+                     "mean and deviation: those given, of "
+                     "the initial policy's scores, or stored with the reward model"}),
+          o.from...);
+    visit({"normalization.samples", "that the initial policy is measured on", {}, "responses"}, o.samples...);
+  }
+};
+
+/// The training in the section `ppo`: the library's options, and what recipes add to them.
+struct ppo_training {
+  recipe_preset preset = recipe_preset::paper;
+  ppo_options options{};  ///< with the sampling of the preset
+  recipe_learning_rate learning_rate{};
+  std::vector<std::string> unfinished_stops{};
+  normalization_source normalization{};
+  adamw_options optimizer{};
+
+  static ppo_training of(recipe_preset preset);
+  static void describe(auto&& visit, auto&... o) {
+    visit({"preset", "whose defaults: the paper's, or those of the released code"}, o.preset...);
+    visit({"learning_rate", "of the policy"}, o.learning_rate...);
+    normalization_source::describe(visit, o.normalization...);
+    ppo_options::describe(without({"seed", "generation", "learning_rate"}, visit), o.options...);
+    visit({"unfinished_stops", "texts that end a response and leave it unfinished"}, o.unfinished_stops...);
+    visit({"optimizer", "AdamW"}, o.optimizer...);
+  }
+};
+
+/// The preset's options, with limits of the forwards.
+ppo_options ppo_preset(recipe_preset preset);
+
+/// What read_ppo_training makes of the sections `ppo` and `generation`: options for a run of `steps`. Throws
+/// config_error, option_error.
+ppo_training read_ppo_training(const config& options, const stage_context& context,
+                               const std::vector<std::string>& stop, std::uint64_t steps);
+
+/// config_error where the reward model that the normalisation needs is missing.
+void check_normalization(const config& section, const ppo_training& training, bool has_reward_model);
 
 }  // namespace coho::trainer

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "config/read_options.hpp"
 #include "settings/model_settings.hpp"
 
 namespace coho::trainer {
@@ -9,22 +10,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-prompt_source_settings read_source_section(const std::string& name, const config& section,
-                                           const std::vector<std::string>& languages) {
-  prompt_source_settings out{.name = name, .path = section.require<fs::path>("path", "a file or a folder of prompts")};
-  out.count = section.find<std::size_t>("count");
-  const auto type = section.choice("question_type", "of_record", {"of_record", "general", "reasoning", "red_teaming"});
-  for (const auto known : prompt_types)
-    if (type == name_of(known)) out.type = known;
-  out.length_bonus = section.find<double>("length_bonus");
-  out.languages = section.get<std::vector<std::string>>("languages", languages);
-  out.categories = section.get<std::vector<std::string>>("categories", {});
-  out.parts = section.get<std::vector<std::string>>("parts", {});
-  for (std::size_t i = 0; i < out.parts.size(); ++i)
-    section.check(!out.parts[i].empty() &&
-                      std::ranges::find(out.parts, out.parts[i]) == out.parts.begin() + static_cast<std::ptrdiff_t>(i),
-                  "parts", "a list of different names, such as those in front of the point of an id \"cot.1234\"");
-  out.leave_out_inference = section.get<bool>("leave_out_inference", false);
+prompt_source_settings read_source(const std::string& name, const config& section,
+                                   const std::vector<std::string>& languages) {
+  auto out = read_section<prompt_source_settings>(section, {.languages = languages});
+  out.name = name;
   return out;
 }
 
@@ -35,28 +24,37 @@ fs::path next_to(const fs::path& out, const fs::path& name) {
 
 }  // namespace
 
+void prompt_source_settings::settle(const config& section) {
+  for (const auto known : prompt_types)
+    if (option_names(question_type)[static_cast<std::size_t>(question_type)] == name_of(known)) type = known;
+  for (std::size_t i = 0; i < parts.size(); ++i)
+    section.check(
+        !parts[i].empty() && std::ranges::find(parts, parts[i]) == parts.begin() + static_cast<std::ptrdiff_t>(i),
+        "parts", "a list of different names, such as those in front of the point of an id \"cot.1234\"");
+}
+
+void prompt_set_settings::settle(const config& section) const {
+  section.check(maximum_tokens == 0 || maximum_tokens >= std::max<std::size_t>(minimum_tokens, 1), "maximum_tokens",
+                "at least 1 and minimum_tokens, or 0 (no limit)");
+  section.check(!held_out_name.empty(), "held_out_file", "the name of a file");
+}
+
+option_section prompt_set_section(const std::string& name) {
+  option_section out = section_options(name, prompt_set_settings{});
+  list_options(out.options, name + ".source.NAME.", {}, prompt_source_settings{});
+  return out;
+}
+
 prompt_set_settings read_prompt_set_settings(const config& options, const std::string& name, const fs::path& set) {
   const config section = options.section(name);
-  prompt_set_settings out;
-  out.tokenizer = section.get<fs::path>("tokenizer", {});
+  auto out = read_section<prompt_set_settings>(section, {.held_out_name = set.stem().string() + "_held_out.jsonl"});
   // The section `model` belongs to another stage unless needed.
   if (out.tokenizer.empty()) out.tokenizer = read_model_settings(options).path;
   section.check(!out.tokenizer.empty(), "tokenizer", "given where there is no model.path");
-  out.minimum_tokens = section.get<std::size_t>("minimum_tokens", out.minimum_tokens);
-  out.maximum_tokens = section.get<std::size_t>("maximum_tokens", out.maximum_tokens);
-  section.check(out.maximum_tokens == 0 || out.maximum_tokens >= std::max<std::size_t>(out.minimum_tokens, 1),
-                "maximum_tokens", "at least 1 and minimum_tokens, or 0 (no limit)");
-  out.held_out = section.get<std::size_t>("held_out", 0);
-  const auto held_out_name = section.get<std::string>("held_out_file", set.stem().string() + "_held_out.jsonl");
-  section.check(!held_out_name.empty(), "held_out_file", "the name of a file");
-  if (out.held_out > 0) out.held_out_file = next_to(set, held_out_name);
+  if (out.held_out > 0) out.held_out_file = next_to(set, out.held_out_name);
   section.check(out.held_out == 0 || out.held_out_file != set, "held_out_file", "another file than --out");
-  out.exclude = section.get<std::vector<fs::path>>("exclude", {});
-  out.require_counts = section.get<bool>("require_counts", out.require_counts);
-  out.reasoning_length_bonus = section.find<double>("reasoning_length_bonus");
-  const auto languages = section.get<std::vector<std::string>>("languages", {});
   for (const auto& [source, keys] : section.named_sections("source"))
-    out.sources.push_back(read_source_section(source, keys, languages));
+    out.sources.push_back(read_source(source, keys, out.languages));
   if (std::ranges::all_of(out.sources, [](const auto& source) { return source.count == 0u; }))
     throw config_error(name + ".source is not given; expected at least one [[" + name +
                        ".source]] with name and path in the recipe");

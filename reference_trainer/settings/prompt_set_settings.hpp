@@ -1,32 +1,53 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "config/config.hpp"
+#include "config/option_list.hpp"
 #include "records/records.hpp"
 
 namespace coho::trainer {
 
+/// The type that a source gives its prompts.
+enum class source_type : std::uint8_t { of_record, general, reasoning, red_teaming };
+constexpr auto option_names(source_type) { return std::array{"of_record", "general", "reasoning", "red_teaming"}; }
+
 /// A collection of `[[prompts.source]]`.
 struct prompt_source_settings {
-  std::string name;
-  std::filesystem::path path;
+  std::string name{};
+  std::filesystem::path path{};
   std::optional<std::size_t> count{};
-  std::optional<prompt_type> type{};
+  source_type question_type = source_type::of_record;
+  std::optional<prompt_type> type{};  ///< of `question_type`
   std::optional<double> length_bonus{};
   std::vector<std::string> languages{};
   std::vector<std::string> categories{};  ///< empty: all
   std::vector<std::string> parts{};       ///< of the collection, each with its part of `count`; empty: not asked for
   bool leave_out_inference = false;
+
+  static void describe(auto&& visit, auto&... o) {
+    visit(required({"path", "a file or a folder of prompts"}), o.path...);
+    visit(otherwise("all", {"count", "prompts drawn from it", {}, "prompts"}), o.count...);
+    visit({"question_type", "of its prompts"}, o.question_type...);
+    visit(otherwise("the record's", {"length_bonus", "a factor on that bonus in ppo"}), o.length_bonus...);
+    visit(otherwise("those of the section", {"languages", "of the prompts that are kept; empty: all"}), o.languages...);
+    visit(otherwise("all", {"categories", "of the records that are kept"}), o.categories...);
+    visit(otherwise("none", {"parts", "of the collection, each with its part of count"}), o.parts...);
+    visit({"leave_out_inference", "leave out questions about a given text"}, o.leave_out_inference...);
+  }
+  /// Sets `type`. Throws config_error.
+  void settle(const config& section);
 };
 
 /// The section `prompts`, or `rl_prompts`, as `coho prompts` reads it.
 struct prompt_set_settings {
-  std::filesystem::path tokenizer;
+  std::filesystem::path tokenizer{};
   std::size_t minimum_tokens = 2, maximum_tokens = 256;  ///< maximum 0: no limit
   std::size_t held_out = 0;
   std::filesystem::path held_out_file{};  ///< where those go; empty without any
@@ -34,7 +55,27 @@ struct prompt_set_settings {
   bool require_counts = false;
   std::optional<double> reasoning_length_bonus{};
   std::vector<prompt_source_settings> sources{};
+  std::string held_out_name{};
+  std::vector<std::string> languages{};
+
+  /// Without the sources, which are named.
+  static void describe(auto&& visit, auto&... o) {
+    visit(otherwise("model.path", {"tokenizer", "a tokenizer.json, a tokenizer.model, or their folder: counts the tokens"}), o.tokenizer...);
+    visit({"minimum_tokens", "of a prompt", {}, "tokens"}, o.minimum_tokens...);
+    visit({"maximum_tokens", "of a prompt; 0: no limit", {}, "tokens"}, o.maximum_tokens...);
+    visit({"held_out", "that go to another file, drawn by the seed", {}, "prompts"}, o.held_out...);
+    visit(otherwise("NAME_held_out.jsonl", {"held_out_file", "that file; without a folder: next to --out"}),
+          o.held_out_name...);
+    visit({"exclude", "a file or a list of prompts to leave out"}, o.exclude...);
+    visit({"require_counts", "too few prompts of a source are an error"}, o.require_counts...);
+    visit({"reasoning_length_bonus", "length_bonus of reasoning prompts whose source gives none"},
+          o.reasoning_length_bonus...);
+    visit(otherwise("all", {"languages", "of the prompts that are kept; \"un\": not identified"}), o.languages...);
+  }
+  void settle(const config& section) const;
 };
+/// The section of that name, and the keys of a source as source.NAME.
+option_section prompt_set_section(const std::string& name);
 
 /// Reads the section of that name for a set that goes to `set`. Throws config_error.
 prompt_set_settings read_prompt_set_settings(const config& options, const std::string& name,

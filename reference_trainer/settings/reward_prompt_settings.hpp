@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <optional>
 #include <string_view>
@@ -7,9 +8,41 @@
 #include <coho/prompt/template.hpp>
 
 #include "config/config.hpp"
+#include "config/recipe_option.hpp"
 #include "roles/reward_role.hpp"
 
 namespace coho::trainer {
+
+/// The section `reward_prompt`, shared by all stages, since a reward model needs the wording that it was trained with.
+struct reward_prompt_options {
+  std::filesystem::path template_name{}, plain_template{};
+  std::size_t scoring_tokens = 8192;
+  std::optional<std::size_t> query_tokens{}, response_tokens{};
+
+  static void describe(auto&& visit, auto&... o) {
+    visit(otherwise("shipped", {"template", "of records with principles: a path or a shipped name"}),
+          o.template_name...);
+    visit(otherwise("shipped", {"plain_template", "of records without: a path or a shipped name"}),
+          o.plain_template...);
+    visit({"scoring_tokens", "in one forward without gradients", {}, "tokens"}, o.scoring_tokens...);
+    visit(otherwise("those of the stage", {"query_tokens", "kept of a query, in all stages", {}, "tokens"}),
+          o.query_tokens...);
+    visit(otherwise("those of the stage", {"response_tokens", "kept of a response, in all stages", {}, "tokens"}),
+          o.response_tokens...);
+  }
+};
+
+/// The group `reward_prompt` of a stage: what is kept of query and response.
+struct reward_lengths {
+  std::size_t query_tokens = 0, response_tokens = 0;
+
+  /// Those of the released scripts for the stage's section; all where these say nothing.
+  static reward_lengths of(std::string_view stage);
+  static void describe(auto&& visit, auto&... o) {
+    visit({"query_tokens", "the last ones of a query are kept; 0: all", {}, "tokens"}, o.query_tokens...);
+    visit({"response_tokens", "the first ones of a response are kept; 0: all", {}, "tokens"}, o.response_tokens...);
+  }
+};
 
 /// The section `reward_prompt` as a stage reads it; each template if its file exists.
 struct reward_prompt_settings {
@@ -17,14 +50,9 @@ struct reward_prompt_settings {
   std::optional<prompt_template> wording{}, plain{};
   reward_role_options limits{};
 };
-/// `stage`: the section whose reward model it is, "preference_pretraining", "reward", "ppo" or "eval".
-///
-/// Shared by all stages, since a reward model needs the wording that it was trained with: reward_prompt.template
-/// (records with principles), reward_prompt.plain_template (records without), each a path or a shipped name, and
-/// reward_prompt.scoring_tokens (padded tokens of a forward without gradients). What is kept of query and response is
-/// each stage's own: STAGE.reward_prompt.query_tokens and .response_tokens (0: all), which default to those of the
-/// section reward_prompt, and without these to the released scripts' 256 and 640 in pre-training, 128 and 768 in
-/// `reward`, all in `ppo` and `eval`.
+/// `stage`: the section whose reward model it is, "preference_pretraining", "reward", "ppo" or "eval". What is kept of
+/// query and response is the stage's own, STAGE.reward_prompt.query_tokens and .response_tokens, and otherwise that of
+/// the section reward_prompt, or of `reward_lengths::of(stage)`.
 reward_prompt_settings read_reward_prompt(const config& options, std::string_view stage);
 
 }  // namespace coho::trainer

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -9,11 +10,48 @@
 #include <coho/prompt/self_align_prompt.hpp>
 
 #include "config/config.hpp"
+#include "config/recipe_option.hpp"
 #include "datasets/self_align_filter.hpp"
 #include "generation/engine.hpp"
 #include "settings/model_settings.hpp"
 
 namespace coho::trainer {
+
+/// The section `self_align`.
+struct self_align_options {
+  std::filesystem::path prompts{}, rules{}, exemplars{}, template_name{};
+  std::string rejected{};
+  std::size_t batch = 256, limit = 0, max_question_tokens = 0, max_new_tokens = 640;
+  std::int64_t slots = engine_options{}.slots;
+  double top_p = 1;
+  std::vector<std::string> stop{};
+  self_align_filter_options filters{};
+
+  static void describe(auto&& visit, auto&... o) {
+    visit(required({"prompts", "the file of prompts"}), o.prompts...);
+    visit(otherwise("shipped", {"rules", "a path or a shipped name"}), o.rules...);
+    visit(otherwise("shipped", {"exemplars", "a path"}), o.exemplars...);
+    visit(otherwise("shipped", {"template", "a path"}), o.template_name...);
+    visit(otherwise("none", {"rejected", "file for removed records"}), o.rejected...);
+    visit({"batch", "at a time", allowed::at_least(1), "prompts"}, o.batch...);
+    visit({"limit", "in all; 0: the whole file", {}, "prompts"}, o.limit...);
+    visit(
+        {"max_question_tokens", "of a question; 0: what prefix and answer leave of the model's context", {}, "tokens"},
+        o.max_question_tokens...);
+    visit(otherwise("generation.max_new_tokens",
+                    {"max_new_tokens", "length limit of a response", allowed::at_least(1), "tokens"}),
+          o.max_new_tokens...);
+    visit(otherwise("generation.slots",
+                    {"slots", "sequences that are decoded together", allowed::at_least(1), "sequences"}),
+          o.slots...);
+    visit(otherwise("generation.top_p", {"top_p", "sample from the most probable tokens that hold this much; 1: off",
+                                         allowed::in_up_to(0, 1)}),
+          o.top_p...);
+    visit({"stop", "texts that end a response, in addition to that of the template"}, o.stop...);
+    self_align_filter_options::describe(visit, o.filters...);
+  }
+  void settle(const config& section);
+};
 
 /// The sections `self_align`, `generation` and `model` as `coho self-align` reads them.
 struct self_align_settings {
@@ -34,8 +72,7 @@ struct self_align_settings {
 /// (a dry run) missing files are not an error.
 self_align_settings read_self_align_settings(const config& options, bool may_lack_files);
 
-/// `self_align.filters.NAME` (true or false), `self_align.unfinished` ("keep", "trim", "drop"), `self_align.repetition`
-/// ("truncate", "remove") and the limits. `opening`: the default of self_align.thoughts_opening. Throws config_error.
-self_align_filter_options read_self_align_filters(const config& options, const std::string& opening);
+/// The sampling that self_align has without a section `generation`.
+generation_options self_align_sampling();
 
 }  // namespace coho::trainer

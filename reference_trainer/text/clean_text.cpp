@@ -70,6 +70,11 @@ std::string_view trim_white_space(std::string_view text) noexcept {
   return without_trailing_space(text);
 }
 
+std::string_view trim_characters(std::string_view text, std::string_view characters) noexcept {
+  text.remove_prefix(std::min(text.find_first_not_of(characters), text.size()));
+  return text.substr(0, text.find_last_not_of(characters) + 1);
+}
+
 cleaned_text clean_text(std::string_view text) {
   cleaned_text out;
   out.text.reserve(text.size());

@@ -12,6 +12,9 @@ bool is_white_space(char32_t code_point) noexcept;
 /// Strips white space of any script at both ends. Invalid UTF-8 is not white space.
 std::string_view trim_white_space(std::string_view text) noexcept;
 
+/// Strips the given characters at both ends.
+std::string_view trim_characters(std::string_view text, std::string_view characters = " \t\r\n") noexcept;
+
 struct cleaned_text {
   std::string text;
   std::size_t characters = 0;  ///< read, including those left out

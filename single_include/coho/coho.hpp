@@ -1076,6 +1076,7 @@ struct input_types {
   using number = Array;
   using constant = Array;
   using weight = Array;
+  using any_number = Array;
   using mask = Array;
 };
 template <floating_scalar Number>
@@ -1083,6 +1084,7 @@ struct input_types<Number> {
   using number = number_array<Number>;
   using constant = constant_array<Number>;
   using weight = array_view<double>;
+  using any_number = array_view<double>;  // lengths and flags: of integers too, and NaN stays NaN
   using mask = array_view<std::uint8_t>;
 };
 
@@ -1101,6 +1103,18 @@ struct optional_weights {
   optional_weights(token_weights<Weights>&& weights) : values(std::move(weights.values)), given(true) {}  // NOLINT
 };
 
+/// A constant argument of named inputs that may be left out: any array, or none.
+template <class Array>
+struct optional_constant {
+  typename detail::input_types<Array>::constant values{};
+  bool given = false;
+
+  optional_constant() = default;
+  template <class Values>
+    requires(!std::is_same_v<std::remove_cvref_t<Values>, optional_constant>)
+  optional_constant(Values&& array) : values(std::forward<Values>(array)), given(true) {}  // NOLINT
+};
+
 /// The mask of named inputs: one number per token, 0 for padding; or none.
 template <class Array>
 struct optional_mask {
@@ -1114,6 +1128,12 @@ struct optional_mask {
 };
 
 namespace detail {
+
+/// Calls f with the array, or with the number that stands for each element if none was given.
+template <class Array, class F>
+auto with_array_or(const optional_constant<Array>& in, double number, const F& f) {
+  return in.given ? f(in.values) : f(number);
+}
 
 /// The mask on the host.
 template <class Array>
@@ -1877,8 +1897,8 @@ struct whiten_fn {
     using number = detail::host_number_t<decltype(x_local)>;
     detail::check_lengths(elements.size(), real.size(), "whiten", "mask");
     auto result = options.scope == whiten_scope::all_positions
-                      ? run<number>(elements, detail::all_real{elements.size()}, options, ranks)
-                      : run<number>(elements, real, options, ranks);
+                      ? whitened<number>(elements, detail::all_real{elements.size()}, options, ranks)
+                      : whitened<number>(elements, real, options, ranks);
     return detail::back_to(std::move(result), x);
   }
   /// Every position is real.
@@ -1889,13 +1909,15 @@ struct whiten_fn {
     const auto elements = detail::host_elements(x_local);
     const local_communicator ranks;
     return detail::back_to(
-        run<detail::host_number_t<decltype(x_local)>>(elements, detail::all_real{elements.size()}, options, ranks), x);
+        whitened<detail::host_number_t<decltype(x_local)>>(elements, detail::all_real{elements.size()}, options, ranks),
+        x);
   }
 
  private:
+  // (x − mean)/(deviation + ε) of the elements whose mask is not 0, and 0 for the others.
   template <class Number, class X, class Mask, class Communicator>
-  static detail::array_of<Number> run(const X& x, const Mask& mask, const whiten_options& options,
-                                      Communicator& ranks) {
+  static detail::array_of<Number> whitened(const X& x, const Mask& mask, const whiten_options& options,
+                                           Communicator& ranks) {
     validate(options);
     const moments m = detail::global_moments(x, mask, options.deviation, ranks);
     require_argument(std::isfinite(m.mean) && std::isfinite(m.deviation),
@@ -2752,121 +2774,139 @@ class adaptive_kl_controller {
 
 }  // namespace coho::inline v0_1
 
-// ---- coho/loss/detail/blocks.hpp
+// ---- coho/kl/estimators.hpp
 
-/// Loops over host arrays in blocks that stay in the L1 cache. Kept only where a row of the benchmarks
-/// shows a gain: `kl_loss`, `kl_estimate k3` and `exact_kl`.
-namespace coho::inline v0_1::detail {
+namespace coho::inline v0_1 {
 
-/// x where the condition holds, else 0. A function call evaluates x before the choice, so no branch is needed.
+/// Estimates of KL(π ‖ π_ref) from one sampled token, with d = log π(y) − log π_ref(y) (Schulman 2020, "Approximating
+/// KL divergence").
+enum class kl_estimator {
+  k1,                   ///< d: unbiased, of either sign
+  k2,                   ///< d²/2: biased, but its gradient is that of the KL
+  k3,                   ///< e^−d − 1 + d: unbiased, never negative
+  absolute,             ///< |d|
+  k1_clamped,           ///< max(d, 0), which the code of AlpacaFarm and SALMON calls k1
+  k3_straight_through,  ///< the value of k3 with the gradient of k2
+};
+constexpr auto option_names(kl_estimator) {
+  return std::array{"k1", "k2", "k3", "absolute", "k1_clamped", "k3_straight_through"};
+}
+
+namespace detail {
+
+/// e^−d − 1 + d from e^−d − 1; by its series where rounding would eat the difference.
 template <std::floating_point Number>
-constexpr Number keep_if(bool condition, Number x) noexcept {
-  return condition ? x : Number(0);
+Number k3_of(Number d, Number excess) noexcept {
+  const Number series = d * d * (Number(0.5) - d * (Number(1.0 / 6) - d * (Number(1.0 / 24) - d * Number(1.0 / 120))));
+  return std::abs(d) < Number(1e-3) ? series : excess + d;
 }
 
-/// x limited to [low, high], NaN kept, in the form that maps to a processor instruction.
-template <std::floating_point Number>
-constexpr Number limit(Number x, Number low, Number high) noexcept {
-  const Number above = low > x ? low : x;
-  return high < above ? high : above;
+/// The estimate of one token.
+template <kl_estimator Estimator, std::floating_point Number>
+Number kl_of(Number d) noexcept {
+  using enum kl_estimator;
+  if constexpr (Estimator == k1) return d;
+  if constexpr (Estimator == k2) return Number(0.5) * d * d;
+  if constexpr (Estimator == absolute) return std::abs(d);
+  if constexpr (Estimator == k1_clamped) return d < 0 ? Number(0) : d;
+  return k3_of(d, std::expm1(-d));
 }
 
-/// Elements that one block of a fused loop handles; ten scratch arrays of this size fit the L1 cache.
-inline constexpr std::size_t token_block = 256;
+/// Its derivative; T is double or a tensor.
+template <kl_estimator Estimator, class T>
+T kl_slope(const T& d) {
+  using enum kl_estimator;
+  using std::expm1;
+  const T zero = 0.0 * d, one = zero + 1.0;
+  if constexpr (Estimator == k1) return one;
+  if constexpr (Estimator == k3) return -T(expm1(T(-d)));
+  if constexpr (Estimator == absolute) return T(coho::where(d > 0, one, zero)) - T(coho::where(d < 0, one, zero));
+  if constexpr (Estimator == k1_clamped) return coho::where(d >= 0, one, zero);
+  return d;
+}
 
-/// Σ_k term(k) of a block in double. Eight parallel sums, because compilers may not reorder additions.
-template <class Term>
-double block_sum(const Term& term) noexcept {
-  constexpr std::size_t lanes = 8;
-  double sums[lanes] = {};
-  for (std::size_t k = 0; k < token_block; k += lanes) {
-    for (std::size_t j = 0; j < lanes; ++j) sums[j] += static_cast<double>(term(k + j));
+template <class Elements>
+using element_of = std::remove_cvref_t<decltype(std::declval<const Elements&>()[0])>;
+
+/// Calls f with the estimator as a compile-time constant, so that loops over tokens do not branch on it.
+template <class F>
+decltype(auto) with_estimator(kl_estimator estimator, F&& f) {
+  using enum kl_estimator;
+  switch (estimator) {
+    case k2:
+      return f(std::integral_constant<kl_estimator, k2>{});
+    case k3:
+      return f(std::integral_constant<kl_estimator, k3>{});
+    case absolute:
+      return f(std::integral_constant<kl_estimator, absolute>{});
+    case k1_clamped:
+      return f(std::integral_constant<kl_estimator, k1_clamped>{});
+    case k3_straight_through:
+      return f(std::integral_constant<kl_estimator, k3_straight_through>{});
+    case k1:
+      break;
   }
-  return ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
+  return f(std::integral_constant<kl_estimator, k1>{});
 }
 
-/// Scratch of one block. Loops over a whole block have a constant length, no aliasing and one choice each,
-/// so that they vectorise.
-template <class Number>
-struct alignas(64) block {
-  Number data[token_block];
+template <kl_estimator Estimator, device_array T>
+T kl_of(const T& d) {
+  using enum kl_estimator;
+  if constexpr (Estimator == k1) return d;
+  if constexpr (Estimator == absolute) return d.abs();
+  if constexpr (Estimator == k1_clamped) return d.clamp_min(0);
+  const T k2_value = 0.5 * d * d;
+  if constexpr (Estimator == k2) return k2_value;
+  const T k3_value = T(-d).expm1() + d;
+  if constexpr (Estimator == k3) return k3_value;
+  return k2_value + coho::detach(T(k3_value - k2_value));
+}
 
-  Number& operator[](std::size_t i) noexcept { return data[i]; }
+}  // namespace detail
 
-  /// Elements [begin, begin + count) of x followed by zeros to the end of a block: in place where x has a whole block
-  /// of this number type, converted and copied here otherwise.
-  template <class Range>
-  const Number* view(const Range& x, std::size_t begin, std::size_t count) {
-    if constexpr (requires {
-                    { x.data() } -> std::same_as<const Number*>;
-                  }) {
-      if (count == token_block) return x.data() + begin;
+struct kl_estimate_fn {
+  /// The estimate at each token. `log_probs` of the policy and `reference_log_probs`, one per token (nats), are arrays,
+  /// ranges, tensors (differentiable) or numbers. Returns an Eigen array of the log-probs' number type, a tensor or a
+  /// double. NaN gives NaN at its own token only. Throws argument_error when the lengths differ.
+  ///
+  ///     coho::kl_estimate(-1.0, -15.0, coho::kl_estimator::k1);  // 14
+  ///     auto kl = coho::kl_estimate(log_probs, reference_log_probs, coho::kl_estimator::k3);
+  template <class LogProbs, class Reference>
+  auto operator()(const LogProbs& log_probs, const Reference& reference_log_probs,
+                  kl_estimator estimator = kl_estimator::k1) const {
+    static_assert(detail::array_check<LogProbs, Reference>::passed);
+    return detail::with_estimator(estimator, [&](auto chosen) {
+      if constexpr (detail::floating_scalar<LogProbs>) {
+        return detail::kl_of<chosen()>(static_cast<double>(log_probs) - static_cast<double>(reference_log_probs));
+      } else if constexpr (detail::device_array<LogProbs>) {
+        detail::check_same_shape(log_probs, reference_log_probs, "kl_estimate");
+        return detail::kl_of<chosen()>(LogProbs(log_probs - reference_log_probs));
+      } else {
+        return on_host<chosen()>(detail::host_elements(log_probs), detail::host_elements(reference_log_probs));
+      }
+    });
+  }
+
+ private:
+  template <kl_estimator Estimator, class P, class R>
+  static auto on_host(const P& p, const R& r) {
+    using enum kl_estimator;
+    using number = detail::element_of<P>;
+    // Where it costs no precision, in the type that both arrays share, because more of these fit a vector.
+    constexpr bool exact = Estimator == k1 || Estimator == absolute || Estimator == k1_clamped;
+    using wide = std::conditional_t<exact && std::is_same_v<number, detail::element_of<R>>, number, double>;
+    detail::check_lengths(p.size(), r.size(), "kl_estimate", "reference_log_probs");
+    detail::array_of<number> out(static_cast<Eigen::Index>(p.size()));
+    number* const to = out.data();
+    for (std::size_t t = 0; t < p.size(); ++t) {
+      to[t] = static_cast<number>(detail::kl_of<Estimator>(static_cast<wide>(p[t]) - static_cast<wide>(r[t])));
     }
-    if (count == token_block) {
-      for (std::size_t k = 0; k < token_block; ++k) data[k] = static_cast<Number>(x[begin + k]);
-      return data;
-    }
-    for (std::size_t k = 0; k < count; ++k) data[k] = static_cast<Number>(x[begin + k]);
-    for (std::size_t k = count; k < token_block; ++k) data[k] = Number(0);
-    return data;
-  }
-  double sum() const noexcept {
-    return block_sum([this](std::size_t k) { return data[k]; });
-  }
-  /// e to the power of each element.
-  void exp() noexcept {
-    for (Number& x : data) x = std::exp(x);
+    return out;
   }
 };
+inline constexpr kl_estimate_fn kl_estimate{};
 
-/// Σ_k w_k·x_k in double.
-template <class Number>
-double dot(const double* weights, const Number* x) noexcept {
-  return block_sum([=](std::size_t k) { return weights[k] * static_cast<double>(x[k]); });
-}
-
-/// The number of nonzero weights in a block.
-template <class Number>
-double count_nonzero(const Number* weights) noexcept {
-  return block_sum([=](std::size_t k) { return weights[k] != 0 ? 1.0 : 0.0; });
-}
-
-/// Replaces numbers of weight 0 by 0; `counted` is the number of nonzero weights. A separate loop: compilers do not
-/// vectorise choices between values computed in the same loop.
-template <class Number>
-void clear_masked(const double* weights, double counted, Number* __restrict x) noexcept {
-  if (counted == static_cast<double>(token_block)) return;
-  for (std::size_t k = 0; k < token_block; ++k) x[k] = keep_if(weights[k] != 0, x[k]);
-}
-
-/// Writes x_k for the first `count` elements of a block.
-template <class Number, class Result>
-void store(const Number* x, Result* __restrict to, std::size_t count) noexcept {
-  if (count == token_block) {
-    for (std::size_t k = 0; k < token_block; ++k) to[k] = static_cast<Result>(x[k]);
-  } else {
-    for (std::size_t k = 0; k < count; ++k) to[k] = static_cast<Result>(x[k]);
-  }
-}
-
-/// Writes w_k·x_k for the first `count` elements of a block.
-template <class Number, class Result>
-void store_product(const double* weights, const Number* x, Result* __restrict to, std::size_t count) noexcept {
-  if (count == token_block) {
-    for (std::size_t k = 0; k < token_block; ++k) to[k] = static_cast<Result>(weights[k] * static_cast<double>(x[k]));
-  } else {
-    for (std::size_t k = 0; k < count; ++k) to[k] = static_cast<Result>(weights[k] * static_cast<double>(x[k]));
-  }
-}
-
-/// factor·(a_k − b_k) of a whole block, in double.
-template <class Number>
-void store_difference(double factor, const Number* a, const Number* b, double* __restrict to) noexcept {
-  for (std::size_t k = 0; k < token_block; ++k)
-    to[k] = 0.0 + factor * (static_cast<double>(a[k]) - static_cast<double>(b[k]));
-}
-
-}  // namespace coho::inline v0_1::detail
+}  // namespace coho::inline v0_1
 
 // ---- coho/loss/detail/results.hpp
 
@@ -2942,290 +2982,6 @@ Tensor without_masked(const Tensor& x, const token_weights<Tensor>& weights) {
 }
 
 }  // namespace coho::inline v0_1::detail
-
-// ---- coho/kl/estimators.hpp
-
-namespace coho::inline v0_1 {
-
-/// Estimates of KL(π ‖ π_ref) from one sampled token, with d = log π(y) − log π_ref(y) (Schulman 2020, "Approximating
-/// KL divergence").
-enum class kl_estimator {
-  k1,                   ///< d: unbiased, of either sign
-  k2,                   ///< d²/2: biased, but its gradient is that of the KL
-  k3,                   ///< e^−d − 1 + d: unbiased, never negative
-  absolute,             ///< |d|
-  k1_clamped,           ///< max(d, 0), which the code of AlpacaFarm and SALMON calls k1
-  k3_straight_through,  ///< the value of k3 with the gradient of k2
-};
-constexpr auto option_names(kl_estimator) {
-  return std::array{"k1", "k2", "k3", "absolute", "k1_clamped", "k3_straight_through"};
-}
-
-namespace detail {
-
-template <std::floating_point Number>
-Number kl_of(Number d, kl_estimator estimator) noexcept {
-  using enum kl_estimator;
-  if (estimator == k2) return Number(0.5) * d * d;
-  if (estimator == k3 || estimator == k3_straight_through) return std::expm1(-d) + d;
-  if (estimator == absolute) return std::abs(d);
-  if (estimator == k1_clamped) return d < 0 ? Number(0) : d;
-  return d;
-}
-
-/// The estimates for a block of differences, and their derivatives.
-template <kl_estimator Estimator>
-void kl_of_block(const double* __restrict d, double* __restrict kl, double* __restrict slope) noexcept {
-  using enum kl_estimator;
-  constexpr std::size_t n = token_block;
-  if constexpr (Estimator != k3 && Estimator != k3_straight_through) {
-    for (std::size_t k = 0; k < n; ++k) kl[k] = kl_of(d[k], Estimator);
-    for (std::size_t k = 0; k < n; ++k) {
-      if constexpr (Estimator == k1) slope[k] = 1;
-      if constexpr (Estimator == k2) slope[k] = d[k];
-      if constexpr (Estimator == absolute) slope[k] = (d[k] > 0 ? 1.0 : 0.0) - (d[k] < 0 ? 1.0 : 0.0);
-      if constexpr (Estimator == k1_clamped) slope[k] = d[k] >= 0 ? 1.0 : 0.0;
-    }
-  } else {
-    for (std::size_t k = 0; k < n; ++k) {
-      const double x = -d[k], excess = std::expm1(x);
-      // Near 0, where rounding would eat the difference, its series.
-      const double near_zero = x * x * (0.5 + x * (1.0 / 6 + x * (1.0 / 24 + x * (1.0 / 120))));
-      kl[k] = std::abs(x) < 1e-3 ? near_zero : excess - x;
-      slope[k] = -excess;
-    }
-    if constexpr (Estimator == k3_straight_through) {
-      for (std::size_t k = 0; k < n; ++k) slope[k] = d[k];
-    }
-  }
-}
-
-/// The number type of the differences: double, or the type that both arrays share. (The difference of two floats is
-/// the same whether rounded from double or computed in float.)
-template <class Elements>
-using element_of = std::remove_cvref_t<decltype(std::declval<const Elements&>()[0])>;
-template <class Number, class P, class R>
-using kl_scratch_t =
-    std::conditional_t<std::is_same_v<element_of<P>, Number> && std::is_same_v<element_of<R>, Number>, Number, double>;
-
-/// Calls f with the estimator as a compile-time constant, so that loops over tokens do not branch on it.
-template <class F>
-void with_estimator(kl_estimator estimator, F&& f) {
-  const auto try_all = [&]<kl_estimator... All>(std::integer_sequence<kl_estimator, All...>) {
-    ((estimator == All ? f(std::integral_constant<kl_estimator, All>{}) : void()), ...);
-  };
-  using enum kl_estimator;
-  try_all(std::integer_sequence<kl_estimator, k1, k2, k3, absolute, k1_clamped, k3_straight_through>{});
-}
-
-template <device_array T>
-T kl_of(const T& d, kl_estimator estimator) {
-  using enum kl_estimator;
-  if (estimator == k1) return d;
-  if (estimator == k2) return 0.5 * d * d;
-  if (estimator == absolute) return d.abs();
-  if (estimator == k1_clamped) return d.clamp_min(0);
-  const T k3_value = T(-d).expm1() + d;
-  if (estimator == k3) return k3_value;
-  const T k2_value = 0.5 * d * d;
-  return k2_value + coho::detach(T(k3_value - k2_value));
-}
-
-}  // namespace detail
-
-struct kl_estimate_fn {
-  /// The estimate at each token. `log_probs` of the policy and `reference_log_probs`, one per token (nats), are arrays,
-  /// ranges, tensors (differentiable) or numbers. Returns an Eigen array of the log-probs' number type, a tensor or a
-  /// double. NaN gives NaN at its own token only. Throws argument_error when the lengths differ.
-  ///
-  ///     coho::kl_estimate(-1.0, -15.0, coho::kl_estimator::k1);  // 14
-  ///     auto kl = coho::kl_estimate(log_probs, reference_log_probs, coho::kl_estimator::k3);
-  template <class LogProbs, class Reference>
-  auto operator()(const LogProbs& log_probs, const Reference& reference_log_probs,
-                  kl_estimator estimator = kl_estimator::k1) const {
-    static_assert(detail::array_check<LogProbs, Reference>::passed);
-    if constexpr (detail::floating_scalar<LogProbs>) {
-      return detail::kl_of(static_cast<double>(log_probs) - static_cast<double>(reference_log_probs), estimator);
-    } else if constexpr (detail::device_array<LogProbs>) {
-      detail::check_same_shape(log_probs, reference_log_probs, "kl_estimate");
-      return detail::kl_of(LogProbs(log_probs - reference_log_probs), estimator);
-    } else {
-      using number = detail::host_number_t<LogProbs>;
-      const auto p = detail::host_elements(log_probs);
-      const auto r = detail::host_elements(reference_log_probs);
-      detail::check_lengths(p.size(), r.size(), "kl_estimate", "reference_log_probs");
-      detail::array_of<number> out(static_cast<Eigen::Index>(p.size()));
-      detail::with_estimator(estimator, [&](auto chosen) { fill<chosen()>(p, r, out.data()); });
-      return out;
-    }
-  }
-
- private:
-  template <kl_estimator Estimator, class P, class R, class Number>
-  static void fill(const P& p, const R& r, Number* __restrict to) {
-    using scratch = detail::kl_scratch_t<Number, P, R>;
-    const std::size_t size = p.size();
-    if constexpr (Estimator == kl_estimator::k3 || Estimator == kl_estimator::k3_straight_through) {
-      detail::block<scratch> p_scratch, r_scratch;
-      detail::block<double> d, kl, slope;
-      for (std::size_t begin = 0; begin < size; begin += detail::token_block) {
-        const std::size_t count = std::min(size - begin, detail::token_block);
-        detail::store_difference(1, p_scratch.view(p, begin, count), r_scratch.view(r, begin, count), d.data);
-        detail::kl_of_block<kl_estimator::k3>(d.data, kl.data, slope.data);
-        detail::store(kl.data, to + begin, count);
-      }
-    } else {
-      using wide = std::conditional_t<Estimator == kl_estimator::k2, double, scratch>;
-      for (std::size_t t = 0; t < size; ++t) {
-        const wide d = static_cast<wide>(p[t]) - static_cast<wide>(r[t]);
-        to[t] = static_cast<Number>(detail::kl_of(d, Estimator));
-      }
-    }
-  }
-};
-inline constexpr kl_estimate_fn kl_estimate{};
-
-struct kl_loss_options {
-  kl_estimator estimator = kl_estimator::k3;
-  /// d = log π − log π_ref is limited to ±clip (nats), with gradient 0 beyond; > 0, or 0 for off. It keeps one token
-  /// from dominating the batch under k2 and k3, which grow as d² and e^−d; 10 rarely affects healthy runs.
-  double clip = 0;
-  static void describe(auto&& visit, auto&... o) {
-    visit({"estimator", "of the KL of a token"}, o.estimator...);
-    visit({"clip", "limits log π − log π_ref to ± this; 0: off", allowed::bound(), "nats"}, o.clip...);
-  }
-};
-
-template <class Value, class Array>
-struct kl_loss_result {
-  Value value;        ///< the loss
-  Array d_log_probs;  ///< its gradient with respect to the policy's log-probs
-};
-
-/// A KL penalty as a term of the loss instead of the reward: L = Σ_t w_t·KL_t. The reference is a constant.
-/// Arguments, results and errors as for `nll_loss`; option_error at construction.
-///
-///     coho::kl_loss loss{{.estimator = coho::kl_estimator::k2}};
-///     auto [value, d_log_probs] = loss.value_and_grad(log_probs, reference_log_probs, weights);
-class kl_loss {
- public:
-  explicit kl_loss(const kl_loss_options& options = {}) : options_(options) { validate(options); }
-  const kl_loss_options& options() const noexcept { return options_; }
-
-  template <class LogProbs, class Reference, class Weights>
-  auto operator()(const LogProbs& log_probs, const Reference& reference_log_probs,
-                  const token_weights<Weights>& weights) const {
-    static_assert(detail::array_check<LogProbs, Reference, Weights>::passed);
-    if constexpr (detail::device_array<LogProbs>) {
-      const LogProbs d = detail::without_masked(log_probs, weights) -
-                         detail::without_masked(coho::detach(reference_log_probs), weights);
-      return coho::sum(weights.values * detail::kl_of(limited(d), options_.estimator));
-    } else {
-      return value_and_grad(log_probs, reference_log_probs, weights).value;
-    }
-  }
-
-  template <class LogProbs, class Reference, class Weights>
-  auto value_and_grad(const LogProbs& log_probs, const Reference& reference_log_probs,
-                      const token_weights<Weights>& weights) const {
-    static_assert(detail::array_check<LogProbs, Reference, Weights>::passed);
-    if constexpr (detail::device_array<LogProbs>) {
-      const LogProbs d = coho::detach(
-          LogProbs(detail::without_masked(log_probs, weights) - detail::without_masked(reference_log_probs, weights)));
-      const LogProbs bounded = limited(d), slopes = slope(bounded);
-      return kl_loss_result<detail::value_of<LogProbs>, LogProbs>{
-          coho::sum(weights.values * detail::kl_of(bounded, options_.estimator)),
-          weights.values * (options_.clip > 0 ? coho::where(d.abs() > options_.clip, 0.0, slopes) : slopes)};
-    } else {
-      using number = detail::host_number_t<LogProbs>;
-      const auto p = detail::host_elements(log_probs);
-      const auto r = detail::host_elements(reference_log_probs);
-      const auto w = detail::host_elements(weights.values);
-      detail::check_lengths(p.size(), r.size(), "kl_loss", "reference_log_probs");
-      detail::check_lengths(p.size(), w.size(), "kl_loss", "weights");
-      kl_loss_result<double, detail::array_of<number>> result{
-          0, detail::array_of<number>(static_cast<Eigen::Index>(p.size()))};
-      detail::with_estimator(options_.estimator, [&](auto chosen) {
-        result.value = fused<chosen()>(p, r, w, options_.clip, result.d_log_probs.data());
-      });
-      detail::require_finite(result.value, "kl_loss");
-      return result;
-    }
-  }
-
- private:
-  template <class T>
-  T limited(const T& d) const {
-    return options_.clip > 0 ? T(coho::clamp(d, -options_.clip, options_.clip)) : d;
-  }
-
-  template <class T>
-  T slope(const T& d) const {
-    using enum kl_estimator;
-    if (options_.estimator == k1) return d.new_ones(d.sizes());
-    if (options_.estimator == k3) return -T(-d).expm1();
-    if (options_.estimator == absolute) return d.sign();
-    if (options_.estimator == k1_clamped) return (d >= 0).to(d.scalar_type());
-    return d;
-  }
-
-  // k1 and k2 of a whole block without masked tokens, as cheap as reading the block.
-  template <kl_estimator Estimator, class Scratch, class Number>
-  static double in_one_pass(const double* weight, const Scratch* p, const Scratch* r, Number* __restrict to) {
-    constexpr bool square = Estimator == kl_estimator::k2;
-    constexpr std::size_t lanes = 8;
-    double sums[lanes] = {}, d[lanes], slope[lanes];
-    for (std::size_t k = 0; k < detail::token_block; k += lanes) {
-      for (std::size_t j = 0; j < lanes; ++j) d[j] = static_cast<double>(p[k + j]) - static_cast<double>(r[k + j]);
-      for (std::size_t j = 0; j < lanes; ++j) slope[j] = square ? weight[k + j] * d[j] : weight[k + j];
-      for (std::size_t j = 0; j < lanes; ++j) sums[j] += slope[j] * d[j];
-      for (std::size_t j = 0; j < lanes; ++j) to[k + j] = static_cast<Number>(slope[j]);
-    }
-    const double total = ((sums[0] + sums[4]) + (sums[1] + sums[5])) + ((sums[2] + sums[6]) + (sums[3] + sums[7]));
-    return square ? 0.5 * total : total;
-  }
-
-  template <kl_estimator Estimator, class P, class R, class W, class Number>
-  static double fused(const P& p, const R& r, const W& w, double clip, Number* to) {
-    constexpr std::size_t block = detail::token_block;
-    detail::block<detail::kl_scratch_t<Number, P, R>> p_scratch, r_scratch;
-    detail::block<double> w_scratch, d, bounded, kl, slope;
-    double value = 0;
-    for (std::size_t begin = 0; begin < p.size(); begin += block) {
-      const std::size_t count = std::min(p.size() - begin, block);
-      const double* const weight = w_scratch.view(w, begin, count);
-      const double counted = detail::count_nonzero(weight);
-      if (counted == 0) {  // padding
-        std::fill_n(to + begin, count, Number(0));
-        continue;
-      }
-      const auto *const a = p_scratch.view(p, begin, count), *const b = r_scratch.view(r, begin, count);
-      if constexpr (Estimator == kl_estimator::k1 || Estimator == kl_estimator::k2) {
-        if (clip == 0 && counted == static_cast<double>(block)) {
-          value += in_one_pass<Estimator>(weight, a, b, to + begin);
-          continue;
-        }
-      }
-      detail::store_difference(1, a, b, d.data);
-      detail::clear_masked(weight, counted, d.data);
-      if (clip > 0) {
-        for (std::size_t k = 0; k < block; ++k) bounded[k] = detail::limit(d[k], -clip, clip);
-        detail::kl_of_block<Estimator>(bounded.data, kl.data, slope.data);
-        for (std::size_t k = 0; k < block; ++k) slope[k] = detail::keep_if(bounded[k] == d[k], slope[k]);
-        for (std::size_t k = 0; k < block; ++k) kl[k] += d[k] - d[k];  // a clip must not hide non-finite values
-      } else {
-        detail::kl_of_block<Estimator>(d.data, kl.data, slope.data);
-      }
-      value += detail::dot(weight, kl.data);
-      detail::store_product(weight, slope.data, to + begin, count);
-    }
-    return value;
-  }
-
-  kl_loss_options options_;
-};
-
-}  // namespace coho::inline v0_1
 
 // ---- coho/kl/exact.hpp
 
@@ -3340,34 +3096,21 @@ struct exact_kl_fn {
                                                                          text(rows, columns) + " was expected");
   }
 
-  // One token's divergence; p and d = log p − log q are kept for the gradient, both padded to whole blocks. A token of
-  // probability 0 adds 0.
+  // One token's divergence; p and d = log p − log q are kept for the gradient. A token of probability 0 adds 0.
   struct row_scratch {
     std::vector<double> p, d;
 
-    template <class P, class Q, class Real = double>
+    template <class P, class Q>
     double divergence(const P& log_p, const Q& log_q, Eigen::Index row) {
-      constexpr std::size_t block = detail::token_block;
-      constexpr double least = -708;  // e^least is the smallest normal number; anything smaller counts as 0
-      const auto size = static_cast<std::size_t>(log_p.size()), filled = (size + block - 1) / block * block;
-      p.resize(filled);
-      d.resize(filled);
-      Eigen::Map<detail::array_of<Real>>(p.data(), log_p.size()) = log_p.template cast<Real>();
-      Eigen::Map<detail::array_of<Real>>(d.data(), log_q.size()) = log_q.template cast<Real>();
-      std::fill(p.begin() + static_cast<std::ptrdiff_t>(size), p.end(), minus_infinity);
-      std::fill(d.begin() + static_cast<std::ptrdiff_t>(size), d.end(), 0.0);
-      detail::block<double> power;
+      const auto size = static_cast<std::size_t>(log_p.size());
+      p.resize(size);
+      d.resize(size);
       double kl = 0;
-      for (std::size_t begin = 0; begin < filled; begin += block) {
-        double *const x = p.data() + begin, *const difference = d.data() + begin;
-        for (std::size_t k = 0; k < block; ++k) difference[k] = x[k] - difference[k];
-        for (std::size_t k = 0; k < block; ++k) {
-          difference[k] = detail::keep_if(x[k] != minus_infinity, difference[k]);
-        }
-        for (std::size_t k = 0; k < block; ++k) power[k] = detail::limit(x[k], least, -least);
-        power.exp();
-        for (std::size_t k = 0; k < block; ++k) x[k] = detail::keep_if(x[k] >= least, power[k]);
-        kl += detail::block_sum([=](std::size_t k) { return x[k] * difference[k]; });
+      for (std::size_t v = 0; v < size; ++v) {
+        const double x = static_cast<double>(log_p.coeff(static_cast<Eigen::Index>(v)));
+        p[v] = std::exp(x);
+        d[v] = x == minus_infinity ? 0 : x - static_cast<double>(log_q.coeff(static_cast<Eigen::Index>(v)));
+        kl += p[v] * d[v];
       }
       require_finite_row(kl, row);
       return kl;
@@ -3446,42 +3189,23 @@ inline constexpr exact_kl_fn exact_kl{};
 
 }  // namespace coho::inline v0_1
 
-// ---- coho/kl/ratio_divergence.hpp
+// ---- coho/kl/kl_loss_inputs.hpp
 
-namespace coho::inline v0_1::detail {
+namespace coho::inline v0_1 {
 
-/// Σ_t (ρ_t − 1 − log ρ_t), an estimate of KL(old ‖ new) times the number of tokens, never negative: k3 of old − new.
-template <class LogProbs, class Old>
-double ratio_divergence(const LogProbs& log_probs, const Old& old_log_probs) {
-  double sum = 0;
-  for (Eigen::Index t = 0; t < log_probs.size(); ++t) {
-    sum += kl_of(std::clamp(old_log_probs(t) - log_probs(t), -20.0, 20.0), kl_estimator::k3);
-  }
-  return sum;
-}
-
-}  // namespace coho::inline v0_1::detail
-
-// ---- coho/loss/detail/logistic.hpp
-
-namespace coho::inline v0_1::detail {
-
-/// The functions of z that losses need, all from the one exponential e^−|z|.
-struct logistic_terms {
-  double softplus;          ///< log(1 + e^z) = −log σ(−z)
-  double softplus_negated;  ///< log(1 + e^−z) = −log σ(z)
-  double sigmoid;           ///< σ(z)
-  double sigmoid_negated;   ///< σ(−z), precise where σ(z) rounds to 1
+/// Named inputs of `kl_loss`. `Array` is double (the default where only braces are written), float, or a tensor type;
+/// arrays have one number per token.
+///
+///     loss.value_and_grad({.log_probs = log_probs, .reference_log_probs = reference, .weights = weights});
+template <class Array = double>
+struct kl_loss_inputs {
+  [[no_unique_address]] detail::by_name only_by_name = detail::named;
+  typename detail::input_types<Array>::number log_probs;                ///< log π(y_t), nats; the gradient is of it
+  typename detail::input_types<Array>::constant reference_log_probs{};  ///< log π_ref(y_t), nats; constant
+  optional_weights<Array> weights{};                                    ///< w_t of `make_token_weights`; none: the mean
 };
-inline logistic_terms logistic(double z) noexcept {
-  const double e = std::exp(-std::abs(z)), whole = 1 + e, share = 1 / whole;
-  // log1p(e): the logarithm of the rounded sum, plus what rounding removed. Faster than std::log1p, as precise.
-  const double rest = std::log(whole) + (e - (whole - 1)) * share;
-  const double major = share, minor = e * share;
-  return {(z > 0 ? z : 0) + rest, (z < 0 ? -z : 0) + rest, z < 0 ? minor : major, z < 0 ? major : minor};
-}
 
-}  // namespace coho::inline v0_1::detail
+}  // namespace coho::inline v0_1
 
 // ---- coho/loss/detail/elementwise.hpp
 
@@ -3761,50 +3485,171 @@ class elementwise_loss {
 
 }  // namespace coho::inline v0_1
 
-// ---- coho/loss/preference_log_probs.hpp
+// ---- coho/kl/kl_loss.hpp
 
 namespace coho::inline v0_1 {
 
-/// A batch of preferences, the argument of a preference_loss's `value_and_grad`.
-/// All arrays have one number per example.
-struct preference_log_probs {
-  Eigen::ArrayXd chosen{}, rejected{};                      ///< log π of whole responses, nats
-  Eigen::ArrayXd reference_chosen{}, reference_rejected{};  ///< of the reference policy; 0 where the loss needs none
-  Eigen::ArrayXd chosen_tokens{}, rejected_tokens{};        ///< response lengths; 0: this response is missing
-  double kl_baseline = 0;                                   ///< z0 of KTO; 0 for other losses
-};
-
-/// The loss of a batch and its gradient with respect to `chosen` and `rejected`.
-struct preference_gradient {
-  double value = 0;
-  Eigen::ArrayXd d_chosen{}, d_rejected{};
-  double accuracy = 0;           ///< fraction of examples that the policy's implicit rewards order as the labels do
-  double reward_difference = 0;  ///< mean difference of the implicit rewards
+struct kl_loss_options {
+  kl_estimator estimator = kl_estimator::k3;
+  /// d = log π − log π_ref is limited to ±clip (nats), with gradient 0 beyond; > 0, or 0 for off. It keeps one token
+  /// from dominating the batch under k2 and k3, which grow as d² and e^−d; 10 rarely affects healthy runs.
+  double clip = 0;
+  static void describe(auto&& visit, auto&... o) {
+    visit({"estimator", "of the KL of a token"}, o.estimator...);
+    visit({"clip", "limits log π − log π_ref to ± this; 0: off", allowed::bound(), "nats"}, o.clip...);
+  }
 };
 
 namespace detail {
 
-/// From the result of an `elementwise_loss` over pairs with the measures accuracy and reward difference.
-template <class Result>
-preference_gradient preference_gradient_of(const Result& result) {
-  return {result.value, result.gradients[0], result.gradients[1], result.measures[0], result.measures[1]};
-}
+/// One token, or all of them as a tensor; as `elementwise_loss` requires.
+template <kl_estimator Estimator, bool Clipped>
+struct kl_loss_terms {
+  double clip;
 
-/// For a loss over mean log-probs, `evaluate(chosen_means, rejected_means)`: the chain rule back to sums.
-template <class Known, class Evaluate>
-preference_gradient of_means(const Known& x, Evaluate evaluate) {
-  preference_gradient out = preference_gradient_of(
-      evaluate(Eigen::ArrayXd(x.chosen / x.chosen_tokens), Eigen::ArrayXd(x.rejected / x.rejected_tokens)));
-  out.d_chosen /= x.chosen_tokens;
-  out.d_rejected /= x.rejected_tokens;
-  return out;
-}
+  template <bool Gradient, class T>
+  element_terms<T, 1> element(const T& log_prob, const T& reference_log_prob) const {
+    const T d = log_prob - reference_log_prob;
+    if constexpr (!Clipped) {
+      return of<Gradient>(d);
+    } else {
+      const T bounded = coho::clamp(d, -clip, clip);
+      auto out = of<Gradient>(bounded);
+      if constexpr (std::floating_point<T>) out.value += d - d;  // the clip must not hide infinity
+      if constexpr (Gradient) out.slopes = {T(coho::where(bounded == d, out.slopes[0], T(0.0 * d)))};
+      return out;
+    }
+  }
+
+  template <bool Gradient, class T>
+  static element_terms<T, 1> of(const T& d) {
+    element_terms<T, 1> out;
+    if constexpr (Estimator == kl_estimator::k3 && std::floating_point<T>) {
+      const T excess = std::expm1(-d);  // of value and slope: one call instead of two
+      out.value = k3_of(d, excess);
+      if constexpr (Gradient) out.slopes = {-excess};
+    } else {
+      out.value = kl_of<Estimator>(d);
+      if constexpr (Gradient) out.slopes = {T(kl_slope<Estimator>(d))};
+    }
+    return out;
+  }
+};
 
 }  // namespace detail
 
+template <class Value, class Array>
+struct kl_loss_result {
+  Value value;        ///< the loss
+  Array d_log_probs;  ///< its gradient with respect to the policy's log-probs
+};
+
+/// A KL penalty as a term of the loss instead of the reward, over tokens with weights w:
+///
+///     L = Σ_t w_t·KL_t,   KL_t as in `kl_estimator`
+///
+/// Uses all members of `kl_loss_inputs`: arrays, ranges or tensors; the reference is a constant. Without weights the
+/// loss is the mean. Two numbers give the term of one token. `operator()` returns double, or a 0-d tensor that is
+/// differentiable; `value_and_grad` a `kl_loss_result`. Throws option_error at construction; argument_error when
+/// lengths differ or the loss is not finite (host arrays).
+///
+///     coho::kl_loss loss{{.estimator = coho::kl_estimator::k2}};
+///     auto [value, d_log_probs] = loss.value_and_grad(
+///         {.log_probs = log_probs, .reference_log_probs = reference_log_probs, .weights = weights});
+class kl_loss {
+  // Calls f with the formula of the estimator.
+  template <class F>
+  auto with_terms(const F& f) const {
+    return detail::with_estimator(options_.estimator, [&](auto estimator) {
+      return options_.clip > 0 ? f(detail::kl_loss_terms<estimator(), true>{options_.clip})
+                               : f(detail::kl_loss_terms<estimator(), false>{});
+    });
+  }
+
+ public:
+  explicit kl_loss(const kl_loss_options& options = {}) : options_(options) { validate(options); }
+  const kl_loss_options& options() const noexcept { return options_; }
+
+  double operator()(double log_prob, double reference_log_prob) const {
+    return with_terms([&](const auto& terms) { return frame.value(terms, log_prob, reference_log_prob); });
+  }
+  template <class Array = double>
+  auto operator()(const kl_loss_inputs<Array>& in) const {
+    return with_terms([&](const auto& terms) {
+      return frame.weighted_value(terms, in.weights, in.log_probs, in.reference_log_probs);
+    });
+  }
+  template <class Array = double>
+  auto value_and_grad(const kl_loss_inputs<Array>& in) const {
+    return with_terms([&](const auto& terms) {
+      auto result = frame.weighted_value_and_grad(terms, in.weights, in.log_probs, in.reference_log_probs);
+      auto& d_log_probs = result.gradients[0];
+      return kl_loss_result<decltype(result.value), std::remove_cvref_t<decltype(d_log_probs)>>{result.value,
+                                                                                                std::move(d_log_probs)};
+    });
+  }
+
+ private:
+  static constexpr elementwise_loss<1, 2> frame{"kl_loss", {"log_probs", "reference_log_probs"}};
+
+  kl_loss_options options_;
+};
+
 }  // namespace coho::inline v0_1
 
-// ---- coho/loss/dpo.hpp
+// ---- coho/kl/ratio_divergence.hpp
+
+namespace coho::inline v0_1::detail {
+
+/// Σ_t (ρ_t − 1 − log ρ_t), an estimate of KL(old ‖ new) times the number of tokens, never negative: k3 of old − new.
+template <class LogProbs, class Old>
+double ratio_divergence(const LogProbs& log_probs, const Old& old_log_probs) {
+  double sum = 0;
+  for (Eigen::Index t = 0; t < log_probs.size(); ++t) {
+    sum += kl_of<kl_estimator::k3>(std::clamp(old_log_probs(t) - log_probs(t), -20.0, 20.0));
+  }
+  return sum;
+}
+
+}  // namespace coho::inline v0_1::detail
+
+// ---- coho/loss/detail/logistic.hpp
+
+namespace coho::inline v0_1::detail {
+
+/// The functions of z that losses need, all from the one exponential e^−|z|.
+struct logistic_terms {
+  double softplus;          ///< log(1 + e^z) = −log σ(−z)
+  double softplus_negated;  ///< log(1 + e^−z) = −log σ(z)
+  double sigmoid;           ///< σ(z)
+  double sigmoid_negated;   ///< σ(−z), precise where σ(z) rounds to 1
+};
+inline logistic_terms logistic(double z) noexcept {
+  const double e = std::exp(-std::abs(z)), whole = 1 + e, share = 1 / whole;
+  // log1p(e): the logarithm of the rounded sum, plus what rounding removed. Faster than std::log1p, as precise.
+  const double rest = std::log(whole) + (e - (whole - 1)) * share;
+  const double major = share, minor = e * share;
+  return {(z > 0 ? z : 0) + rest, (z < 0 ? -z : 0) + rest, z < 0 ? minor : major, z < 0 ? major : minor};
+}
+
+}  // namespace coho::inline v0_1::detail
+
+// ---- coho/loss/detail/pair_result.hpp
+
+namespace coho::inline v0_1::detail {
+
+/// The result of a loss over pairs, `Result{value, d_chosen, d_rejected, measures…}`, from that of `elementwise_loss`.
+template <template <class, class> class Result, class Value, class Array, std::size_t Measures>
+auto pair_result(elementwise_result<Value, Array, 2, Measures> from) {
+  auto& [d_chosen, d_rejected] = from.gradients;
+  return [&]<std::size_t... Ms>(std::index_sequence<Ms...>) {
+    return Result<Value, Array>{from.value, std::move(d_chosen), std::move(d_rejected), from.measures[Ms]...};
+  }(std::make_index_sequence<Measures>{});
+}
+
+}  // namespace coho::inline v0_1::detail
+
+// ---- coho/loss/dpo_form.hpp
 
 namespace coho::inline v0_1 {
 
@@ -3822,7 +3667,12 @@ enum class dpo_form {
 #pragma GCC diagnostic pop
 constexpr auto option_names(dpo_form) { return std::array{"sigmoid", "hinge", "ipo", "conservative", "robust"}; }
 
-namespace detail {
+}  // namespace coho::inline v0_1
+
+// ---- coho/loss/detail/preference_terms.hpp
+
+/// The formulas that the losses of pairs share.
+namespace coho::inline v0_1::detail {
 
 /// A term and its derivative with respect to z.
 template <class T>
@@ -3880,144 +3730,25 @@ inline void require_label_smoothing(dpo_form form, double epsilon, const std::st
                  "0 unless the form is conservative or robust");
 }
 
-}  // namespace detail
+}  // namespace coho::inline v0_1::detail
 
-struct dpo_options {
-  double beta = 0.1;  ///< strength of the implied KL penalty; > 0
-  dpo_form form = dpo_form::sigmoid;
-  double label_smoothing = 0;  ///< ε of conservative and robust, in [0, 0.5); 0 for the other forms
+// ---- coho/loss/pair_loss_inputs.hpp
 
-  static void describe(auto&& visit, auto&... o) {
-    visit({"beta", "strength of the KL penalty that is solved for", allowed::above(0)}, o.beta...);
-    visit({"form", "of the loss"}, o.form...);
-    visit({"label_smoothing", "ε: probability that a label is wrong", allowed::in_from(0, 0.5)}, o.label_smoothing...);
-  }
-  void check_together(const std::string& prefix) const {
-    detail::require_label_smoothing(form, label_smoothing, prefix);
-  }
-};
+namespace coho::inline v0_1 {
 
-namespace detail {
-
-/// The formula of one pair, for the forms with an exponential or for those without.
-template <bool Logistic>
-struct dpo_terms {
-  static constexpr bool by_blocks = true;
-  dpo_options options;
-
-  template <bool Gradient, class T>
-  element_terms<T, 2, 2> element(const T& chosen, const T& rejected, const T& reference_chosen,
-                                 const T& reference_rejected) const {
-    const double beta = options.beta;
-    const T z = beta * ((chosen - reference_chosen) - (rejected - reference_rejected));
-    const auto term = [&] {
-      if constexpr (Logistic) {
-        return preference_terms<Gradient>(options.form, z, beta, options.label_smoothing);
-      } else {
-        return plain_preference_terms<Gradient>(options.form, z, beta);
-      }
-    }();
-    element_terms<T, 2, 2> out;
-    out.value = term.value;
-    if constexpr (Gradient) {
-      out.slopes = {T(beta * term.slope), T(-beta * term.slope)};
-      out.measures = {above_zero(z), z};
-    }
-    return out;
-  }
-};
-
-}  // namespace detail
-
-template <class Value, class Array>
-struct dpo_result {
-  Value value;       ///< the loss
-  Array d_chosen;    ///< its gradient with respect to the policy's log-probs of the chosen responses
-  Array d_rejected;  ///< … and of the rejected responses
-  Value accuracy;    ///< fraction of pairs whose chosen response has the larger implicit reward; ties count one half
-  Value margin;      ///< mean of z: the difference of the implicit rewards β·(log π − log π_ref)
-};
-
-/// Direct preference optimisation: the optimum of KL-penalised reward maximisation, learned from pairs without a reward
-/// model.
+/// Named inputs of the losses of reward models over pairs (`bradley_terry_loss`, `bradley_terry_ties_loss`). `Array` is
+/// double (the default where only braces are written), float, or a tensor type; arrays have one number per pair.
 ///
-///     z_i = β·((log π(y_w) − log π_ref(y_w)) − (log π(y_l) − log π_ref(y_l)))
-///     L = Σ_i w_i·f(z_i),   f as in `dpo_form`
-///
-/// `chosen`, `rejected`: log π of whole responses, sums over their tokens (nats; `sequence_sums`), one per pair;
-/// `reference_chosen`, `reference_rejected`: those of the reference policy, constants. Arrays, ranges, tensors, or
-/// numbers for one pair. `weights` (optional, default 1/N): one factor per pair, 0 drops it. `operator()` returns
-/// double, or a 0-d tensor that is differentiable; `value_and_grad` a `dpo_result`. The hinge has gradient 0 at its
-/// kink z = 1. Throws option_error at construction; argument_error when lengths differ or the loss is not finite (host
-/// arrays).
-///
-///     coho::dpo_loss loss{{.beta = 0.1}};
-///     auto result = loss.value_and_grad(chosen, rejected, reference_chosen, reference_rejected);
-///     double fresh = loss(-5.0, -7.0, -5.0, -7.0);  // ln 2
-class dpo_loss {
- public:
-  explicit dpo_loss(const dpo_options& options = {}) : options_(options) { validate(options); }
-  const dpo_options& options() const noexcept { return options_; }
-
-  template <class Chosen, class Rejected, class ReferenceChosen, class ReferenceRejected>
-  auto operator()(const Chosen& chosen, const Rejected& rejected, const ReferenceChosen& reference_chosen,
-                  const ReferenceRejected& reference_rejected) const {
-    return with_form(
-        [&](const auto& terms) { return frame.value(terms, chosen, rejected, reference_chosen, reference_rejected); });
-  }
-  template <class Chosen, class Rejected, class ReferenceChosen, class ReferenceRejected, class Weights>
-  auto operator()(const Chosen& chosen, const Rejected& rejected, const ReferenceChosen& reference_chosen,
-                  const ReferenceRejected& reference_rejected, const token_weights<Weights>& weights) const {
-    return with_form([&](const auto& terms) {
-      return frame.weighted_value(terms, weights, chosen, rejected, reference_chosen, reference_rejected);
-    });
-  }
-
-  template <class Chosen, class Rejected, class ReferenceChosen, class ReferenceRejected>
-  auto value_and_grad(const Chosen& chosen, const Rejected& rejected, const ReferenceChosen& reference_chosen,
-                      const ReferenceRejected& reference_rejected) const {
-    return with_form([&](const auto& terms) {
-      return named(frame.value_and_grad(terms, chosen, rejected, reference_chosen, reference_rejected));
-    });
-  }
-  template <class Chosen, class Rejected, class ReferenceChosen, class ReferenceRejected, class Weights>
-  auto value_and_grad(const Chosen& chosen, const Rejected& rejected, const ReferenceChosen& reference_chosen,
-                      const ReferenceRejected& reference_rejected, const token_weights<Weights>& weights) const {
-    return with_form([&](const auto& terms) {
-      return named(
-          frame.weighted_value_and_grad(terms, weights, chosen, rejected, reference_chosen, reference_rejected));
-    });
-  }
-
-  /// The interface of a preference_loss.
-  template <std::same_as<preference_log_probs> Known, class Weights>
-  preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
-    return with_form([&](const auto& terms) {
-      return detail::preference_gradient_of(frame.weighted_value_and_grad(
-          terms, weights, known.chosen, known.rejected, known.reference_chosen, known.reference_rejected));
-    });
-  }
-
- private:
-  static constexpr elementwise_loss<2, 4> frame{"dpo_loss",
-                                                {"chosen", "rejected", "reference_chosen", "reference_rejected"}};
-
-  // The forms with an exponential and those without are compiled separately: a call inside a loop costs it registers.
-  template <class Run>
-  auto with_form(const Run& run) const {
-    if (options_.form == dpo_form::hinge || options_.form == dpo_form::ipo)
-      return run(detail::dpo_terms<false>{options_});
-    return run(detail::dpo_terms<true>{options_});
-  }
-
-  template <class Result>
-  static auto named(Result result) {
-    auto& [d_chosen, d_rejected] = result.gradients;
-    return dpo_result<decltype(result.value), std::remove_cvref_t<decltype(d_chosen)>>{
-        result.value, std::move(d_chosen), std::move(d_rejected), result.measures[0], result.measures[1]};
-  }
-
-  dpo_options options_;
+///     loss.value_and_grad({.chosen = chosen_scores, .rejected = rejected_scores, .margins = margins});
+///     loss(coho::pair_loss_inputs<at::Tensor>{.chosen = chosen_scores, .rejected = rejected_scores});
+template <class Array = double>
+struct pair_loss_inputs {
+  [[no_unique_address]] detail::by_name only_by_name = detail::named;
+  typename detail::input_types<Array>::number chosen;    ///< scores r of the chosen (or first) responses
+  typename detail::input_types<Array>::number rejected;  ///< scores s of the rejected (or second) ones
+  optional_constant<Array> targets{};  ///< t: probability that the first is preferred, 0.5 for a tie; in [0, 1]
+  optional_constant<Array> margins{};  ///< m: of r over s, such as how strongly an annotator preferred the response
+  optional_weights<Array> weights{};   ///< one factor per pair, 0 drops the pair; none: the mean
 };
 
 }  // namespace coho::inline v0_1
@@ -4059,17 +3790,6 @@ struct bradley_terry_options {
   }
 };
 
-/// The margin m_i of each pair, such as how strongly an annotator preferred the response: an array, range, tensor, or a
-/// number for all pairs. A constant of the optimisation. The margin of a pair whose weight is 0 is not read.
-///
-///     loss(chosen_scores, rejected_scores, coho::pair_margins{margins});
-template <class Array>
-struct pair_margins {
-  Array values;
-};
-template <class Array>
-pair_margins(Array) -> pair_margins<Array>;
-
 template <class Value, class Array>
 struct bradley_terry_result {
   Value value;       ///< the loss
@@ -4084,17 +3804,16 @@ struct bradley_terry_result {
 ///     L = Σ_i w_i·[ softplus(−z_i) + (1 − p_i)·z_i + centring·(r_i + s_i)² ],   z_i = r_i − s_i − margin − m_i
 ///     p_i = t_i·(1 − ε) + (1 − t_i)·ε
 ///
-/// `chosen_scores` r and `rejected_scores` s: one per pair; arrays, ranges, tensors, or numbers for one pair. `weights`
-/// (optional, default 1/N): one factor per pair, 0 drops the pair. `targets` t (optional, default 1): the probability
-/// that the first is preferred, 0.5 for a tie; in [0, 1]. `margins` m (optional, default 0): `pair_margins`, always the
-/// last argument; the loss is then −log σ(r − s − m) (Touvron et al. 2023, Llama 2, eq. 2). Margins are of the first
-/// score over the second: give a pair whose second response is preferred (t = 0) a negative one. Accuracy leaves them
-/// out. The term is −log σ(z) for p = 1; it neither overflows nor loses small losses. `operator()` returns double, or a
-/// 0-d tensor that is differentiable; `value_and_grad` a `bradley_terry_result`. Throws option_error at construction;
-/// argument_error when lengths differ or the loss is not finite (host arrays).
+/// Uses all members of `pair_loss_inputs`: `chosen` r, `rejected` s, `targets` t (none: 1), `margins` m (none: 0) and
+/// `weights` (none: the mean); arrays, ranges or tensors. With margins the loss is −log σ(r − s − m) (Touvron et al.
+/// 2023, Llama 2, eq. 2): of the first score over the second, so give a pair whose second response is preferred (t = 0)
+/// a negative one. Targets and margins are constants; a margin of weight 0 is not read; accuracy leaves margins out.
+/// The term is −log σ(z) for p = 1; it neither overflows nor loses small losses. Numbers give the term of one pair.
+/// `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a `bradley_terry_result`.
+/// Throws option_error at construction; argument_error when lengths differ or the loss is not finite (host arrays).
 ///
 ///     coho::bradley_terry_loss loss{{.margin = 0, .label_smoothing = 0.1}};
-///     auto [value, d_chosen, d_rejected, accuracy] = loss.value_and_grad(chosen_scores, rejected_scores);
+///     auto [value, d_chosen, d_rejected, accuracy] = loss.value_and_grad({.chosen = scores, .rejected = others});
 ///     double fresh = loss(0.0, 0.0);  // ln 2
 class bradley_terry_loss {
  public:
@@ -4128,66 +3847,21 @@ class bradley_terry_loss {
     return out;
   }
 
-  template <class Chosen, class Rejected>
-  auto operator()(const Chosen& chosen_scores, const Rejected& rejected_scores) const {
-    return frame.value(*this, chosen_scores, rejected_scores, 1.0, 0.0);
+  double operator()(double chosen, double rejected, double target = 1, double margin = 0) const {
+    return element<false>(chosen, rejected, target, margin).value;
   }
-  template <class Chosen, class Rejected, class Margins>
-  auto operator()(const Chosen& chosen_scores, const Rejected& rejected_scores,
-                  const pair_margins<Margins>& margins) const {
-    return frame.value(*this, chosen_scores, rejected_scores, 1.0, margins.values);
+  template <class Array = double>
+  auto operator()(const pair_loss_inputs<Array>& in) const {
+    return with_defaults(in, [&](const auto& targets, const auto& margins) {
+      return frame.weighted_value(*this, in.weights, in.chosen, in.rejected, targets, margins);
+    });
   }
-  template <class Chosen, class Rejected, class Weights>
-  auto operator()(const Chosen& chosen_scores, const Rejected& rejected_scores,
-                  const token_weights<Weights>& weights) const {
-    return frame.weighted_value(*this, weights, chosen_scores, rejected_scores, 1.0, 0.0);
-  }
-  template <class Chosen, class Rejected, class Weights, class Margins>
-  auto operator()(const Chosen& chosen_scores, const Rejected& rejected_scores, const token_weights<Weights>& weights,
-                  const pair_margins<Margins>& margins) const {
-    return frame.weighted_value(*this, weights, chosen_scores, rejected_scores, 1.0, margins.values);
-  }
-  template <class Chosen, class Rejected, class Weights, class Targets>
-  auto operator()(const Chosen& chosen_scores, const Rejected& rejected_scores, const token_weights<Weights>& weights,
-                  const Targets& targets) const {
-    return frame.weighted_value(*this, weights, chosen_scores, rejected_scores, targets, 0.0);
-  }
-  template <class Chosen, class Rejected, class Weights, class Targets, class Margins>
-  auto operator()(const Chosen& chosen_scores, const Rejected& rejected_scores, const token_weights<Weights>& weights,
-                  const Targets& targets, const pair_margins<Margins>& margins) const {
-    return frame.weighted_value(*this, weights, chosen_scores, rejected_scores, targets, margins.values);
-  }
-
-  template <class Chosen, class Rejected>
-  auto value_and_grad(const Chosen& chosen_scores, const Rejected& rejected_scores) const {
-    return named(frame.value_and_grad(*this, chosen_scores, rejected_scores, 1.0, 0.0));
-  }
-  template <class Chosen, class Rejected, class Margins>
-  auto value_and_grad(const Chosen& chosen_scores, const Rejected& rejected_scores,
-                      const pair_margins<Margins>& margins) const {
-    return named(frame.value_and_grad(*this, chosen_scores, rejected_scores, 1.0, margins.values));
-  }
-  template <class Chosen, class Rejected, class Weights>
-  auto value_and_grad(const Chosen& chosen_scores, const Rejected& rejected_scores,
-                      const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, chosen_scores, rejected_scores, 1.0, 0.0));
-  }
-  template <class Chosen, class Rejected, class Weights, class Margins>
-  auto value_and_grad(const Chosen& chosen_scores, const Rejected& rejected_scores,
-                      const token_weights<Weights>& weights, const pair_margins<Margins>& margins) const {
-    return named(frame.weighted_value_and_grad(*this, weights, chosen_scores, rejected_scores, 1.0, margins.values));
-  }
-  template <class Chosen, class Rejected, class Weights, class Targets>
-  auto value_and_grad(const Chosen& chosen_scores, const Rejected& rejected_scores,
-                      const token_weights<Weights>& weights, const Targets& targets) const {
-    return named(frame.weighted_value_and_grad(*this, weights, chosen_scores, rejected_scores, targets, 0.0));
-  }
-  template <class Chosen, class Rejected, class Weights, class Targets, class Margins>
-  auto value_and_grad(const Chosen& chosen_scores, const Rejected& rejected_scores,
-                      const token_weights<Weights>& weights, const Targets& targets,
-                      const pair_margins<Margins>& margins) const {
-    return named(
-        frame.weighted_value_and_grad(*this, weights, chosen_scores, rejected_scores, targets, margins.values));
+  template <class Array = double>
+  auto value_and_grad(const pair_loss_inputs<Array>& in) const {
+    return with_defaults(in, [&](const auto& targets, const auto& margins) {
+      return detail::pair_result<bradley_terry_result>(
+          frame.weighted_value_and_grad(*this, in.weights, in.chosen, in.rejected, targets, margins));
+    });
   }
 
   /// The interface of a pair_loss.
@@ -4199,14 +3873,13 @@ class bradley_terry_loss {
   }
 
  private:
-  static constexpr elementwise_loss<2, 4> frame{"bradley_terry_loss",
-                                                {"chosen_scores", "rejected_scores", "targets", "margins"}};
+  static constexpr elementwise_loss<2, 4> frame{"bradley_terry_loss", {"chosen", "rejected", "targets", "margins"}};
 
-  template <class Result>
-  static auto named(Result result) {
-    auto& [d_chosen, d_rejected] = result.gradients;
-    return bradley_terry_result<decltype(result.value), std::remove_cvref_t<decltype(d_chosen)>>{
-        result.value, std::move(d_chosen), std::move(d_rejected), result.measures[0]};
+  template <class Array, class F>
+  static auto with_defaults(const pair_loss_inputs<Array>& in, const F& f) {
+    return detail::with_array_or(in.targets, 1.0, [&](const auto& targets) {
+      return detail::with_array_or(in.margins, 0.0, [&](const auto& margins) { return f(targets, margins); });
+    });
   }
 
   bradley_terry_options options_;
@@ -4246,10 +3919,10 @@ struct tie_probabilities {
 
 template <class Value, class Array>
 struct bradley_terry_ties_result {
-  Value value;     ///< the loss
-  Array d_first;   ///< its gradient with respect to the scores of the first responses
-  Array d_second;  ///< … and of the second responses
-  Value accuracy;  ///< fraction of pairs that the scores order like the outcome; ties and equal scores count one half
+  Value value;       ///< the loss
+  Array d_chosen;    ///< its gradient with respect to the scores of the first responses
+  Array d_rejected;  ///< … and of the second responses
+  Value accuracy;    ///< fraction of pairs that the scores order like the outcome; ties and equal scores count one half
 };
 
 /// The preference loss of reward models over pairs that may be tied (Rao and Kupper 1967, §2; Davidson 1970, §2):
@@ -4257,16 +3930,17 @@ struct bradley_terry_ties_result {
 ///     L = −Σ_i w_i·log P(outcome_i | d_i),   d_i = r_i − s_i
 ///     Rao–Kupper: P(tie) = (θ² − 1)·σ(d − ln θ)·σ(−d − ln θ);   Davidson: P(tie) = ν / (e^(d/2) + ν + e^(−d/2))
 ///
-/// `first_scores` r, `second_scores` s: one per pair. `outcomes` t: 1 where the first response is preferred, 0.5 for a
-/// tie, 0 where the second is; between two of these, the mixture of both losses (t = 0.75: half of each). Arrays,
-/// ranges, tensors, or numbers for one pair. `weights` (optional, default 1/N): one factor per pair, 0 drops the pair.
-/// Without ties (θ = 1, ν = 0) it is `bradley_terry_loss`, and a tie has an infinite loss. `operator()` returns double,
-/// or a 0-d tensor that is differentiable; `value_and_grad` a `bradley_terry_ties_result`; `probabilities` those of one
-/// pair. Throws option_error at construction; argument_error when lengths differ, the loss is not finite, an outcome is
-/// outside [0, 1], or is a tie but ties are excluded (numbers and host arrays; on tensors such a tie gives infinity).
+/// Uses `chosen` r, `rejected` s, `targets` t and `weights` of `pair_loss_inputs`; arrays, ranges or tensors. A target
+/// is the outcome: 1 where the first response (that of `chosen`) is preferred, 0.5 for a tie, 0 where the second is;
+/// between two of these, the mixture of both losses (t = 0.75: half of each). Without weights the loss is the mean.
+/// Three numbers give the term of one pair. Without ties (θ = 1, ν = 0) it is `bradley_terry_loss`, and a tie has an
+/// infinite loss. `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a
+/// `bradley_terry_ties_result`; `probabilities` those of one pair. Throws option_error at construction; argument_error
+/// when lengths differ, margins are given, the loss is not finite, an outcome is outside [0, 1], or is a tie but ties
+/// are excluded (numbers and host arrays; on tensors such a tie gives infinity).
 ///
 ///     coho::bradley_terry_ties_loss loss{{.form = coho::tie_form::davidson, .nu = 0.5}};
-///     auto result = loss.value_and_grad(first_scores, second_scores, outcomes);
+///     auto result = loss.value_and_grad({.chosen = first_scores, .rejected = second_scores, .targets = outcomes});
 ///     double tie = loss.probabilities(0.0, 0.0).tie;  // 0.2
 class bradley_terry_ties_loss {
  public:
@@ -4319,24 +3993,19 @@ class bradley_terry_ties_loss {
     return out;
   }
 
-  template <class First, class Second, class Outcomes>
-  auto operator()(const First& first_scores, const Second& second_scores, const Outcomes& outcomes) const {
-    return frame.value(*this, first_scores, second_scores, outcomes);
+  double operator()(double first_score, double second_score, double outcome) const {
+    return element<false>(first_score, second_score, outcome).value;
   }
-  template <class First, class Second, class Outcomes, class Weights>
-  auto operator()(const First& first_scores, const Second& second_scores, const Outcomes& outcomes,
-                  const token_weights<Weights>& weights) const {
-    return frame.weighted_value(*this, weights, first_scores, second_scores, outcomes);
+  template <class Array = double>
+  auto operator()(const pair_loss_inputs<Array>& in) const {
+    check(in);
+    return frame.weighted_value(*this, in.weights, in.chosen, in.rejected, in.targets.values);
   }
-
-  template <class First, class Second, class Outcomes>
-  auto value_and_grad(const First& first_scores, const Second& second_scores, const Outcomes& outcomes) const {
-    return named(frame.value_and_grad(*this, first_scores, second_scores, outcomes));
-  }
-  template <class First, class Second, class Outcomes, class Weights>
-  auto value_and_grad(const First& first_scores, const Second& second_scores, const Outcomes& outcomes,
-                      const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, first_scores, second_scores, outcomes));
+  template <class Array = double>
+  auto value_and_grad(const pair_loss_inputs<Array>& in) const {
+    check(in);
+    return detail::pair_result<bradley_terry_ties_result>(
+        frame.weighted_value_and_grad(*this, in.weights, in.chosen, in.rejected, in.targets.values));
   }
 
   /// The interface of a pair_loss.
@@ -4347,8 +4016,11 @@ class bradley_terry_ties_loss {
   }
 
  private:
-  static constexpr elementwise_loss<2, 3> frame{"bradley_terry_ties_loss",
-                                                {"first_scores", "second_scores", "outcomes"}};
+  static constexpr elementwise_loss<2, 3> frame{"bradley_terry_ties_loss", {"chosen", "rejected", "targets"}};
+
+  static void check(const auto& in) {
+    require_argument(!in.margins.given, "bradley_terry_ties_loss: has no margins; leave them out");
+  }
 
   template <class T>
   struct of_outcomes {
@@ -4411,13 +4083,6 @@ class bradley_terry_ties_loss {
     const double tied = ties * (half + (std::isinf(tie_cost_) ? 0.0 : tie_cost_) + rest);  // infinite: no ties here
     return {wins * (half - 0.5 * d + rest) + losses * (half + 0.5 * d + rest) + tied,
             -wins * down + losses * up + ties * 0.5 * (up - down)};
-  }
-
-  template <class Result>
-  static auto named(Result result) {
-    auto& [d_first, d_second] = result.gradients;
-    return bradley_terry_ties_result<decltype(result.value), std::remove_cvref_t<decltype(d_first)>>{
-        result.value, std::move(d_first), std::move(d_second), result.measures[0]};
   }
 
   bradley_terry_ties_options options_;
@@ -4564,6 +4229,72 @@ class cispo_loss {
 
 }  // namespace coho::inline v0_1
 
+// ---- coho/loss/preference_log_probs.hpp
+
+namespace coho::inline v0_1 {
+
+/// A batch of preferences, the argument of a preference_loss's `value_and_grad`.
+/// All arrays have one number per example.
+struct preference_log_probs {
+  Eigen::ArrayXd chosen{}, rejected{};                      ///< log π of whole responses, nats
+  Eigen::ArrayXd reference_chosen{}, reference_rejected{};  ///< of the reference policy; 0 where the loss needs none
+  Eigen::ArrayXd chosen_tokens{}, rejected_tokens{};        ///< response lengths; 0: this response is missing
+  double kl_baseline = 0;                                   ///< z0 of KTO; 0 for other losses
+};
+
+/// The loss of a batch and its gradient with respect to `chosen` and `rejected`.
+struct preference_gradient {
+  double value = 0;
+  Eigen::ArrayXd d_chosen{}, d_rejected{};
+  double accuracy = 0;           ///< fraction of examples that the policy's implicit rewards order as the labels do
+  double reward_difference = 0;  ///< mean difference of the implicit rewards
+};
+
+namespace detail {
+
+/// From the result of an `elementwise_loss` over pairs with the measures accuracy and reward difference.
+template <class Result>
+preference_gradient preference_gradient_of(const Result& result) {
+  return {result.value, result.gradients[0], result.gradients[1], result.measures[0], result.measures[1]};
+}
+
+/// For a loss over mean log-probs, `evaluate(chosen_means, rejected_means)`: the chain rule back to sums.
+template <class Known, class Evaluate>
+preference_gradient of_means(const Known& x, Evaluate evaluate) {
+  preference_gradient out = preference_gradient_of(
+      evaluate(Eigen::ArrayXd(x.chosen / x.chosen_tokens), Eigen::ArrayXd(x.rejected / x.rejected_tokens)));
+  out.d_chosen /= x.chosen_tokens;
+  out.d_rejected /= x.rejected_tokens;
+  return out;
+}
+
+}  // namespace detail
+
+}  // namespace coho::inline v0_1
+
+// ---- coho/loss/preference_loss_inputs.hpp
+
+namespace coho::inline v0_1 {
+
+/// Named inputs of losses over pairs of responses (`dpo_loss`, `cpo_loss`, `orpo_loss`, `simpo_loss`). `Array` is
+/// double (the default where only braces are written), float, or a tensor type. A loss ignores the members that it
+/// does not need; arrays have one number per pair.
+///
+///     loss.value_and_grad({.chosen = chosen, .rejected = rejected, .weights = weights});
+///     loss(coho::preference_loss_inputs<at::Tensor>{.chosen = chosen, .rejected = rejected});
+template <class Array = double>
+struct preference_loss_inputs {
+  [[no_unique_address]] detail::by_name only_by_name = detail::named;
+  typename detail::input_types<Array>::number chosen;    ///< log π(y_w), nats; sums or means over tokens: see the loss
+  typename detail::input_types<Array>::number rejected;  ///< log π(y_l); the gradient is of both
+  typename detail::input_types<Array>::constant reference_chosen{};    ///< log π_ref(y_w), constant
+  typename detail::input_types<Array>::constant reference_rejected{};  ///< log π_ref(y_l), constant
+  typename detail::input_types<Array>::any_number chosen_tokens{};     ///< length of y_w, constant
+  optional_weights<Array> weights{};  ///< one factor per pair, 0 drops the pair; none: the mean
+};
+
+}  // namespace coho::inline v0_1
+
 // ---- coho/loss/cpo.hpp
 
 namespace coho::inline v0_1 {
@@ -4600,16 +4331,17 @@ struct cpo_result {
 ///
 ///     z_i = β·(log π(y_w) − log π(y_l)),   L = Σ_i w_i·(f(z_i) − nll_coefficient·log π(y_w)/n_i),   f as in `dpo_form`
 ///
-/// `chosen`, `rejected`: log π of whole responses, sums over their tokens (nats; `sequence_sums`), one per pair.
-/// `chosen_lengths` n: the tokens of the chosen responses, which make the second term a per-token mean, as in TRL
-/// (where nll_coefficient is called cpo_alpha); the number 1.0 gives the paper's sum. Lengths below 1 count as 1: an
-/// empty response adds 0. Arrays, ranges, tensors, or numbers for one pair. For the form ipo TRL compares
-/// length-averaged log-probs: give those, and 1.0. `weights` (optional, default 1/N): one factor per pair, 0 drops it;
-/// `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a `cpo_result`. Throws
-/// option_error at construction; argument_error when lengths differ or the loss is not finite (host arrays).
+/// Uses `chosen`, `rejected`, `chosen_tokens` and `weights` of `preference_loss_inputs`; arrays, ranges or tensors.
+/// `chosen`, `rejected`: log π of whole responses, sums over their tokens (`sequence_sums`). `chosen_tokens` n: the
+/// lengths of the chosen responses, which make the second term a per-token mean, as in TRL (where nll_coefficient is
+/// called cpo_alpha); ones give the paper's sum. Lengths below 1 count as 1: an empty response adds 0. For the form ipo
+/// TRL compares length-averaged log-probs: give those, and ones. Without weights the loss is the mean. Three numbers
+/// give the term of one pair. `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a
+/// `cpo_result`. Throws option_error at construction; argument_error when lengths differ or the loss is not finite
+/// (host arrays).
 ///
 ///     coho::cpo_loss loss{{.beta = 0.1, .nll_coefficient = 1}};
-///     auto result = loss.value_and_grad(chosen, rejected, chosen_lengths);
+///     auto result = loss.value_and_grad({.chosen = chosen, .rejected = rejected, .chosen_tokens = lengths});
 ///     double equal = loss(-6.0, -6.0, 3.0);  // ln 2 + 2
 class cpo_loss {
  public:
@@ -4622,10 +4354,10 @@ class cpo_loss {
 
   /// One element, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool Gradient, class T>
-  element_terms<T, 2, 2> element(const T& chosen, const T& rejected, const T& chosen_length) const {
+  element_terms<T, 2, 2> element(const T& chosen, const T& rejected, const T& chosen_tokens) const {
     const double beta = options_.beta;
     const T z = beta * (chosen - rejected);
-    const T nll_slope = (0.0 * z - options_.nll_coefficient) / coho::max(chosen_length, 1.0);
+    const T nll_slope = (0.0 * z - options_.nll_coefficient) / coho::max(chosen_tokens, 1.0);
     const auto term = detail::preference_terms<Gradient>(options_.form, z, beta, options_.label_smoothing);
     element_terms<T, 2, 2> out;
     out.value = term.value + nll_slope * chosen;
@@ -4636,24 +4368,17 @@ class cpo_loss {
     return out;
   }
 
-  template <class Chosen, class Rejected, class Lengths>
-  auto operator()(const Chosen& chosen, const Rejected& rejected, const Lengths& chosen_lengths) const {
-    return frame.value(*this, chosen, rejected, chosen_lengths);
+  double operator()(double chosen, double rejected, double chosen_tokens) const {
+    return element<false>(chosen, rejected, chosen_tokens).value;
   }
-  template <class Chosen, class Rejected, class Lengths, class Weights>
-  auto operator()(const Chosen& chosen, const Rejected& rejected, const Lengths& chosen_lengths,
-                  const token_weights<Weights>& weights) const {
-    return frame.weighted_value(*this, weights, chosen, rejected, chosen_lengths);
+  template <class Array = double>
+  auto operator()(const preference_loss_inputs<Array>& in) const {
+    return frame.weighted_value(*this, in.weights, in.chosen, in.rejected, in.chosen_tokens);
   }
-
-  template <class Chosen, class Rejected, class Lengths>
-  auto value_and_grad(const Chosen& chosen, const Rejected& rejected, const Lengths& chosen_lengths) const {
-    return named(frame.value_and_grad(*this, chosen, rejected, chosen_lengths));
-  }
-  template <class Chosen, class Rejected, class Lengths, class Weights>
-  auto value_and_grad(const Chosen& chosen, const Rejected& rejected, const Lengths& chosen_lengths,
-                      const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, chosen, rejected, chosen_lengths));
+  template <class Array = double>
+  auto value_and_grad(const preference_loss_inputs<Array>& in) const {
+    return detail::pair_result<cpo_result>(
+        frame.weighted_value_and_grad(*this, in.weights, in.chosen, in.rejected, in.chosen_tokens));
   }
 
   /// The interface of a preference_loss.
@@ -4664,16 +4389,136 @@ class cpo_loss {
   }
 
  private:
-  static constexpr elementwise_loss<2, 3> frame{"cpo_loss", {"chosen", "rejected", "chosen_lengths"}};
-
-  template <class Result>
-  static auto named(Result result) {
-    auto& [d_chosen, d_rejected] = result.gradients;
-    return cpo_result<decltype(result.value), std::remove_cvref_t<decltype(d_chosen)>>{
-        result.value, std::move(d_chosen), std::move(d_rejected), result.measures[0], result.measures[1]};
-  }
+  static constexpr elementwise_loss<2, 3> frame{"cpo_loss", {"chosen", "rejected", "chosen_tokens"}};
 
   cpo_options options_;
+};
+
+}  // namespace coho::inline v0_1
+
+// ---- coho/loss/dpo.hpp
+
+namespace coho::inline v0_1 {
+
+struct dpo_options {
+  double beta = 0.1;  ///< strength of the implied KL penalty; > 0
+  dpo_form form = dpo_form::sigmoid;
+  double label_smoothing = 0;  ///< ε of conservative and robust, in [0, 0.5); 0 for the other forms
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"beta", "strength of the KL penalty that is solved for", allowed::above(0)}, o.beta...);
+    visit({"form", "of the loss"}, o.form...);
+    visit({"label_smoothing", "ε: probability that a label is wrong", allowed::in_from(0, 0.5)}, o.label_smoothing...);
+  }
+  void check_together(const std::string& prefix) const {
+    detail::require_label_smoothing(form, label_smoothing, prefix);
+  }
+};
+
+namespace detail {
+
+/// The formula of one pair: for all forms, or only for those without an exponential.
+template <bool Logistic>
+struct dpo_terms {
+  static constexpr bool by_blocks = true;
+  dpo_options options;
+
+  template <bool Gradient, class T>
+  element_terms<T, 2, 2> element(const T& chosen, const T& rejected, const T& reference_chosen,
+                                 const T& reference_rejected) const {
+    const double beta = options.beta;
+    const T z = beta * ((chosen - reference_chosen) - (rejected - reference_rejected));
+    const auto term = [&] {
+      if constexpr (Logistic) {
+        return preference_terms<Gradient>(options.form, z, beta, options.label_smoothing);
+      } else {
+        return plain_preference_terms<Gradient>(options.form, z, beta);
+      }
+    }();
+    element_terms<T, 2, 2> out;
+    out.value = term.value;
+    if constexpr (Gradient) {
+      out.slopes = {T(beta * term.slope), T(-beta * term.slope)};
+      out.measures = {above_zero(z), z};
+    }
+    return out;
+  }
+};
+
+}  // namespace detail
+
+template <class Value, class Array>
+struct dpo_result {
+  Value value;       ///< the loss
+  Array d_chosen;    ///< its gradient with respect to the policy's log-probs of the chosen responses
+  Array d_rejected;  ///< … and of the rejected responses
+  Value accuracy;    ///< fraction of pairs whose chosen response has the larger implicit reward; ties count one half
+  Value margin;      ///< mean of z: the difference of the implicit rewards β·(log π − log π_ref)
+};
+
+/// Direct preference optimisation: the optimum of KL-penalised reward maximisation, learned from pairs without a reward
+/// model.
+///
+///     z_i = β·((log π(y_w) − log π_ref(y_w)) − (log π(y_l) − log π_ref(y_l)))
+///     L = Σ_i w_i·f(z_i),   f as in `dpo_form`
+///
+/// Uses `chosen`, `rejected`, `reference_chosen`, `reference_rejected` and `weights` of `preference_loss_inputs`: log π
+/// of whole responses, sums over their tokens (`sequence_sums`); arrays, ranges or tensors. Without weights the loss is
+/// the mean. Four numbers give the term of one pair. `operator()` returns double, or a 0-d tensor that is
+/// differentiable; `value_and_grad` a `dpo_result`. The hinge has gradient 0 at its kink z = 1. Throws option_error at
+/// construction; argument_error when lengths differ or the loss is not finite (host arrays).
+///
+///     coho::dpo_loss loss{{.beta = 0.1}};
+///     auto result = loss.value_and_grad({.chosen = chosen, .rejected = rejected,
+///                                        .reference_chosen = reference_chosen,
+///                                        .reference_rejected = reference_rejected});
+///     double fresh = loss(-5.0, -7.0, -5.0, -7.0);  // ln 2
+class dpo_loss {
+ public:
+  explicit dpo_loss(const dpo_options& options = {}) : options_(options) { validate(options); }
+  const dpo_options& options() const noexcept { return options_; }
+
+  double operator()(double chosen, double rejected, double reference_chosen, double reference_rejected) const {
+    const detail::dpo_terms<true> terms{options_};  // of all forms
+    return terms.element<false>(chosen, rejected, reference_chosen, reference_rejected).value;
+  }
+  template <class Array = double>
+  auto operator()(const preference_loss_inputs<Array>& in) const {
+    return with_form([&](const auto& terms) {
+      return frame.weighted_value(terms, in.weights, in.chosen, in.rejected, in.reference_chosen,
+                                  in.reference_rejected);
+    });
+  }
+  template <class Array = double>
+  auto value_and_grad(const preference_loss_inputs<Array>& in) const {
+    return with_form([&](const auto& terms) {
+      return detail::pair_result<dpo_result>(frame.weighted_value_and_grad(terms, in.weights, in.chosen, in.rejected,
+                                                                           in.reference_chosen, in.reference_rejected));
+    });
+  }
+
+  /// The interface of a preference_loss.
+  template <std::same_as<preference_log_probs> Known, class Weights>
+  preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
+    return with_form([&](const auto& terms) {
+      return detail::preference_gradient_of(frame.weighted_value_and_grad(
+          terms, weights, known.chosen, known.rejected, known.reference_chosen, known.reference_rejected));
+    });
+  }
+
+ private:
+  static constexpr elementwise_loss<2, 4> frame{"dpo_loss",
+                                                {"chosen", "rejected", "reference_chosen", "reference_rejected"}};
+
+  // The forms with an exponential and those without are compiled separately: a call inside a loop costs it registers.
+  template <class Run>
+  auto with_form(const Run& run) const {
+    if (options_.form == dpo_form::hinge || options_.form == dpo_form::ipo)
+      return run(detail::dpo_terms<false>{options_});
+    return run(detail::dpo_terms<true>{options_});
+  }
+
+  dpo_options options_;
 };
 
 }  // namespace coho::inline v0_1
@@ -5036,6 +4881,27 @@ class huber_value_loss {
 
 }  // namespace coho::inline v0_1
 
+// ---- coho/loss/kto_loss_inputs.hpp
+
+namespace coho::inline v0_1 {
+
+/// Named inputs of `kto_loss`. `Array` is double (the default where only braces are written), float, or a tensor type;
+/// arrays have one number per response.
+///
+///     loss.value_and_grad({.log_probs = log_probs, .reference_log_probs = reference, .desirable = desirable,
+///                          .kl_baseline = baseline});
+template <class Array = double>
+struct kto_loss_inputs {
+  [[no_unique_address]] detail::by_name only_by_name = detail::named;
+  typename detail::input_types<Array>::number log_probs;  ///< log π(y_i) of whole responses, nats; sums over tokens
+  typename detail::input_types<Array>::constant reference_log_probs{};  ///< log π_ref(y_i), constant
+  typename detail::input_types<Array>::any_number desirable{};          ///< nonzero: y_i is desirable
+  double kl_baseline = std::numeric_limits<double>::quiet_NaN();        ///< z0 of `kto_baseline`; must be given
+  optional_weights<Array> weights{};  ///< one factor per response, 0 drops it; none: the mean
+};
+
+}  // namespace coho::inline v0_1
+
 // ---- coho/loss/kto.hpp
 
 namespace coho::inline v0_1 {
@@ -5100,15 +4966,15 @@ inline constexpr kto_baseline_fn kto_baseline{};
 ///     r_i = log π(y_i) − log π_ref(y_i)
 ///     L = Σ_i w_i·λ_D·(1 − σ(β·(r_i − z0))) where desirable, + Σ_i w_i·λ_U·(1 − σ(β·(z0 − r_i))) where not
 ///
-/// `log_probs`, `reference_log_probs`: of whole responses, sums over their tokens (nats; `sequence_sums`), one per
-/// response; the reference is a constant. `desirable`: one number per response, nonzero for desirable. Arrays, ranges,
-/// tensors, or floating-point numbers for one response. `kl_baseline`: z0 ≥ 0, a constant, from `kto_baseline`.
-/// `weights` (optional, default 1/N): one factor per response, 0 drops it. `operator()` returns double, or a 0-d
-/// tensor that is differentiable; `value_and_grad` a `kto_result`. Throws option_error at construction; argument_error
-/// when lengths differ, z0 is negative or not finite, desirable is NaN, or the loss is not finite (host arrays).
+/// Uses all members of `kto_loss_inputs`: arrays, ranges or tensors; log-probs are sums over tokens (`sequence_sums`),
+/// `desirable` is nonzero for desirable, `kl_baseline` z0 ≥ 0 comes from `kto_baseline`. Without weights the loss is
+/// the mean. Four numbers give the term of one response. `operator()` returns double, or a 0-d tensor that is
+/// differentiable; `value_and_grad` a `kto_result`. Throws option_error at construction; argument_error when lengths
+/// differ, z0 is missing, negative or not finite, desirable is NaN, or the loss is not finite (host arrays).
 ///
 ///     double baseline = coho::kto_baseline(mismatched_log_probs, mismatched_reference_log_probs);
-///     auto result = coho::kto_loss{}.value_and_grad(log_probs, reference_log_probs, desirable, baseline);
+///     auto result = coho::kto_loss{}.value_and_grad({.log_probs = log_probs, .reference_log_probs = reference_log_probs,
+///                                                    .desirable = desirable, .kl_baseline = baseline});
 ///     double fresh = coho::kto_loss{}(-5.0, -5.0, 1.0, 0.0);  // 0.5
 class kto_loss {
  public:
@@ -5156,30 +5022,23 @@ class kto_loss {
     return out;
   }
 
-  template <class LogProbs, class Reference, class Desirable>
-  auto operator()(const LogProbs& log_probs, const Reference& reference_log_probs, const Desirable& desirable,
-                  double kl_baseline) const {
+  double operator()(double log_prob, double reference_log_prob, double desirable, double kl_baseline) const {
     check(kl_baseline);
-    return frame.value(*this, log_probs, reference_log_probs, desirable, kl_baseline);
+    return element<false>(log_prob, reference_log_prob, desirable, kl_baseline).value;
   }
-  template <class LogProbs, class Reference, class Desirable, class Weights>
-  auto operator()(const LogProbs& log_probs, const Reference& reference_log_probs, const Desirable& desirable,
-                  double kl_baseline, const token_weights<Weights>& weights) const {
-    check(kl_baseline);
-    return frame.weighted_value(*this, weights, log_probs, reference_log_probs, desirable, kl_baseline);
+  template <class Array = double>
+  auto operator()(const kto_loss_inputs<Array>& in) const {
+    check(in.kl_baseline);
+    return frame.weighted_value(*this, in.weights, in.log_probs, in.reference_log_probs, in.desirable, in.kl_baseline);
   }
-
-  template <class LogProbs, class Reference, class Desirable>
-  auto value_and_grad(const LogProbs& log_probs, const Reference& reference_log_probs, const Desirable& desirable,
-                      double kl_baseline) const {
-    check(kl_baseline);
-    return named(frame.value_and_grad(*this, log_probs, reference_log_probs, desirable, kl_baseline));
-  }
-  template <class LogProbs, class Reference, class Desirable, class Weights>
-  auto value_and_grad(const LogProbs& log_probs, const Reference& reference_log_probs, const Desirable& desirable,
-                      double kl_baseline, const token_weights<Weights>& weights) const {
-    check(kl_baseline);
-    return named(frame.weighted_value_and_grad(*this, weights, log_probs, reference_log_probs, desirable, kl_baseline));
+  template <class Array = double>
+  auto value_and_grad(const kto_loss_inputs<Array>& in) const {
+    check(in.kl_baseline);
+    auto result = frame.weighted_value_and_grad(*this, in.weights, in.log_probs, in.reference_log_probs, in.desirable,
+                                                in.kl_baseline);
+    auto& d_log_probs = result.gradients[0];
+    return kto_result<decltype(result.value), std::remove_cvref_t<decltype(d_log_probs)>>{
+        result.value, std::move(d_log_probs), result.measures[0], result.measures[1]};
   }
 
   /// The interface of a preference_loss: each response that an example has is judged by itself.
@@ -5209,13 +5068,6 @@ class kto_loss {
   static void check(double kl_baseline) {
     require_argument(kl_baseline >= 0 && std::isfinite(kl_baseline),
                      "kto_loss: kl_baseline must be finite and at least 0");
-  }
-
-  template <class Result>
-  static auto named(Result result) {
-    auto& [d_log_probs] = result.gradients;
-    return kto_result<decltype(result.value), std::remove_cvref_t<decltype(d_log_probs)>>{
-        result.value, std::move(d_log_probs), result.measures[0], result.measures[1]};
   }
 
   kto_options options_;
@@ -5317,15 +5169,15 @@ struct orpo_result {
 ///
 ///     L = Σ_i w_i·(−ℓ_w − λ·log σ(z_i)),   z_i = log odds(ℓ_w) − log odds(ℓ_l),   log odds(ℓ) = ℓ − log(1 − e^ℓ)
 ///
-/// `chosen` ℓ_w, `rejected` ℓ_l: the MEAN log-prob of a response's tokens (nats, e^ℓ is a per-token probability),
-/// one per pair; arrays, ranges, tensors, or numbers for one pair. `weights` (optional, default 1/N): one per pair, 0
-/// drops the pair. A response of probability 1 has infinite odds: above −1e-6 a log-prob counts as −1e-6 in the odds
-/// (of a million), and has no gradient through them. `operator()` returns double, or a 0-d tensor that is
-/// differentiable; `value_and_grad` an `orpo_result`. Throws option_error at construction; argument_error when lengths
-/// differ, the loss is not finite or, beyond rounding, a log-prob is positive (numbers and host arrays).
+/// Uses `chosen` ℓ_w, `rejected` ℓ_l and `weights` of `preference_loss_inputs`: the MEAN log-prob of a response's
+/// tokens (e^ℓ is a per-token probability); arrays, ranges or tensors. Without weights the loss is the mean. Two
+/// numbers give the term of one pair. A response of probability 1 has infinite odds: above −1e-6 a log-prob counts as
+/// −1e-6 in the odds (of a million), and has no gradient through them. `operator()` returns double, or a 0-d tensor
+/// that is differentiable; `value_and_grad` an `orpo_result`. Throws option_error at construction; argument_error when
+/// lengths differ, the loss is not finite or, beyond rounding, a log-prob is positive (numbers and host arrays).
 ///
 ///     coho::orpo_loss loss{{.lambda = 0.1}};
-///     auto result = loss.value_and_grad(chosen_means, rejected_means);
+///     auto result = loss.value_and_grad({.chosen = chosen_means, .rejected = rejected_means});
 ///     double equal = coho::orpo_loss{{.lambda = 1}}(-2.0, -2.0);  // 2 + ln 2
 class orpo_loss {
  public:
@@ -5364,22 +5216,14 @@ class orpo_loss {
     return out;
   }
 
-  template <class Chosen, class Rejected>
-  auto operator()(const Chosen& chosen, const Rejected& rejected) const {
-    return frame.value(*this, chosen, rejected);
+  double operator()(double chosen, double rejected) const { return element<false>(chosen, rejected).value; }
+  template <class Array = double>
+  auto operator()(const preference_loss_inputs<Array>& in) const {
+    return frame.weighted_value(*this, in.weights, in.chosen, in.rejected);
   }
-  template <class Chosen, class Rejected, class Weights>
-  auto operator()(const Chosen& chosen, const Rejected& rejected, const token_weights<Weights>& weights) const {
-    return frame.weighted_value(*this, weights, chosen, rejected);
-  }
-
-  template <class Chosen, class Rejected>
-  auto value_and_grad(const Chosen& chosen, const Rejected& rejected) const {
-    return named(frame.value_and_grad(*this, chosen, rejected));
-  }
-  template <class Chosen, class Rejected, class Weights>
-  auto value_and_grad(const Chosen& chosen, const Rejected& rejected, const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, chosen, rejected));
+  template <class Array = double>
+  auto value_and_grad(const preference_loss_inputs<Array>& in) const {
+    return detail::pair_result<orpo_result>(frame.weighted_value_and_grad(*this, in.weights, in.chosen, in.rejected));
   }
 
   /// The interface of a preference_loss, over the means of the responses.
@@ -5410,13 +5254,6 @@ class orpo_loss {
       if constexpr (Gradient) slope = coho::where(log_prob > largest, T(0.0 * rest), T(1.0 / rest));
     }
   };
-
-  template <class Result>
-  static auto named(Result result) {
-    auto& [d_chosen, d_rejected] = result.gradients;
-    return orpo_result<decltype(result.value), std::remove_cvref_t<decltype(d_chosen)>>{
-        result.value, std::move(d_chosen), std::move(d_rejected), result.measures[0], result.measures[1]};
-  }
 
   orpo_options options_;
 };
@@ -5839,14 +5676,14 @@ struct simpo_result {
 ///
 ///     z_i = β·(ℓ_w − ℓ_l) − γ,   L = Σ_i w_i·(−(1 − ε)·log σ(z_i) − ε·log σ(−z_i))
 ///
-/// `chosen` ℓ_w, `rejected` ℓ_l: the MEAN log-prob of response tokens (nats), one per pair; arrays, ranges, tensors,
-/// or numbers for one pair. `weights` (optional, default 1/N): one factor per pair, 0 drops it. The authors'
+/// Uses `chosen` ℓ_w, `rejected` ℓ_l and `weights` of `preference_loss_inputs`: the MEAN log-prob of response tokens;
+/// arrays, ranges or tensors. Without weights the loss is the mean. Two numbers give the term of one pair. The authors'
 /// scripts take γ/β (gamma_beta_ratio); here γ itself is given, as in the paper and TRL. `operator()` returns
 /// double, or a 0-d tensor that is differentiable; `value_and_grad` a `simpo_result`. Throws option_error at
 /// construction; argument_error when lengths differ or the loss is not finite (host arrays).
 ///
 ///     coho::simpo_loss loss{{.beta = 2, .gamma = 1}};
-///     auto result = loss.value_and_grad(chosen_means, rejected_means);
+///     auto result = loss.value_and_grad({.chosen = chosen_means, .rejected = rejected_means});
 ///     double at_margin = loss(-1.0, -1.5);  // ln 2
 class simpo_loss {
  public:
@@ -5872,22 +5709,14 @@ class simpo_loss {
     return out;
   }
 
-  template <class Chosen, class Rejected>
-  auto operator()(const Chosen& chosen, const Rejected& rejected) const {
-    return frame.value(*this, chosen, rejected);
+  double operator()(double chosen, double rejected) const { return element<false>(chosen, rejected).value; }
+  template <class Array = double>
+  auto operator()(const preference_loss_inputs<Array>& in) const {
+    return frame.weighted_value(*this, in.weights, in.chosen, in.rejected);
   }
-  template <class Chosen, class Rejected, class Weights>
-  auto operator()(const Chosen& chosen, const Rejected& rejected, const token_weights<Weights>& weights) const {
-    return frame.weighted_value(*this, weights, chosen, rejected);
-  }
-
-  template <class Chosen, class Rejected>
-  auto value_and_grad(const Chosen& chosen, const Rejected& rejected) const {
-    return named(frame.value_and_grad(*this, chosen, rejected));
-  }
-  template <class Chosen, class Rejected, class Weights>
-  auto value_and_grad(const Chosen& chosen, const Rejected& rejected, const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, chosen, rejected));
+  template <class Array = double>
+  auto value_and_grad(const preference_loss_inputs<Array>& in) const {
+    return detail::pair_result<simpo_result>(frame.weighted_value_and_grad(*this, in.weights, in.chosen, in.rejected));
   }
 
   /// The interface of a preference_loss, over the means of the responses.
@@ -5900,13 +5729,6 @@ class simpo_loss {
 
  private:
   static constexpr elementwise_loss<2, 2> frame{"simpo_loss", {"chosen", "rejected"}};
-
-  template <class Result>
-  static auto named(Result result) {
-    auto& [d_chosen, d_rejected] = result.gradients;
-    return simpo_result<decltype(result.value), std::remove_cvref_t<decltype(d_chosen)>>{
-        result.value, std::move(d_chosen), std::move(d_rejected), result.measures[0], result.measures[1]};
-  }
 
   simpo_options options_;
 };
@@ -6316,6 +6138,7 @@ class byte_writer {
 class byte_reader {
  public:
   explicit byte_reader(std::span<const std::uint8_t> bytes) : bytes_(bytes) {}
+  bool at_end() const noexcept { return at_ == bytes_.size(); }
   template <class Number>
   Number number() {
     Number out{};
@@ -8140,6 +7963,7 @@ class intervention_set {
 /// Where interventions go among the lines of a guideline. The paper puts them first; reward models tend to weigh
 /// the end of a list most, so the position is worth tuning.
 enum class intervention_position : std::uint8_t { first, last, shuffled };
+constexpr auto option_names(intervention_position) { return std::array{"first", "last", "shuffled"}; }
 
 /// All lines of a guideline: the enabled interventions and the sampled principles' definitions.
 ///
@@ -8201,6 +8025,125 @@ class guideline_composer {
   intervention_set interventions_;
   intervention_position position_;
 };
+
+}  // namespace coho::inline v0_1
+
+// ---- coho/prompt/chat_format.hpp
+
+namespace coho::inline v0_1 {
+
+/// How a chat model lays out a conversation. Every string member is text; the three flags place the model's begin and
+/// end tokens, because those are token ids and not text.
+struct chat_format {
+  std::string name{};
+  std::string default_system{};  ///< system text of conversations without one; may be empty
+  std::string system_prefix{};   ///< around the system text; both are omitted when that text is empty
+  std::string system_suffix{};
+  bool system_inside_user = false;  ///< the system text comes after the first `user_prefix`, not before it
+  std::string user_prefix{};
+  std::string user_suffix{};
+  std::string assistant_prefix{};    ///< the last text of a prompt
+  std::string response_prefix{};     ///< fixed beginning of every response, not trained on and not shown
+  std::string history_gap{};         ///< before an earlier reply: what the model itself wrote before its words
+  std::string assistant_suffix{};    ///< after an assistant message that another message follows
+  bool begin_each_exchange = false;  ///< begin token before each user message, not only the first
+  bool end_each_reply = false;       ///< end token after each assistant message of the history
+  bool trim_messages = false;        ///< strips white space (any Unicode) around messages; a system text inside a
+                                     ///< message is part of it
+  std::vector<std::string> stop{};   ///< stop strings of a response, in addition to the end token
+};
+
+/// The formats that published models were trained on.
+namespace chat_formats {
+
+/// Headings in the style of Dromedary: "### User" and "### <assistant>". The preamble (an inference template without
+/// placeholders) may already end with the first user heading, which is then not repeated.
+template <class = void>
+chat_format dromedary(std::string preamble = {}, std::string_view assistant = "Dromedary") {
+  const std::string_view heading = "### User";
+  while (!preamble.empty() && preamble.back() == '\n') preamble.pop_back();
+  if (preamble.ends_with(heading)) preamble.resize(preamble.size() - heading.size());
+  while (!preamble.empty() && preamble.back() == '\n') preamble.pop_back();
+  return {.name = "dromedary",
+          .default_system = std::move(preamble),
+          .system_prefix = "",
+          .system_suffix = "\n\n",
+          .user_prefix = "### User\n",
+          .user_suffix = "\n\n",
+          .assistant_prefix = "### " + std::string(assistant),
+          .response_prefix = "\n",
+          .history_gap = "",
+          .assistant_suffix = "\n\n",
+          .stop = {"### User"}};
+}
+
+/// LLaMA-2-Chat: instruction marks, the system text inside the first of them, begin and end tokens around each
+/// exchange, no white space around messages.
+template <class = void>
+chat_format llama2_chat() {
+  return {.name = "llama2_chat",
+          .default_system = "",
+          .system_prefix = "<<SYS>>\n",
+          .system_suffix = "\n<</SYS>>\n\n",
+          .system_inside_user = true,
+          .user_prefix = "[INST] ",
+          .user_suffix = " ",
+          .assistant_prefix = "[/INST]",
+          .response_prefix = "",
+          .history_gap = " ",
+          .assistant_suffix = " ",
+          .begin_each_exchange = true,
+          .end_each_reply = true,
+          .trim_messages = true,
+          .stop = {}};
+}
+
+/// Vicuna (1.1 and later): names with a colon, an end token after each reply.
+template <class = void>
+chat_format vicuna() {
+  return {.name = "vicuna",
+          .default_system = "",
+          .system_prefix = "",
+          .system_suffix = " ",
+          .user_prefix = "USER: ",
+          .user_suffix = " ",
+          .assistant_prefix = "ASSISTANT:",
+          .response_prefix = "",
+          .history_gap = " ",
+          .assistant_suffix = "",
+          .end_each_reply = true,
+          .stop = {"USER:"}};
+}
+
+/// Mistral Instruct: instruction marks, one begin token at the start, the system text before the first message.
+template <class = void>
+chat_format mistral() {
+  return {.name = "mistral",
+          .default_system = "",
+          .system_prefix = "",
+          .system_suffix = "\n\n",
+          .system_inside_user = true,
+          .user_prefix = "[INST] ",
+          .user_suffix = " ",
+          .assistant_prefix = "[/INST]",
+          .response_prefix = "",
+          .history_gap = " ",
+          .assistant_suffix = "",
+          .end_each_reply = true,
+          .stop = {}};
+}
+
+/// The format with that name: dromedary, llama2_chat, vicuna or mistral. Throws `option_error` for any other.
+template <class = void>
+chat_format by_name(std::string_view name) {
+  if (name == "dromedary") return dromedary();
+  if (name == "llama2_chat") return llama2_chat();
+  if (name == "vicuna") return vicuna();
+  require_option(name == "mistral", "chat_format", name, "dromedary, llama2_chat, vicuna or mistral");
+  return mistral();
+}
+
+}  // namespace chat_formats
 
 }  // namespace coho::inline v0_1
 
@@ -8477,119 +8420,6 @@ struct chat_text {
 // ---- coho/prompt/chat_prompt.hpp
 
 namespace coho::inline v0_1 {
-
-/// How a chat model lays out a conversation. Every string member is text; the three flags place the model's begin and
-/// end tokens, because those are token ids and not text.
-struct chat_format {
-  std::string name{};
-  std::string default_system{};  ///< system text of conversations without one; may be empty
-  std::string system_prefix{};   ///< around the system text; both are omitted when that text is empty
-  std::string system_suffix{};
-  bool system_inside_user = false;  ///< the system text comes after the first `user_prefix`, not before it
-  std::string user_prefix{};
-  std::string user_suffix{};
-  std::string assistant_prefix{};    ///< the last text of a prompt
-  std::string response_prefix{};     ///< fixed beginning of every response, not trained on and not shown
-  std::string history_gap{};         ///< before an earlier reply: what the model itself wrote before its words
-  std::string assistant_suffix{};    ///< after an assistant message that another message follows
-  bool begin_each_exchange = false;  ///< begin token before each user message, not only the first
-  bool end_each_reply = false;       ///< end token after each assistant message of the history
-  bool trim_messages = false;        ///< strips white space (any Unicode) around messages; a system text inside a
-                                     ///< message is part of it
-  std::vector<std::string> stop{};   ///< stop strings of a response, in addition to the end token
-};
-
-/// The formats that published models were trained on.
-namespace chat_formats {
-
-/// Headings in the style of Dromedary: "### User" and "### <assistant>". The preamble (an inference template without
-/// placeholders) may already end with the first user heading, which is then not repeated.
-template <class = void>
-chat_format dromedary(std::string preamble = {}, std::string_view assistant = "Dromedary") {
-  const std::string_view heading = "### User";
-  while (!preamble.empty() && preamble.back() == '\n') preamble.pop_back();
-  if (preamble.ends_with(heading)) preamble.resize(preamble.size() - heading.size());
-  while (!preamble.empty() && preamble.back() == '\n') preamble.pop_back();
-  return {.name = "dromedary",
-          .default_system = std::move(preamble),
-          .system_prefix = "",
-          .system_suffix = "\n\n",
-          .user_prefix = "### User\n",
-          .user_suffix = "\n\n",
-          .assistant_prefix = "### " + std::string(assistant),
-          .response_prefix = "\n",
-          .history_gap = "",
-          .assistant_suffix = "\n\n",
-          .stop = {"### User"}};
-}
-
-/// LLaMA-2-Chat: instruction marks, the system text inside the first of them, begin and end tokens around each
-/// exchange, no white space around messages.
-template <class = void>
-chat_format llama2_chat() {
-  return {.name = "llama2_chat",
-          .default_system = "",
-          .system_prefix = "<<SYS>>\n",
-          .system_suffix = "\n<</SYS>>\n\n",
-          .system_inside_user = true,
-          .user_prefix = "[INST] ",
-          .user_suffix = " ",
-          .assistant_prefix = "[/INST]",
-          .response_prefix = "",
-          .history_gap = " ",
-          .assistant_suffix = " ",
-          .begin_each_exchange = true,
-          .end_each_reply = true,
-          .trim_messages = true,
-          .stop = {}};
-}
-
-/// Vicuna (1.1 and later): names with a colon, an end token after each reply.
-template <class = void>
-chat_format vicuna() {
-  return {.name = "vicuna",
-          .default_system = "",
-          .system_prefix = "",
-          .system_suffix = " ",
-          .user_prefix = "USER: ",
-          .user_suffix = " ",
-          .assistant_prefix = "ASSISTANT:",
-          .response_prefix = "",
-          .history_gap = " ",
-          .assistant_suffix = "",
-          .end_each_reply = true,
-          .stop = {"USER:"}};
-}
-
-/// Mistral Instruct: instruction marks, one begin token at the start, the system text before the first message.
-template <class = void>
-chat_format mistral() {
-  return {.name = "mistral",
-          .default_system = "",
-          .system_prefix = "",
-          .system_suffix = "\n\n",
-          .system_inside_user = true,
-          .user_prefix = "[INST] ",
-          .user_suffix = " ",
-          .assistant_prefix = "[/INST]",
-          .response_prefix = "",
-          .history_gap = " ",
-          .assistant_suffix = "",
-          .end_each_reply = true,
-          .stop = {}};
-}
-
-/// The format with that name: dromedary, llama2_chat, vicuna or mistral. Throws `option_error` for any other.
-template <class = void>
-chat_format by_name(std::string_view name) {
-  if (name == "dromedary") return dromedary();
-  if (name == "llama2_chat") return llama2_chat();
-  if (name == "vicuna") return vicuna();
-  require_option(name == "mistral", "chat_format", name, "dromedary, llama2_chat, vicuna or mistral");
-  return mistral();
-}
-
-}  // namespace chat_formats
 
 /// An instruction and its optional input as one user message: the input comes after the instruction and a blank line.
 template <class = void>
@@ -9387,8 +9217,22 @@ struct shaping_options {
     visit({"whiten", "divide the shaped rewards by their deviation instead of scaling them"}, o.whiten...);
     visit({"whitening", "how, with whiten"}, o.whitening...);
   }
+  /// The reward of an unfinished response, given its reward without the penalty.
+  double penalised(double reward) const noexcept {
+    return replaces() ? unfinished_penalty : reward + unfinished_penalty;
+  }
+  /// The change that this makes: the penalty itself where it is added.
+  double penalty_on(double reward) const noexcept {
+    return replaces() ? unfinished_penalty - reward : unfinished_penalty;
+  }
+  /// Whether an unfinished response is penalised at all.
+  bool penalises() const noexcept { return replaces() || unfinished_penalty != 0; }
+
   /// Throws `option_error` for the first option out of its range, its name prefixed with `prefix`.
   void validate(const std::string& prefix = {}) const { coho::validate(*this, prefix); }
+
+ private:
+  bool replaces() const noexcept { return unfinished == unfinished_mode::replace; }
 };
 
 /// Named inputs of `shape_rewards`. `Array` is double (the default where only braces are written), float,
@@ -9477,19 +9321,46 @@ struct shape_rewards_fn {
     return out;
   }
 
-  // −factor·KL_t of each token; whether all are finite.
+  // −factor·KL_t of each token, 0 where it is masked; whether all are finite. By blocks, because masks are runs: most
+  // blocks are all real, and their loop has no choice to make.
   template <kl_estimator Estimator, class Number, class Mask>
   static bool penalties(const shape_rewards_inputs<Number>& in, const Mask& mask, double factor, double clip,
-                        double* __restrict out) {
+                        double* out) {
     const Number *const policy = in.log_probs.data(), *const reference = in.reference_log_probs.data();
-    const double limit = clip > 0 ? clip : std::numeric_limits<double>::infinity();
-    std::uint64_t broken = 0;  // bits of sums: compilers do not reorder additions, but they vectorise this
-    for (std::size_t t = 0; t < mask.size(); ++t) {
+    bool finite = true;
+    const auto real_tokens = [&](std::size_t begin, std::size_t end) {
+      const auto all = [&](const auto& limited) {
+        return real_penalties<Estimator>(policy + begin, reference + begin, end - begin, factor, limited, out + begin);
+      };
+      finite &= clip > 0 ? all([clip](double kl) { return array_traits<double>::clamp(kl, -clip, clip); })
+                         : all([](double kl) { return kl; });
+    };
+    constexpr std::size_t block = 128;
+    for (std::size_t begin = 0; begin < mask.size(); begin += block) {
+      const std::size_t end = std::min(begin + block, mask.size());
+      std::size_t real = 0;
+      for (std::size_t t = begin; t < end; ++t) real += mask[t] != 0;
+      if (real == end - begin) {
+        real_tokens(begin, end);
+        continue;
+      }
+      std::fill(out + begin, out + end, 0.0);
+      for (std::size_t t = begin; real > 0 && t < end; ++t) {
+        if (mask[t] != 0) real_tokens(t, t + 1);
+      }
+    }
+    return finite;
+  }
+
+  template <kl_estimator Estimator, class Number>
+  static bool real_penalties(const Number* policy, const Number* reference, std::size_t size, double factor,
+                             const auto& limited, double* __restrict out) {
+    std::uint64_t broken = 0;  // bits of differences: compilers do not reorder additions, but they vectorise this
+    for (std::size_t t = 0; t < size; ++t) {
       const double difference = static_cast<double>(policy[t]) - static_cast<double>(reference[t]);
-      const double kl = detail::kl_of(mask[t] != 0 ? difference : 0.0, Estimator);
-      const double limited = array_traits<double>::clamp(kl, -limit, limit);
-      broken |= std::bit_cast<std::uint64_t>(limited - limited);
-      out[t] = 0.0 - factor * limited;
+      const double kl = limited(detail::kl_of<Estimator>(difference));
+      broken |= std::bit_cast<std::uint64_t>(kl - kl);
+      out[t] = 0.0 - factor * kl;
     }
     return broken == 0;
   }
@@ -9499,9 +9370,7 @@ struct shape_rewards_fn {
     const double limit = options.reward_clip > 0 ? options.reward_clip : std::numeric_limits<double>::infinity();
     const double reward =
         array_traits<double>::clamp(static_cast<double>(in.sequence_rewards.data()[i]), -limit, limit);
-    if (in.finished.empty() || in.finished[i] != 0) return reward;
-    return options.unfinished == unfinished_mode::add ? reward + options.unfinished_penalty
-                                                      : options.unfinished_penalty;
+    return in.finished.empty() || in.finished[i] != 0 ? reward : options.penalised(reward);
   }
 
   template <class Mask>
@@ -9711,14 +9580,9 @@ struct settle_rewards_fn {
       parts.empty = parts.unfinished = 0;
       if (lowest && i < empty.size() && empty[i] != 0)
         parts.empty = rewards(static_cast<Eigen::Index>(i)) - parts.earned();
-      if (!settled.empty() && settled[i] == 0) parts.unfinished = penalty(parts.earned(), shaping);
+      if (!settled.empty() && settled[i] == 0) parts.unfinished = shaping.penalty_on(parts.earned());
     }
     return settled;
-  }
-
-  /// The change that the penalty makes to an unfinished response's reward, given the reward without it.
-  static double penalty(double earned, const shaping_options& shaping) noexcept {
-    return shaping.unfinished_penalty - (shaping.unfinished == unfinished_mode::replace ? earned : 0.0);
   }
 };
 inline constexpr settle_rewards_fn settle_rewards{};
@@ -9989,7 +9853,7 @@ struct importance_weights_fn {
     return std::exp(coho::clamp(log_ratio, -detail::log_ratio_limit, detail::log_ratio_limit));
   }
 
-  // Finds the token whose ratio makes its sequence's sum infinite or NaN.
+  // Names the token whose ratio is infinite or NaN.
   template <class Mask, class LogRatio>
   static void refuse(std::size_t begin, std::size_t end, const Mask& mask, const LogRatio& log_ratio) {
     for (std::size_t t = begin; t < end; ++t) {
@@ -10055,33 +9919,40 @@ struct importance_weights_fn {
     const auto log_ratio = [&](std::size_t t) {
       return static_cast<double>(policy[t]) - static_cast<double>(sampler[t]);
     };
+    const bool by_sequence = !own_ratios || options.sequence_low > 0 || std::isfinite(options.sequence_high);
     sums out;
     for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
       const std::size_t begin = offsets[i], end = offsets[i + 1];
-      double total = 0, length = 0;
-      for (std::size_t t = begin; t < end; ++t) {
-        if (mask[t] == 0) continue;
-        total += log_ratio(t);
-        length += 1;
+      double shared = 1;
+      bool kept = true;
+      if (by_sequence) {
+        double total = 0, length = 0;
+        for (std::size_t t = begin; t < end; ++t) {
+          if (mask[t] == 0) continue;
+          total += log_ratio(t);
+          length += 1;
+        }
+        const double mean = ratio_of(total / std::max(length, 1.0));
+        kept = mean >= options.sequence_low && mean <= options.sequence_high;
+        shared = options.level == importance_level::sequence ? ratio_of(total) : mean;
       }
-      if (!std::isfinite(total)) refuse(begin, end, mask, log_ratio);
-      const double mean = ratio_of(total / std::max(length, 1.0));
-      const bool kept = mean >= options.sequence_low && mean <= options.sequence_high;
-      const double shared = options.level == importance_level::sequence ? ratio_of(total) : mean;
+      double broken = 0;  // NaN once a token's log-ratio is not finite
       for (std::size_t t = begin; t < end; ++t) {
         if (mask[t] == 0) {
           to[t] = Number(0);
           continue;
         }
-        const double ratio = own_ratios ? ratio_of(log_ratio(t)) : shared;
+        const double own = log_ratio(t), ratio = own_ratios ? ratio_of(own) : shared;
         const double bounded = truncated ? std::min(ratio, high) : (ratio >= low && ratio <= high ? ratio : 0.0);
         const double weight = kept ? bounded : 0.0;
+        broken += own - own;
         to[t] = static_cast<Number>(weight);
         out.weights += weight;
         out.squares += weight * weight;
         out.limited += static_cast<double>(weight != ratio);
         out.tokens += 1;
       }
+      if (broken != 0) refuse(begin, end, mask, log_ratio);
     }
     return out;
   }
@@ -11657,7 +11528,7 @@ struct loading_plan {
   std::vector<std::size_t> mine;
 };
 template <class Communicator>
-loading_plan shares_to_load(const std::vector<std::size_t>& batch, Communicator& ranks) {
+loading_plan loading_plan_of(const std::vector<std::size_t>& batch, Communicator& ranks) {
   const std::vector<std::size_t> lengths(batch.size(), 0);  // not known before they are loaded
   loading_plan out{partition(all_indices(batch.size()), span_of(lengths), ranks), {}};
   for (auto& shard : out.work.mine) {
@@ -12228,7 +12099,7 @@ struct ppo_options {
 
 }  // namespace coho::inline v0_1
 
-// ---- coho/train/options/group_relative_options.hpp
+// ---- coho/train/options/group_relative_trainer_options.hpp
 
 namespace coho::inline v0_1 {
 
@@ -13408,15 +13279,14 @@ inline constexpr gather_rollouts_fn gather_rollouts{};
 
 }  // namespace coho::inline v0_1
 
-// ---- coho/train/steps/policy_update.hpp
+// ---- coho/train/steps/minibatch_update.hpp
 
 namespace coho::inline v0_1::detail {
 
-/// The second half of a step of every on-policy driver: `epochs` passes over shuffled minibatches of evaluated
-/// rollouts, each minibatch's losses normalised over all its micro-batches and ranks. Models without a value model
-/// skip that part.
+/// The optimizer step of an on-policy driver on one minibatch: gradients over its micro-batches, shards and ranks,
+/// normalised over all of them, then clip and step. Models without a value model skip that part.
 template <class Models, class PolicyLoss, class ValueLoss>
-class policy_update {
+class minibatch_update {
   using policy_type = std::remove_reference_t<decltype(std::declval<Models&>().policy)>;
   using value_type = std::remove_reference_t<decltype(std::declval<Models&>().value)>;
 
@@ -13426,7 +13296,7 @@ class policy_update {
     { m.forward(b).first.entropy } -> number_range;
   };
 
-  policy_update(const Models& models, const ppo_options& options, PolicyLoss policy_loss, ValueLoss value_loss)
+  minibatch_update(const Models& models, const ppo_options& options, PolicyLoss policy_loss, ValueLoss value_loss)
       : models_(models),
         options_(options),
         policy_loss_(std::move(policy_loss)),
@@ -13441,69 +13311,20 @@ class policy_update {
                    options_.value_warmup_steps, "0 unless the value model has an optimizer of its own");
   }
 
-  /// `rollouts`: all ranks' and the same on each with scope `global`, this rank's with `each_rank`. `chosen`: those
-  /// to learn from. If all ranks have none, nothing happens.
-  template <class... Callbacks>
-  void operator()(const trajectory_batch& rollouts, const std::vector<std::size_t>& chosen, std::uint64_t step,
-                  ppo_statistics& out, Callbacks&... callbacks) {
-    step_ = step;
-    double count = static_cast<double>(chosen.size());
-    if (!together()) models_.ranks.all_reduce_sum(span_of(&count, 1));
-    if (count == 0) return;
-    const token_batch value_batch = rollouts.value_batch();
-    const auto lengths = sequence_lengths(rollouts.batch);
-    std::vector<std::uint64_t> keys;
-    for (const std::size_t i : chosen) keys.push_back(rollouts.prompts[i].key);
-    const rng stream = rng(options_.seed).split(step_).split(stream_key("minibatches"));
-    double tokens = 0, entropy = 0;
-    bool first = true;
-    for (std::uint64_t epoch = 0; epoch < options_.epochs && !out.stopped_by_kl; ++epoch) {
-      std::uint64_t number = 0;
-      for (auto& indices : cut(keys, stream.split(epoch))) {
-        for (std::size_t& i : indices) i = chosen[i];
-        minibatch_statistics m{.step = step_, .epoch = epoch, .minibatch = number++};
-        count_sequences(indices, rollouts.batch.responses, m);
-        const work_plan work =
-            together() ? partition(indices, span_of(lengths), models_.ranks) : local_plan(indices, models_.ranks);
-        with_gradients(work.shards, [&](auto& gradients) {
-          accumulate(rollouts, value_batch, work, span_of(lengths), gradients, m);
-          m.applied = options_.target_kl == 0 || m.approximate_kl <= options_.target_kl;
-          if (!m.applied) return;
-          gradients.all_reduce();
-          apply(out.learning_rate, m);
-        });
-        if (m.applied) {
-          out.gradient_norm += m.gradient_norm;
-          ++out.optimizer_steps;
-        }
-        if (std::exchange(first, false)) out.first_ratio_deviation = m.ratio_deviation;
-        tokens += m.tokens;
-        entropy += m.entropy * m.tokens;
-        out.policy_loss += m.policy_loss * m.tokens;
-        out.kl_loss += m.kl_loss * m.tokens;
-        out.value_loss += m.value_loss * m.tokens;
-        out.clip_fraction += m.clip_fraction * m.tokens;
-        out.value_clip_fraction += m.value_clip_fraction * m.tokens;
-        out.approximate_kl += m.approximate_kl * m.tokens;
-        for (const auto& shard : work.mine) {
-          for (const std::size_t i : shard.indices) out.phase_tokens.update += static_cast<double>(lengths[i]);
-        }
-        notify::minibatch(m, callbacks...);
-        if (!m.applied) {
-          out.stopped_by_kl = true;
-          break;
-        }
-      }
-    }
-    const double share = tokens > 0 ? 1 / tokens : 0;
-    if (has_entropy && step_ >= options_.value_warmup_steps) out.entropy = entropy * share;
-    out.policy_loss *= share;
-    out.kl_loss *= share;
-    out.value_loss *= share;
-    out.clip_fraction *= share;
-    out.value_clip_fraction *= share;
-    out.approximate_kl *= share;
-    if (out.optimizer_steps > 0) out.gradient_norm /= static_cast<double>(out.optimizer_steps);
+  /// Whether the policy learns in a step: not while only the value model warms up.
+  bool trains_policy(std::uint64_t step) const noexcept { return step >= options_.value_warmup_steps; }
+
+  /// `work`: this rank's shards of the minibatch. `m`: names the minibatch and counts its sequences and tokens; the
+  /// rest is filled in. Where the KL divergence is above `target_kl`, nothing is applied.
+  void operator()(const trajectory_batch& rollouts, const token_batch& value_batch, const work_plan& work,
+                  std::span<const std::size_t> lengths, double learning_rate, minibatch_statistics& m) {
+    with_gradients(work.shards, [&](auto& gradients) {
+      accumulate(rollouts, value_batch, work, lengths, gradients, m);
+      m.applied = options_.target_kl == 0 || m.approximate_kl <= options_.target_kl;
+      if (!m.applied) return;
+      gradients.all_reduce();
+      apply(learning_rate, m);
+    });
   }
 
  private:
@@ -13511,23 +13332,6 @@ class policy_update {
   struct sums {
     double policy_loss = 0, value_loss = 0, kl_loss = 0, clipped = 0, divergence = 0, entropy = 0, values_clipped = 0;
   };
-
-  bool together() const noexcept { return options_.scope == minibatch_scope::global; }
-
-  std::vector<std::vector<std::size_t>> cut(const std::vector<std::uint64_t>& keys, const rng& stream) const {
-    if (together()) return minibatches(keys, options_.minibatch_size, stream);
-    return minibatches(keys, options_.minibatch_size, stream, options_.scope, models_.ranks);
-  }
-
-  // Over all ranks.
-  void count_sequences(const std::vector<std::size_t>& indices, const packed<token>& responses,
-                       minibatch_statistics& m) {
-    double counts[2] = {static_cast<double>(indices.size()), 0};
-    for (const std::size_t i : indices) counts[1] += static_cast<double>(responses.length(i));
-    if (!together()) models_.ranks.all_reduce_sum(span_of(counts));
-    m.sequences = counts[0];
-    m.tokens = counts[1];
-  }
 
   // The same object in both places: one set of gradients, or one optimizer for both.
   template <class A, class B>
@@ -13562,7 +13366,7 @@ class policy_update {
     reduction_options reduction = options_.reduction;
     reduction.sequence_normalizer = m.sequences;
     reduction.token_normalizer = m.tokens;
-    const bool train_policy = step_ >= options_.value_warmup_steps;
+    const bool train_policy = trains_policy(m.step);
     shard_sums<7> all(work.shards);
     for (const auto& shard : work.mine) {
       sums total;
@@ -13570,9 +13374,9 @@ class policy_update {
       for (const auto& part : micro_batches(shard.indices, lengths, options_.micro_batch)) {
         const token_batch tokens = rollouts.batch.select(part);
         const auto weights = make_token_weights(span_of(tokens.responses.offsets), reduction);
-        if (train_policy) policy_part(tokens, rollouts, part, weights, total, m.ratio_deviation);
+        if (train_policy) accumulate_policy(tokens, rollouts, part, weights, total, m.ratio_deviation);
         if constexpr (has_value) {
-          value_part({value_batch.prompts.select(part), tokens.responses}, rollouts, part, weights, total);
+          accumulate_value({value_batch.prompts.select(part), tokens.responses}, rollouts, part, weights, total);
         }
       }
       gradients.end();
@@ -13592,8 +13396,10 @@ class policy_update {
     m.ratio_deviation = all_reduce_max(m.ratio_deviation, models_.ranks);
   }
 
-  void policy_part(const token_batch& tokens, const trajectory_batch& rollouts, const std::vector<std::size_t>& part,
-                   const array_weights& weights, sums& total, double& ratio_deviation) {
+  // One micro-batch: adds the gradients of policy loss, KL loss and entropy, and their statistics.
+  void accumulate_policy(const token_batch& tokens, const trajectory_batch& rollouts,
+                         const std::vector<std::size_t>& part, const array_weights& weights, sums& total,
+                         double& ratio_deviation) {
     const auto offsets = span_of(rollouts.batch.responses.offsets), chosen = span_of(part);
     const Eigen::ArrayXd old_log_probs = gather(rollouts.old_log_probs, offsets, chosen);
     const std::size_t count = tokens.responses.total();
@@ -13613,7 +13419,9 @@ class policy_update {
     }
     if (options_.kl_loss_coefficient > 0) {
       const auto kl =
-          kl_loss_.value_and_grad(log_probs, gather(rollouts.reference_log_probs, offsets, chosen), weights);
+          kl_loss_.value_and_grad({.log_probs = log_probs,
+                                   .reference_log_probs = gather(rollouts.reference_log_probs, offsets, chosen),
+                                   .weights = weights});
       total.kl_loss += kl.value;
       loss.d_log_probs += options_.kl_loss_coefficient * kl.d_log_probs;
     }
@@ -13628,8 +13436,9 @@ class policy_update {
         policy_gradient{.log_probs = {loss.d_log_probs.data(), count}, .entropy = span_of(std::as_const(d_entropy))});
   }
 
-  void value_part(const token_batch& tokens, const trajectory_batch& rollouts, const std::vector<std::size_t>& part,
-                  const array_weights& weights, sums& total) {
+  // One micro-batch: adds the gradient of the value loss, and its statistics.
+  void accumulate_value(const token_batch& tokens, const trajectory_batch& rollouts,
+                        const std::vector<std::size_t>& part, const array_weights& weights, sums& total) {
     const auto offsets = span_of(rollouts.batch.responses.offsets), chosen = span_of(part);
     const std::size_t count = tokens.responses.total();
     auto [output, pullback] = models_.value.forward(tokens);
@@ -13665,7 +13474,7 @@ class policy_update {
       if (same(models_.optimizer, models_.value_optimizer)) {
         models_.optimizer.step(learning_rate);
       } else {
-        if (step_ >= options_.value_warmup_steps) models_.optimizer.step(learning_rate);
+        if (trains_policy(m.step)) models_.optimizer.step(learning_rate);
         models_.value_optimizer.step(learning_rate * options_.value_learning_rate_factor);
       }
     }
@@ -13676,7 +13485,103 @@ class policy_update {
   PolicyLoss policy_loss_;
   ValueLoss value_loss_;
   kl_loss kl_loss_;
-  std::uint64_t step_ = 0;
+};
+
+}  // namespace coho::inline v0_1::detail
+
+// ---- coho/train/steps/policy_update.hpp
+
+namespace coho::inline v0_1::detail {
+
+/// The second half of a step of every on-policy driver: `epochs` passes over shuffled minibatches of evaluated
+/// rollouts, each of which is one `minibatch_update`.
+template <class Models, class PolicyLoss, class ValueLoss>
+class policy_update {
+ public:
+  policy_update(const Models& models, const ppo_options& options, PolicyLoss policy_loss, ValueLoss value_loss)
+      : models_(models),
+        options_(options),
+        minibatch_(models, options, std::move(policy_loss), std::move(value_loss)) {}
+
+  /// `rollouts`: all ranks' and the same on each with scope `global`, this rank's with `each_rank`. `chosen`: those
+  /// to learn from. If all ranks have none, nothing happens.
+  template <class... Callbacks>
+  void operator()(const trajectory_batch& rollouts, const std::vector<std::size_t>& chosen, std::uint64_t step,
+                  ppo_statistics& out, Callbacks&... callbacks) {
+    double count = static_cast<double>(chosen.size());
+    if (!together()) models_.ranks.all_reduce_sum(span_of(&count, 1));
+    if (count == 0) return;
+    const token_batch value_batch = rollouts.value_batch();
+    const auto lengths = sequence_lengths(rollouts.batch);
+    std::vector<std::uint64_t> keys;
+    for (const std::size_t i : chosen) keys.push_back(rollouts.prompts[i].key);
+    const rng stream = rng(options_.seed).split(step).split(stream_key("minibatches"));
+    double tokens = 0, entropy = 0;
+    bool first = true;
+    for (std::uint64_t epoch = 0; epoch < options_.epochs && !out.stopped_by_kl; ++epoch) {
+      std::uint64_t number = 0;
+      for (auto& indices : cut(keys, stream.split(epoch))) {
+        for (std::size_t& i : indices) i = chosen[i];
+        minibatch_statistics m{.step = step, .epoch = epoch, .minibatch = number++};
+        count_sequences(indices, rollouts.batch.responses, m);
+        const work_plan work =
+            together() ? partition(indices, span_of(lengths), models_.ranks) : local_plan(indices, models_.ranks);
+        minibatch_(rollouts, value_batch, work, span_of(lengths), out.learning_rate, m);
+        if (m.applied) {
+          out.gradient_norm += m.gradient_norm;
+          ++out.optimizer_steps;
+        }
+        if (std::exchange(first, false)) out.first_ratio_deviation = m.ratio_deviation;
+        tokens += m.tokens;
+        entropy += m.entropy * m.tokens;
+        out.policy_loss += m.policy_loss * m.tokens;
+        out.kl_loss += m.kl_loss * m.tokens;
+        out.value_loss += m.value_loss * m.tokens;
+        out.clip_fraction += m.clip_fraction * m.tokens;
+        out.value_clip_fraction += m.value_clip_fraction * m.tokens;
+        out.approximate_kl += m.approximate_kl * m.tokens;
+        for (const auto& shard : work.mine) {
+          for (const std::size_t i : shard.indices) out.phase_tokens.update += static_cast<double>(lengths[i]);
+        }
+        notify::minibatch(m, callbacks...);
+        if (!m.applied) {
+          out.stopped_by_kl = true;
+          break;
+        }
+      }
+    }
+    const double per_token = tokens > 0 ? 1 / tokens : 0;
+    if (minibatch_.has_entropy && minibatch_.trains_policy(step)) out.entropy = entropy * per_token;
+    out.policy_loss *= per_token;
+    out.kl_loss *= per_token;
+    out.value_loss *= per_token;
+    out.clip_fraction *= per_token;
+    out.value_clip_fraction *= per_token;
+    out.approximate_kl *= per_token;
+    if (out.optimizer_steps > 0) out.gradient_norm /= static_cast<double>(out.optimizer_steps);
+  }
+
+ private:
+  bool together() const noexcept { return options_.scope == minibatch_scope::global; }
+
+  std::vector<std::vector<std::size_t>> cut(const std::vector<std::uint64_t>& keys, const rng& stream) const {
+    if (together()) return minibatches(keys, options_.minibatch_size, stream);
+    return minibatches(keys, options_.minibatch_size, stream, options_.scope, models_.ranks);
+  }
+
+  // Over all ranks.
+  void count_sequences(const std::vector<std::size_t>& indices, const packed<token>& responses,
+                       minibatch_statistics& m) {
+    double counts[2] = {static_cast<double>(indices.size()), 0};
+    for (const std::size_t i : indices) counts[1] += static_cast<double>(responses.length(i));
+    if (!together()) models_.ranks.all_reduce_sum(span_of(counts));
+    m.sequences = counts[0];
+    m.tokens = counts[1];
+  }
+
+  Models models_;
+  ppo_options options_;
+  minibatch_update<Models, PolicyLoss, ValueLoss> minibatch_;
 };
 
 }  // namespace coho::inline v0_1::detail
@@ -14312,7 +14217,7 @@ class reward_model_trainer {
             const auto examples = data.load(detail::span_of(batch));
             return step_of(examples, partitioned(examples), pairs, epoch, callbacks...);
           } else {
-            auto [work, mine] = detail::shares_to_load(batch, ranks_);
+            auto [work, mine] = detail::loading_plan_of(batch, ranks_);
             const auto& examples = data.load(detail::span_of(std::as_const(mine)));
             return step_of(examples, work, pairs, epoch, callbacks...);
           }
@@ -14418,7 +14323,10 @@ class reward_model_trainer {
     for (const std::size_t i : indices) queries.push_back(batch[i].rejected);
     const auto count = static_cast<Eigen::Index>(indices.size());
     evaluate(detail::span_of(std::as_const(queries)), [&]<class Scores>(const Scores& scores) {
-      pair_scores x{scores.head(count), scores.tail(count), Scores(count), Scores(count)};
+      pair_scores x{.chosen = scores.head(count),
+                    .rejected = scores.tail(count),
+                    .targets = Scores(count),
+                    .margins = Scores(count)};
       for (Eigen::Index k = 0; k < count; ++k) {
         const auto& pair = batch[indices[static_cast<std::size_t>(k)]];
         x.targets(k) = pair.target;
@@ -14564,7 +14472,7 @@ class supervised_trainer {
             const auto work = partition(detail::all_indices(batch.size()), detail::span_of(lengths), ranks_);
             return step_of(examples, work, weight_of(examples), epoch, callbacks...);
           } else {
-            auto [work, mine] = detail::shares_to_load(batch, ranks_);
+            auto [work, mine] = detail::loading_plan_of(batch, ranks_);
             const auto& loaded = data.load(detail::span_of(std::as_const(mine)));
             const std::span<const supervised_example> examples(loaded);
             return step_of(examples, work, total_weight(examples), epoch, callbacks...);

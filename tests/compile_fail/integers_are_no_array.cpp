@@ -1,10 +1,10 @@
 // expect: single numbers must be floating-point
-#include <coho/loss/bradley_terry.hpp>
+#include <coho/kl/estimators.hpp>
 
 int main() {
 #ifdef COHO_FAIL
-  return static_cast<int>(coho::bradley_terry_loss{}(1, 0));
+  return static_cast<int>(coho::kl_estimate(-1, -2));
 #else
-  return static_cast<int>(coho::bradley_terry_loss{}(1.0, 0.0));
+  return static_cast<int>(coho::kl_estimate(-1.0, -2.0));
 #endif
 }

@@ -27,6 +27,8 @@
 #include "decoder/layout.hpp"
 #include "files/json_file.hpp"
 #include "models/model_files.hpp"
+#include "run/stage_context.hpp"
+#include "settings/model_settings.hpp"
 
 namespace {
 
@@ -43,7 +45,7 @@ at::Tensor random_like(const at::Tensor& like, rng random, double deviation) {
 void start_fresh(loaded_model& model, const nlohmann::json& job, const config& options) {
   const rng random{job["fresh"].get<std::uint64_t>()};
   adapter_bank& bank = *model.bank;
-  start_role(model, "role", {}, options, random);
+  start_role(model, "role", {}, read_adapter_settings(options), random);
   if (job.contains("head")) {
     const auto weight = random_like(at::empty({1, bank.config().hidden_size}, at::kFloat), random.split(1), 0.3);
     bank.set_head("role", weight, at::tensor(job["head"].get<std::vector<double>>(), at::kFloat));
@@ -110,7 +112,7 @@ void quantize_base(const std::filesystem::path& from, const std::filesystem::pat
 void run(const nlohmann::json& job) {
   const at::NoGradGuard no_gradient;
   const config options(job["settings"].get<std::vector<std::string>>());
-  loaded_model model = load_model(options);
+  loaded_model model = load_model(read_model_settings(options), stage_context("interop", options, false, false, true));
   if (job.contains("quantize")) quantize_base(model.directory, job["quantize"].get<std::string>());
   if (job.contains("fresh")) {
     start_fresh(model, job, options);

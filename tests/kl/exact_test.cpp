@@ -4,6 +4,7 @@
 
 #include <coho/kl/estimators.hpp>
 #include <coho/kl/exact.hpp>
+#include <coho/kl/kl_loss.hpp>
 
 #include "support/catch.hpp"
 #include "support/finite_difference.hpp"
@@ -107,7 +108,8 @@ TEST_CASE("the exact KL is the expectation of k1 and of k3, and its gradient tha
     for (Eigen::Index y = 0; y < 6; ++y) {
       const auto slope = [&](coho::kl_estimator estimator) {
         return coho::kl_loss{{.estimator = estimator}}
-            .value_and_grad(array({log_p[y]}), array({log_q[y]}), weights_of({1}))
+            .value_and_grad(
+                {.log_probs = array({log_p[y]}), .reference_log_probs = array({log_q[y]}), .weights = weights_of({1})})
             .d_log_probs[0];
       };
       Eigen::ArrayXd score = -probability;

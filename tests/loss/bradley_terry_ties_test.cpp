@@ -6,6 +6,7 @@
 
 #include "support/catch.hpp"
 #include "support/finite_difference.hpp"
+#include "support/loss_inputs.hpp"
 #include "support/test_arrays.hpp"
 
 using namespace coho::test;
@@ -53,15 +54,15 @@ TEMPLATE_TEST_CASE("a win, a tie and a loss by hand", "", Eigen::ArrayXd, Eigen:
   const auto outcomes = make<TestType>({1, 0.5, 0});
   const bradley_terry_ties_loss loss{{.form = tie_form::davidson}};
   const double expected = -(std::log(0.5064803911) + std::log(0.3071958857) + std::log(0.1863237232)) / 3;
-  const auto result = loss.value_and_grad(first, second, outcomes);
+  const auto result = loss.value_and_grad(compared(first, second, outcomes));
   CHECK(result.value == Approx(expected).epsilon(1e-7));
-  CHECK(loss(first, second, outcomes) == Approx(expected).epsilon(1e-7));
-  CHECK(result.d_first[0] == Approx(-(0.1863237232 + 0.3071958857 / 2) / 3).epsilon(1e-6));
-  CHECK(result.d_first[1] == Approx((0.5064803911 - 0.1863237232) / 2 / 3).epsilon(1e-6));
-  CHECK(result.d_second[2] == Approx(-(0.5064803911 + 0.3071958857 / 2) / 3).epsilon(1e-6));
+  CHECK(loss(compared(first, second, outcomes)) == Approx(expected).epsilon(1e-7));
+  CHECK(result.d_chosen[0] == Approx(-(0.1863237232 + 0.3071958857 / 2) / 3).epsilon(1e-6));
+  CHECK(result.d_chosen[1] == Approx((0.5064803911 - 0.1863237232) / 2 / 3).epsilon(1e-6));
+  CHECK(result.d_rejected[2] == Approx(-(0.5064803911 + 0.3071958857 / 2) / 3).epsilon(1e-6));
   CHECK(result.accuracy == Approx(1.5 / 3));
   const bradley_terry_ties_loss rao_kupper;
-  CHECK(rao_kupper(first, second, outcomes) ==
+  CHECK(rao_kupper(compared(first, second, outcomes)) ==
         Approx(-(std::log(0.5761168848) + std::log(0.2685207117) + std::log(0.1553624035)) / 3).epsilon(1e-7));
 }
 
@@ -94,17 +95,17 @@ TEST_CASE("where ties are ruled out the loss is Bradley–Terry's, and a tie is 
   Eigen::ArrayXd outcomes = Eigen::ArrayXd::Zero(9);
   outcomes.head(4) = 1;
   const coho::token_weights<Eigen::ArrayXd> weights{Eigen::ArrayXd::Constant(9, 1.0 / 9)};
-  const auto expected = coho::bradley_terry_loss{}.value_and_grad(r, s, weights, outcomes);
+  const auto expected = coho::bradley_terry_loss{}.value_and_grad(compared(r, s, outcomes, weights));
   for (const auto& options : without_ties) {
     const bradley_terry_ties_loss loss{options};
-    const auto result = loss.value_and_grad(r, s, outcomes);
+    const auto result = loss.value_and_grad(compared(r, s, outcomes));
     CHECK(result.value == Approx(expected.value).epsilon(1e-12));
-    CHECK((result.d_first - expected.d_chosen).abs().maxCoeff() < 1e-14);
-    CHECK((result.d_second - expected.d_rejected).abs().maxCoeff() < 1e-14);
+    CHECK((result.d_chosen - expected.d_chosen).abs().maxCoeff() < 1e-14);
+    CHECK((result.d_rejected - expected.d_rejected).abs().maxCoeff() < 1e-14);
     CHECK(result.accuracy == Approx(expected.accuracy));
     CHECK(loss.probabilities(1, 1).tie == 0);
     outcomes[2] = 0.5;
-    CHECK_THROWS_WITH(loss(r, s, outcomes), Catch::Contains("rule ties out"));
+    CHECK_THROWS_WITH(loss(compared(r, s, outcomes)), Catch::Contains("rule ties out"));
     CHECK_THROWS_AS(loss(1.0, 1.0, 0.5), coho::argument_error);
     outcomes[2] = 1;
   }
@@ -118,17 +119,19 @@ TEST_CASE("gradients of both tie forms agree with central differences") {
   const weights_type weights{factors};
   for (const auto& options : with_ties) {
     const bradley_terry_ties_loss loss{options};
-    const auto result = loss.value_and_grad(r, s, outcomes, weights);
-    CHECK(result.value == Approx(loss(r, s, outcomes, weights)).epsilon(1e-12));
-    CHECK(result.d_first[3] == 0);
-    check_gradient(r, result.d_first, [&](const Eigen::ArrayXd& x) { return loss(x, s, outcomes, weights); });
-    check_gradient(s, result.d_second, [&](const Eigen::ArrayXd& x) { return loss(r, x, outcomes, weights); });
-    check_gradient(r, loss.value_and_grad(r, s, outcomes).d_first,
-                   [&](const Eigen::ArrayXd& x) { return loss(x, s, outcomes); });
+    const auto result = loss.value_and_grad(compared(r, s, outcomes, weights));
+    CHECK(result.value == Approx(loss(compared(r, s, outcomes, weights))).epsilon(1e-12));
+    CHECK(result.d_chosen[3] == 0);
+    check_gradient(r, result.d_chosen,
+                   [&](const Eigen::ArrayXd& x) { return loss(compared(x, s, outcomes, weights)); });
+    check_gradient(s, result.d_rejected,
+                   [&](const Eigen::ArrayXd& x) { return loss(compared(r, x, outcomes, weights)); });
+    check_gradient(r, loss.value_and_grad(compared(r, s, outcomes)).d_chosen,
+                   [&](const Eigen::ArrayXd& x) { return loss(compared(x, s, outcomes)); });
     // At equal scores too, where the closed forms change sides.
-    const auto equal = loss.value_and_grad(r, r, outcomes);
-    check_gradient(r, equal.d_first, [&](const Eigen::ArrayXd& x) { return loss(x, r, outcomes); });
-    check_gradient(r, equal.d_second, [&](const Eigen::ArrayXd& x) { return loss(r, x, outcomes); });
+    const auto equal = loss.value_and_grad(compared(r, r, outcomes));
+    check_gradient(r, equal.d_chosen, [&](const Eigen::ArrayXd& x) { return loss(compared(x, r, outcomes)); });
+    check_gradient(r, equal.d_rejected, [&](const Eigen::ArrayXd& x) { return loss(compared(r, x, outcomes)); });
   }
 }
 
@@ -157,34 +160,35 @@ TEST_CASE("extreme scores of tie losses neither overflow nor lose small losses")
     CHECK(loss(0.0, 1e5, 1.0) == Approx(1e5).epsilon(1e-3));
     CHECK(loss(1e5, 0.0, 1.0) == 0);
     CHECK(std::isfinite(loss(1e5, -1e5, 0.5)));
-    const auto result = loss.value_and_grad(array({1e5, -1e5}), array({0, 0}), array({0.5, 1}));
-    CHECK(result.d_first.isFinite().all());
-    CHECK(result.d_first[1] == Approx(-0.5));
+    const auto result = loss.value_and_grad(compared(array({1e5, -1e5}), array({0, 0}), array({0.5, 1})));
+    CHECK(result.d_chosen.isFinite().all());
+    CHECK(result.d_chosen[1] == Approx(-0.5));
   }
   CHECK(bradley_terry_ties_loss{}(60.0, 0.0, 1.0) == Approx(2 * std::exp(-60.0)));
   const bradley_terry_ties_loss davidson{{.form = tie_form::davidson}};
   CHECK(davidson(100.0, 0.0, 1.0) == Approx(std::exp(-50.0)));
-  CHECK(davidson.value_and_grad(array({100}), array({0}), array({1})).d_first[0] == Approx(-0.5 * std::exp(-50.0)));
+  CHECK(davidson.value_and_grad(compared(array({100}), array({0}), array({1}))).d_chosen[0] ==
+        Approx(-0.5 * std::exp(-50.0)));
 }
 
 TEST_CASE("tie losses leave pairs of weight 0 out, NaN and all") {
   const auto x = array({1, not_a_number});
   for (const auto form : {tie_form::rao_kupper, tie_form::davidson}) {
     const bradley_terry_ties_loss loss{{.form = form}};
-    const auto result = loss.value_and_grad(x, x, x, weights_type{array({1, 0})});
+    const auto result = loss.value_and_grad(compared(x, x, x, weights_type{array({1, 0})}));
     CHECK(result.value == Approx(std::log(3.0)));
-    CHECK(result.d_first[1] == 0);
+    CHECK(result.d_chosen[1] == 0);
     CHECK(result.accuracy == 0.5);
-    CHECK_THROWS_AS(loss(x, x, array({1, 1})), coho::argument_error);
-    CHECK_THROWS_AS(loss(array({1}), array({1}), array({not_a_number})), coho::argument_error);
+    CHECK_THROWS_AS(loss(compared(x, x, array({1, 1}))), coho::argument_error);
+    CHECK_THROWS_AS(loss(compared(array({1}), array({1}), array({not_a_number}))), coho::argument_error);
   }
 }
 
 TEST_CASE("no pairs, unusable options, outcomes and lengths of tie losses") {
   const Eigen::ArrayXd none, one = array({1}), two = array({1, 0});
   const bradley_terry_ties_loss loss;
-  CHECK(loss(none, none, none) == 0);
-  CHECK(loss.value_and_grad(none, none, none).d_second.size() == 0);
+  CHECK(loss(compared(none, none, none)) == 0);
+  CHECK(loss.value_and_grad(compared(none, none, none)).d_rejected.size() == 0);
   for (const double theta : {0.99, -1.0, not_a_number, infinity}) {
     CHECK_THROWS_WITH(bradley_terry_ties_loss({.theta = theta}), Catch::Contains("option theta"));
   }
@@ -192,8 +196,13 @@ TEST_CASE("no pairs, unusable options, outcomes and lengths of tie losses") {
     CHECK_THROWS_WITH(bradley_terry_ties_loss({.nu = nu}), Catch::Contains("option nu"));
   }
   CHECK_THROWS_WITH(loss(1.0, 1.0, 1.5), Catch::Contains("outside [0, 1]"));
-  CHECK_THROWS_WITH(loss(two, two, array({1, -1})), Catch::Contains("outside [0, 1]"));
-  CHECK_THROWS_WITH(loss(two, one, two), Catch::Contains("second_scores"));
-  CHECK_THROWS_WITH(loss(two, two, one), Catch::Contains("outcomes"));
-  CHECK_THROWS_AS(loss(two, two, two, weights_type{one}), coho::argument_error);
+  CHECK_THROWS_WITH(loss(compared(two, two, array({1, -1}))), Catch::Contains("outside [0, 1]"));
+  CHECK_THROWS_WITH(loss(compared(two, one, two)), Catch::Contains("rejected"));
+  CHECK_THROWS_WITH(loss(compared(two, two, one)), Catch::Contains("targets"));
+  CHECK_THROWS_WITH(loss({.chosen = two, .rejected = two}), Catch::Contains("targets"));
+  const auto with_margins = [&] {
+    return loss({.chosen = two, .rejected = two, .targets = two, .margins = Eigen::ArrayXd(two)});
+  };
+  CHECK_THROWS_WITH(with_margins(), Catch::Contains("margins"));
+  CHECK_THROWS_AS(loss(compared(two, two, two, weights_type{one})), coho::argument_error);
 }

@@ -2,9 +2,11 @@
 #include <vector>
 
 #include <coho/loss/cpo.hpp>
+#include <coho/loss/dpo.hpp>
 
 #include "support/catch.hpp"
 #include "support/finite_difference.hpp"
+#include "support/loss_inputs.hpp"
 #include "support/test_arrays.hpp"
 
 using namespace coho::test;
@@ -35,16 +37,16 @@ TEMPLATE_TEST_CASE("CPO of two pairs by hand", "", Eigen::ArrayXd, Eigen::ArrayX
   const auto chosen = make<TestType>({-10, -20}), rejected = make<TestType>({-20, -10});
   const std::vector<int> lengths{5, 5};
   const cpo_loss loss;
-  const auto result = loss.value_and_grad(chosen, rejected, lengths);
+  const auto result = loss.value_and_grad(with_lengths(chosen, rejected, lengths));
   const double expected = (0.3132616875 + 2 + 1.3132616875 + 4) / 2;
   CHECK(result.value == Approx(expected).epsilon(1e-7));
-  CHECK(loss(chosen, rejected, make<TestType>({5, 5})) == Approx(expected).epsilon(1e-7));
+  CHECK(loss(with_lengths(chosen, rejected, make<TestType>({5, 5}))) == Approx(expected).epsilon(1e-7));
   CHECK(result.d_chosen[0] == Approx((-0.1 * 0.2689414214 - 0.2) / 2).epsilon(1e-6));
   CHECK(result.d_rejected[1] == Approx(0.1 * 0.7310585786 / 2).epsilon(1e-6));
   CHECK(result.accuracy == 0.5);
   CHECK(result.margin == Approx(0).margin(1e-7));
   const cpo_loss hinge{{.form = dpo_form::hinge, .nll_coefficient = 0}};
-  CHECK(hinge(chosen, rejected, lengths) == Approx((0 + 2) / 2.0).margin(1e-6));
+  CHECK(hinge(with_lengths(chosen, rejected, lengths)) == Approx((0 + 2) / 2.0).margin(1e-6));
 }
 
 TEST_CASE("CPO in the form of IPO by hand") {
@@ -53,13 +55,15 @@ TEST_CASE("CPO in the form of IPO by hand") {
 }
 
 TEST_CASE("CPO without its likelihood term is DPO with a uniform reference") {
-  const Eigen::ArrayXd chosen = normals(8, 1, 4), rejected = normals(8, 2, 4);
+  const Eigen::ArrayXd chosen = normals(8, 1, 4), rejected = normals(8, 2, 4), four = Eigen::ArrayXd::Constant(8, 4),
+                       uniform = Eigen::ArrayXd::Constant(8, -30);
   for (auto options : all_forms) {
     options.nll_coefficient = 0;
     const coho::dpo_loss dpo{{.beta = options.beta, .form = options.form, .label_smoothing = options.label_smoothing}};
-    CHECK(cpo_loss{options}(chosen, rejected, 4.0) == Approx(dpo(chosen, rejected, -30.0, -30.0)).epsilon(1e-10));
-    CHECK(cpo_loss{options}(chosen + 2.0, rejected + 2.0, 4.0) ==
-          Approx(cpo_loss{options}(chosen, rejected, 4.0)).epsilon(1e-10));
+    CHECK(cpo_loss{options}(with_lengths(chosen, rejected, four)) ==
+          Approx(dpo(with_reference(chosen, rejected, uniform, uniform))).epsilon(1e-10));
+    CHECK(cpo_loss{options}(with_lengths(chosen + 2.0, rejected + 2.0, four)) ==
+          Approx(cpo_loss{options}(with_lengths(chosen, rejected, four))).epsilon(1e-10));
   }
 }
 
@@ -71,22 +75,25 @@ TEST_CASE("CPO's gradients agree with central differences for every option") {
   const weights_type weights{factors};
   for (const auto& options : all_forms) {
     const cpo_loss loss{options};
-    const auto result = loss.value_and_grad(chosen, rejected, lengths, weights);
-    CHECK(result.value == Approx(loss(chosen, rejected, lengths, weights)).epsilon(1e-12));
+    const auto result = loss.value_and_grad(with_lengths(chosen, rejected, lengths, weights));
+    CHECK(result.value == Approx(loss(with_lengths(chosen, rejected, lengths, weights))).epsilon(1e-12));
     CHECK(result.d_chosen[3] == 0);
     check_gradient(chosen, result.d_chosen,
-                   [&](const Eigen::ArrayXd& x) { return loss(x, rejected, lengths, weights); });
+                   [&](const Eigen::ArrayXd& x) { return loss(with_lengths(x, rejected, lengths, weights)); });
     check_gradient(rejected, result.d_rejected,
-                   [&](const Eigen::ArrayXd& x) { return loss(chosen, x, lengths, weights); });
-    const auto plain = loss.value_and_grad(chosen, rejected, lengths);
-    check_gradient(chosen, plain.d_chosen, [&](const Eigen::ArrayXd& x) { return loss(x, rejected, lengths); });
-    check_gradient(rejected, plain.d_rejected, [&](const Eigen::ArrayXd& x) { return loss(chosen, x, lengths); });
+                   [&](const Eigen::ArrayXd& x) { return loss(with_lengths(chosen, x, lengths, weights)); });
+    const auto plain = loss.value_and_grad(with_lengths(chosen, rejected, lengths));
+    check_gradient(chosen, plain.d_chosen,
+                   [&](const Eigen::ArrayXd& x) { return loss(with_lengths(x, rejected, lengths)); });
+    check_gradient(rejected, plain.d_rejected,
+                   [&](const Eigen::ArrayXd& x) { return loss(with_lengths(chosen, x, lengths)); });
   }
 }
 
 TEST_CASE("the hinge of CPO from both sides of its kink") {
   const cpo_loss loss{{.beta = 1, .form = dpo_form::hinge, .nll_coefficient = 0}};
-  const auto result = loss.value_and_grad(array({1 - 1e-9, 1, 1 + 1e-9}), array({0, 0, 0}), 1.0);
+  const auto result =
+      loss.value_and_grad(with_lengths(array({1 - 1e-9, 1, 1 + 1e-9}), array({0, 0, 0}), array({1, 1, 1})));
   CHECK(result.d_chosen[0] == Approx(-1.0 / 3));
   CHECK(result.d_chosen[1] == 0);
   CHECK(result.d_chosen[2] == 0);
@@ -105,22 +112,23 @@ TEST_CASE("CPO of extreme log-probs neither overflows nor loses small losses") {
 
 TEST_CASE("CPO leaves pairs of weight 0 out, NaN and all") {
   const auto x = array({-1, not_a_number});
-  const auto result = cpo_loss{}.value_and_grad(x, x, x, weights_type{array({1, 0})});
+  const auto result = cpo_loss{}.value_and_grad(with_lengths(x, x, x, weights_type{array({1, 0})}));
   CHECK(result.value == Approx(std::log(2.0) + 1));
   CHECK(result.d_chosen[1] == 0);
   CHECK(result.d_rejected[1] == 0);
-  CHECK_THROWS_AS(cpo_loss{}(x, x, 1.0), coho::argument_error);
+  CHECK_THROWS_AS(cpo_loss{}(with_lengths(x, x, array({1, 1}))), coho::argument_error);
 }
 
 TEST_CASE("no pairs, unusable options and lengths of CPO") {
   const Eigen::ArrayXd none, one = array({-1}), two = array({-1, -2});
-  CHECK(cpo_loss{}(none, none, none) == 0);
-  CHECK(cpo_loss{}.value_and_grad(none, none, 1.0).value == 0);
+  CHECK(cpo_loss{}(with_lengths(none, none, none)) == 0);
+  CHECK(cpo_loss{}.value_and_grad(with_lengths(none, none, none)).value == 0);
   CHECK_THROWS_WITH(cpo_loss({.beta = 0}), Catch::Contains("option beta"));
   CHECK_THROWS_WITH(cpo_loss({.label_smoothing = 0.1}), Catch::Contains("option label_smoothing"));
   CHECK_THROWS_WITH(cpo_loss({.nll_coefficient = -1}), Catch::Contains("option nll_coefficient"));
   CHECK_THROWS_AS(cpo_loss({.nll_coefficient = not_a_number}), coho::option_error);
-  CHECK_THROWS_WITH(cpo_loss{}(two, one, two), Catch::Contains("rejected"));
-  CHECK_THROWS_WITH(cpo_loss{}(two, two, one), Catch::Contains("chosen_lengths"));
-  CHECK_THROWS_AS(cpo_loss{}(two, two, two, weights_type{one}), coho::argument_error);
+  CHECK_THROWS_WITH(cpo_loss{}(with_lengths(two, one, two)), Catch::Contains("rejected"));
+  CHECK_THROWS_WITH(cpo_loss{}(with_lengths(two, two, one)), Catch::Contains("chosen_tokens"));
+  CHECK_THROWS_WITH(cpo_loss{}({.chosen = two, .rejected = two}), Catch::Contains("chosen_tokens"));
+  CHECK_THROWS_AS(cpo_loss{}(with_lengths(two, two, two, weights_type{one})), coho::argument_error);
 }

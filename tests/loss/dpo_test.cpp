@@ -6,6 +6,7 @@
 
 #include "support/catch.hpp"
 #include "support/finite_difference.hpp"
+#include "support/loss_inputs.hpp"
 #include "support/test_arrays.hpp"
 
 using namespace coho::test;
@@ -25,7 +26,7 @@ const std::vector<dpo_options> dpo_forms{{.beta = 0.3},
 TEST_CASE("a fresh DPO run starts at loss ln 2") {
   CHECK(dpo_loss{}(-5.0, -7.0, -5.0, -7.0) == Approx(std::log(2.0)).epsilon(1e-14));
   const Eigen::ArrayXd policy = normals(6, 1, 9), rejected = normals(6, 2, 9);
-  CHECK(dpo_loss{}(policy, rejected, policy, rejected) == Approx(std::log(2.0)).epsilon(1e-14));
+  CHECK(dpo_loss{}(with_reference(policy, rejected, policy, rejected)) == Approx(std::log(2.0)).epsilon(1e-14));
 }
 
 TEMPLATE_TEST_CASE("peers' values of DPO: logit differences 0, 10 and 20 at β 0.1", "", Eigen::ArrayXd, Eigen::ArrayXf,
@@ -39,15 +40,16 @@ TEMPLATE_TEST_CASE("peers' values of DPO: logit differences 0, 10 and 20 at β 0
     CHECK(dpo_loss{{.beta = 0.1, .form = dpo_form::hinge}}(p, o, -25.0, -35.0) == Approx(hinge[i]).margin(1e-12));
   }
   const dpo_loss loss;
-  const auto result = loss.value_and_grad(chosen, rejected, reference_chosen, reference_rejected);
+  const auto result = loss.value_and_grad(with_reference(chosen, rejected, reference_chosen, reference_rejected));
   CHECK(result.value == Approx((0.6931471806 + 0.3132616875 + 0.1269280110) / 3).epsilon(1e-6));
-  CHECK(loss(chosen, rejected, reference_chosen, reference_rejected) == Approx(result.value).epsilon(1e-12));
+  CHECK(loss(with_reference(chosen, rejected, reference_chosen, reference_rejected)) ==
+        Approx(result.value).epsilon(1e-12));
   CHECK(result.d_chosen[0] == Approx(-0.1 * 0.5 / 3));
   CHECK(result.d_rejected[1] == Approx(0.1 * 0.2689414214 / 3).epsilon(1e-6));
   CHECK(result.accuracy == Approx(2.5 / 3));
   CHECK(result.margin == Approx(1).epsilon(1e-6));
   const dpo_loss flat{{.form = dpo_form::hinge}};
-  CHECK(flat(chosen, rejected, reference_chosen, reference_rejected) == Approx(1.0 / 3).epsilon(1e-6));
+  CHECK(flat(with_reference(chosen, rejected, reference_chosen, reference_rejected)) == Approx(1.0 / 3).epsilon(1e-6));
 }
 
 TEST_CASE("IPO, conservative and robust DPO by hand") {
@@ -86,7 +88,7 @@ TEST_CASE("robust DPO is unbiased under flipped labels and conservative DPO is n
 TEST_CASE("conservative DPO is least where the model believes the noise") {
   // σ(z) = 1 − ε.
   const dpo_loss loss{{.beta = 1, .form = dpo_form::conservative, .label_smoothing = 0.2}};
-  const auto at = loss.value_and_grad(array({std::log(4.0)}), array({0}), array({0}), array({0}));
+  const auto at = loss.value_and_grad(with_reference(array({std::log(4.0)}), array({0}), array({0}), array({0})));
   CHECK(at.d_chosen[0] == Approx(0).margin(1e-15));
   CHECK(loss(1.5, 0.0, 0.0, 0.0) > at.value);
   CHECK(loss(1.3, 0.0, 0.0, 0.0) > at.value);
@@ -100,22 +102,25 @@ TEST_CASE("gradients of every DPO form agree with central differences") {
   const weights_type weights{factors};
   for (const auto& options : dpo_forms) {
     const dpo_loss loss{options};
-    const auto result = loss.value_and_grad(chosen, rejected, r, s, weights);
-    CHECK(result.value == Approx(loss(chosen, rejected, r, s, weights)).epsilon(1e-12));
+    const auto result = loss.value_and_grad(with_reference(chosen, rejected, r, s, weights));
+    CHECK(result.value == Approx(loss(with_reference(chosen, rejected, r, s, weights))).epsilon(1e-12));
     CHECK(result.d_chosen[3] == 0);
-    check_gradient(chosen, result.d_chosen, [&](const Eigen::ArrayXd& x) { return loss(x, rejected, r, s, weights); });
+    check_gradient(chosen, result.d_chosen,
+                   [&](const Eigen::ArrayXd& x) { return loss(with_reference(x, rejected, r, s, weights)); });
     check_gradient(rejected, result.d_rejected,
-                   [&](const Eigen::ArrayXd& x) { return loss(chosen, x, r, s, weights); });
-    const auto plain = loss.value_and_grad(chosen, rejected, r, s);
-    check_gradient(chosen, plain.d_chosen, [&](const Eigen::ArrayXd& x) { return loss(x, rejected, r, s); });
-    check_gradient(rejected, plain.d_rejected, [&](const Eigen::ArrayXd& x) { return loss(chosen, x, r, s); });
+                   [&](const Eigen::ArrayXd& x) { return loss(with_reference(chosen, x, r, s, weights)); });
+    const auto plain = loss.value_and_grad(with_reference(chosen, rejected, r, s));
+    check_gradient(chosen, plain.d_chosen,
+                   [&](const Eigen::ArrayXd& x) { return loss(with_reference(x, rejected, r, s)); });
+    check_gradient(rejected, plain.d_rejected,
+                   [&](const Eigen::ArrayXd& x) { return loss(with_reference(chosen, x, r, s)); });
   }
 }
 
 TEST_CASE("the hinge of DPO from both sides of its kink") {
   const dpo_loss loss{{.beta = 1, .form = dpo_form::hinge}};
   const Eigen::ArrayXd zero = Eigen::ArrayXd::Zero(3), chosen = array({1 - 1e-9, 1, 1 + 1e-9});
-  const auto result = loss.value_and_grad(chosen, zero, zero, zero);
+  const auto result = loss.value_and_grad(with_reference(chosen, zero, zero, zero));
   CHECK(result.d_chosen[0] == Approx(-1.0 / 3));
   CHECK(result.d_rejected[0] == Approx(1.0 / 3));
   CHECK(result.d_chosen[1] == 0);
@@ -130,11 +135,11 @@ TEST_CASE("DPO only sees differences of log-ratios") {
                        s = normals(8, 4, 4);
   for (const auto& options : dpo_forms) {
     const dpo_loss loss{options};
-    const double expected = loss(chosen, rejected, r, s);
-    CHECK(loss(chosen + 3.0, rejected, r + 3.0, s) == Approx(expected).epsilon(1e-10));
-    CHECK(loss(chosen - 2.0, rejected - 2.0, r, s) == Approx(expected).epsilon(1e-10));
-    CHECK(loss(chosen, rejected, r, s + 1.0) != Approx(expected).epsilon(1e-3));
-    const auto result = loss.value_and_grad(chosen, rejected, r, s);
+    const double expected = loss(with_reference(chosen, rejected, r, s));
+    CHECK(loss(with_reference(chosen + 3.0, rejected, r + 3.0, s)) == Approx(expected).epsilon(1e-10));
+    CHECK(loss(with_reference(chosen - 2.0, rejected - 2.0, r, s)) == Approx(expected).epsilon(1e-10));
+    CHECK(loss(with_reference(chosen, rejected, r, s + 1.0)) != Approx(expected).epsilon(1e-3));
+    const auto result = loss.value_and_grad(with_reference(chosen, rejected, r, s));
     CHECK((result.d_chosen + result.d_rejected).abs().maxCoeff() == 0);
   }
 }
@@ -146,11 +151,11 @@ TEST_CASE("DPO of extreme log-probs neither overflows nor loses small losses") {
   CHECK(loss(40.0, 0.0, 0.0, 0.0) == Approx(std::exp(-40.0)));
   for (const auto& options : dpo_forms) {
     const auto zero = Eigen::ArrayXd::Zero(2);
-    const auto result = dpo_loss{options}.value_and_grad(array({-1e6, 1e6}), zero, zero, zero);
+    const auto result = dpo_loss{options}.value_and_grad(with_reference(array({-1e6, 1e6}), zero, zero, zero));
     CHECK(std::isfinite(result.value));
     CHECK(result.d_chosen.isFinite().all());
   }
-  const auto small = loss.value_and_grad(array({40}), array({0}), array({0}), array({0}));
+  const auto small = loss.value_and_grad(with_reference(array({40}), array({0}), array({0}), array({0})));
   CHECK(small.d_chosen[0] == Approx(-std::exp(-40.0)));
 }
 
@@ -158,25 +163,33 @@ TEST_CASE("DPO leaves pairs of weight 0 out, NaN and all") {
   const auto x = array({1, not_a_number}), zero = array({0, not_a_number});
   for (const auto& options : dpo_forms) {
     const dpo_loss loss{options};
-    const auto result = loss.value_and_grad(x, zero, zero, zero, weights_type{array({1, 0})});
+    const auto result = loss.value_and_grad(with_reference(x, zero, zero, zero, weights_type{array({1, 0})}));
     CHECK(result.value == Approx(loss(1.0, 0.0, 0.0, 0.0)));
     CHECK(result.d_chosen[1] == 0);
     CHECK(result.d_rejected[1] == 0);
     CHECK(result.margin == Approx(0.3));
     CHECK(result.accuracy == 1);
-    CHECK_THROWS_AS(loss(x, zero, zero, zero), coho::argument_error);
+    CHECK_THROWS_AS(loss(with_reference(x, zero, zero, zero)), coho::argument_error);
   }
 }
 
-TEST_CASE("a reference may be the same number for all pairs of DPO") {
+TEST_CASE("DPO takes its arrays by name, and a forgotten reference is refused by name") {
   const Eigen::ArrayXd p = array({-3, -1}), o = array({-2, -4}), r = array({-2, -2}), s = array({-1, -1});
-  CHECK(dpo_loss{}(p, o, -2.0, -1.0) == dpo_loss{}(p, o, r, s));
+  const dpo_loss loss;
+  const auto named = loss.value_and_grad({.chosen = p,
+                                          .rejected = o,
+                                          .reference_chosen = r,
+                                          .reference_rejected = s,
+                                          .weights = weights_type{array({0.5, 0.5})}});
+  CHECK(named.value == Approx((loss(-3.0, -2.0, -2.0, -1.0) + loss(-1.0, -4.0, -2.0, -1.0)) / 2).epsilon(1e-14));
+  CHECK_THROWS_WITH(loss({.chosen = p, .rejected = o, .reference_rejected = s}), Catch::Contains("reference_chosen"));
+  CHECK_THROWS_WITH(loss({.chosen = p, .rejected = o, .reference_chosen = r}), Catch::Contains("reference_rejected"));
 }
 
 TEST_CASE("no pairs, unusable options and lengths of DPO") {
   const Eigen::ArrayXd none, one = array({1}), two = array({1, 2});
-  CHECK(dpo_loss{}(none, none, none, none) == 0);
-  const auto empty = dpo_loss{}.value_and_grad(none, none, none, none);
+  CHECK(dpo_loss{}(with_reference(none, none, none, none)) == 0);
+  const auto empty = dpo_loss{}.value_and_grad(with_reference(none, none, none, none));
   CHECK(empty.value == 0);
   CHECK(empty.accuracy == 0);
   CHECK(empty.d_chosen.size() == 0);
@@ -188,8 +201,8 @@ TEST_CASE("no pairs, unusable options and lengths of DPO") {
   CHECK_THROWS_AS(dpo_loss({.form = dpo_form::robust, .label_smoothing = 0.5}), coho::option_error);
   CHECK_THROWS_AS(dpo_loss({.form = dpo_form::robust, .label_smoothing = -0.1}), coho::option_error);
   CHECK_THROWS_AS(dpo_loss({.form = dpo_form::robust, .label_smoothing = not_a_number}), coho::option_error);
-  CHECK_THROWS_WITH(dpo_loss{}(two, one, two, two), Catch::Contains("rejected"));
-  CHECK_THROWS_WITH(dpo_loss{}(two, two, one, two), Catch::Contains("reference_chosen"));
-  CHECK_THROWS_WITH(dpo_loss{}(two, two, two, one), Catch::Contains("reference_rejected"));
-  CHECK_THROWS_AS(dpo_loss{}(two, two, two, two, weights_type{one}), coho::argument_error);
+  CHECK_THROWS_WITH(dpo_loss{}(with_reference(two, one, two, two)), Catch::Contains("rejected"));
+  CHECK_THROWS_WITH(dpo_loss{}(with_reference(two, two, one, two)), Catch::Contains("reference_chosen"));
+  CHECK_THROWS_WITH(dpo_loss{}(with_reference(two, two, two, one)), Catch::Contains("reference_rejected"));
+  CHECK_THROWS_AS(dpo_loss{}(with_reference(two, two, two, two, weights_type{one})), coho::argument_error);
 }

@@ -5,6 +5,7 @@
 
 #include "support/catch.hpp"
 #include "support/finite_difference.hpp"
+#include "support/loss_inputs.hpp"
 #include "support/test_arrays.hpp"
 #include "support/thread_ranks.hpp"
 
@@ -23,10 +24,11 @@ TEMPLATE_TEST_CASE("KTO of two desirable and one undesirable response by hand", 
   const auto log_probs = make<TestType>({-10, -22, -10}), reference = make<TestType>({-20, -20, -20});
   const kto_loss loss{{.beta = 0.1, .desirable_weight = 1, .undesirable_weight = 2}};
   const double expected = (0.3775406688 + 0.6681877722 + 2 * 0.6224593312) / 3;
-  const auto result = loss.value_and_grad(log_probs, reference, flags{1, 1, 0}, 5.0);
+  const auto result = loss.value_and_grad(judged(log_probs, reference, flags{1, 1, 0}, 5.0));
   CHECK(result.value == Approx(expected).epsilon(1e-7));
-  CHECK(loss(log_probs, reference, make<TestType>({1, 1, 0}), 5.0) == Approx(expected).epsilon(1e-7));
-  CHECK(loss(log_probs, reference, std::vector<bool>{true, true, false}, 5.0) == Approx(expected).epsilon(1e-7));
+  CHECK(loss(judged(log_probs, reference, make<TestType>({1, 1, 0}), 5.0)) == Approx(expected).epsilon(1e-7));
+  CHECK(loss(judged(log_probs, reference, std::vector<bool>{true, true, false}, 5.0)) ==
+        Approx(expected).epsilon(1e-7));
   const double slope = 0.1 * 0.3775406688 * 0.6224593312;
   CHECK(result.d_log_probs[0] == Approx(-slope / 3).epsilon(1e-6));
   CHECK(result.d_log_probs[2] == Approx(2 * slope / 3).epsilon(1e-6));
@@ -46,13 +48,13 @@ TEST_CASE("KTO's gradients agree with central differences") {
         coho::kto_options{.undesirable_weight = 0.4}, coho::kto_options{.desirable_weight = 0}}) {
     const kto_loss loss{options};
     for (const double baseline : {0.0, 1.5}) {
-      const auto result = loss.value_and_grad(log_probs, reference, desirable, baseline, weights);
-      CHECK(result.value == Approx(loss(log_probs, reference, desirable, baseline, weights)).epsilon(1e-12));
+      const auto result = loss.value_and_grad(judged(log_probs, reference, desirable, baseline, weights));
+      CHECK(result.value == Approx(loss(judged(log_probs, reference, desirable, baseline, weights))).epsilon(1e-12));
       CHECK(result.d_log_probs[3] == 0);
       check_gradient(log_probs, result.d_log_probs,
-                     [&](const Eigen::ArrayXd& x) { return loss(x, reference, desirable, baseline, weights); });
-      check_gradient(log_probs, loss.value_and_grad(log_probs, reference, desirable, baseline).d_log_probs,
-                     [&](const Eigen::ArrayXd& x) { return loss(x, reference, desirable, baseline); });
+                     [&](const Eigen::ArrayXd& x) { return loss(judged(x, reference, desirable, baseline, weights)); });
+      check_gradient(log_probs, loss.value_and_grad(judged(log_probs, reference, desirable, baseline)).d_log_probs,
+                     [&](const Eigen::ArrayXd& x) { return loss(judged(x, reference, desirable, baseline)); });
     }
   }
 }
@@ -60,7 +62,7 @@ TEST_CASE("KTO's gradients agree with central differences") {
 TEST_CASE("KTO pulls hardest at the baseline and saturates on both sides") {
   const Eigen::ArrayXd zero = Eigen::ArrayXd::Zero(3), r = array({-40, 2, 44}), ones = array({1, 1, 1});
   for (const auto& desirable : {ones, zero}) {
-    const auto slopes = kto_loss{{.beta = 1}}.value_and_grad(r, zero, desirable, 2.0).d_log_probs;
+    const auto slopes = kto_loss{{.beta = 1}}.value_and_grad(judged(r, zero, desirable, 2.0)).d_log_probs;
     CHECK(std::abs(slopes[1]) == Approx(0.25 / 3));
     CHECK(std::abs(slopes[0]) == Approx(std::exp(-42.0) / 3));
     CHECK(std::abs(slopes[2]) == Approx(std::exp(-42.0) / 3));
@@ -88,30 +90,36 @@ TEST_CASE("KTO of extreme log-probs stays within its bounds and keeps small loss
 }
 
 TEST_CASE("KTO leaves responses of weight 0 out, NaN and all") {
-  const auto result = kto_loss{}.value_and_grad(array({1, not_a_number}), array({1, not_a_number}),
-                                                array({1, not_a_number}), 0.0, weights_type{array({1, 0})});
+  const auto result = kto_loss{}.value_and_grad(judged(array({1, not_a_number}), array({1, not_a_number}),
+                                                       array({1, not_a_number}), 0.0, weights_type{array({1, 0})}));
   CHECK(result.value == 0.5);
   CHECK(result.d_log_probs[1] == 0);
   CHECK(result.accuracy == 0.5);
-  CHECK_THROWS_AS(kto_loss{}(array({not_a_number}), array({0}), array({1}), 0.0), coho::argument_error);
-  CHECK_THROWS_WITH(kto_loss{}(array({1}), array({0}), array({not_a_number}), 0.0),
+  CHECK_THROWS_AS(kto_loss{}(judged(array({not_a_number}), array({0}), array({1}), 0.0)), coho::argument_error);
+  CHECK_THROWS_WITH(kto_loss{}(judged(array({1}), array({0}), array({not_a_number}), 0.0)),
                     Catch::Contains("desirable is NaN"));
 }
 
 TEST_CASE("no responses, unusable options, baselines and lengths of KTO") {
   const Eigen::ArrayXd none, one = array({1}), two = array({1, 2});
-  CHECK(kto_loss{}(none, none, none, 0.0) == 0);
-  CHECK(kto_loss{}.value_and_grad(none, none, flags{}, 0.0).d_log_probs.size() == 0);
+  CHECK(kto_loss{}(judged(none, none, none, 0.0)) == 0);
+  CHECK(kto_loss{}.value_and_grad(judged(none, none, flags{}, 0.0)).d_log_probs.size() == 0);
   CHECK_THROWS_WITH(kto_loss({.beta = 0}), Catch::Contains("option beta"));
   CHECK_THROWS_WITH(kto_loss({.desirable_weight = -1}), Catch::Contains("option desirable_weight"));
   CHECK_THROWS_WITH(kto_loss({.undesirable_weight = not_a_number}), Catch::Contains("option undesirable_weight"));
   CHECK_THROWS_AS(kto_loss({.desirable_weight = infinity}), coho::option_error);
-  CHECK_THROWS_WITH(kto_loss{}(two, two, two, -0.1), Catch::Contains("kl_baseline"));
+  CHECK_THROWS_WITH(kto_loss{}(judged(two, two, two, -0.1)), Catch::Contains("kl_baseline"));
   CHECK_THROWS_WITH(kto_loss{}(1.0, 1.0, 1.0, not_a_number), Catch::Contains("kl_baseline"));
-  CHECK_THROWS_AS(kto_loss{}.value_and_grad(two, two, two, infinity), coho::argument_error);
-  CHECK_THROWS_WITH(kto_loss{}(two, one, two, 0.0), Catch::Contains("reference_log_probs"));
-  CHECK_THROWS_WITH(kto_loss{}(two, two, one, 0.0), Catch::Contains("desirable"));
-  CHECK_THROWS_AS(kto_loss{}(two, two, two, 0.0, weights_type{one}), coho::argument_error);
+  CHECK_THROWS_AS(kto_loss{}.value_and_grad(judged(two, two, two, infinity)), coho::argument_error);
+  CHECK_THROWS_WITH(kto_loss{}({.log_probs = two, .reference_log_probs = two, .desirable = two}),
+                    Catch::Contains("kl_baseline"));
+  CHECK_THROWS_WITH(kto_loss{}({.log_probs = two, .desirable = two, .kl_baseline = 0}),
+                    Catch::Contains("reference_log_probs"));
+  CHECK_THROWS_WITH(kto_loss{}({.log_probs = two, .reference_log_probs = two, .kl_baseline = 0}),
+                    Catch::Contains("desirable"));
+  CHECK_THROWS_WITH(kto_loss{}(judged(two, one, two, 0.0)), Catch::Contains("reference_log_probs"));
+  CHECK_THROWS_WITH(kto_loss{}(judged(two, two, one, 0.0)), Catch::Contains("desirable"));
+  CHECK_THROWS_AS(kto_loss{}(judged(two, two, two, 0.0, weights_type{one})), coho::argument_error);
 }
 
 TEMPLATE_TEST_CASE("the KTO baseline is the mean log-ratio, never below 0", "", Eigen::ArrayXd, Eigen::ArrayXf,

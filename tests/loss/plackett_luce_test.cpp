@@ -47,7 +47,7 @@ TEST_CASE("rankings of two are Bradley–Terry pairs") {
     scores[2 * i + 1] = s[i];
     groups.push_back(static_cast<std::size_t>(2 * i + 2));
   }
-  const auto pairs = coho::bradley_terry_loss{}.value_and_grad(r, s);
+  const auto pairs = coho::bradley_terry_loss{}.value_and_grad({.chosen = r, .rejected = s});
   for (const std::size_t top : {0, 1, 5}) {
     const auto rankings = plackett_luce_loss{{.top = top}}.value_and_grad(scores, groups);
     CHECK(rankings.value == Approx(pairs.value).epsilon(1e-13));

@@ -8,6 +8,7 @@
 #include <coho/loss/simpo.hpp>
 
 #include "support/catch.hpp"
+#include "support/loss_inputs.hpp"
 #include "support/test_arrays.hpp"
 
 using namespace coho;
@@ -36,17 +37,19 @@ void check_same_loss(const preference_gradient& a, const Result& b) {
 
 }  // namespace
 
-TEST_CASE("losses of whole responses by name are those of their arrays in order") {
+TEST_CASE("losses of a batch of preferences are those of its arrays") {
   const auto x = four_pairs();
   const dpo_loss dpo{{.beta = 0.3}};
   check_same_loss(dpo.value_and_grad(x, pair_weights),
-                  dpo.value_and_grad(x.chosen, x.rejected, x.reference_chosen, x.reference_rejected, pair_weights));
+                  dpo.value_and_grad(test::with_reference(x.chosen, x.rejected, x.reference_chosen,
+                                                          x.reference_rejected, pair_weights)));
   const dpo_loss hinge{{.beta = 0.3, .form = dpo_form::hinge}};
   check_same_loss(hinge.value_and_grad(x, pair_weights),
-                  hinge.value_and_grad(x.chosen, x.rejected, x.reference_chosen, x.reference_rejected, pair_weights));
+                  hinge.value_and_grad(test::with_reference(x.chosen, x.rejected, x.reference_chosen,
+                                                            x.reference_rejected, pair_weights)));
   const cpo_loss cpo{{.beta = 0.3}};
   check_same_loss(cpo.value_and_grad(x, pair_weights),
-                  cpo.value_and_grad(x.chosen, x.rejected, x.chosen_tokens, pair_weights));
+                  cpo.value_and_grad(test::with_lengths(x.chosen, x.rejected, x.chosen_tokens, pair_weights)));
 }
 
 TEST_CASE("losses of means give the gradient of sums") {
@@ -54,7 +57,7 @@ TEST_CASE("losses of means give the gradient of sums") {
   const Eigen::ArrayXd chosen = x.chosen / x.chosen_tokens, rejected = x.rejected / x.rejected_tokens;
   const auto check = [&](const auto& loss) {
     const auto sums = loss.value_and_grad(x, pair_weights);
-    const auto means = loss.value_and_grad(chosen, rejected, pair_weights);
+    const auto means = loss.value_and_grad(test::means(chosen, rejected, pair_weights));
     CHECK(sums.value == means.value);
     CHECK((sums.d_chosen == means.d_chosen / x.chosen_tokens).all());
     CHECK((sums.d_rejected == means.d_rejected / x.rejected_tokens).all());

@@ -25,7 +25,7 @@ int main() {
     const coho::reward_query queries[] = {longer, shorter};
     auto [scores, pullback] = reward.forward(queries);
     const Eigen::ArrayXd preferred{{scores[0]}}, other{{scores[1]}};
-    const auto loss = coho::bradley_terry_loss{}.value_and_grad(preferred, other);
+    const auto loss = coho::bradley_terry_loss{}.value_and_grad({.chosen = preferred, .rejected = other});
     const double seeds[] = {loss.d_chosen[0], loss.d_rejected[0]};
     pullback(seeds);
     optimizer.step(0.1);

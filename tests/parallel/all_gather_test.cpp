@@ -30,5 +30,7 @@ TEST_CASE("what a byte_writer wrote is read back to the bit") {
   const auto read = in.array<Eigen::ArrayXd>();
   CHECK(std::memcmp(read.data(), numbers.data(), 3 * sizeof(double)) == 0);
   CHECK(in.array<std::string>().empty());
+  CHECK_FALSE(in.at_end());
   CHECK(in.array<std::string>() == "für");
+  CHECK(in.at_end());
 }

@@ -1,3 +1,4 @@
+#include <coho/prompt/chat_format.hpp>
 #include <coho/prompt/chat_prompt.hpp>
 
 #include "support/catch.hpp"

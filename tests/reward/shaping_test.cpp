@@ -103,6 +103,18 @@ TEST_CASE("unfinished responses: add or replace") {
             .all());
 }
 
+TEST_CASE("the penalty of an unfinished response: what it earns, and the change") {
+  const shaping_options added{.unfinished_penalty = -6};
+  CHECK(added.penalised(4) == -2);
+  CHECK(added.penalty_on(4) == -6);
+  const shaping_options replaced{.unfinished_penalty = -6, .unfinished = coho::unfinished_mode::replace};
+  CHECK(replaced.penalised(4) == -6);
+  CHECK(replaced.penalty_on(4) == -10);
+  CHECK(added.penalises());
+  CHECK(shaping_options{.unfinished = coho::unfinished_mode::replace}.penalises());
+  CHECK_FALSE(shaping_options{}.penalises());
+}
+
 TEST_CASE("clips of reward and KL") {
   const Eigen::ArrayXd p = array({0, 0}), q = array({-30, 30});
   const Eigen::ArrayXd shaped = shape_rewards(

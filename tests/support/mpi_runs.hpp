@@ -42,6 +42,15 @@ inline std::vector<std::string> ranks_of(std::size_t count, std::vector<std::str
   return command;
 }
 
+/// The arguments of mpirun for a job of two ranks with a command each.
+inline std::vector<std::string> two_ranks(const std::vector<std::string>& first,
+                                          const std::vector<std::string>& second) {
+  auto both = ranks_of(1, first);
+  both.push_back(":");
+  for (const auto& word : ranks_of(1, second)) both.push_back(word);
+  return both;
+}
+
 /// mpirun on this machine, whatever its number of processors, and as root in a container.
 inline program_result mpirun(const std::vector<std::string>& arguments, const std::filesystem::path& folder) {
   std::vector<std::string> all{"OMPI_ALLOW_RUN_AS_ROOT=1",

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "models/model_files.hpp"
+#include "support/recipe_models.hpp"
 #include "support/small_models.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"

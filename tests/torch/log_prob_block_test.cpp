@@ -16,23 +16,19 @@ namespace {
 
 std::atomic<int> forward_calls, backward_calls, entropy_blocks, mistakes;
 
-void counted_forward(float* logits, std::int64_t stride, std::int64_t rows, std::int64_t columns, const float* bias,
-                     float inverse_temperature, const std::int64_t* targets, std::int64_t first_column, float* maximum,
-                     float* sum, float* weighted_sum, float* chosen, float* rescale, float* entropy_block) {
-  ++forward_calls;
-  if (entropy_block) ++entropy_blocks;
-  if (rows > 2 || columns > 4 || stride != columns || first_column % 4 != 0) ++mistakes;
-  coho::detail::log_prob_block_forward_cpu<float>(logits, stride, rows, columns, bias, inverse_temperature, targets,
-                                                  first_column, maximum, sum, weighted_sum, chosen, rescale,
-                                                  entropy_block);
+bool fits(const coho::logit_block<float>& block) {
+  return block.rows <= 2 && block.columns <= 4 && block.stride == block.columns && block.first_column % 4 == 0;
 }
-void counted_backward(float* logits, std::int64_t stride, std::int64_t rows, std::int64_t columns, const float* bias,
-                      float inverse_temperature, const std::int64_t* targets, std::int64_t first_column,
-                      const float* log_sum_exp, const float* entropy, const float* d_log_prob, const float* d_entropy) {
+void counted_forward(const coho::logit_block<float>& block, const coho::softmax_sums<float>& sums) {
+  ++forward_calls;
+  if (sums.entropy_block) ++entropy_blocks;
+  if (!fits(block)) ++mistakes;
+  coho::detail::log_prob_block_forward_cpu(block, sums);
+}
+void counted_backward(const coho::logit_block<float>& block, const coho::log_prob_slopes<float>& slopes) {
   ++backward_calls;
-  if (rows > 2 || columns > 4 || stride != columns || (d_entropy && !entropy)) ++mistakes;
-  coho::detail::log_prob_block_backward_cpu<float>(logits, stride, rows, columns, bias, inverse_temperature, targets,
-                                                   first_column, log_sum_exp, entropy, d_log_prob, d_entropy);
+  if (!fits(block) || (slopes.d_entropy && !slopes.entropy)) ++mistakes;
+  coho::detail::log_prob_block_backward_cpu(block, slopes);
 }
 
 /// Three blocks of 17 words, of 5 tokens; a banned word in each, one block being banned altogether.
@@ -63,8 +59,8 @@ TEST_CASE("log_prob_block: operators do in forward what the CPU's loops do") {
     const at::Tensor b = a.clone(), bias = biased ? p.bias.narrow(0, first, 17) : at::Tensor();
     const at::Tensor a_block = entropy ? at::empty_like(a) : at::Tensor(),
                      b_block = entropy ? at::empty_like(a) : a_block;
-    coho::detail::log_prob_block_forward(a, bias, 1.25, p.targets, first, loops, a_block, nullptr);
-    coho::detail::log_prob_block_forward_by_operators(b, bias, 1.25, p.targets, first, operators, b_block);
+    coho::detail::log_prob_block_forward({a, bias, 1.25, p.targets, first}, loops, a_block, nullptr);
+    coho::detail::log_prob_block_forward_by_operators({b, bias, 1.25, p.targets, first}, operators, b_block);
     INFO("words from " << first);
     CHECK(largest_difference(a, b) < tolerance);
     CHECK(largest_difference(loops.rescale, operators.rescale) < tolerance);
@@ -105,10 +101,10 @@ TEST_CASE("log_prob_block: operators do in backward what the CPU's loops do") {
   for (std::int64_t first = 0; first < 51; first += 17) {
     const at::Tensor a = p.logits.narrow(1, first, 17).clone(at::MemoryFormat::Contiguous), b = a.clone();
     const at::Tensor bias = p.bias.narrow(0, first, 17), lse = log_sum_exp.to(type);
-    coho::detail::log_prob_block_backward(a, bias, 1.25, p.targets, first, lse, given(of_entropy, entropy),
-                                          given(of_log_prob, g), given(of_entropy, h), nullptr);
-    coho::detail::log_prob_block_backward_by_operators(b, bias, 1.25, p.targets, first, lse, given(of_entropy, entropy),
-                                                       given(of_log_prob, g), given(of_entropy, h));
+    const coho::detail::slope_tensors slopes{lse, given(of_entropy, entropy), given(of_log_prob, g),
+                                             given(of_entropy, h)};
+    coho::detail::log_prob_block_backward({a, bias, 1.25, p.targets, first}, slopes, nullptr);
+    coho::detail::log_prob_block_backward_by_operators({b, bias, 1.25, p.targets, first}, slopes);
     const at::Tensor expected = logits.grad().narrow(1, first, 17);
     INFO("words from " << first);
     CHECK(largest_difference(a.to(at::kDouble), expected) < tolerance);

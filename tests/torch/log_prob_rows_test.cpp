@@ -29,6 +29,24 @@ struct rows_under_test {
     rescale = numbers(rows, -1);
     entropy = numbers(rows * columns, -1);
   }
+  coho::logit_block<Number> block(bool biased, Number factor) {
+    return {.logits = logits.data(),
+            .stride = stride,
+            .rows = rows,
+            .columns = columns,
+            .bias = biased ? bias.data() : nullptr,
+            .inverse_temperature = factor,
+            .targets = targets.data(),
+            .first_column = 100};
+  }
+  coho::softmax_sums<Number> sums() {
+    return {.maximum = maximum.data(),
+            .sum = sum.data(),
+            .weighted_sum = weighted_sum.data(),
+            .chosen = chosen.data(),
+            .rescale = rescale.data(),
+            .entropy_block = entropy.data()};
+  }
   long double z(std::int64_t r, std::int64_t c, bool biased, Number factor) const {
     return static_cast<long double>(logits[r * stride + c]) * factor + (biased ? bias[c] : 0);
   }
@@ -43,13 +61,10 @@ TEMPLATE_TEST_CASE("log_prob_rows: forward is its formulas in long double", "", 
   const number factor = GENERATE(1, 2) == 1 ? number(1) : number(1.25);
   const rows_under_test<number> before(columns);
   rows_under_test<number> now(columns);
-  const auto call = [&](auto... arguments) {
-    wider ? coho::detail::log_prob_block_forward_cpu<number>(arguments...)
-          : coho::detail::log_prob_rows<number>::forward(arguments...);
-  };
-  call(now.logits.data(), now.stride, now.rows, columns, biased ? now.bias.data() : nullptr, factor, now.targets.data(),
-       std::int64_t{100}, now.maximum.data(), now.sum.data(), now.weighted_sum.data(), now.chosen.data(),
-       now.rescale.data(), now.entropy.data());
+  if (wider)
+    coho::detail::log_prob_block_forward_cpu(now.block(biased, factor), now.sums());
+  else
+    coho::detail::log_prob_rows<number>::forward(now.block(biased, factor), now.sums());
   const auto near = [](number a, long double b) {
     return std::abs(static_cast<double>(a - b)) <=
            40 * static_cast<double>(std::numeric_limits<number>::epsilon() * std::max(1.0L, std::abs(b)));
@@ -88,13 +103,14 @@ TEMPLATE_TEST_CASE("log_prob_rows: backward is its formulas in long double", "",
                h[3] = {-1, 4, 2};
   const rows_under_test<number> before(columns);
   rows_under_test<number> now(columns);
-  const auto call = [&](auto... arguments) {
-    wider ? coho::detail::log_prob_block_backward_cpu<number>(arguments...)
-          : coho::detail::log_prob_rows<number>::backward(arguments...);
-  };
-  call(now.logits.data(), now.stride, now.rows, columns, now.bias.data(), factor, now.targets.data(), std::int64_t{100},
-       &log_sum_exp[0], of_entropy ? &entropy[0] : nullptr, of_log_prob ? &g[0] : nullptr,
-       of_entropy ? &h[0] : nullptr);
+  const coho::log_prob_slopes<number> slopes{.log_sum_exp = log_sum_exp,
+                                             .entropy = of_entropy ? entropy : nullptr,
+                                             .d_log_prob = of_log_prob ? g : nullptr,
+                                             .d_entropy = of_entropy ? h : nullptr};
+  if (wider)
+    coho::detail::log_prob_block_backward_cpu(now.block(true, factor), slopes);
+  else
+    coho::detail::log_prob_rows<number>::backward(now.block(true, factor), slopes);
   for (std::int64_t r = 0; r < now.rows; ++r) {
     for (std::int64_t c = 0; c < columns; ++c) {
       const long double log_p = before.z(r, c, true, factor) - log_sum_exp[r];
@@ -116,9 +132,20 @@ TEMPLATE_TEST_CASE("log_prob_rows: minus infinity has the probability 0, before 
   number maximum = nothing, sum = 0, weighted_sum = 0, chosen = 5, rescale = -1;
   const std::int64_t target = 3;
   const auto pass = [&](std::int64_t first) {
-    coho::detail::log_prob_block_forward_cpu<number>(logits.data(), 20, 1, 20, static_cast<const number*>(nullptr),
-                                                     number(1), &target, first, &maximum, &sum, &weighted_sum, &chosen,
-                                                     &rescale, entropy.data());
+    coho::detail::log_prob_block_forward_cpu<number>({.logits = logits.data(),
+                                                      .stride = 20,
+                                                      .rows = 1,
+                                                      .columns = 20,
+                                                      .bias = nullptr,
+                                                      .inverse_temperature = 1,
+                                                      .targets = &target,
+                                                      .first_column = first},
+                                                     {.maximum = &maximum,
+                                                      .sum = &sum,
+                                                      .weighted_sum = &weighted_sum,
+                                                      .chosen = &chosen,
+                                                      .rescale = &rescale,
+                                                      .entropy_block = entropy.data()});
   };
   pass(0);
   CHECK(maximum == nothing);

@@ -4,6 +4,7 @@
 #include <coho/advantage/gae.hpp>
 #include <coho/advantage/whiten.hpp>
 #include <coho/kl/estimators.hpp>
+#include <coho/kl/kl_loss.hpp>
 #include <coho/loss/bradley_terry.hpp>
 #include <coho/loss/nll.hpp>
 #include <coho/loss/ppo_clip.hpp>
@@ -133,13 +134,16 @@ TEST_CASE("nll and kl_loss on tensors agree with the host") {
   using enum coho::kl_estimator;
   for (const auto estimator : {k1, k2, k3, absolute, k1_clamped, k3_straight_through}) {
     const coho::kl_loss loss{{.estimator = estimator}};
-    const auto expected = loss.value_and_grad(b.log_probs, b.old, weights);
+    const auto expected =
+        loss.value_and_grad({.log_probs = b.log_probs, .reference_log_probs = b.old, .weights = weights});
     const at::Tensor p = leaf(b.log_probs);
-    const at::Tensor value = loss(p, tensor(b.old), tensor_weights);
+    const coho::kl_loss_inputs<at::Tensor> in{
+        .log_probs = p, .reference_log_probs = tensor(b.old), .weights = tensor_weights};
+    const at::Tensor value = loss(in);
     value.backward();
     CHECK(number(value) == Approx(expected.value).epsilon(1e-6));
     CHECK(close(host(p.grad()), expected.d_log_probs));
-    CHECK(close(host(loss.value_and_grad(p, tensor(b.old), tensor_weights).d_log_probs), expected.d_log_probs));
+    CHECK(close(host(loss.value_and_grad(in).d_log_probs), expected.d_log_probs));
     const Eigen::ArrayXd x = normals(9, 5), y = normals(9, 6);
     CHECK(close(host(coho::kl_estimate(tensor(x), tensor(y), estimator)), coho::kl_estimate(x, y, estimator)));
   }
@@ -161,19 +165,23 @@ TEST_CASE("bradley_terry on tensors agrees with the host") {
     CHECK(close(host(closed.d_rejected), expected.d_rejected));
     CHECK(number(closed.accuracy) == Approx(expected.accuracy));
   };
+  using inputs = coho::pair_loss_inputs<at::Tensor>;
   {
     const at::Tensor p = leaf(r), o = leaf(s);
-    check(loss.value_and_grad(r, s), loss(p, o), p, o, loss.value_and_grad(p, o));
+    const inputs in{.chosen = p, .rejected = o};
+    check(loss.value_and_grad({.chosen = r, .rejected = s}), loss(in), p, o, loss.value_and_grad(in));
   }
   {
     const at::Tensor p = leaf(r), o = leaf(s);
-    check(loss.value_and_grad(r, s, weights), loss(p, o, tensor_weights), p, o,
-          loss.value_and_grad(p, o, tensor_weights));
+    const inputs in{.chosen = p, .rejected = o, .weights = tensor_weights};
+    check(loss.value_and_grad({.chosen = r, .rejected = s, .weights = weights}), loss(in), p, o,
+          loss.value_and_grad(in));
   }
   {
     const at::Tensor p = leaf(r), o = leaf(s);
-    check(loss.value_and_grad(r, s, weights, t), loss(p, o, tensor_weights, tensor(t)), p, o,
-          loss.value_and_grad(p, o, tensor_weights, tensor(t)));
+    const inputs in{.chosen = p, .rejected = o, .targets = tensor(t), .weights = tensor_weights};
+    check(loss.value_and_grad({.chosen = r, .rejected = s, .targets = t, .weights = weights}), loss(in), p, o,
+          loss.value_and_grad(in));
   }
 }
 
@@ -262,8 +270,9 @@ TEST_CASE("the losses of no tokens are 0 on tensors, without weights as with the
             coho::value_loss_inputs<at::Tensor>{.values = leaf_of_none, .old_values = none, .returns = none}),
         value, value.d_values);
   CHECK(number(value.clip_fraction) == 0);
-  const auto pairs = coho::bradley_terry_loss{}.value_and_grad(leaf_of_none, none);
-  check(coho::bradley_terry_loss{}(leaf_of_none, none), pairs, pairs.d_chosen);
+  const coho::pair_loss_inputs<at::Tensor> no_pairs{.chosen = leaf_of_none, .rejected = none};
+  const auto pairs = coho::bradley_terry_loss{}.value_and_grad(no_pairs);
+  check(coho::bradley_terry_loss{}(no_pairs), pairs, pairs.d_chosen);
   CHECK(number(pairs.accuracy) == 0);
 }
 

@@ -4,6 +4,7 @@
 
 #include <coho/kl/estimators.hpp>
 #include <coho/kl/exact.hpp>
+#include <coho/kl/kl_loss.hpp>
 #include <coho/loss/cispo.hpp>
 #include <coho/loss/entropy_bonus.hpp>
 #include <coho/loss/gspo.hpp>
@@ -307,12 +308,14 @@ TEST_CASE("kl_loss with clip on tensors agrees with arrays and with autograd") {
   using enum coho::kl_estimator;
   for (const auto estimator : {k1, k2, k3, absolute, k1_clamped, k3_straight_through}) {
     const coho::kl_loss loss{{.estimator = estimator, .clip = 0.3}};
-    const auto expected = loss.value_and_grad(b.log_probs, b.old, b.weights);
+    const auto expected =
+        loss.value_and_grad({.log_probs = b.log_probs, .reference_log_probs = b.old, .weights = b.weights});
     CHECK((expected.d_log_probs == 0.0).count() > 5);
     const at::Tensor p = leaf(b.log_probs);
-    const auto found = loss.value_and_grad(p, tensor(b.old), b.tensor_weights);
+    const coho::kl_loss_inputs<at::Tensor> in{
+        .log_probs = p, .reference_log_probs = tensor(b.old), .weights = b.tensor_weights};
+    const auto found = loss.value_and_grad(in);
     CHECK(number(found.value) == Approx(expected.value));
-    check_gradients(expected.value, expected.d_log_probs, found.d_log_probs, loss(p, tensor(b.old), b.tensor_weights),
-                    p);
+    check_gradients(expected.value, expected.d_log_probs, found.d_log_probs, loss(in), p);
   }
 }

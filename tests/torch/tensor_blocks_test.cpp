@@ -11,6 +11,7 @@
 #include <coho/torch/ops.hpp>
 
 #include "support/catch.hpp"
+#include "support/loss_inputs.hpp"
 #include "support/tensor_difference.hpp"
 #include "support/tensors.hpp"
 #include "support/test_arrays.hpp"
@@ -41,7 +42,7 @@ struct pairs {
     out.o = o.clone().set_requires_grad(true);
     return out;
   }
-  at::Tensor loss() const { return dpo(p, o, rp, ro); }
+  at::Tensor loss() const { return dpo(with_reference(p, o, rp, ro)); }
 };
 
 }  // namespace
@@ -61,12 +62,12 @@ TEST_CASE("one pass over tensors gives value and gradients of the operators") {
       CHECK(largest_difference(a.p.grad(), b.p.grad()) < tolerance);
       CHECK(largest_difference(a.o.grad(), b.o.grad()) < tolerance);
       const pairs c = pairs(type, size).trained(), d = pairs(type, size).trained();
-      dpo(c.p, c.o, c.rp, c.ro, tensor_weights{c.w}).backward();
+      dpo(with_reference(c.p, c.o, c.rp, c.ro, tensor_weights{c.w})).backward();
       (of_operators(d.p, d.o, d.rp, d.ro) * d.w).sum().backward();
       CHECK(largest_difference(c.p.grad(), d.p.grad()) < tolerance);
       CHECK(largest_difference(c.o.grad(), d.o.grad()) < tolerance);
-      CHECK(largest_difference(dpo.value_and_grad(c.p, c.o, c.rp, c.ro, tensor_weights{c.w}).d_rejected, d.o.grad()) <
-            tolerance);
+      CHECK(largest_difference(dpo.value_and_grad(with_reference(c.p, c.o, c.rp, c.ro, tensor_weights{c.w})).d_rejected,
+                               d.o.grad()) < tolerance);
     }
   }
 }
@@ -98,14 +99,15 @@ TEST_CASE("losses take views, and tensors of more dimensions in their shape") {
         },
         +[](const at::Tensor& x) { return x.narrow(0, 3, 21); }, +[](const at::Tensor& x) { return x.select(0, 5); }}) {
     const pairs a = whole.trained(), b = whole.trained();
-    const at::Tensor own = dpo(view(a.p), view(a.o), view(a.rp), view(a.ro).contiguous(), tensor_weights{view(a.w)});
+    const at::Tensor own =
+        dpo(with_reference(view(a.p), view(a.o), view(a.rp), view(a.ro).contiguous(), tensor_weights{view(a.w)}));
     const at::Tensor theirs = (of_operators(view(b.p), view(b.o), view(b.rp), view(b.ro)) * view(b.w)).sum();
     CHECK(largest_difference(own, theirs) < 1e-12);
     own.backward();
     theirs.backward();
     CHECK(largest_difference(a.p.grad(), b.p.grad()) < 1e-12);
     CHECK(largest_difference(a.o.grad(), b.o.grad()) < 1e-12);
-    const auto found = dpo.value_and_grad(view(a.p), view(a.o), view(a.rp), view(a.ro));
+    const auto found = dpo.value_and_grad(with_reference(view(a.p), view(a.o), view(a.rp), view(a.ro)));
     CHECK(found.d_chosen.sizes() == view(a.p).sizes());
     CHECK(found.value.dim() == 0);
     CHECK(found.accuracy.dim() == 0);
@@ -122,7 +124,7 @@ TEST_CASE("masked NaN of tensors stays where it is, and an unmasked one shows") 
     (*x)[36] = infinity;
   }
   const pairs c = a.trained(), d = b.trained();
-  const at::Tensor value = dpo(c.p, c.o, c.rp, c.ro, tensor_weights{c.w});
+  const at::Tensor value = dpo(with_reference(c.p, c.o, c.rp, c.ro, tensor_weights{c.w}));
   const at::Tensor expected = (of_operators(d.p, d.o, d.rp, d.ro) * d.w).sum();
   CHECK(largest_difference(value, expected) < 1e-12);
   value.backward();
@@ -130,12 +132,12 @@ TEST_CASE("masked NaN of tensors stays where it is, and an unmasked one shows") 
   CHECK(number(c.p.grad()[2]) == 0);
   CHECK(number(c.o.grad()[36]) == 0);
   CHECK(largest_difference(c.p.grad(), d.p.grad()) < 1e-12);
-  const auto found = dpo.value_and_grad(c.p, c.o, c.rp, c.ro, tensor_weights{c.w});
+  const auto found = dpo.value_and_grad(with_reference(c.p, c.o, c.rp, c.ro, tensor_weights{c.w}));
   CHECK(std::isfinite(number(found.margin)));
-  CHECK(std::isnan(number(dpo(c.p, c.o, c.rp, c.ro))));
-  CHECK(std::isnan(number(coho::kto_loss{}(c.p, c.rp, c.w, 0.0))));
-  CHECK(std::isnan(number(coho::orpo_loss{}(c.p, c.o))));
-  CHECK(std::isfinite(number(coho::orpo_loss{}(tensor(array({0.5})), tensor(array({-1}))))));
+  CHECK(std::isnan(number(dpo(with_reference(c.p, c.o, c.rp, c.ro)))));
+  CHECK(std::isnan(number(coho::kto_loss{}(judged(c.p, c.rp, c.w, 0.0)))));
+  CHECK(std::isnan(number(coho::orpo_loss{}(means(c.p, c.o)))));
+  CHECK(std::isfinite(number(coho::orpo_loss{}(means(tensor(array({0.5})), tensor(array({-1})))))));
   // A token of probability 0 still has a gradient.
   CHECK(number(coho::nll_loss{}.value_and_grad(tensor(array({-infinity, -1}))).d_log_probs[0]) == -0.5);
 }
@@ -152,12 +154,12 @@ TEST_CASE("without a gradient to compute, losses of tensors are constants") {
 TEST_CASE("references of tensors get no gradient, and one input alone may have one") {
   const pairs a = pairs().trained(), b = pairs().trained();
   a.rp.set_requires_grad(true);
-  dpo(a.p, b.o.detach(), a.rp, a.ro).backward();
+  dpo(with_reference(a.p, b.o.detach(), a.rp, a.ro)).backward();
   b.loss().backward();
   CHECK_FALSE(a.rp.grad().defined());
   CHECK(largest_difference(a.p.grad(), b.p.grad()) == 0);
   const pairs c = pairs().trained();
-  dpo(c.p.detach(), c.o, c.rp, c.ro).backward();
+  dpo(with_reference(c.p.detach(), c.o, c.rp, c.ro)).backward();
   CHECK(largest_difference(c.o.grad(), b.o.grad()) == 0);
 }
 
@@ -165,18 +167,18 @@ TEST_CASE("a tensor given twice gets both gradients") {
   const at::Tensor x = tensor(normals(11, 1)).set_requires_grad(true),
                    y = tensor(normals(11, 1)).set_requires_grad(true);
   const at::Tensor r = tensor(normals(11, 2)), s = tensor(normals(11, 3));
-  dpo(x, x, r, s).backward();
+  dpo(with_reference(x, x, r, s)).backward();
   of_operators(y, y, r, s).mean().backward();
   CHECK(largest_difference(x.grad(), y.grad()) < 1e-15);
   x.mutable_grad() = at::Tensor();
-  coho::simpo_loss{}(x, x.detach()).backward();
+  coho::simpo_loss{}(means(x, x.detach())).backward();
   CHECK(x.grad().abs().max().item<double>() > 0);
 }
 
 TEST_CASE("weights that require a gradient get it") {
   const pairs a = pairs().trained();
   const at::Tensor w = a.w.clone().set_requires_grad(true);
-  dpo(a.p, a.o, a.rp, a.ro, tensor_weights{w}).backward();
+  dpo(with_reference(a.p, a.o, a.rp, a.ro, tensor_weights{w})).backward();
   CHECK(largest_difference(w.grad(), of_operators(a.p, a.o, a.rp, a.ro)) < 1e-12);
 }
 
@@ -199,12 +201,12 @@ TEST_CASE("half-precision and mixed tensors go through the operators") {
   value.backward();
   CHECK(a.p.grad().scalar_type() == at::kBFloat16);
   const pairs narrow(at::kFloat);
-  CHECK(dpo(narrow.p, narrow.o, exact.rp, exact.ro).scalar_type() == at::kDouble);
+  CHECK(dpo(with_reference(narrow.p, narrow.o, exact.rp, exact.ro)).scalar_type() == at::kDouble);
   // Integers beside floats do not change the number type.
   const at::Tensor lengths = at::arange(37, at::kLong);
-  CHECK(coho::cpo_loss{}(narrow.p, narrow.o, lengths).scalar_type() == at::kFloat);
-  CHECK(number(coho::cpo_loss{}(exact.p, exact.o, lengths)) ==
-        Approx(number(coho::cpo_loss{}(exact.p, exact.o, lengths.to(at::kDouble)))));
+  CHECK(coho::cpo_loss{}(with_lengths(narrow.p, narrow.o, lengths)).scalar_type() == at::kFloat);
+  CHECK(number(coho::cpo_loss{}(with_lengths(exact.p, exact.o, lengths))) ==
+        Approx(number(coho::cpo_loss{}(with_lengths(exact.p, exact.o, lengths.to(at::kDouble))))));
 }
 
 TEST_CASE("numbers side by side have the logistic terms of single ones") {

@@ -194,8 +194,8 @@ struct whiten_fn {
     using number = detail::host_number_t<decltype(x_local)>;
     detail::check_lengths(elements.size(), real.size(), "whiten", "mask");
     auto result = options.scope == whiten_scope::all_positions
-                      ? run<number>(elements, detail::all_real{elements.size()}, options, ranks)
-                      : run<number>(elements, real, options, ranks);
+                      ? whitened<number>(elements, detail::all_real{elements.size()}, options, ranks)
+                      : whitened<number>(elements, real, options, ranks);
     return detail::back_to(std::move(result), x);
   }
   /// Every position is real.
@@ -206,13 +206,15 @@ struct whiten_fn {
     const auto elements = detail::host_elements(x_local);
     const local_communicator ranks;
     return detail::back_to(
-        run<detail::host_number_t<decltype(x_local)>>(elements, detail::all_real{elements.size()}, options, ranks), x);
+        whitened<detail::host_number_t<decltype(x_local)>>(elements, detail::all_real{elements.size()}, options, ranks),
+        x);
   }
 
  private:
+  // (x − mean)/(deviation + ε) of the elements whose mask is not 0, and 0 for the others.
   template <class Number, class X, class Mask, class Communicator>
-  static detail::array_of<Number> run(const X& x, const Mask& mask, const whiten_options& options,
-                                      Communicator& ranks) {
+  static detail::array_of<Number> whitened(const X& x, const Mask& mask, const whiten_options& options,
+                                           Communicator& ranks) {
     validate(options);
     const moments m = detail::global_moments(x, mask, options.deviation, ranks);
     require_argument(std::isfinite(m.mean) && std::isfinite(m.deviation),

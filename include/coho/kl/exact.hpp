@@ -1,6 +1,5 @@
 #pragma once
 
-#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <limits>
@@ -12,7 +11,6 @@
 #include <coho/check_lengths.hpp>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
-#include <coho/loss/detail/blocks.hpp>
 #include <coho/loss/detail/results.hpp>
 #include <coho/math.hpp>
 #include <coho/reduce.hpp>
@@ -128,34 +126,21 @@ struct exact_kl_fn {
                                                                          text(rows, columns) + " was expected");
   }
 
-  // One token's divergence; p and d = log p − log q are kept for the gradient, both padded to whole blocks. A token of
-  // probability 0 adds 0.
+  // One token's divergence; p and d = log p − log q are kept for the gradient. A token of probability 0 adds 0.
   struct row_scratch {
     std::vector<double> p, d;
 
-    template <class P, class Q, class Real = double>
+    template <class P, class Q>
     double divergence(const P& log_p, const Q& log_q, Eigen::Index row) {
-      constexpr std::size_t block = detail::token_block;
-      constexpr double least = -708;  // e^least is the smallest normal number; anything smaller counts as 0
-      const auto size = static_cast<std::size_t>(log_p.size()), filled = (size + block - 1) / block * block;
-      p.resize(filled);
-      d.resize(filled);
-      Eigen::Map<detail::array_of<Real>>(p.data(), log_p.size()) = log_p.template cast<Real>();
-      Eigen::Map<detail::array_of<Real>>(d.data(), log_q.size()) = log_q.template cast<Real>();
-      std::fill(p.begin() + static_cast<std::ptrdiff_t>(size), p.end(), minus_infinity);
-      std::fill(d.begin() + static_cast<std::ptrdiff_t>(size), d.end(), 0.0);
-      detail::block<double> power;
+      const auto size = static_cast<std::size_t>(log_p.size());
+      p.resize(size);
+      d.resize(size);
       double kl = 0;
-      for (std::size_t begin = 0; begin < filled; begin += block) {
-        double *const x = p.data() + begin, *const difference = d.data() + begin;
-        for (std::size_t k = 0; k < block; ++k) difference[k] = x[k] - difference[k];
-        for (std::size_t k = 0; k < block; ++k) {
-          difference[k] = detail::keep_if(x[k] != minus_infinity, difference[k]);
-        }
-        for (std::size_t k = 0; k < block; ++k) power[k] = detail::limit(x[k], least, -least);
-        power.exp();
-        for (std::size_t k = 0; k < block; ++k) x[k] = detail::keep_if(x[k] >= least, power[k]);
-        kl += detail::block_sum([=](std::size_t k) { return x[k] * difference[k]; });
+      for (std::size_t v = 0; v < size; ++v) {
+        const double x = static_cast<double>(log_p.coeff(static_cast<Eigen::Index>(v)));
+        p[v] = std::exp(x);
+        d[v] = x == minus_infinity ? 0 : x - static_cast<double>(log_q.coeff(static_cast<Eigen::Index>(v)));
+        kl += p[v] * d[v];
       }
       require_finite_row(kl, row);
       return kl;

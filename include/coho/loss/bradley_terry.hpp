@@ -1,15 +1,12 @@
 #pragma once
 
-#include <cmath>
 #include <concepts>
-#include <cstddef>
-#include <type_traits>
-#include <utility>
 
-#include <coho/error.hpp>
 #include <coho/loss/detail/logistic.hpp>
-#include <coho/loss/dpo.hpp>
+#include <coho/loss/detail/pair_result.hpp>
+#include <coho/loss/detail/preference_terms.hpp>
 #include <coho/loss/elementwise_loss.hpp>
+#include <coho/loss/pair_loss_inputs.hpp>
 #include <coho/loss/pair_scores.hpp>
 #include <coho/math.hpp>
 #include <coho/options.hpp>
@@ -30,17 +27,6 @@ struct bradley_terry_options {
   }
 };
 
-/// The margin m_i of each pair, such as how strongly an annotator preferred the response: an array, range, tensor, or a
-/// number for all pairs. A constant of the optimisation. The margin of a pair whose weight is 0 is not read.
-///
-///     loss(chosen_scores, rejected_scores, coho::pair_margins{margins});
-template <class Array>
-struct pair_margins {
-  Array values;
-};
-template <class Array>
-pair_margins(Array) -> pair_margins<Array>;
-
 template <class Value, class Array>
 struct bradley_terry_result {
   Value value;       ///< the loss
@@ -55,17 +41,16 @@ struct bradley_terry_result {
 ///     L = Σ_i w_i·[ softplus(−z_i) + (1 − p_i)·z_i + centring·(r_i + s_i)² ],   z_i = r_i − s_i − margin − m_i
 ///     p_i = t_i·(1 − ε) + (1 − t_i)·ε
 ///
-/// `chosen_scores` r and `rejected_scores` s: one per pair; arrays, ranges, tensors, or numbers for one pair. `weights`
-/// (optional, default 1/N): one factor per pair, 0 drops the pair. `targets` t (optional, default 1): the probability
-/// that the first is preferred, 0.5 for a tie; in [0, 1]. `margins` m (optional, default 0): `pair_margins`, always the
-/// last argument; the loss is then −log σ(r − s − m) (Touvron et al. 2023, Llama 2, eq. 2). Margins are of the first
-/// score over the second: give a pair whose second response is preferred (t = 0) a negative one. Accuracy leaves them
-/// out. The term is −log σ(z) for p = 1; it neither overflows nor loses small losses. `operator()` returns double, or a
-/// 0-d tensor that is differentiable; `value_and_grad` a `bradley_terry_result`. Throws option_error at construction;
-/// argument_error when lengths differ or the loss is not finite (host arrays).
+/// Uses all members of `pair_loss_inputs`: `chosen` r, `rejected` s, `targets` t (none: 1), `margins` m (none: 0) and
+/// `weights` (none: the mean); arrays, ranges or tensors. With margins the loss is −log σ(r − s − m) (Touvron et al.
+/// 2023, Llama 2, eq. 2): of the first score over the second, so give a pair whose second response is preferred (t = 0)
+/// a negative one. Targets and margins are constants; a margin of weight 0 is not read; accuracy leaves margins out.
+/// The term is −log σ(z) for p = 1; it neither overflows nor loses small losses. Numbers give the term of one pair.
+/// `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a `bradley_terry_result`.
+/// Throws option_error at construction; argument_error when lengths differ or the loss is not finite (host arrays).
 ///
 ///     coho::bradley_terry_loss loss{{.margin = 0, .label_smoothing = 0.1}};
-///     auto [value, d_chosen, d_rejected, accuracy] = loss.value_and_grad(chosen_scores, rejected_scores);
+///     auto [value, d_chosen, d_rejected, accuracy] = loss.value_and_grad({.chosen = scores, .rejected = others});
 ///     double fresh = loss(0.0, 0.0);  // ln 2
 class bradley_terry_loss {
  public:
@@ -99,66 +84,21 @@ class bradley_terry_loss {
     return out;
   }
 
-  template <class Chosen, class Rejected>
-  auto operator()(const Chosen& chosen_scores, const Rejected& rejected_scores) const {
-    return frame.value(*this, chosen_scores, rejected_scores, 1.0, 0.0);
+  double operator()(double chosen, double rejected, double target = 1, double margin = 0) const {
+    return element<false>(chosen, rejected, target, margin).value;
   }
-  template <class Chosen, class Rejected, class Margins>
-  auto operator()(const Chosen& chosen_scores, const Rejected& rejected_scores,
-                  const pair_margins<Margins>& margins) const {
-    return frame.value(*this, chosen_scores, rejected_scores, 1.0, margins.values);
+  template <class Array = double>
+  auto operator()(const pair_loss_inputs<Array>& in) const {
+    return with_defaults(in, [&](const auto& targets, const auto& margins) {
+      return frame.weighted_value(*this, in.weights, in.chosen, in.rejected, targets, margins);
+    });
   }
-  template <class Chosen, class Rejected, class Weights>
-  auto operator()(const Chosen& chosen_scores, const Rejected& rejected_scores,
-                  const token_weights<Weights>& weights) const {
-    return frame.weighted_value(*this, weights, chosen_scores, rejected_scores, 1.0, 0.0);
-  }
-  template <class Chosen, class Rejected, class Weights, class Margins>
-  auto operator()(const Chosen& chosen_scores, const Rejected& rejected_scores, const token_weights<Weights>& weights,
-                  const pair_margins<Margins>& margins) const {
-    return frame.weighted_value(*this, weights, chosen_scores, rejected_scores, 1.0, margins.values);
-  }
-  template <class Chosen, class Rejected, class Weights, class Targets>
-  auto operator()(const Chosen& chosen_scores, const Rejected& rejected_scores, const token_weights<Weights>& weights,
-                  const Targets& targets) const {
-    return frame.weighted_value(*this, weights, chosen_scores, rejected_scores, targets, 0.0);
-  }
-  template <class Chosen, class Rejected, class Weights, class Targets, class Margins>
-  auto operator()(const Chosen& chosen_scores, const Rejected& rejected_scores, const token_weights<Weights>& weights,
-                  const Targets& targets, const pair_margins<Margins>& margins) const {
-    return frame.weighted_value(*this, weights, chosen_scores, rejected_scores, targets, margins.values);
-  }
-
-  template <class Chosen, class Rejected>
-  auto value_and_grad(const Chosen& chosen_scores, const Rejected& rejected_scores) const {
-    return named(frame.value_and_grad(*this, chosen_scores, rejected_scores, 1.0, 0.0));
-  }
-  template <class Chosen, class Rejected, class Margins>
-  auto value_and_grad(const Chosen& chosen_scores, const Rejected& rejected_scores,
-                      const pair_margins<Margins>& margins) const {
-    return named(frame.value_and_grad(*this, chosen_scores, rejected_scores, 1.0, margins.values));
-  }
-  template <class Chosen, class Rejected, class Weights>
-  auto value_and_grad(const Chosen& chosen_scores, const Rejected& rejected_scores,
-                      const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, chosen_scores, rejected_scores, 1.0, 0.0));
-  }
-  template <class Chosen, class Rejected, class Weights, class Margins>
-  auto value_and_grad(const Chosen& chosen_scores, const Rejected& rejected_scores,
-                      const token_weights<Weights>& weights, const pair_margins<Margins>& margins) const {
-    return named(frame.weighted_value_and_grad(*this, weights, chosen_scores, rejected_scores, 1.0, margins.values));
-  }
-  template <class Chosen, class Rejected, class Weights, class Targets>
-  auto value_and_grad(const Chosen& chosen_scores, const Rejected& rejected_scores,
-                      const token_weights<Weights>& weights, const Targets& targets) const {
-    return named(frame.weighted_value_and_grad(*this, weights, chosen_scores, rejected_scores, targets, 0.0));
-  }
-  template <class Chosen, class Rejected, class Weights, class Targets, class Margins>
-  auto value_and_grad(const Chosen& chosen_scores, const Rejected& rejected_scores,
-                      const token_weights<Weights>& weights, const Targets& targets,
-                      const pair_margins<Margins>& margins) const {
-    return named(
-        frame.weighted_value_and_grad(*this, weights, chosen_scores, rejected_scores, targets, margins.values));
+  template <class Array = double>
+  auto value_and_grad(const pair_loss_inputs<Array>& in) const {
+    return with_defaults(in, [&](const auto& targets, const auto& margins) {
+      return detail::pair_result<bradley_terry_result>(
+          frame.weighted_value_and_grad(*this, in.weights, in.chosen, in.rejected, targets, margins));
+    });
   }
 
   /// The interface of a pair_loss.
@@ -170,14 +110,13 @@ class bradley_terry_loss {
   }
 
  private:
-  static constexpr elementwise_loss<2, 4> frame{"bradley_terry_loss",
-                                                {"chosen_scores", "rejected_scores", "targets", "margins"}};
+  static constexpr elementwise_loss<2, 4> frame{"bradley_terry_loss", {"chosen", "rejected", "targets", "margins"}};
 
-  template <class Result>
-  static auto named(Result result) {
-    auto& [d_chosen, d_rejected] = result.gradients;
-    return bradley_terry_result<decltype(result.value), std::remove_cvref_t<decltype(d_chosen)>>{
-        result.value, std::move(d_chosen), std::move(d_rejected), result.measures[0]};
+  template <class Array, class F>
+  static auto with_defaults(const pair_loss_inputs<Array>& in, const F& f) {
+    return detail::with_array_or(in.targets, 1.0, [&](const auto& targets) {
+      return detail::with_array_or(in.margins, 0.0, [&](const auto& margins) { return f(targets, margins); });
+    });
   }
 
   bradley_terry_options options_;

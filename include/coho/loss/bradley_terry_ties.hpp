@@ -3,14 +3,14 @@
 #include <array>
 #include <cmath>
 #include <concepts>
-#include <cstddef>
-#include <type_traits>
 #include <utility>
 
 #include <coho/error.hpp>
 #include <coho/loss/detail/logistic.hpp>
-#include <coho/loss/dpo.hpp>
+#include <coho/loss/detail/pair_result.hpp>
+#include <coho/loss/detail/preference_terms.hpp>
 #include <coho/loss/elementwise_loss.hpp>
+#include <coho/loss/pair_loss_inputs.hpp>
 #include <coho/loss/pair_scores.hpp>
 #include <coho/math.hpp>
 #include <coho/options.hpp>
@@ -46,10 +46,10 @@ struct tie_probabilities {
 
 template <class Value, class Array>
 struct bradley_terry_ties_result {
-  Value value;     ///< the loss
-  Array d_first;   ///< its gradient with respect to the scores of the first responses
-  Array d_second;  ///< … and of the second responses
-  Value accuracy;  ///< fraction of pairs that the scores order like the outcome; ties and equal scores count one half
+  Value value;       ///< the loss
+  Array d_chosen;    ///< its gradient with respect to the scores of the first responses
+  Array d_rejected;  ///< … and of the second responses
+  Value accuracy;    ///< fraction of pairs that the scores order like the outcome; ties and equal scores count one half
 };
 
 /// The preference loss of reward models over pairs that may be tied (Rao and Kupper 1967, §2; Davidson 1970, §2):
@@ -57,16 +57,17 @@ struct bradley_terry_ties_result {
 ///     L = −Σ_i w_i·log P(outcome_i | d_i),   d_i = r_i − s_i
 ///     Rao–Kupper: P(tie) = (θ² − 1)·σ(d − ln θ)·σ(−d − ln θ);   Davidson: P(tie) = ν / (e^(d/2) + ν + e^(−d/2))
 ///
-/// `first_scores` r, `second_scores` s: one per pair. `outcomes` t: 1 where the first response is preferred, 0.5 for a
-/// tie, 0 where the second is; between two of these, the mixture of both losses (t = 0.75: half of each). Arrays,
-/// ranges, tensors, or numbers for one pair. `weights` (optional, default 1/N): one factor per pair, 0 drops the pair.
-/// Without ties (θ = 1, ν = 0) it is `bradley_terry_loss`, and a tie has an infinite loss. `operator()` returns double,
-/// or a 0-d tensor that is differentiable; `value_and_grad` a `bradley_terry_ties_result`; `probabilities` those of one
-/// pair. Throws option_error at construction; argument_error when lengths differ, the loss is not finite, an outcome is
-/// outside [0, 1], or is a tie but ties are excluded (numbers and host arrays; on tensors such a tie gives infinity).
+/// Uses `chosen` r, `rejected` s, `targets` t and `weights` of `pair_loss_inputs`; arrays, ranges or tensors. A target
+/// is the outcome: 1 where the first response (that of `chosen`) is preferred, 0.5 for a tie, 0 where the second is;
+/// between two of these, the mixture of both losses (t = 0.75: half of each). Without weights the loss is the mean.
+/// Three numbers give the term of one pair. Without ties (θ = 1, ν = 0) it is `bradley_terry_loss`, and a tie has an
+/// infinite loss. `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a
+/// `bradley_terry_ties_result`; `probabilities` those of one pair. Throws option_error at construction; argument_error
+/// when lengths differ, margins are given, the loss is not finite, an outcome is outside [0, 1], or is a tie but ties
+/// are excluded (numbers and host arrays; on tensors such a tie gives infinity).
 ///
 ///     coho::bradley_terry_ties_loss loss{{.form = coho::tie_form::davidson, .nu = 0.5}};
-///     auto result = loss.value_and_grad(first_scores, second_scores, outcomes);
+///     auto result = loss.value_and_grad({.chosen = first_scores, .rejected = second_scores, .targets = outcomes});
 ///     double tie = loss.probabilities(0.0, 0.0).tie;  // 0.2
 class bradley_terry_ties_loss {
  public:
@@ -119,24 +120,19 @@ class bradley_terry_ties_loss {
     return out;
   }
 
-  template <class First, class Second, class Outcomes>
-  auto operator()(const First& first_scores, const Second& second_scores, const Outcomes& outcomes) const {
-    return frame.value(*this, first_scores, second_scores, outcomes);
+  double operator()(double first_score, double second_score, double outcome) const {
+    return element<false>(first_score, second_score, outcome).value;
   }
-  template <class First, class Second, class Outcomes, class Weights>
-  auto operator()(const First& first_scores, const Second& second_scores, const Outcomes& outcomes,
-                  const token_weights<Weights>& weights) const {
-    return frame.weighted_value(*this, weights, first_scores, second_scores, outcomes);
+  template <class Array = double>
+  auto operator()(const pair_loss_inputs<Array>& in) const {
+    check(in);
+    return frame.weighted_value(*this, in.weights, in.chosen, in.rejected, in.targets.values);
   }
-
-  template <class First, class Second, class Outcomes>
-  auto value_and_grad(const First& first_scores, const Second& second_scores, const Outcomes& outcomes) const {
-    return named(frame.value_and_grad(*this, first_scores, second_scores, outcomes));
-  }
-  template <class First, class Second, class Outcomes, class Weights>
-  auto value_and_grad(const First& first_scores, const Second& second_scores, const Outcomes& outcomes,
-                      const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, first_scores, second_scores, outcomes));
+  template <class Array = double>
+  auto value_and_grad(const pair_loss_inputs<Array>& in) const {
+    check(in);
+    return detail::pair_result<bradley_terry_ties_result>(
+        frame.weighted_value_and_grad(*this, in.weights, in.chosen, in.rejected, in.targets.values));
   }
 
   /// The interface of a pair_loss.
@@ -147,8 +143,11 @@ class bradley_terry_ties_loss {
   }
 
  private:
-  static constexpr elementwise_loss<2, 3> frame{"bradley_terry_ties_loss",
-                                                {"first_scores", "second_scores", "outcomes"}};
+  static constexpr elementwise_loss<2, 3> frame{"bradley_terry_ties_loss", {"chosen", "rejected", "targets"}};
+
+  static void check(const auto& in) {
+    require_argument(!in.margins.given, "bradley_terry_ties_loss: has no margins; leave them out");
+  }
 
   template <class T>
   struct of_outcomes {
@@ -211,13 +210,6 @@ class bradley_terry_ties_loss {
     const double tied = ties * (half + (std::isinf(tie_cost_) ? 0.0 : tie_cost_) + rest);  // infinite: no ties here
     return {wins * (half - 0.5 * d + rest) + losses * (half + 0.5 * d + rest) + tied,
             -wins * down + losses * up + ties * 0.5 * (up - down)};
-  }
-
-  template <class Result>
-  static auto named(Result result) {
-    auto& [d_first, d_second] = result.gradients;
-    return bradley_terry_ties_result<decltype(result.value), std::remove_cvref_t<decltype(d_first)>>{
-        result.value, std::move(d_first), std::move(d_second), result.measures[0]};
   }
 
   bradley_terry_ties_options options_;

@@ -1,16 +1,14 @@
 #pragma once
 
-#include <cmath>
 #include <concepts>
-#include <cstddef>
 #include <string>
-#include <type_traits>
-#include <utility>
 
-#include <coho/error.hpp>
-#include <coho/loss/dpo.hpp>
+#include <coho/loss/detail/pair_result.hpp>
+#include <coho/loss/detail/preference_terms.hpp>
+#include <coho/loss/dpo_form.hpp>
 #include <coho/loss/elementwise_loss.hpp>
 #include <coho/loss/preference_log_probs.hpp>
+#include <coho/loss/preference_loss_inputs.hpp>
 #include <coho/math.hpp>
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>
@@ -49,16 +47,17 @@ struct cpo_result {
 ///
 ///     z_i = β·(log π(y_w) − log π(y_l)),   L = Σ_i w_i·(f(z_i) − nll_coefficient·log π(y_w)/n_i),   f as in `dpo_form`
 ///
-/// `chosen`, `rejected`: log π of whole responses, sums over their tokens (nats; `sequence_sums`), one per pair.
-/// `chosen_lengths` n: the tokens of the chosen responses, which make the second term a per-token mean, as in TRL
-/// (where nll_coefficient is called cpo_alpha); the number 1.0 gives the paper's sum. Lengths below 1 count as 1: an
-/// empty response adds 0. Arrays, ranges, tensors, or numbers for one pair. For the form ipo TRL compares
-/// length-averaged log-probs: give those, and 1.0. `weights` (optional, default 1/N): one factor per pair, 0 drops it;
-/// `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a `cpo_result`. Throws
-/// option_error at construction; argument_error when lengths differ or the loss is not finite (host arrays).
+/// Uses `chosen`, `rejected`, `chosen_tokens` and `weights` of `preference_loss_inputs`; arrays, ranges or tensors.
+/// `chosen`, `rejected`: log π of whole responses, sums over their tokens (`sequence_sums`). `chosen_tokens` n: the
+/// lengths of the chosen responses, which make the second term a per-token mean, as in TRL (where nll_coefficient is
+/// called cpo_alpha); ones give the paper's sum. Lengths below 1 count as 1: an empty response adds 0. For the form ipo
+/// TRL compares length-averaged log-probs: give those, and ones. Without weights the loss is the mean. Three numbers
+/// give the term of one pair. `operator()` returns double, or a 0-d tensor that is differentiable; `value_and_grad` a
+/// `cpo_result`. Throws option_error at construction; argument_error when lengths differ or the loss is not finite
+/// (host arrays).
 ///
 ///     coho::cpo_loss loss{{.beta = 0.1, .nll_coefficient = 1}};
-///     auto result = loss.value_and_grad(chosen, rejected, chosen_lengths);
+///     auto result = loss.value_and_grad({.chosen = chosen, .rejected = rejected, .chosen_tokens = lengths});
 ///     double equal = loss(-6.0, -6.0, 3.0);  // ln 2 + 2
 class cpo_loss {
  public:
@@ -71,10 +70,10 @@ class cpo_loss {
 
   /// One element, or all of them as a tensor; as `elementwise_loss` requires.
   template <bool Gradient, class T>
-  element_terms<T, 2, 2> element(const T& chosen, const T& rejected, const T& chosen_length) const {
+  element_terms<T, 2, 2> element(const T& chosen, const T& rejected, const T& chosen_tokens) const {
     const double beta = options_.beta;
     const T z = beta * (chosen - rejected);
-    const T nll_slope = (0.0 * z - options_.nll_coefficient) / coho::max(chosen_length, 1.0);
+    const T nll_slope = (0.0 * z - options_.nll_coefficient) / coho::max(chosen_tokens, 1.0);
     const auto term = detail::preference_terms<Gradient>(options_.form, z, beta, options_.label_smoothing);
     element_terms<T, 2, 2> out;
     out.value = term.value + nll_slope * chosen;
@@ -85,24 +84,17 @@ class cpo_loss {
     return out;
   }
 
-  template <class Chosen, class Rejected, class Lengths>
-  auto operator()(const Chosen& chosen, const Rejected& rejected, const Lengths& chosen_lengths) const {
-    return frame.value(*this, chosen, rejected, chosen_lengths);
+  double operator()(double chosen, double rejected, double chosen_tokens) const {
+    return element<false>(chosen, rejected, chosen_tokens).value;
   }
-  template <class Chosen, class Rejected, class Lengths, class Weights>
-  auto operator()(const Chosen& chosen, const Rejected& rejected, const Lengths& chosen_lengths,
-                  const token_weights<Weights>& weights) const {
-    return frame.weighted_value(*this, weights, chosen, rejected, chosen_lengths);
+  template <class Array = double>
+  auto operator()(const preference_loss_inputs<Array>& in) const {
+    return frame.weighted_value(*this, in.weights, in.chosen, in.rejected, in.chosen_tokens);
   }
-
-  template <class Chosen, class Rejected, class Lengths>
-  auto value_and_grad(const Chosen& chosen, const Rejected& rejected, const Lengths& chosen_lengths) const {
-    return named(frame.value_and_grad(*this, chosen, rejected, chosen_lengths));
-  }
-  template <class Chosen, class Rejected, class Lengths, class Weights>
-  auto value_and_grad(const Chosen& chosen, const Rejected& rejected, const Lengths& chosen_lengths,
-                      const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, chosen, rejected, chosen_lengths));
+  template <class Array = double>
+  auto value_and_grad(const preference_loss_inputs<Array>& in) const {
+    return detail::pair_result<cpo_result>(
+        frame.weighted_value_and_grad(*this, in.weights, in.chosen, in.rejected, in.chosen_tokens));
   }
 
   /// The interface of a preference_loss.
@@ -113,14 +105,7 @@ class cpo_loss {
   }
 
  private:
-  static constexpr elementwise_loss<2, 3> frame{"cpo_loss", {"chosen", "rejected", "chosen_lengths"}};
-
-  template <class Result>
-  static auto named(Result result) {
-    auto& [d_chosen, d_rejected] = result.gradients;
-    return cpo_result<decltype(result.value), std::remove_cvref_t<decltype(d_chosen)>>{
-        result.value, std::move(d_chosen), std::move(d_rejected), result.measures[0], result.measures[1]};
-  }
+  static constexpr elementwise_loss<2, 3> frame{"cpo_loss", {"chosen", "rejected", "chosen_tokens"}};
 
   cpo_options options_;
 };

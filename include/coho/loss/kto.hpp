@@ -11,9 +11,9 @@
 #include <coho/concepts.hpp>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
-#include <coho/loss/detail/logistic.hpp>
-#include <coho/loss/dpo.hpp>
+#include <coho/loss/detail/preference_terms.hpp>
 #include <coho/loss/elementwise_loss.hpp>
+#include <coho/loss/kto_loss_inputs.hpp>
 #include <coho/loss/preference_log_probs.hpp>
 #include <coho/math.hpp>
 #include <coho/options.hpp>
@@ -81,15 +81,15 @@ inline constexpr kto_baseline_fn kto_baseline{};
 ///     r_i = log π(y_i) − log π_ref(y_i)
 ///     L = Σ_i w_i·λ_D·(1 − σ(β·(r_i − z0))) where desirable, + Σ_i w_i·λ_U·(1 − σ(β·(z0 − r_i))) where not
 ///
-/// `log_probs`, `reference_log_probs`: of whole responses, sums over their tokens (nats; `sequence_sums`), one per
-/// response; the reference is a constant. `desirable`: one number per response, nonzero for desirable. Arrays, ranges,
-/// tensors, or floating-point numbers for one response. `kl_baseline`: z0 ≥ 0, a constant, from `kto_baseline`.
-/// `weights` (optional, default 1/N): one factor per response, 0 drops it. `operator()` returns double, or a 0-d
-/// tensor that is differentiable; `value_and_grad` a `kto_result`. Throws option_error at construction; argument_error
-/// when lengths differ, z0 is negative or not finite, desirable is NaN, or the loss is not finite (host arrays).
+/// Uses all members of `kto_loss_inputs`: arrays, ranges or tensors; log-probs are sums over tokens (`sequence_sums`),
+/// `desirable` is nonzero for desirable, `kl_baseline` z0 ≥ 0 comes from `kto_baseline`. Without weights the loss is
+/// the mean. Four numbers give the term of one response. `operator()` returns double, or a 0-d tensor that is
+/// differentiable; `value_and_grad` a `kto_result`. Throws option_error at construction; argument_error when lengths
+/// differ, z0 is missing, negative or not finite, desirable is NaN, or the loss is not finite (host arrays).
 ///
 ///     double baseline = coho::kto_baseline(mismatched_log_probs, mismatched_reference_log_probs);
-///     auto result = coho::kto_loss{}.value_and_grad(log_probs, reference_log_probs, desirable, baseline);
+///     auto result = coho::kto_loss{}.value_and_grad({.log_probs = log_probs, .reference_log_probs = reference_log_probs,
+///                                                    .desirable = desirable, .kl_baseline = baseline});
 ///     double fresh = coho::kto_loss{}(-5.0, -5.0, 1.0, 0.0);  // 0.5
 class kto_loss {
  public:
@@ -137,30 +137,23 @@ class kto_loss {
     return out;
   }
 
-  template <class LogProbs, class Reference, class Desirable>
-  auto operator()(const LogProbs& log_probs, const Reference& reference_log_probs, const Desirable& desirable,
-                  double kl_baseline) const {
+  double operator()(double log_prob, double reference_log_prob, double desirable, double kl_baseline) const {
     check(kl_baseline);
-    return frame.value(*this, log_probs, reference_log_probs, desirable, kl_baseline);
+    return element<false>(log_prob, reference_log_prob, desirable, kl_baseline).value;
   }
-  template <class LogProbs, class Reference, class Desirable, class Weights>
-  auto operator()(const LogProbs& log_probs, const Reference& reference_log_probs, const Desirable& desirable,
-                  double kl_baseline, const token_weights<Weights>& weights) const {
-    check(kl_baseline);
-    return frame.weighted_value(*this, weights, log_probs, reference_log_probs, desirable, kl_baseline);
+  template <class Array = double>
+  auto operator()(const kto_loss_inputs<Array>& in) const {
+    check(in.kl_baseline);
+    return frame.weighted_value(*this, in.weights, in.log_probs, in.reference_log_probs, in.desirable, in.kl_baseline);
   }
-
-  template <class LogProbs, class Reference, class Desirable>
-  auto value_and_grad(const LogProbs& log_probs, const Reference& reference_log_probs, const Desirable& desirable,
-                      double kl_baseline) const {
-    check(kl_baseline);
-    return named(frame.value_and_grad(*this, log_probs, reference_log_probs, desirable, kl_baseline));
-  }
-  template <class LogProbs, class Reference, class Desirable, class Weights>
-  auto value_and_grad(const LogProbs& log_probs, const Reference& reference_log_probs, const Desirable& desirable,
-                      double kl_baseline, const token_weights<Weights>& weights) const {
-    check(kl_baseline);
-    return named(frame.weighted_value_and_grad(*this, weights, log_probs, reference_log_probs, desirable, kl_baseline));
+  template <class Array = double>
+  auto value_and_grad(const kto_loss_inputs<Array>& in) const {
+    check(in.kl_baseline);
+    auto result = frame.weighted_value_and_grad(*this, in.weights, in.log_probs, in.reference_log_probs, in.desirable,
+                                                in.kl_baseline);
+    auto& d_log_probs = result.gradients[0];
+    return kto_result<decltype(result.value), std::remove_cvref_t<decltype(d_log_probs)>>{
+        result.value, std::move(d_log_probs), result.measures[0], result.measures[1]};
   }
 
   /// The interface of a preference_loss: each response that an example has is judged by itself.
@@ -190,13 +183,6 @@ class kto_loss {
   static void check(double kl_baseline) {
     require_argument(kl_baseline >= 0 && std::isfinite(kl_baseline),
                      "kto_loss: kl_baseline must be finite and at least 0");
-  }
-
-  template <class Result>
-  static auto named(Result result) {
-    auto& [d_log_probs] = result.gradients;
-    return kto_result<decltype(result.value), std::remove_cvref_t<decltype(d_log_probs)>>{
-        result.value, std::move(d_log_probs), result.measures[0], result.measures[1]};
   }
 
   kto_options options_;

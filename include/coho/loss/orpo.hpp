@@ -2,15 +2,14 @@
 
 #include <cmath>
 #include <concepts>
-#include <cstddef>
-#include <type_traits>
-#include <utility>
 
 #include <coho/error.hpp>
 #include <coho/loss/detail/logistic.hpp>
-#include <coho/loss/dpo.hpp>
+#include <coho/loss/detail/pair_result.hpp>
+#include <coho/loss/detail/preference_terms.hpp>
 #include <coho/loss/elementwise_loss.hpp>
 #include <coho/loss/preference_log_probs.hpp>
+#include <coho/loss/preference_loss_inputs.hpp>
 #include <coho/math.hpp>
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>
@@ -39,15 +38,15 @@ struct orpo_result {
 ///
 ///     L = Σ_i w_i·(−ℓ_w − λ·log σ(z_i)),   z_i = log odds(ℓ_w) − log odds(ℓ_l),   log odds(ℓ) = ℓ − log(1 − e^ℓ)
 ///
-/// `chosen` ℓ_w, `rejected` ℓ_l: the MEAN log-prob of a response's tokens (nats, e^ℓ is a per-token probability),
-/// one per pair; arrays, ranges, tensors, or numbers for one pair. `weights` (optional, default 1/N): one per pair, 0
-/// drops the pair. A response of probability 1 has infinite odds: above −1e-6 a log-prob counts as −1e-6 in the odds
-/// (of a million), and has no gradient through them. `operator()` returns double, or a 0-d tensor that is
-/// differentiable; `value_and_grad` an `orpo_result`. Throws option_error at construction; argument_error when lengths
-/// differ, the loss is not finite or, beyond rounding, a log-prob is positive (numbers and host arrays).
+/// Uses `chosen` ℓ_w, `rejected` ℓ_l and `weights` of `preference_loss_inputs`: the MEAN log-prob of a response's
+/// tokens (e^ℓ is a per-token probability); arrays, ranges or tensors. Without weights the loss is the mean. Two
+/// numbers give the term of one pair. A response of probability 1 has infinite odds: above −1e-6 a log-prob counts as
+/// −1e-6 in the odds (of a million), and has no gradient through them. `operator()` returns double, or a 0-d tensor
+/// that is differentiable; `value_and_grad` an `orpo_result`. Throws option_error at construction; argument_error when
+/// lengths differ, the loss is not finite or, beyond rounding, a log-prob is positive (numbers and host arrays).
 ///
 ///     coho::orpo_loss loss{{.lambda = 0.1}};
-///     auto result = loss.value_and_grad(chosen_means, rejected_means);
+///     auto result = loss.value_and_grad({.chosen = chosen_means, .rejected = rejected_means});
 ///     double equal = coho::orpo_loss{{.lambda = 1}}(-2.0, -2.0);  // 2 + ln 2
 class orpo_loss {
  public:
@@ -86,22 +85,14 @@ class orpo_loss {
     return out;
   }
 
-  template <class Chosen, class Rejected>
-  auto operator()(const Chosen& chosen, const Rejected& rejected) const {
-    return frame.value(*this, chosen, rejected);
+  double operator()(double chosen, double rejected) const { return element<false>(chosen, rejected).value; }
+  template <class Array = double>
+  auto operator()(const preference_loss_inputs<Array>& in) const {
+    return frame.weighted_value(*this, in.weights, in.chosen, in.rejected);
   }
-  template <class Chosen, class Rejected, class Weights>
-  auto operator()(const Chosen& chosen, const Rejected& rejected, const token_weights<Weights>& weights) const {
-    return frame.weighted_value(*this, weights, chosen, rejected);
-  }
-
-  template <class Chosen, class Rejected>
-  auto value_and_grad(const Chosen& chosen, const Rejected& rejected) const {
-    return named(frame.value_and_grad(*this, chosen, rejected));
-  }
-  template <class Chosen, class Rejected, class Weights>
-  auto value_and_grad(const Chosen& chosen, const Rejected& rejected, const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, chosen, rejected));
+  template <class Array = double>
+  auto value_and_grad(const preference_loss_inputs<Array>& in) const {
+    return detail::pair_result<orpo_result>(frame.weighted_value_and_grad(*this, in.weights, in.chosen, in.rejected));
   }
 
   /// The interface of a preference_loss, over the means of the responses.
@@ -132,13 +123,6 @@ class orpo_loss {
       if constexpr (Gradient) slope = coho::where(log_prob > largest, T(0.0 * rest), T(1.0 / rest));
     }
   };
-
-  template <class Result>
-  static auto named(Result result) {
-    auto& [d_chosen, d_rejected] = result.gradients;
-    return orpo_result<decltype(result.value), std::remove_cvref_t<decltype(d_chosen)>>{
-        result.value, std::move(d_chosen), std::move(d_rejected), result.measures[0], result.measures[1]};
-  }
 
   orpo_options options_;
 };

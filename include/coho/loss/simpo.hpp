@@ -1,16 +1,13 @@
 #pragma once
 
-#include <cmath>
 #include <concepts>
-#include <cstddef>
-#include <type_traits>
-#include <utility>
 
-#include <coho/error.hpp>
-#include <coho/loss/dpo.hpp>
+#include <coho/loss/detail/pair_result.hpp>
+#include <coho/loss/detail/preference_terms.hpp>
+#include <coho/loss/dpo_form.hpp>
 #include <coho/loss/elementwise_loss.hpp>
 #include <coho/loss/preference_log_probs.hpp>
-#include <coho/math.hpp>
+#include <coho/loss/preference_loss_inputs.hpp>
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>
 
@@ -42,14 +39,14 @@ struct simpo_result {
 ///
 ///     z_i = β·(ℓ_w − ℓ_l) − γ,   L = Σ_i w_i·(−(1 − ε)·log σ(z_i) − ε·log σ(−z_i))
 ///
-/// `chosen` ℓ_w, `rejected` ℓ_l: the MEAN log-prob of response tokens (nats), one per pair; arrays, ranges, tensors,
-/// or numbers for one pair. `weights` (optional, default 1/N): one factor per pair, 0 drops it. The authors'
+/// Uses `chosen` ℓ_w, `rejected` ℓ_l and `weights` of `preference_loss_inputs`: the MEAN log-prob of response tokens;
+/// arrays, ranges or tensors. Without weights the loss is the mean. Two numbers give the term of one pair. The authors'
 /// scripts take γ/β (gamma_beta_ratio); here γ itself is given, as in the paper and TRL. `operator()` returns
 /// double, or a 0-d tensor that is differentiable; `value_and_grad` a `simpo_result`. Throws option_error at
 /// construction; argument_error when lengths differ or the loss is not finite (host arrays).
 ///
 ///     coho::simpo_loss loss{{.beta = 2, .gamma = 1}};
-///     auto result = loss.value_and_grad(chosen_means, rejected_means);
+///     auto result = loss.value_and_grad({.chosen = chosen_means, .rejected = rejected_means});
 ///     double at_margin = loss(-1.0, -1.5);  // ln 2
 class simpo_loss {
  public:
@@ -75,22 +72,14 @@ class simpo_loss {
     return out;
   }
 
-  template <class Chosen, class Rejected>
-  auto operator()(const Chosen& chosen, const Rejected& rejected) const {
-    return frame.value(*this, chosen, rejected);
+  double operator()(double chosen, double rejected) const { return element<false>(chosen, rejected).value; }
+  template <class Array = double>
+  auto operator()(const preference_loss_inputs<Array>& in) const {
+    return frame.weighted_value(*this, in.weights, in.chosen, in.rejected);
   }
-  template <class Chosen, class Rejected, class Weights>
-  auto operator()(const Chosen& chosen, const Rejected& rejected, const token_weights<Weights>& weights) const {
-    return frame.weighted_value(*this, weights, chosen, rejected);
-  }
-
-  template <class Chosen, class Rejected>
-  auto value_and_grad(const Chosen& chosen, const Rejected& rejected) const {
-    return named(frame.value_and_grad(*this, chosen, rejected));
-  }
-  template <class Chosen, class Rejected, class Weights>
-  auto value_and_grad(const Chosen& chosen, const Rejected& rejected, const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, chosen, rejected));
+  template <class Array = double>
+  auto value_and_grad(const preference_loss_inputs<Array>& in) const {
+    return detail::pair_result<simpo_result>(frame.weighted_value_and_grad(*this, in.weights, in.chosen, in.rejected));
   }
 
   /// The interface of a preference_loss, over the means of the responses.
@@ -103,13 +92,6 @@ class simpo_loss {
 
  private:
   static constexpr elementwise_loss<2, 2> frame{"simpo_loss", {"chosen", "rejected"}};
-
-  template <class Result>
-  static auto named(Result result) {
-    auto& [d_chosen, d_rejected] = result.gradients;
-    return simpo_result<decltype(result.value), std::remove_cvref_t<decltype(d_chosen)>>{
-        result.value, std::move(d_chosen), std::move(d_rejected), result.measures[0], result.measures[1]};
-  }
 
   simpo_options options_;
 };

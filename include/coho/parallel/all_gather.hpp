@@ -84,6 +84,7 @@ class byte_writer {
 class byte_reader {
  public:
   explicit byte_reader(std::span<const std::uint8_t> bytes) : bytes_(bytes) {}
+  bool at_end() const noexcept { return at_ == bytes_.size(); }
   template <class Number>
   Number number() {
     Number out{};

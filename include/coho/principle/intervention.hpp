@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -147,6 +148,7 @@ class intervention_set {
 /// Where interventions go among the lines of a guideline. The paper puts them first; reward models tend to weigh
 /// the end of a list most, so the position is worth tuning.
 enum class intervention_position : std::uint8_t { first, last, shuffled };
+constexpr auto option_names(intervention_position) { return std::array{"first", "last", "shuffled"}; }
 
 /// All lines of a guideline: the enabled interventions and the sampled principles' definitions.
 ///

@@ -83,14 +83,9 @@ struct settle_rewards_fn {
       parts.empty = parts.unfinished = 0;
       if (lowest && i < empty.size() && empty[i] != 0)
         parts.empty = rewards(static_cast<Eigen::Index>(i)) - parts.earned();
-      if (!settled.empty() && settled[i] == 0) parts.unfinished = penalty(parts.earned(), shaping);
+      if (!settled.empty() && settled[i] == 0) parts.unfinished = shaping.penalty_on(parts.earned());
     }
     return settled;
-  }
-
-  /// The change that the penalty makes to an unfinished response's reward, given the reward without it.
-  static double penalty(double earned, const shaping_options& shaping) noexcept {
-    return shaping.unfinished_penalty - (shaping.unfinished == unfinished_mode::replace ? earned : 0.0);
   }
 };
 inline constexpr settle_rewards_fn settle_rewards{};

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cmath>
@@ -77,8 +78,22 @@ struct shaping_options {
     visit({"whiten", "divide the shaped rewards by their deviation instead of scaling them"}, o.whiten...);
     visit({"whitening", "how, with whiten"}, o.whitening...);
   }
+  /// The reward of an unfinished response, given its reward without the penalty.
+  double penalised(double reward) const noexcept {
+    return replaces() ? unfinished_penalty : reward + unfinished_penalty;
+  }
+  /// The change that this makes: the penalty itself where it is added.
+  double penalty_on(double reward) const noexcept {
+    return replaces() ? unfinished_penalty - reward : unfinished_penalty;
+  }
+  /// Whether an unfinished response is penalised at all.
+  bool penalises() const noexcept { return replaces() || unfinished_penalty != 0; }
+
   /// Throws `option_error` for the first option out of its range, its name prefixed with `prefix`.
   void validate(const std::string& prefix = {}) const { coho::validate(*this, prefix); }
+
+ private:
+  bool replaces() const noexcept { return unfinished == unfinished_mode::replace; }
 };
 
 /// Named inputs of `shape_rewards`. `Array` is double (the default where only braces are written), float,
@@ -167,19 +182,46 @@ struct shape_rewards_fn {
     return out;
   }
 
-  // −factor·KL_t of each token; whether all are finite.
+  // −factor·KL_t of each token, 0 where it is masked; whether all are finite. By blocks, because masks are runs: most
+  // blocks are all real, and their loop has no choice to make.
   template <kl_estimator Estimator, class Number, class Mask>
   static bool penalties(const shape_rewards_inputs<Number>& in, const Mask& mask, double factor, double clip,
-                        double* __restrict out) {
+                        double* out) {
     const Number *const policy = in.log_probs.data(), *const reference = in.reference_log_probs.data();
-    const double limit = clip > 0 ? clip : std::numeric_limits<double>::infinity();
-    std::uint64_t broken = 0;  // bits of sums: compilers do not reorder additions, but they vectorise this
-    for (std::size_t t = 0; t < mask.size(); ++t) {
+    bool finite = true;
+    const auto real_tokens = [&](std::size_t begin, std::size_t end) {
+      const auto all = [&](const auto& limited) {
+        return real_penalties<Estimator>(policy + begin, reference + begin, end - begin, factor, limited, out + begin);
+      };
+      finite &= clip > 0 ? all([clip](double kl) { return array_traits<double>::clamp(kl, -clip, clip); })
+                         : all([](double kl) { return kl; });
+    };
+    constexpr std::size_t block = 128;
+    for (std::size_t begin = 0; begin < mask.size(); begin += block) {
+      const std::size_t end = std::min(begin + block, mask.size());
+      std::size_t real = 0;
+      for (std::size_t t = begin; t < end; ++t) real += mask[t] != 0;
+      if (real == end - begin) {
+        real_tokens(begin, end);
+        continue;
+      }
+      std::fill(out + begin, out + end, 0.0);
+      for (std::size_t t = begin; real > 0 && t < end; ++t) {
+        if (mask[t] != 0) real_tokens(t, t + 1);
+      }
+    }
+    return finite;
+  }
+
+  template <kl_estimator Estimator, class Number>
+  static bool real_penalties(const Number* policy, const Number* reference, std::size_t size, double factor,
+                             const auto& limited, double* __restrict out) {
+    std::uint64_t broken = 0;  // bits of differences: compilers do not reorder additions, but they vectorise this
+    for (std::size_t t = 0; t < size; ++t) {
       const double difference = static_cast<double>(policy[t]) - static_cast<double>(reference[t]);
-      const double kl = detail::kl_of(mask[t] != 0 ? difference : 0.0, Estimator);
-      const double limited = array_traits<double>::clamp(kl, -limit, limit);
-      broken |= std::bit_cast<std::uint64_t>(limited - limited);
-      out[t] = 0.0 - factor * limited;
+      const double kl = limited(detail::kl_of<Estimator>(difference));
+      broken |= std::bit_cast<std::uint64_t>(kl - kl);
+      out[t] = 0.0 - factor * kl;
     }
     return broken == 0;
   }
@@ -189,9 +231,7 @@ struct shape_rewards_fn {
     const double limit = options.reward_clip > 0 ? options.reward_clip : std::numeric_limits<double>::infinity();
     const double reward =
         array_traits<double>::clamp(static_cast<double>(in.sequence_rewards.data()[i]), -limit, limit);
-    if (in.finished.empty() || in.finished[i] != 0) return reward;
-    return options.unfinished == unfinished_mode::add ? reward + options.unfinished_penalty
-                                                      : options.unfinished_penalty;
+    return in.finished.empty() || in.finished[i] != 0 ? reward : options.penalised(reward);
   }
 
   template <class Mask>

@@ -110,7 +110,7 @@ struct importance_weights_fn {
     return std::exp(coho::clamp(log_ratio, -detail::log_ratio_limit, detail::log_ratio_limit));
   }
 
-  // Finds the token whose ratio makes its sequence's sum infinite or NaN.
+  // Names the token whose ratio is infinite or NaN.
   template <class Mask, class LogRatio>
   static void refuse(std::size_t begin, std::size_t end, const Mask& mask, const LogRatio& log_ratio) {
     for (std::size_t t = begin; t < end; ++t) {
@@ -176,33 +176,40 @@ struct importance_weights_fn {
     const auto log_ratio = [&](std::size_t t) {
       return static_cast<double>(policy[t]) - static_cast<double>(sampler[t]);
     };
+    const bool by_sequence = !own_ratios || options.sequence_low > 0 || std::isfinite(options.sequence_high);
     sums out;
     for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
       const std::size_t begin = offsets[i], end = offsets[i + 1];
-      double total = 0, length = 0;
-      for (std::size_t t = begin; t < end; ++t) {
-        if (mask[t] == 0) continue;
-        total += log_ratio(t);
-        length += 1;
+      double shared = 1;
+      bool kept = true;
+      if (by_sequence) {
+        double total = 0, length = 0;
+        for (std::size_t t = begin; t < end; ++t) {
+          if (mask[t] == 0) continue;
+          total += log_ratio(t);
+          length += 1;
+        }
+        const double mean = ratio_of(total / std::max(length, 1.0));
+        kept = mean >= options.sequence_low && mean <= options.sequence_high;
+        shared = options.level == importance_level::sequence ? ratio_of(total) : mean;
       }
-      if (!std::isfinite(total)) refuse(begin, end, mask, log_ratio);
-      const double mean = ratio_of(total / std::max(length, 1.0));
-      const bool kept = mean >= options.sequence_low && mean <= options.sequence_high;
-      const double shared = options.level == importance_level::sequence ? ratio_of(total) : mean;
+      double broken = 0;  // NaN once a token's log-ratio is not finite
       for (std::size_t t = begin; t < end; ++t) {
         if (mask[t] == 0) {
           to[t] = Number(0);
           continue;
         }
-        const double ratio = own_ratios ? ratio_of(log_ratio(t)) : shared;
+        const double own = log_ratio(t), ratio = own_ratios ? ratio_of(own) : shared;
         const double bounded = truncated ? std::min(ratio, high) : (ratio >= low && ratio <= high ? ratio : 0.0);
         const double weight = kept ? bounded : 0.0;
+        broken += own - own;
         to[t] = static_cast<Number>(weight);
         out.weights += weight;
         out.squares += weight * weight;
         out.limited += static_cast<double>(weight != ratio);
         out.tokens += 1;
       }
+      if (broken != 0) refuse(begin, end, mask, log_ratio);
     }
     return out;
   }

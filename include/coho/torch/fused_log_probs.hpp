@@ -4,12 +4,11 @@
 #include <cstdint>
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
-#include <ATen/core/LegacyTypeDispatch.h>
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <coho/error.hpp>
+#include <coho/torch/detail/fused_log_probs_blocks.hpp>
 #include <coho/torch/log_prob_block.hpp>
 
 namespace coho::inline v0_1 {
@@ -34,94 +33,6 @@ struct fused_log_probs_result {
 };
 
 namespace detail {
-
-/// State shared by forward and backward of `fused_log_probs`.
-struct fused_log_probs_blocks {
-  at::Tensor hidden, head, targets, bias;
-  double inverse_temperature;
-  std::int64_t rows, columns;
-  const log_prob_block_kernels* kernels;
-
-  fused_log_probs_blocks(const at::Tensor& hidden_states, const at::Tensor& weights, const at::Tensor& words,
-                         const at::Tensor& added, double temperature, std::int64_t block_rows,
-                         std::int64_t block_columns, const log_prob_block_kernels* passes)
-      : hidden(hidden_states.detach()),
-        head(weights.detach()),
-        targets(words.contiguous()),
-        inverse_temperature(1 / temperature),
-        kernels(passes) {
-    const bool cpu = hidden.is_cpu();
-    // On the CPU a block fits the cache of a core, and few tokens are still distributed over threads.
-    const std::int64_t count = hidden.size(0), most = block_rows > 0 ? block_rows : cpu ? 256 : 2048;
-    const std::int64_t least = block_rows > 0 || !cpu ? 1 : std::min<std::int64_t>(4, (count + 63) / 64);
-    const std::int64_t blocks = std::max<std::int64_t>({1, least, (count + most - 1) / most});
-    rows = block_rows > 0 ? block_rows : std::max<std::int64_t>(1, (count + blocks - 1) / blocks);
-    columns = std::min(head.size(0), block_columns > 0 ? block_columns : cpu ? 1024 : 8192);
-    if (added.defined()) bias = added.detach().to(sums()).contiguous();
-  }
-
-  /// The type of logits and of sums.
-  at::ScalarType sums() const { return hidden.scalar_type() == at::kDouble ? at::kDouble : at::kFloat; }
-  /// The type of products: few CPUs multiply halves, and logits rounded to half would be off by hundredths.
-  at::ScalarType products() const { return hidden.is_cpu() ? sums() : hidden.scalar_type(); }
-  at::TensorOptions options() const { return hidden.options().dtype(sums()); }
-  at::Tensor bias_of(std::int64_t first, std::int64_t n) const {
-    return bias.defined() ? bias.narrow(0, first, n) : at::Tensor();
-  }
-  at::Tensor hidden_of(std::int64_t first, std::int64_t n) const { return hidden.narrow(0, first, n).to(products()); }
-
-  /// Calls body(first, n, buffers) for blocks of `step` out of `count`, from several threads. The blocks do not depend
-  /// on the number of threads.
-  template <class Body>
-  void for_blocks(std::int64_t count, std::int64_t step, const Body& body) const {
-    const std::int64_t blocks = (count + step - 1) / step;
-    const auto some = [&](std::int64_t begin, std::int64_t end) {
-      // Per thread. Tensors that the caller made in inference mode may be written here too.
-      const at::AutoDispatchBelowADInplaceOrView plain_operators;
-      const at::NoGradGuard no_gradient;
-      buffers own;
-      for (std::int64_t block = begin; block < end; ++block)
-        body(block * step, std::min(step, count - block * step), own);
-    };
-    if (hidden.is_cpu())
-      at::parallel_for(0, blocks, 1, some);
-    else
-      some(0, blocks);
-  }
-
-  /// Memory of a thread, reused block after block: fresh memory would cost more than the arithmetic on it.
-  struct buffers {
-    at::Tensor logits, entropy, weights;
-
-    static at::Tensor of(at::Tensor& buffer, std::int64_t rows, std::int64_t columns,
-                         const at::TensorOptions& options) {
-      if (!buffer.defined() || buffer.numel() < rows * columns) buffer = at::empty({rows * columns}, options);
-      return buffer.narrow(0, 0, rows * columns).view({rows, columns});
-    }
-  };
-
-  at::Tensor weights_of(std::int64_t first, std::int64_t n, buffers& own) const {
-    const at::Tensor part = head.narrow(0, first, n);
-    if (head.scalar_type() == products()) return part;
-    return buffers::of(own.weights, n, head.size(1), options()).copy_(part);
-  }
-
-  /// out (+)= a b, where `out` has the type of sums.
-  static void product(at::Tensor out, const at::Tensor& a, const at::Tensor& b, bool add) {
-    if (out.scalar_type() == b.scalar_type()) {
-      if (add)
-        at::addmm_out(out, out, a, b);
-      else
-        at::mm_out(out, a, b);
-    } else {
-      const at::Tensor rounded = at::mm(a.to(b.scalar_type()), b);
-      if (add)
-        out.add_(rounded);
-      else
-        out.copy_(rounded);
-    }
-  }
-};
 
 struct fused_log_probs_function : torch::autograd::Function<fused_log_probs_function> {
   /// `slopes`: also compute d log p/dh and dH/dh, for backward.
@@ -149,8 +60,12 @@ struct fused_log_probs_function : torch::autograd::Function<fused_log_probs_func
         const at::Tensor logits = own.of(own.logits, n, columns, blocks.options());
         const at::Tensor product = f_sum.defined() ? own.of(own.entropy, n, columns, blocks.options()) : at::Tensor();
         blocks.product(logits, h, w.t(), false);
-        log_prob_block_forward(logits, blocks.bias_of(word, columns), blocks.inverse_temperature, chosen, word, state,
-                               product, blocks.kernels);
+        log_prob_block_forward({.logits = logits,
+                                .bias = blocks.bias_of(word, columns),
+                                .inverse_temperature = blocks.inverse_temperature,
+                                .targets = chosen,
+                                .first_column = word},
+                               state, product, blocks.kernels);
         if (!slopes) continue;
         if (word > 0) {
           const at::Tensor rescale = column(state.rescale);
@@ -233,10 +148,16 @@ struct fused_log_probs_function : torch::autograd::Function<fused_log_probs_func
         const std::int64_t n = std::min(blocks.rows, count - first);
         const at::Tensor h = blocks.hidden_of(first, n), logits = own.of(own.logits, n, columns, blocks.options());
         blocks.product(logits, h, w.t(), false);
-        log_prob_block_backward(logits, blocks.bias_of(word, columns), blocks.inverse_temperature,
-                                blocks.targets.narrow(0, first, n), word, normalizer.narrow(0, first, n),
-                                g_entropy.defined() ? part(entropies, first, n) : at::Tensor(), part(g, first, n),
-                                part(g_entropy, first, n), blocks.kernels);
+        log_prob_block_backward({.logits = logits,
+                                 .bias = blocks.bias_of(word, columns),
+                                 .inverse_temperature = blocks.inverse_temperature,
+                                 .targets = blocks.targets.narrow(0, first, n),
+                                 .first_column = word},
+                                {.log_sum_exp = normalizer.narrow(0, first, n),
+                                 .entropy = g_entropy.defined() ? part(entropies, first, n) : at::Tensor(),
+                                 .d_log_prob = part(g, first, n),
+                                 .d_entropy = part(g_entropy, first, n)},
+                                blocks.kernels);
         blocks.product(sum, logits.t(), h, true);
       }
       out.narrow(0, word, columns).copy_(sum);

@@ -11,34 +11,23 @@
 namespace coho::inline v0_1 {
 
 /// One pass over a block of logits, forward and backward: the part of `fused_log_probs` that a device computes besides
-/// its products. For authors of kernels. A block is `rows` tokens by `columns` words of the vocabulary, starting at
-/// `first_column`; the numbers of a row are contiguous, and rows are `stride` apart.
+/// its products. For authors of kernels.
 ///
 ///   z = logit · inverse_temperature + bias
 ///   forward:  m' = max(m, max_j z_j);  r = exp(m − m');  s' = r s + Σ_j exp(z_j − m')      (Milakov and Gimelshein,
 ///             u' = r (u + (m − m') s) + Σ_j (z_j − m') exp(z_j − m')                        arXiv 1805.02867, §3)
 ///   backward: dL/dlogit_j = inverse_temperature · (g 1[j = y] − p_j (g + h (log p_j + H))),  p_j = exp(z_j − lse)
 ///
-/// Pointers are on the tensors' device. `bias` [columns] may be null; a target in another block changes nothing. All
-/// numbers are finite except `maximum`, which is −∞ before the first block. Calls for different rows come from several
-/// threads.
+/// All numbers are finite except `maximum`, which is −∞ before the first block. Calls for different rows come from
+/// several threads.
 ///
 ///     const coho::log_prob_block_kernels mine{.forward = my_forward, .backward = my_backward};
 ///     coho::fused_log_probs(hidden, head, targets, {.kernels = &mine});
 struct log_prob_block_kernels {
-  /// Rewrites logits to exp(z − m') and updates, one number per row, `maximum` m, `sum` s, `chosen` z_y and, unless it
-  /// is null, `weighted_sum` u; `rescale` receives r and `entropy_block`, null or contiguous [rows, columns], (z − m')
-  /// exp(z − m').
-  using forward_fn = void(float* logits, std::int64_t stride, std::int64_t rows, std::int64_t columns,
-                          const float* bias, float inverse_temperature, const std::int64_t* targets,
-                          std::int64_t first_column, float* maximum, float* sum, float* weighted_sum, float* chosen,
-                          float* rescale, float* entropy_block);
-  /// Rewrites logits to dL/dlogit from `d_log_prob` g and `d_entropy` h, either of which may be null; `entropy` H goes
-  /// with h.
-  using backward_fn = void(float* logits, std::int64_t stride, std::int64_t rows, std::int64_t columns,
-                           const float* bias, float inverse_temperature, const std::int64_t* targets,
-                           std::int64_t first_column, const float* log_sum_exp, const float* entropy,
-                           const float* d_log_prob, const float* d_entropy);
+  /// Rewrites logits to exp(z − m') and updates the sums.
+  using forward_fn = void(const logit_block<float>&, const softmax_sums<float>&);
+  /// Rewrites logits to dL/dlogit.
+  using backward_fn = void(const logit_block<float>&, const log_prob_slopes<float>&);
 
   forward_fn* forward = nullptr;
   backward_fn* backward = nullptr;
@@ -64,6 +53,39 @@ template <class Number>
 Number* data_or_null(const at::Tensor& x) {
   return x.defined() ? x.data_ptr<Number>() : nullptr;
 }
+/// A block of logits [rows, columns], contiguous, fp32 or fp64, with what belongs to it.
+struct logit_tensors {
+  at::Tensor logits, bias;  ///< `bias` may be undefined
+  double inverse_temperature;
+  at::Tensor targets;
+  std::int64_t first_column;
+
+  template <class Number>
+  logit_block<Number> view() const {
+    return {.logits = logits.data_ptr<Number>(),
+            .stride = logits.size(1),
+            .rows = logits.size(0),
+            .columns = logits.size(1),
+            .bias = data_or_null<Number>(bias),
+            .inverse_temperature = static_cast<Number>(inverse_temperature),
+            .targets = targets.data_ptr<std::int64_t>(),
+            .first_column = first_column};
+  }
+};
+
+/// Per row; all but `log_sum_exp` may be undefined.
+struct slope_tensors {
+  at::Tensor log_sum_exp, entropy, d_log_prob, d_entropy;
+
+  template <class Number>
+  log_prob_slopes<Number> view() const {
+    return {.log_sum_exp = log_sum_exp.data_ptr<Number>(),
+            .entropy = data_or_null<Number>(entropy),
+            .d_log_prob = data_or_null<Number>(d_log_prob),
+            .d_entropy = data_or_null<Number>(d_entropy)};
+  }
+};
+
 inline at::Tensor column(const at::Tensor& x) { return x.unsqueeze(1); }
 
 /// Whether a target is in the block, and where.
@@ -74,10 +96,9 @@ inline std::pair<at::Tensor, at::Tensor> targets_inside(const at::Tensor& target
 }
 
 /// Like `log_prob_block_kernels::forward`, with libtorch operators: any device, any type.
-inline void log_prob_block_forward_by_operators(const at::Tensor& logits, const at::Tensor& bias,
-                                                double inverse_temperature, const at::Tensor& targets,
-                                                std::int64_t first_column, const log_prob_state& state,
+inline void log_prob_block_forward_by_operators(const logit_tensors& block, const log_prob_state& state,
                                                 const at::Tensor& entropy_block) {
+  const auto& [logits, bias, inverse_temperature, targets, first_column] = block;
   constexpr double nothing = -std::numeric_limits<double>::infinity();
   if (inverse_temperature != 1) logits.mul_(inverse_temperature);
   if (bias.defined()) logits.add_(bias);
@@ -100,11 +121,9 @@ inline void log_prob_block_forward_by_operators(const at::Tensor& logits, const 
 }
 
 /// Like `log_prob_block_kernels::backward`, with libtorch operators.
-inline void log_prob_block_backward_by_operators(const at::Tensor& logits, const at::Tensor& bias,
-                                                 double inverse_temperature, const at::Tensor& targets,
-                                                 std::int64_t first_column, const at::Tensor& log_sum_exp,
-                                                 const at::Tensor& entropy, const at::Tensor& d_log_prob,
-                                                 const at::Tensor& d_entropy) {
+inline void log_prob_block_backward_by_operators(const logit_tensors& block, const slope_tensors& slopes) {
+  const auto& [logits, bias, inverse_temperature, targets, first_column] = block;
+  const auto& [log_sum_exp, entropy, d_log_prob, d_entropy] = slopes;
   if (inverse_temperature != 1) logits.mul_(inverse_temperature);
   if (bias.defined()) logits.add_(bias);
   logits.sub_(column(log_sum_exp));
@@ -118,51 +137,43 @@ inline void log_prob_block_backward_by_operators(const at::Tensor& logits, const
   logits.scatter_add_(1, place, column(d_log_prob * inside).mul_(inverse_temperature));
 }
 
-/// Uses the given kernels, on the CPU its own, elsewhere operators. logits are contiguous, fp32 or fp64.
-inline void log_prob_block_forward(const at::Tensor& logits, const at::Tensor& bias, double inverse_temperature,
-                                   const at::Tensor& targets, std::int64_t first_column, const log_prob_state& state,
+/// The sums of `state` as views; the state's own type is `Number`.
+template <class Number>
+softmax_sums<Number> views_of(const log_prob_state& state, const at::Tensor& entropy_block) {
+  return {.maximum = state.maximum.data_ptr<Number>(),
+          .sum = state.sum.data_ptr<Number>(),
+          .weighted_sum = data_or_null<Number>(state.weighted_sum),
+          .chosen = state.chosen.data_ptr<Number>(),
+          .rescale = state.rescale.data_ptr<Number>(),
+          .entropy_block = data_or_null<Number>(entropy_block)};
+}
+
+/// Uses the given kernels, on the CPU its own, elsewhere operators.
+inline void log_prob_block_forward(const logit_tensors& block, const log_prob_state& state,
                                    const at::Tensor& entropy_block, const log_prob_block_kernels* kernels) {
-  const auto with = [&](auto number, const auto& kernel) {
-    using number_type = decltype(number);
-    kernel(logits.data_ptr<number_type>(), logits.size(1), logits.size(0), logits.size(1),
-           data_or_null<number_type>(bias), static_cast<number_type>(inverse_temperature),
-           targets.data_ptr<std::int64_t>(), first_column, state.maximum.data_ptr<number_type>(),
-           state.sum.data_ptr<number_type>(), data_or_null<number_type>(state.weighted_sum),
-           state.chosen.data_ptr<number_type>(), state.rescale.data_ptr<number_type>(),
-           data_or_null<number_type>(entropy_block));
-  };
-  if (kernels && logits.scalar_type() == at::kFloat)
-    with(float{}, kernels->forward);
-  else if (!logits.is_cpu())
-    log_prob_block_forward_by_operators(logits, bias, inverse_temperature, targets, first_column, state, entropy_block);
-  else if (logits.scalar_type() == at::kFloat)
-    with(float{}, [](auto... arguments) { log_prob_block_forward_cpu<float>(arguments...); });
+  const bool single = block.logits.scalar_type() == at::kFloat;
+  if (kernels && single)
+    kernels->forward(block.view<float>(), views_of<float>(state, entropy_block));
+  else if (!block.logits.is_cpu())
+    log_prob_block_forward_by_operators(block, state, entropy_block);
+  else if (single)
+    log_prob_block_forward_cpu(block.view<float>(), views_of<float>(state, entropy_block));
   else
-    with(double{}, [](auto... arguments) { log_prob_block_forward_cpu<double>(arguments...); });
+    log_prob_block_forward_cpu(block.view<double>(), views_of<double>(state, entropy_block));
 }
 
 /// Like `log_prob_block_forward`.
-inline void log_prob_block_backward(const at::Tensor& logits, const at::Tensor& bias, double inverse_temperature,
-                                    const at::Tensor& targets, std::int64_t first_column, const at::Tensor& log_sum_exp,
-                                    const at::Tensor& entropy, const at::Tensor& d_log_prob,
-                                    const at::Tensor& d_entropy, const log_prob_block_kernels* kernels) {
-  const auto with = [&](auto number, const auto& kernel) {
-    using number_type = decltype(number);
-    kernel(logits.data_ptr<number_type>(), logits.size(1), logits.size(0), logits.size(1),
-           data_or_null<number_type>(bias), static_cast<number_type>(inverse_temperature),
-           targets.data_ptr<std::int64_t>(), first_column, log_sum_exp.data_ptr<number_type>(),
-           data_or_null<number_type>(entropy), data_or_null<number_type>(d_log_prob),
-           data_or_null<number_type>(d_entropy));
-  };
-  if (kernels && logits.scalar_type() == at::kFloat)
-    with(float{}, kernels->backward);
-  else if (!logits.is_cpu())
-    log_prob_block_backward_by_operators(logits, bias, inverse_temperature, targets, first_column, log_sum_exp, entropy,
-                                         d_log_prob, d_entropy);
-  else if (logits.scalar_type() == at::kFloat)
-    with(float{}, [](auto... arguments) { log_prob_block_backward_cpu<float>(arguments...); });
+inline void log_prob_block_backward(const logit_tensors& block, const slope_tensors& slopes,
+                                    const log_prob_block_kernels* kernels) {
+  const bool single = block.logits.scalar_type() == at::kFloat;
+  if (kernels && single)
+    kernels->backward(block.view<float>(), slopes.view<float>());
+  else if (!block.logits.is_cpu())
+    log_prob_block_backward_by_operators(block, slopes);
+  else if (single)
+    log_prob_block_backward_cpu(block.view<float>(), slopes.view<float>());
   else
-    with(double{}, [](auto... arguments) { log_prob_block_backward_cpu<double>(arguments...); });
+    log_prob_block_backward_cpu(block.view<double>(), slopes.view<double>());
 }
 
 }  // namespace detail

@@ -7,7 +7,41 @@
 
 #include <coho/torch/lanes.hpp>
 
-namespace coho::inline v0_1::detail {
+namespace coho::inline v0_1 {
+
+/// A block of logits, rewritten in place: `rows` tokens by `columns` words of the vocabulary from `first_column` on.
+/// The numbers of a row are contiguous, and rows are `stride` apart. All pointers are on the tensors' device.
+template <class Number>
+struct logit_block {
+  Number* logits;
+  std::int64_t stride, rows, columns;
+  const Number* bias;  ///< [columns], or null
+  Number inverse_temperature;
+  const std::int64_t* targets;  ///< [rows], counted over the whole vocabulary; one in another block changes nothing
+  std::int64_t first_column;
+};
+
+/// What forward updates, block after block of the same rows: one number per row, and `entropy_block`.
+template <class Number>
+struct softmax_sums {
+  Number* maximum;        ///< m; −∞ before the first block
+  Number* sum;            ///< s
+  Number* weighted_sum;   ///< u, or null
+  Number* chosen;         ///< z of the target
+  Number* rescale;        ///< receives r
+  Number* entropy_block;  ///< contiguous [rows, columns], or null: receives (z − m') exp(z − m')
+};
+
+/// What backward reads, one number per row.
+template <class Number>
+struct log_prob_slopes {
+  const Number* log_sum_exp;
+  const Number* entropy;     ///< H; read only with `d_entropy`
+  const Number* d_log_prob;  ///< g, or null
+  const Number* d_entropy;   ///< h, or null
+};
+
+namespace detail {
 
 /// e^x for x ≤ 0, with x clamped to the smallest value whose e^x differs from 0: −∞ gives 0, and 0 times it gives 0.
 template <class Number>
@@ -75,11 +109,10 @@ struct log_prob_rows {
     std::fill(buffer + n, buffer + width, other);
   }
 
-  [[gnu::always_inline]] static void forward(Number* logits, std::int64_t stride, std::int64_t rows,
-                                             std::int64_t columns, const Number* bias, Number inverse_temperature,
-                                             const std::int64_t* targets, std::int64_t first_column, Number* maximum,
-                                             Number* sum, Number* weighted_sum, Number* chosen, Number* rescale,
-                                             Number* entropy_block) {
+  // Copies of the members: a store could alias what is behind a reference.
+  [[gnu::always_inline]] static void forward(const logit_block<Number>& block, const softmax_sums<Number>& sums) {
+    const auto [logits, stride, rows, columns, bias, inverse_temperature, targets, first_column] = block;
+    const auto [maximum, sum, weighted_sum, chosen, rescale, entropy_block] = sums;
     const bool plain = !bias && inverse_temperature == 1, weighted = weighted_sum || entropy_block;
     const std::int64_t whole = columns / width * width, rest = columns - whole;
     const vector factor = inverse_temperature;
@@ -136,11 +169,9 @@ struct log_prob_rows {
     }
   }
 
-  [[gnu::always_inline]] static void backward(Number* logits, std::int64_t stride, std::int64_t rows,
-                                              std::int64_t columns, const Number* bias, Number inverse_temperature,
-                                              const std::int64_t* targets, std::int64_t first_column,
-                                              const Number* log_sum_exp, const Number* entropy,
-                                              const Number* d_log_prob, const Number* d_entropy) {
+  [[gnu::always_inline]] static void backward(const logit_block<Number>& block, const log_prob_slopes<Number>& slopes) {
+    const auto [logits, stride, rows, columns, bias, inverse_temperature, targets, first_column] = block;
+    const auto [log_sum_exp, entropy, d_log_prob, d_entropy] = slopes;
     const std::int64_t whole = columns / width * width, rest = columns - whole;
     Number tail[width], tail_bias[width];
     if (bias) fill(tail_bias, bias + whole, rest, 0);
@@ -173,31 +204,33 @@ inline bool wider_lanes() {
 inline bool wider_lanes() { return false; }
 #endif
 
-template <class Number, class... Arguments>
-COHO_WIDER_LANES void log_prob_rows_forward_wider(Arguments... arguments) {
-  log_prob_rows<Number>::forward(arguments...);
+template <class Number>
+COHO_WIDER_LANES void log_prob_rows_forward_wider(const logit_block<Number>& block, const softmax_sums<Number>& sums) {
+  log_prob_rows<Number>::forward(block, sums);
 }
-template <class Number, class... Arguments>
-COHO_WIDER_LANES void log_prob_rows_backward_wider(Arguments... arguments) {
-  log_prob_rows<Number>::backward(arguments...);
+template <class Number>
+COHO_WIDER_LANES void log_prob_rows_backward_wider(const logit_block<Number>& block,
+                                                   const log_prob_slopes<Number>& slopes) {
+  log_prob_rows<Number>::backward(block, slopes);
 }
 #undef COHO_WIDER_LANES
 
 /// `log_prob_block_kernels::forward` on the CPU, for floats or doubles.
-template <class Number, class... Arguments>
-void log_prob_block_forward_cpu(Arguments... arguments) {
+template <class Number>
+void log_prob_block_forward_cpu(const logit_block<Number>& block, const softmax_sums<Number>& sums) {
   if (wider_lanes())
-    log_prob_rows_forward_wider<Number>(arguments...);
+    log_prob_rows_forward_wider(block, sums);
   else
-    log_prob_rows<Number>::forward(arguments...);
+    log_prob_rows<Number>::forward(block, sums);
 }
 /// `log_prob_block_kernels::backward` on the CPU.
-template <class Number, class... Arguments>
-void log_prob_block_backward_cpu(Arguments... arguments) {
+template <class Number>
+void log_prob_block_backward_cpu(const logit_block<Number>& block, const log_prob_slopes<Number>& slopes) {
   if (wider_lanes())
-    log_prob_rows_backward_wider<Number>(arguments...);
+    log_prob_rows_backward_wider(block, slopes);
   else
-    log_prob_rows<Number>::backward(arguments...);
+    log_prob_rows<Number>::backward(block, slopes);
 }
 
-}  // namespace coho::inline v0_1::detail
+}  // namespace detail
+}  // namespace coho::inline v0_1

@@ -57,7 +57,7 @@ class module_gradients {
   }
   template <class Communicator>
   void unfold_gradients(Communicator& ranks) {
-    // A rank without a share has folded nothing, so it adds zeros.
+    // A rank without a shard has folded nothing, so it adds zeros.
     if (folded_.empty()) fold_gradients();
     for (std::size_t i = 0; i < parameters_.size(); ++i) sum_into(parameters_[i], folded_[i], ranks);
     folded_.clear();

@@ -54,6 +54,7 @@ class module_value : public module_gradients {
   }
 
  private:
+  // V_t of each response token [N], in the graph.
   at::Tensor evaluate(const token_batch& batch) {
     if (batch.responses.total() == 0) return at::empty({0});
     const detail::module_batch rows(batch, padding_, detail::device_of(detail::module_parameters(*module_)));

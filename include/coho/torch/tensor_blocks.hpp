@@ -83,14 +83,14 @@ struct tensor_blocks {
 
   // The numbers of an input, or one for all elements.
   template <class Number>
-  struct source {
+  struct input_numbers {
     at::Tensor held;
     const Number* numbers = nullptr;
     lanes<Number> constant;
 
-    source(const at::Tensor& x, at::ScalarType type)
+    input_numbers(const at::Tensor& x, at::ScalarType type)
         : held(x.detach().to(type).contiguous()), numbers(held.data_ptr<Number>()) {}
-    source(double x, at::ScalarType) : constant(x) {}
+    input_numbers(double x, at::ScalarType) : constant(x) {}
 
     // Passed by value into the loop; otherwise each store of a gradient could alias it.
     struct view {
@@ -103,7 +103,7 @@ struct tensor_blocks {
     operator view() const { return {numbers, constant}; }
   };
   template <class Number, class>
-  using view_of = typename source<Number>::view;
+  using view_of = typename input_numbers<Number>::view;
 
   template <std::size_t Measures>
   struct totals {
@@ -134,12 +134,13 @@ struct tensor_blocks {
     const auto sums_of = [&](auto slopes) {
       const auto size = static_cast<std::size_t>(first.numel());
       const at::ScalarType type = first.scalar_type();
-      const auto over = [&](auto weighted, const source<Number>& weight) {
+      const auto over = [&](auto weighted, const input_numbers<Number>& weight) {
         return pass<Number, Free, decltype(slopes)::value, Gradient, decltype(weighted)::value, Formula, First,
-                    Rest...>(formula, weight, size, to, source<Number>(first, type), source<Number>(rest, type)...);
+                    Rest...>(formula, weight, size, to, input_numbers<Number>(first, type),
+                             input_numbers<Number>(rest, type)...);
       };
-      if (weights != nullptr) return over(std::true_type{}, source<Number>(*weights, type));
-      return over(std::false_type{}, source<Number>(1.0 / std::max(1.0, static_cast<double>(size)), type));
+      if (weights != nullptr) return over(std::true_type{}, input_numbers<Number>(*weights, type));
+      return over(std::false_type{}, input_numbers<Number>(1.0 / std::max(1.0, static_cast<double>(size)), type));
     };
     const auto place = [&](double x) { return at::scalar_tensor(x, options); };
     if constexpr (Gradient) {
@@ -160,7 +161,7 @@ struct tensor_blocks {
 
   // Sums are in double, in one order whatever the number of libtorch's threads.
   template <class Number, std::size_t Free, bool Slopes, bool Measured, bool Weighted, class Formula, class... Inputs>
-  [[gnu::noinline]] static auto pass(const Formula formula, const typename source<Number>::view weights,
+  [[gnu::noinline]] static auto pass(const Formula formula, const typename input_numbers<Number>::view weights,
                                      const std::size_t size, const std::array<Number*, Free> to,
                                      const view_of<Number, Inputs>... inputs) {
     using vector = lanes<Number>;

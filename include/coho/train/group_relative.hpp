@@ -21,7 +21,7 @@
 #include <coho/reduce.hpp>
 #include <coho/rollout/sampled_rollouts.hpp>
 #include <coho/rollout/trajectory.hpp>
-#include <coho/train/options/group_relative_options.hpp>
+#include <coho/train/options/group_relative_trainer_options.hpp>
 #include <coho/train/steps/callbacks.hpp>
 #include <coho/train/steps/collect_rollouts.hpp>
 #include <coho/train/steps/estimate_advantages.hpp>

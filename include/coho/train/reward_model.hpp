@@ -138,7 +138,7 @@ class reward_model_trainer {
             const auto examples = data.load(detail::span_of(batch));
             return step_of(examples, partitioned(examples), pairs, epoch, callbacks...);
           } else {
-            auto [work, mine] = detail::shares_to_load(batch, ranks_);
+            auto [work, mine] = detail::loading_plan_of(batch, ranks_);
             const auto& examples = data.load(detail::span_of(std::as_const(mine)));
             return step_of(examples, work, pairs, epoch, callbacks...);
           }
@@ -244,7 +244,10 @@ class reward_model_trainer {
     for (const std::size_t i : indices) queries.push_back(batch[i].rejected);
     const auto count = static_cast<Eigen::Index>(indices.size());
     evaluate(detail::span_of(std::as_const(queries)), [&]<class Scores>(const Scores& scores) {
-      pair_scores x{scores.head(count), scores.tail(count), Scores(count), Scores(count)};
+      pair_scores x{.chosen = scores.head(count),
+                    .rejected = scores.tail(count),
+                    .targets = Scores(count),
+                    .margins = Scores(count)};
       for (Eigen::Index k = 0; k < count; ++k) {
         const auto& pair = batch[indices[static_cast<std::size_t>(k)]];
         x.targets(k) = pair.target;

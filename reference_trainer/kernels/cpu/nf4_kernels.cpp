@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::uint32_t magnitude_bits = 0x7FFFFFFF;
 
+// An fp32 number, or the bits of a bf16 one, as fp32.
 float widened(float x) { return x; }
 float widened(std::uint16_t x) { return std::bit_cast<float>(static_cast<std::uint32_t>(x) << 16); }
 
@@ -112,6 +113,7 @@ const kernel_list& list() {
   return made;
 }
 
+// The 256 values of an eight-bit absmax: bitsandbytes' dynamic map, in rising order.
 std::array<float, 256> make_nested_map() {
   std::array<float, 256> map{};
   std::size_t count = 0;

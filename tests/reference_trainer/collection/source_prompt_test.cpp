@@ -7,7 +7,7 @@
 
 #include <coho/error.hpp>
 
-#include "jsonl/record_losses.hpp"
+#include "jsonl/dropped_parts.hpp"
 #include "models/prompter.hpp"
 #include "support/catch.hpp"
 #include "support/shared_data.hpp"
@@ -94,17 +94,17 @@ TEST_CASE("sources: each collection's form is recognised by its fields") {
 }
 
 TEST_CASE("sources: system texts and later questions are left out and counted") {
-  auto& losses = record_losses::of_run();
-  losses.clear();
+  auto& dropped = dropped_parts::of_run();
+  dropped.clear();
   read_one(R"({"messages":[{"role":"system","content":"S"},{"role":"user","content":"Why?"},
 {"role":"assistant","content":"So."},{"role":"user","content":"And?"}]})");
-  CHECK(losses.lines() ==
+  CHECK(dropped.lines() ==
         std::vector<std::string>{"note: 1 record: a system text, which is left out: `prompts` keeps questions",
                                  "note: 1 record: later questions, which are left out: `prompts` keeps the first"});
-  losses.clear();
+  dropped.clear();
   read_one(R"({"messages":[{"role":"system","content":" "},{"role":"user","content":"Why?"},
 {"role":"assistant","content":"So."}]})");
-  CHECK(losses.lines().empty());
+  CHECK(dropped.lines().empty());
   // Wherever the earlier turns stand, the first question is the prompt.
   for (
       const std::string line :
@@ -113,11 +113,11 @@ TEST_CASE("sources: system texts and later questions are left out and counted") 
        R"({"system":"S","history":[["Why?","So."]],"instruction":"And?"})",
        R"({"system":"S","question":"Human: Why?\n\nAssistant: So.\n\nHuman: And?\n\nAssistant:"})"}) {
     CAPTURE(line);
-    losses.clear();
+    dropped.clear();
     CHECK(read_one(line).prompt.instruction == "Why?");
-    CHECK(losses.lines().size() == 2);
+    CHECK(dropped.lines().size() == 2);
   }
-  losses.clear();
+  dropped.clear();
   CHECK(read_one(R"({"messages":null,"prompt":{"role":"user","content":"Why?"}})").prompt.instruction == "Why?");
 }
 

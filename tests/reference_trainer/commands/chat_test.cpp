@@ -14,6 +14,7 @@
 #include "records/records.hpp"
 #include "support/catch.hpp"
 #include "support/demo_model.hpp"
+#include "support/recipe_models.hpp"
 #include "support/run_program.hpp"
 #include "support/stage_runs.hpp"
 
@@ -110,7 +111,7 @@ class terminal_program {
 }  // namespace
 
 TEST_CASE("chat: the oldest exchanges go first, the system text and the question stay") {
-  const prompter prompts(config(settings{"prompt.format=vicuna"}), demo_model());
+  const prompter prompts = make_prompter(config(settings{"prompt.format=vicuna"}), demo_model());
   const auto length = [&](std::size_t exchanges) { return prompts.tokens(talk(exchanges, "be kind.")).size(); };
   auto messages = talk(3, "be kind.");
   CHECK(fit_conversation(prompts, messages, length(3)).size() == length(3));

@@ -11,6 +11,7 @@
 #include "records/records.hpp"
 #include "run/exit_codes.hpp"
 #include "support/catch.hpp"
+#include "support/recipe_models.hpp"
 #include "support/small_models.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"
@@ -195,7 +196,7 @@ TEST_CASE("generate: answer files of benchmarks") {
     // The same by hand: greedy, and so without regard to batch and stream.
     auto model = load_model(demo_base());
     load_role(model, "policy", {});
-    const prompter prompts(config(settings{"prompt.format=vicuna"}), model);
+    const prompter prompts = make_prompter(config(settings{"prompt.format=vicuna"}), model);
     const chat_message talk[] = {
         {chat_role::user, "what is the fox?"}, {chat_role::assistant, turns[0]}, {chat_role::user, "why?"}};
     packed<token> prompt;

@@ -1,3 +1,5 @@
+#include "commands/options.hpp"
+
 #include <iostream>
 #include <sstream>
 #include <string>
@@ -15,9 +17,8 @@ namespace {
 // What the program prints for these words.
 std::string printed(const std::vector<std::string>& words) {
   application program("coho", "test", "0");
-  program.add(make_options_command());
-  program.add(make_ppo_command());
-  program.add(make_merge_command());
+  for (auto& command : stage_commands()) program.add(command);
+  program.add(make_options_command(program.subcommands()));
   std::vector<const char*> argv{"coho"};
   for (const auto& word : words) argv.push_back(word.c_str());
   std::ostringstream out;
@@ -39,11 +40,16 @@ TEST_CASE("options: the keys of a stage with defaults, ranges and meanings") {
              ContainsSubstring("| `ppo.shaping.kl_coefficient` | 0.02 | 0.01 | at least 0 |"));
   CHECK_THAT(printed({"options"}), ContainsSubstring("== sft") && ContainsSubstring("== aggregate"));
   CHECK_THAT(printed({"options", "pppo"}), ContainsSubstring("did you mean ppo?"));
+  CHECK_THAT(printed({"options", "generation", "--markdown"}),
+             ContainsSubstring("| key | self-align | sample, chat | ppo paper | ppo salmon_code | generate |") &&
+                 ContainsSubstring("| `generation.max_new_tokens` | 640 | 256 | 1024 | 1024 | 256 |"));
+  CHECK_THAT(printed({"options", "ppo"}),
+             ContainsSubstring("ppo.length_bonus.cap") && ContainsSubstring("ppo.evaluation.keep_best"));
 }
 
 TEST_CASE("options: --help of a stage ends with them") {
   const auto help = printed({"ppo", "--help"});
   CHECK_THAT(help, ContainsSubstring("--reward-model") && ContainsSubstring("ppo.policy_clip.dual_clip"));
   CHECK(help.find("--reward-model") < help.find("ppo.policy_clip.dual_clip"));
-  CHECK_THAT(printed({"merge", "--help"}), !ContainsSubstring("keys of a recipe"));
+  CHECK_THAT(printed({"merge", "--help"}), ContainsSubstring("model.adapter") && !ContainsSubstring("adapter.rank"));
 }

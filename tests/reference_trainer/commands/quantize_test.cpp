@@ -5,6 +5,7 @@
 #include "models/model_files.hpp"
 #include "observe/metrics_log.hpp"
 #include "plan/plan_text.hpp"
+#include "support/recipe_models.hpp"
 #include "support/run_program.hpp"
 #include "support/small_models.hpp"
 #include "support/stage_runs.hpp"

@@ -6,13 +6,14 @@
 #include <coho/error.hpp>
 
 #include "commands/commands.hpp"
-#include "jsonl/record_losses.hpp"
+#include "jsonl/dropped_parts.hpp"
 #include "models/prompter.hpp"
 #include "models/supervised_examples.hpp"
 #include "observe/metrics_log.hpp"
 #include "records/records.hpp"
 #include "roles/policy_role.hpp"
 #include "support/demo_model.hpp"
+#include "support/recipe_models.hpp"
 #include "support/run_program.hpp"
 #include "support/stage_runs.hpp"
 
@@ -188,7 +189,7 @@ TEST_CASE("sft: in the dromedary form the loss is that of the response and the e
   loaded_model model = load_model(demo_base());
   load_role(model, "policy", {});
   const auto record = read_records<sft_record>(folder / "one.jsonl").front();
-  const prompter prompts(config(form), model);
+  const prompter prompts = make_prompter(config(form), model);
   const auto example = make_supervised_example(record, prompts, 512);
   const auto text = [&](std::span<const token> ids) {
     std::string out;
@@ -213,7 +214,7 @@ TEST_CASE("sft: in the dromedary form the loss is that of the response and the e
 
 TEST_CASE("sft: a response that is cut has no end token") {
   const auto& model = demo_model();
-  const prompter prompts(config(settings{"prompt.format=dromedary"}), model);
+  const prompter prompts = make_prompter(config(settings{"prompt.format=dromedary"}), model);
   const sft_record record{{.instruction = "why?"}, "the fox is red and the owl is gray."};
   const auto whole = make_supervised_example(record, prompts, 0);
   const auto length = whole.response.size() - 1;
@@ -224,7 +225,7 @@ TEST_CASE("sft: a response that is cut has no end token") {
 
 TEST_CASE("sft: all replies of a conversation are trained on, or the last, or the first") {
   const auto& model = demo_model();
-  const prompter prompts(config(settings{"prompt.format=vicuna"}), model);
+  const prompter prompts = make_prompter(config(settings{"prompt.format=vicuna"}), model);
   prompt_record prompt{.instruction = "and the owl?"};
   prompt.history = {{chat_role::user, "what is the fox?"}, {chat_role::assistant, "the fox is red."}};
   const sft_record record{prompt, "the owl is gray."};
@@ -253,11 +254,11 @@ TEST_CASE("sft: all replies of a conversation are trained on, or the last, or th
   CHECK(trained(cut, trained_replies::all) == " the fox is red.| the owl is gray.");
 
   // Each reply has the limit of its own.
-  record_losses::of_run().clear();
+  dropped_parts::of_run().clear();
   CHECK(trained(record, trained_replies::all, 1) == " the the");
-  REQUIRE(record_losses::of_run().lines().size() == 1);
-  CHECK_THAT(record_losses::of_run().lines()[0], Catch::Matchers::ContainsSubstring("sft.max_response_tokens"));
-  record_losses::of_run().clear();
+  REQUIRE(dropped_parts::of_run().lines().size() == 1);
+  CHECK_THAT(dropped_parts::of_run().lines()[0], Catch::Matchers::ContainsSubstring("sft.max_response_tokens"));
+  dropped_parts::of_run().clear();
 }
 
 TEST_CASE("sft: conversations without a reply to train on are left out, and one that has a weight counts") {

@@ -5,6 +5,7 @@
 #include <coho/error.hpp>
 
 #include "support/catch.hpp"
+#include "support/recipe_models.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -122,14 +123,15 @@ TEST_CASE("pair stream: files that do not fit together are refused with file and
 }
 
 TEST_CASE("pair stream: its options") {
-  CHECK(read_pairing(config(settings{}), 1).kind == pairing::first_two);
-  CHECK(read_pairing(config(settings{"judge.pairs=adjacent"}), 1).kind == pairing::adjacent);
-  const auto random = read_pairing(config(settings{"judge.pairs=random", "judge.pairs_per_prompt=3"}), 1);
+  const auto pairing_of = [](const settings& given) { return read_given<pairing_options>(config(given), "judge"); };
+  CHECK(pairing_of(settings{}).kind == pairing::first_two);
+  CHECK(pairing_of(settings{"judge.pairs=adjacent"}).kind == pairing::adjacent);
+  const auto random = pairing_of(settings{"judge.pairs=random", "judge.pairs_per_prompt=3"});
   CHECK(random.kind == pairing::random);
   CHECK(random.draws == 3);
   CHECK(random.minimum_characters == 0);
-  CHECK(read_pairing(config(settings{"judge.minimum_characters=16"}), 1).minimum_characters == 16);
-  CHECK_THROWS_AS(read_pairing(config(settings{"judge.pairs=every"}), 1), config_error);
-  CHECK_THROWS_AS(read_pairing(config(settings{"judge.pairs_per_prompt=3"}), 1), config_error);
-  CHECK_THROWS_AS(read_pairing(config(settings{"judge.pairs=random", "judge.pairs_per_prompt=0"}), 1), config_error);
+  CHECK(pairing_of(settings{"judge.minimum_characters=16"}).minimum_characters == 16);
+  CHECK_THROWS_AS(pairing_of(settings{"judge.pairs=every"}), config_error);
+  CHECK_THROWS_AS(pairing_of(settings{"judge.pairs_per_prompt=3"}), config_error);
+  CHECK_THROWS_AS(pairing_of(settings{"judge.pairs=random", "judge.pairs_per_prompt=0"}), config_error);
 }

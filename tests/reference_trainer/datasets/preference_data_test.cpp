@@ -8,6 +8,7 @@
 #include <coho/prompt/reward_prompt.hpp>
 
 #include "support/catch.hpp"
+#include "support/recipe_models.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -25,7 +26,7 @@ std::string shp(const std::string& post, const std::string& better, const std::s
 
 preference_sets opened(const settings& given, bool plain = false) {
   const config options(given);
-  return open_preferences(read_preference_files(options.section("reward"), plain),
+  return open_preferences(read_given(options, "reward", preference_files{.plain = plain}),
                           options.get<std::uint64_t>("seed", 1));
 }
 
@@ -208,7 +209,7 @@ TEST_CASE(
   };
   write_bytes(folder / "a.jsonl", pair("one", "aaaa", "aaab") + pair("two", "ab", "b") + pair("three", "x", " "));
   const config options(settings{"reward.data='" + (folder / "a.jsonl").string() + "'"});
-  const auto files = read_preference_files(options.section("reward"), false);
+  const auto files = read_given<preference_files>(options, "reward");
   const auto by_two = [](const preference_pair& pair) {
     return pair.chosen.response.substr(0, 2) == pair.rejected.response.substr(0, 2);
   };

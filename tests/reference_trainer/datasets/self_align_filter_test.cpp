@@ -2,6 +2,7 @@
 
 #include "settings/self_align_settings.hpp"
 #include "support/catch.hpp"
+#include "support/recipe_models.hpp"
 #include "support/stage_runs.hpp"
 
 using namespace coho;
@@ -186,7 +187,9 @@ TEST_CASE("self-align filters: the first reason in their order counts, and says 
 }
 
 TEST_CASE("self-align filters: keys, and values out of range") {
-  const auto read = [](const settings& given) { return read_self_align_filters(config(given), "Hello."); };
+  const auto read = [](const settings& given) {
+    return read_given(config(given), "self_align", self_align_filter_options{.thoughts_opening = "Hello."});
+  };
   CHECK(read({}).thoughts_opening == "Hello.");
   CHECK(read({}).checks(echo));
   CHECK_FALSE(read({"self_align.filters.echo=false"}).checks(echo));

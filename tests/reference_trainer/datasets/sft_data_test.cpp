@@ -10,6 +10,7 @@
 #include <coho/error.hpp>
 
 #include "support/catch.hpp"
+#include "support/recipe_models.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -19,7 +20,7 @@ using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
-sft_data_settings sft_files(const settings& given) { return read_sft_data(config(given).section("sft")); }
+sft_data_settings sft_files(const settings& given) { return read_given<sft_data_settings>(config(given), "sft"); }
 
 settings two_files(const temporary_directory& folder) {
   write_bytes(folder / "a.jsonl",

@@ -7,6 +7,7 @@
 #include "rollouts/symbolic_rewards.hpp"
 #include "run/exit_codes.hpp"
 #include "support/catch.hpp"
+#include "support/ppo_recipes.hpp"
 #include "support/run_program.hpp"
 
 using namespace coho::trainer;

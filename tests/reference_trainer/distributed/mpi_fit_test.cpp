@@ -81,10 +81,7 @@ TEST_CASE("mpirun: what ranks do not have alike, or cannot do, ends the job with
   if (!mpirun_works()) return;
   const temporary_directory folder;
   const auto started = [&](const std::vector<std::string>& second) {
-    auto both = ranks_of(1, coho_line("sft", sft_of(folder, "out")));
-    both.push_back(":");
-    for (const auto& word : ranks_of(1, second)) both.push_back(word);
-    return mpirun(both, folder.path());
+    return mpirun(two_ranks(coho_line("sft", sft_of(folder, "out")), second), folder.path());
   };
   const auto other_seed = started(coho_line("sft", sft_of(folder, "out") + settings{"seed=7"}));
   INFO(other_seed.err);
@@ -114,11 +111,8 @@ TEST_CASE("mpirun sft: with one share the first of two ranks works, and its drop
   const settings one_shard{"distributed.shards=1", "sft.epochs=40", "sft.save_every=2", "sft.keep=99"};
   REQUIRE(one_process("sft", sft_of(folder, "whole") + one_shard, folder.path()).status == 0);
   const auto line = coho_line("sft", sft_of(folder, "parts") + one_shard);
-  auto both = ranks_of(1, line);
-  both.push_back(":");
-  for (const auto& word : ranks_of(1, signalled(line, "TERM", folder / "parts" / "checkpoints" / "step-00000002")))
-    both.push_back(word);
-  const auto stopped = mpirun(both, folder.path());
+  const auto signal = signalled(line, "TERM", folder / "parts" / "checkpoints" / "step-00000002");
+  const auto stopped = mpirun(two_ranks(line, signal), folder.path());
   INFO(stopped.err);
   REQUIRE(stopped.status == 130);
   REQUIRE(mpirun(2, "sft", sft_of(folder, "parts") + one_shard, folder.path(), true).status == 0);

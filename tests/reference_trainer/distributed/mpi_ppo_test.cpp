@@ -2,6 +2,7 @@
 #include "distributed/process_group.hpp"
 #include "models/model_files.hpp"
 #include "support/mpi_runs.hpp"
+#include "support/recipe_models.hpp"
 #include "support/small_models.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -80,10 +81,7 @@ TEST_CASE("mpirun ppo: a rank that is killed ends the job, and one process goes 
       0);
   const auto line = coho_line("ppo", ppo_of(folder, "parts") + longer);
   const auto saved = folder / "parts" / "checkpoints" / "step-00000002";
-  auto both = ranks_of(1, line);
-  both.push_back(":");
-  for (const auto& word : ranks_of(1, signalled(line, "KILL", saved))) both.push_back(word);
-  const auto killed = mpirun(both, folder.path());
+  const auto killed = mpirun(two_ranks(line, signalled(line, "KILL", saved)), folder.path());
   CHECK(killed.status != 0);
   REQUIRE(std::filesystem::exists(saved));
   CHECK_FALSE(std::filesystem::exists(folder / "parts" / "model.safetensors"));
@@ -103,11 +101,8 @@ TEST_CASE("mpirun ppo: a signal to one rank stops all at a checkpoint, and three
       one_process("ppo", ppo_of(folder, "whole") + longer + settings{"distributed.shards=2"}, folder.path()).status ==
       0);
   const auto line = coho_line("ppo", ppo_of(folder, "parts") + longer);
-  auto both = ranks_of(1, line);
-  both.push_back(":");
-  for (const auto& word : ranks_of(1, signalled(line, "TERM", folder / "parts" / "checkpoints" / "step-00000002")))
-    both.push_back(word);
-  const auto stopped = mpirun(both, folder.path());
+  const auto signal = signalled(line, "TERM", folder / "parts" / "checkpoints" / "step-00000002");
+  const auto stopped = mpirun(two_ranks(line, signal), folder.path());
   INFO(stopped.err);
   CHECK(stopped.status == 130);
   CHECK(occurrences(stopped.err, "coho ppo: interrupted") == 1);

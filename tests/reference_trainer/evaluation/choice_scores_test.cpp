@@ -45,7 +45,7 @@ TEST_CASE("choice: the highest score wins, ties do not look at places") {
 TEST_CASE("choice: the wording is that of the recipe's chat form, unless it is named") {
   const auto name = [](const settings& given) {
     const config options(given);
-    const auto out = wording_file(options, "hhh");
+    const auto out = read_wording_file(options, "hhh");
     options.allow_sections(std::vector<std::string>{"prompt"});
     options.check_unknown();  // the section prompt stays other stages'
     return out.filename().string();

@@ -4,6 +4,7 @@
 
 #include "commands/commands.hpp"
 #include "models/model_files.hpp"
+#include "support/recipe_models.hpp"
 #include "support/small_models.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"

@@ -11,7 +11,7 @@
 #include "commands/commands.hpp"
 #include "files/json_file.hpp"
 #include "models/reward_model_role.hpp"
-#include "settings/ppo_settings.hpp"
+#include "support/ppo_recipes.hpp"
 #include "support/ppo_runs.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"
@@ -115,8 +115,7 @@ TEST_CASE("ppo evaluation: measures and samples, by the stage's files; what is t
   auto all = curves_of(folder / "out");
   CHECK(read_bytes(folder / "out" / "model.safetensors") == read_bytes(folder / "plain" / "model.safetensors"));
   for (const auto& [name, points] : plain) CHECK((all.at(name) == points));
-  CHECK_FALSE(fs::exists(folder / "plain" / "samples.jsonl"));
-  CHECK_FALSE(fs::exists(folder / "plain" / "best"));
+  for (const char* made : {"samples.jsonl", "best"}) CHECK_FALSE(fs::exists(folder / "plain" / made));
 
   std::set<std::string> added;
   for (const auto& [name, points] : all) {
@@ -132,10 +131,9 @@ TEST_CASE("ppo evaluation: measures and samples, by the stage's files; what is t
   const auto lines = samples_of(folder / "out");
   REQUIRE(lines.size() == 9);
   for (std::size_t i = 0; i < lines.size(); ++i) {
-    std::vector<std::string> keys;
-    for (const auto& [key, value] : lines[i].items()) keys.push_back(key);
-    CHECK(keys ==
-          std::vector<std::string>{"step", "prompt", "type", "response", "score", "finished", "language_match"});
+    std::string keys;
+    for (const auto& [key, value] : lines[i].items()) keys += key + " ";
+    CHECK(keys == "step prompt type response score finished language_match ");
     CHECK(lines[i].at("step") == i / 3 * 2);
     CHECK(lines[i].at("prompt") == held_out[i % 3]);
     CHECK(lines[i].at("type") == (i % 3 == 1 ? "reasoning" : "general"));
@@ -207,16 +205,17 @@ TEST_CASE("ppo evaluation: two ranks share the prompts and find what one finds; 
     load_role(model, "policy", {});
     load_role(model, "reward", folder / "reward");
     reward_role judge = make_reward_role(model, "reward", options, "ppo");
-    const prompter prompts(options, model);
+    const prompter prompts = make_prompter(options, model);
     const ppo_options run = read_ppo_options(options, context, prompts.stop(), 1);
     const config section = options.section("ppo");
-    const guideline_source guidelines(section);
+    const guideline_source guidelines = read_guidelines(section);
     const reward_parts parts(run, read_bonus(section, 8), true);
     const auto evaluated = read_ppo_evaluation(section, run.generation);
     const policy_role_options sampling{
         .banned = model.never_sampled(), .end_tokens = model.end_tokens(), .token_texts = model.token_texts()};
-    ppo_evaluation evaluation(evaluated, evaluation_prompts(evaluated, prompts, guidelines, true, context), guidelines,
-                              {model, &judge, prompts, parts}, sampling, run.generation, {}, folder / out, context);
+    const evaluated_training training{model, &judge, prompts, parts, guidelines, sampling, run.generation, {}};
+    ppo_evaluation evaluation(evaluated, evaluation_prompts(evaluated, prompts, guidelines, true, context), training,
+                              folder / out, context);
     // A reward that is no number was written as null; whatever is one is better.
     evaluation.restore({{0, nullptr}, {1, -0.5}, {2, nullptr}, {3, -0.75}});
     if (evaluation.best() != std::pair{std::uint64_t{1}, -0.5}) throw error("NaN was taken for the best");

@@ -5,6 +5,8 @@
 #include "commands/commands.hpp"
 #include "models/model_files.hpp"
 #include "support/catch.hpp"
+#include "support/ppo_recipes.hpp"
+#include "support/recipe_models.hpp"
 #include "support/small_models.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"
@@ -13,12 +15,15 @@ using namespace coho;
 using namespace coho::trainer;
 using namespace coho::test;
 using Catch::Matchers::ContainsSubstring;
-using kind = normalization_source::kind;
+using kind = normalization_from;
 
 namespace {
 
 normalization_source chosen(const settings& given, bool has_reward_model = true) {
-  return read_normalization(config(given).section("ppo"), has_reward_model);
+  const config options(given);
+  const auto read = read_ppo_training(options, stage_context("ppo", options, false, false, true), {}, 10);
+  check_normalization(options.section("ppo"), read, has_reward_model);
+  return read.normalization;
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "records/records.hpp"
 #include "support/catch.hpp"
+#include "support/heard_notices.hpp"
 #include "support/temporary_directory.hpp"
 
 using namespace coho::trainer;
@@ -14,11 +15,8 @@ using Catch::Matchers::ContainsSubstring;
 namespace {
 
 // The setting is the program's: back to refusing at the end.
-struct skipping {
-  std::vector<std::string> notes;
-  skipping() {
-    bad_records::setting().skip_all([this](std::string_view note) { notes.emplace_back(note); });
-  }
+struct skipping : coho::test::heard_notices {
+  skipping() { bad_records::setting().skip_all(); }
   ~skipping() { bad_records::setting().refuse_all(); }
 };
 
@@ -55,8 +53,8 @@ TEST_CASE("bad records: the first one ends the reading, with its line, unless th
     const skipping all;
     CHECK(read(path) == std::vector<std::string>{"first", "last"});
     CHECK(bad_records::setting().count() == 1);
-    REQUIRE(all.notes.size() == 1);
-    CHECK_THAT(all.notes[0], ContainsSubstring("skipped: ") && ContainsSubstring("prompts.jsonl: line 2: "));
+    REQUIRE(all.lines().size() == 1);
+    CHECK_THAT(all.lines()[0], ContainsSubstring("skipped: ") && ContainsSubstring("prompts.jsonl: line 2: "));
   }
   CHECK_FALSE(bad_records::setting().skips());
 }
@@ -69,13 +67,13 @@ TEST_CASE("bad records: each is counted once, however often the file is read, an
     const skipping all;
     CHECK(read(path) == read(path));
     CHECK(bad_records::setting().count() == bad_lines.size());
-    CHECK(all.notes.size() == bad_lines.size());
+    CHECK(all.lines().size() == bad_lines.size());
   }
   coho::test::write_bytes(path, file_of(std::vector<std::string>(50, "nothing")));
   const skipping all;
   CHECK(read(path).size() == 2);
   CHECK(bad_records::setting().count() == 50);
-  CHECK(all.notes.size() == bad_records::most_notes + 1);
+  CHECK(all.lines().size() == bad_records::most_notes + 1);
 }
 
 TEST_CASE("bad records: items of an array are passed over, a file that is damaged as a whole is not") {

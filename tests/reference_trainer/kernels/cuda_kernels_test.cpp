@@ -186,10 +186,22 @@ TEST_CASE("The log-prob block in CUDA agrees with the CPU kernel forward and bac
                            own_bias = bias.narrow(0, first, columns).clone();
           const at::Tensor e = block.clone(), e_there = block.to(m.device).clone(), bias_block = own_bias.to(m.device);
           const at::Tensor products = at::zeros_like(e), products_there = at::zeros_like(e_there);
-          coho::detail::log_prob_block_forward_cpu<float>(
-              number(e), columns, rows, columns, biased ? number(own_bias) : nullptr, 0.9f,
-              targets.data_ptr<std::int64_t>(), first, number(here[0]), number(here[1]), number(here[2]),
-              number(here[3]), number(here[4]), number(products));
+          const auto block_of = [&](const at::Tensor& of) {
+            return coho::logit_block<float>{.logits = number(of),
+                                            .stride = columns,
+                                            .rows = rows,
+                                            .columns = columns,
+                                            .bias = biased ? number(own_bias) : nullptr,
+                                            .inverse_temperature = 0.9f,
+                                            .targets = targets.data_ptr<std::int64_t>(),
+                                            .first_column = first};
+          };
+          coho::detail::log_prob_block_forward_cpu<float>(block_of(e), {.maximum = number(here[0]),
+                                                                        .sum = number(here[1]),
+                                                                        .weighted_sum = number(here[2]),
+                                                                        .chosen = number(here[3]),
+                                                                        .rescale = number(here[4]),
+                                                                        .entropy_block = number(products)});
           REQUIRE(m.forward(number(e_there), columns, rows, columns, biased ? number(bias_block) : nullptr, 0.9f,
                             targets_there.data_ptr<std::int64_t>(), first, number(there[0]), number(there[1]),
                             number(there[2]), number(there[3]), number(there[4]), number(products_there),
@@ -202,10 +214,10 @@ TEST_CASE("The log-prob block in CUDA agrees with the CPU kernel forward and bac
           const at::Tensor all = here[1].log() + here[0], entropy = at::rand({rows});
           const at::Tensor all_there = all.to(m.device), entropy_there = entropy.to(m.device);
           const at::Tensor gradient = block.clone(), gradient_there = block.to(m.device).clone();
-          coho::detail::log_prob_block_backward_cpu<float>(number(gradient), columns, rows, columns,
-                                                           biased ? number(own_bias) : nullptr, 0.9f,
-                                                           targets.data_ptr<std::int64_t>(), first, number(all),
-                                                           number(entropy), number(d_log_prob), number(d_entropy));
+          coho::detail::log_prob_block_backward_cpu<float>(block_of(gradient), {.log_sum_exp = number(all),
+                                                                                .entropy = number(entropy),
+                                                                                .d_log_prob = number(d_log_prob),
+                                                                                .d_entropy = number(d_entropy)});
           REQUIRE(m.backward(number(gradient_there), columns, rows, columns, biased ? number(bias_block) : nullptr,
                              0.9f, targets_there.data_ptr<std::int64_t>(), first, number(all_there),
                              number(entropy_there), number(g_there), number(h_there), nullptr) == 0);

@@ -2,12 +2,13 @@
 
 #include <coho/error.hpp>
 
-#include "jsonl/record_losses.hpp"
+#include "jsonl/dropped_parts.hpp"
 #include "models/prompter.hpp"
 #include "models/supervised_examples.hpp"
 #include "records/records.hpp"
 #include "support/catch.hpp"
 #include "support/demo_model.hpp"
+#include "support/recipe_models.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"
 #include "tokenizer/sentencepiece.hpp"
@@ -148,7 +149,7 @@ sft_record golden_record(std::size_t talk) {
 
 void check_golden(const loaded_model& model, const golden_talk& golden) {
   CAPTURE(golden.format, golden.talk);
-  const prompter prompts(config(settings{"prompt.format=" + golden.format}), model);
+  const prompter prompts = make_prompter(config(settings{"prompt.format=" + golden.format}), model);
   const auto example = make_supervised_example(golden_record(golden.talk), prompts, 0);
   CHECK(all_tokens(example) == golden.ids);
   CHECK(trained_positions(example) == golden.trained);
@@ -159,7 +160,7 @@ void check_golden(const loaded_model& model, const golden_talk& golden) {
 TEST_CASE("conversations: thirty in every accepted form give the same tokens and the same trained positions") {
   const auto& model = demo_model();
   for (const std::string format : {"plain", "dromedary", "llama2_chat", "vicuna", "mistral"}) {
-    const prompter prompts(config(settings{"prompt.format=" + format}), model);
+    const prompter prompts = make_prompter(config(settings{"prompt.format=" + format}), model);
     for (const auto& talk : invented_talks()) {
       std::optional<supervised_example> first;
       for (const auto& form : forms_of(talk)) {
@@ -274,7 +275,7 @@ TEST_CASE("conversations: prompt and response meet as one text, in the plain for
   const auto check = [&](const settings& form, const std::string& question, const std::string& answer,
                          const std::string& text, const std::string& learned) {
     CAPTURE(form, question, answer);
-    const prompter prompts(config(form), model);
+    const prompter prompts = make_prompter(config(form), model);
     const sft_record record{{.instruction = question}, answer};
     const auto example = make_supervised_example(record, prompts, 0);
     std::vector<token> whole{model.tokenizer->bos()};
@@ -303,7 +304,7 @@ TEST_CASE("conversations: prompt and response meet as one text, in the plain for
 
 TEST_CASE("conversations: the plain format asks several turns as a transcript, behind the system text") {
   const auto& model = demo_model();
-  const prompter prompts(config(settings{}), model);
+  const prompter prompts = make_prompter(config(settings{}), model);
   const std::vector<chat_message> talk{{chat_role::system, "be kind."},
                                        {chat_role::user, "why?"},
                                        {chat_role::assistant, "the fox is red."},
@@ -322,20 +323,21 @@ TEST_CASE("conversations: a system text of a record's own takes the template's p
   const temporary_directory folder;
   write_bytes(folder / "t.txt", "be kind.\n\n### User");
   const settings form{"prompt.format=dromedary", "prompt.template=" + (folder / "t.txt").string()};
-  const prompter prompts(config(form), demo_model());
-  record_losses::of_run().clear();
+  const prompter prompts = make_prompter(config(form), demo_model());
+  dropped_parts::of_run().clear();
   const std::vector<chat_message> talk{{chat_role::system, "be brief."}, {chat_role::user, "why?"}};
   CHECK(prompts.tokens(talk) == prompter(config(settings{"prompt.format=dromedary"}), demo_model()).tokens(talk));
   CHECK(prompts.tokens(talk) != prompts.tokens("why?"));
-  REQUIRE(record_losses::of_run().lines().size() == 1);
-  CHECK_THAT(record_losses::of_run().lines()[0], ContainsSubstring("replaces prompt.template"));
-  record_losses::of_run().clear();
+  REQUIRE(dropped_parts::of_run().lines().size() == 1);
+  CHECK_THAT(dropped_parts::of_run().lines()[0], ContainsSubstring("replaces prompt.template"));
+  dropped_parts::of_run().clear();
 
   // A template of the plain format has one place: the replies before the last are read only.
   write_bytes(folder / "plain.txt", "Q: {Input} A:");
-  const prompter plain(config(settings{"prompt.template=" + (folder / "plain.txt").string()}), demo_model());
+  const prompter plain =
+      make_prompter(config(settings{"prompt.template=" + (folder / "plain.txt").string()}), demo_model());
   const auto example = make_supervised_example(read_talk(forms_of(invented_talks()[2])[0]), plain, 0);
   CHECK(example.token_weights.empty());
-  CHECK(record_losses::of_run().lines().size() == 1);
-  record_losses::of_run().clear();
+  CHECK(dropped_parts::of_run().lines().size() == 1);
+  dropped_parts::of_run().clear();
 }

@@ -12,6 +12,7 @@
 #include "support/catch.hpp"
 #include "support/demo_model.hpp"
 #include "support/heard_notices.hpp"
+#include "support/recipe_models.hpp"
 #include "support/small_models.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"

@@ -8,6 +8,7 @@
 #include "settings/prompt_settings.hpp"
 #include "support/catch.hpp"
 #include "support/demo_model.hpp"
+#include "support/recipe_models.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -29,22 +30,24 @@ TEST_CASE("prompting: plain questions, with and without a template") {
   const temporary_directory folder;
   CHECK(prompter(config(settings{}), demo_model()).tokens("why?") == with_begin("why?"));
   write_bytes(folder / "t.txt", "user: {Input}\ncoho:");
-  const prompter wrapped(config(settings{"prompt.template=" + (folder / "t.txt").string()}), demo_model());
+  const prompter wrapped =
+      make_prompter(config(settings{"prompt.template=" + (folder / "t.txt").string()}), demo_model());
   CHECK(wrapped.tokens("why?") == with_begin("user: why?\ncoho:"));
   const chat_message two[] = {{chat_role::user, "why?"}, {chat_role::assistant, "no."}};
   CHECK_THROWS_AS(wrapped.tokens(two), argument_error);
 }
 
 TEST_CASE("prompting: chat formats bring their own words and stops") {
-  const prompter plain(config(settings{}), demo_model());
-  const prompter vicuna(config(settings{"prompt.format=vicuna", "prompt.stop=[\"coho:\"]"}), demo_model());
+  const prompter plain = make_prompter(config(settings{}), demo_model());
+  const prompter vicuna =
+      make_prompter(config(settings{"prompt.format=vicuna", "prompt.stop=[\"coho:\"]"}), demo_model());
   CHECK(plain.stop().empty());
   CHECK(vicuna.format_name() == "vicuna");
   CHECK(vicuna.stop().back() == "coho:");
   CHECK(demo_model().tokenizer->decode(vicuna.tokens("why?")).find("why?") != std::string::npos);
   CHECK(vicuna.tokens("why?").size() > plain.tokens("why?").size());
-  CHECK_THROWS_AS(prompter(config(settings{"prompt.format=vicunna"}), demo_model()), config_error);
-  CHECK_THROWS_AS(prompter(config(settings{"prompt.stop=[\"\"]"}), demo_model()), option_error);
+  CHECK_THROWS_AS(make_prompter(config(settings{"prompt.format=vicunna"}), demo_model()), config_error);
+  CHECK_THROWS_AS(make_prompter(config(settings{"prompt.stop=[\"\"]"}), demo_model()), option_error);
 }
 
 TEST_CASE("prompting: a format may be a file") {
@@ -52,7 +55,7 @@ TEST_CASE("prompting: a format may be a file") {
   const std::string path = (folder / "mine.json").string();
   write_bytes(path,
               R"({"user": {"prefix": "user: ", "suffix": "\n"}, "assistant": {"prefix": "coho:"}, "stop": ["user:"]})");
-  const prompter prompts(config(settings{"prompt.format=" + path}), demo_model());
+  const prompter prompts = make_prompter(config(settings{"prompt.format=" + path}), demo_model());
   CHECK(prompts.tokens("why?") == with_begin("user: why?\ncoho:"));
   CHECK(prompts.stop() == std::vector<std::string>{"user:"});
   const chat_message talk[] = {{chat_role::user, "why?"}, {chat_role::assistant, "no."}, {chat_role::user, "why?"}};
@@ -70,7 +73,7 @@ TEST_CASE("prompting: a format may be a file") {
 
 TEST_CASE("prompting: of a long prompt the begin token and the end are kept") {
   const std::string question = "the fox is red. the owl is gray. why?";
-  const prompter prompts(config(settings{"prompt.max_tokens=5"}), demo_model());
+  const prompter prompts = make_prompter(config(settings{"prompt.max_tokens=5"}), demo_model());
   const auto cut = prompts.tokens(question);
   CHECK(cut.size() <= 5);
   REQUIRE(cut.size() >= 4);  // a space in front of the first word left need not be kept
@@ -86,7 +89,7 @@ TEST_CASE("prompting: a long question is cut, the words around it are not") {
   const auto limited = [&](std::size_t limit) {
     return prompter(config(form + settings{"prompt.max_tokens=" + std::to_string(limit)}), model);
   };
-  const prompter free(config(form), model);
+  const prompter free = make_prompter(config(form), model);
   const std::size_t limit = free.tokens(question).size() - 6;
   const auto cut = limited(limit).tokens(question);
   CHECK(cut.size() <= limit);
@@ -107,7 +110,7 @@ TEST_CASE("prompting: a long question is cut, the words around it are not") {
 }
 
 TEST_CASE("prompting: a response ends at the end token or a stop, and is trimmed") {
-  const prompter prompts(config(settings{"prompt.stop=[\"user:\"]"}), demo_model());
+  const prompter prompts = make_prompter(config(settings{"prompt.stop=[\"user:\"]"}), demo_model());
   auto response = demo_model().tokenizer->encode(" the fox is red.");
   CHECK(prompts.response_text(response) == "the fox is red.");
   auto stopped = demo_model().tokenizer->encode(" no. user: why?");
@@ -119,7 +122,7 @@ TEST_CASE("prompting: a response ends at the end token or a stop, and is trimmed
 }
 
 TEST_CASE("prompting: generation options are read and their ranges kept") {
-  const prompter prompts(config(settings{"prompt.stop=[\"user:\"]"}), demo_model());
+  const prompter prompts = make_prompter(config(settings{"prompt.stop=[\"user:\"]"}), demo_model());
   const auto read = [&](const settings& given) {
     return read_generation(config(given), prompts.stop(), {.max_new_tokens = 256, .temperature = 0.7});
   };
@@ -155,8 +158,8 @@ TEST_CASE("prompting: a system text stands in front where the chat form has a pl
   write_bytes(folder / "t.txt", "be kind.\n\n### User");
   const settings wrapped{"prompt.format=dromedary", "prompt.template=" + (folder / "t.txt").string()};
   CHECK(text(wrapped, one) == "be kind.\n\n### User\nwhy?\n\n### Dromedary\n");
-  CHECK_THROWS_AS(prompter(config(wrapped + settings{"prompt.system=be kind."}), model), config_error);
-  CHECK_THROWS_AS(prompter(config(settings{"prompt.system=be kind."}), model), config_error);
+  CHECK_THROWS_AS(make_prompter(config(wrapped + settings{"prompt.system=be kind."}), model), config_error);
+  CHECK_THROWS_AS(make_prompter(config(settings{"prompt.system=be kind."}), model), config_error);
 }
 
 TEST_CASE("prompting: a template may be named as it is shipped") {
@@ -167,11 +170,12 @@ TEST_CASE("prompting: a template may be named as it is shipped") {
     text += model.tokenizer->token_bytes(id);
   CHECK(text.find("Dromedary is helpful, honest and considerate") != std::string::npos);
   CHECK(text.ends_with("### User\nwhy?\n\n### Dromedary\n"));
-  CHECK_THROWS_AS(prompter(config(settings{"prompt.template=inferense"}), model), file_error);
+  CHECK_THROWS_AS(make_prompter(config(settings{"prompt.template=inferense"}), model), file_error);
 
   // A conversation's own system text takes its place.
-  const prompter prompts(config(settings{"prompt.format=dromedary", "prompt.template=inference"}), model);
-  const prompter bare(config(settings{"prompt.format=dromedary"}), model);
+  const prompter prompts =
+      make_prompter(config(settings{"prompt.format=dromedary", "prompt.template=inference"}), model);
+  const prompter bare = make_prompter(config(settings{"prompt.format=dromedary"}), model);
   const chat_message own[] = {{chat_role::system, "be brief."}, {chat_role::user, "why?"}};
   CHECK(prompts.tokens(own) == bare.tokens(own));
 }

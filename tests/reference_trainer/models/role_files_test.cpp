@@ -12,6 +12,7 @@
 #include "files/json_file.hpp"
 #include "models/model_files.hpp"
 #include "support/catch.hpp"
+#include "support/recipe_models.hpp"
 #include "support/small_models.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"

@@ -12,21 +12,29 @@ using namespace coho;
 using namespace coho::trainer;
 using namespace coho::test;
 
+namespace {
+
+std::vector<prompt_settings> read_forms(const config& recipe) {
+  return read_sft_prompts(recipe, recipe.get<std::vector<std::filesystem::path>>("sft.templates", {}));
+}
+
+}  // namespace
+
 TEST_CASE("sft prompts: one form, that of the section prompt, unless templates are listed") {
-  const auto forms = read_sft_prompts(config(settings{"prompt.format=dromedary", "prompt.template=inference"}));
+  const auto forms = read_forms(config(settings{"prompt.format=dromedary", "prompt.template=inference"}));
   REQUIRE(forms.size() == 1);
   CHECK(forms[0].template_path.filename() == "inference.txt");
-  const auto two = read_sft_prompts(
-      config(settings{"prompt.format=dromedary", "prompt.template=inference", "prompt.max_tokens=300",
-                      "sft.max_prompt_tokens=400", "sft.templates=[\"inference\", \"inference_brief\"]"}));
+  const auto two =
+      read_forms(config(settings{"prompt.format=dromedary", "prompt.template=inference", "prompt.max_tokens=300",
+                                 "sft.max_prompt_tokens=400", "sft.templates=[\"inference\", \"inference_brief\"]"}));
   REQUIRE(two.size() == 2);
   CHECK(two[0].template_path.filename() == "inference.txt");
   CHECK(two[1].template_path.filename() == "inference_brief.txt");
   CHECK(two[1].max_tokens == 400);
-  CHECK_THROWS_AS(read_sft_prompts(config(
+  CHECK_THROWS_AS(read_forms(config(
                       settings{"prompt.format=dromedary", "prompt.system=be kind.", "sft.templates=[\"inference\"]"})),
                   config_error);
-  CHECK_THROWS_AS(make_prompters(read_sft_prompts(config(settings{"sft.templates=[\"no_such\"]"})), demo_model()),
+  CHECK_THROWS_AS(make_prompters(read_forms(config(settings{"sft.templates=[\"no_such\"]"})), demo_model()),
                   file_error);
 }
 
@@ -38,7 +46,7 @@ TEST_CASE("sft prompts: examples take the templates in turn, and what is cut is 
   const config options(
       settings{"prompt.format=dromedary", "sft.max_prompt_tokens=40",
                "sft.templates=[\"" + (folder / "a.txt").string() + "\", \"" + (folder / "b.txt").string() + "\"]"});
-  const auto forms = read_sft_prompts(options);
+  const auto forms = read_forms(options);
   const auto prompts = make_prompters(forms, model);
   const auto text = [&](std::size_t example) {
     std::string out;

@@ -60,7 +60,8 @@ application example(seen_options& seen) {
                         seen.seed = context.seed;
                         seen.threads = context.threads;
                         seen.resume = context.resume;
-                        if (!context.begin(c, context.out, "memory: 1 GiB")) return;
+                        if (context.dry_run) return context.rehearse(c, [] { return "memory: 1 GiB"; });
+                        context.begin(c, context.out);
                         context.log("working");
                         seen.worked = true;
                       }};
@@ -68,7 +69,7 @@ application example(seen_options& seen) {
                     {"--greedy", "generation.temperature", "the likeliest token", "0"},
                     {"--max-tokens", "generation.max_new_tokens", "limit"},
                     {"files", "data.files", "inputs", "", true}};
-  generate.sections = {"model", "generation", "data"};
+  generate.options = {{.name = "model"}, {.name = "generation"}, {.name = "data"}};
   program.add(generate);
   program.add({"fail",
                "throws",
@@ -88,6 +89,15 @@ application example(seen_options& seen) {
                {"ppo"}});
   program.add_recipe_folder(scratch);
   return program;
+}
+
+// A run that gets a signal: the process is afterwards as it was before.
+auto run_signalled(application& program, const std::vector<std::string>& arguments) {
+  const auto result = run(program, arguments);
+  set_interrupted(false);
+  std::signal(SIGINT, SIG_DFL);
+  std::signal(SIGTERM, SIG_DFL);
+  return result;
 }
 
 }  // namespace
@@ -198,16 +208,13 @@ TEST_CASE("help and version go to standard output with status 0") {
 TEST_CASE("SIGINT is seen at the next safe point and ends in 130") {
   application program("coho", "trains", "1");
   program.add({"loop", "runs until stopped", [](const config& c, stage_context& context) {
-                 REQUIRE(context.begin(c));
+                 context.begin(c);
                  CHECK_FALSE(context.interrupted());
                  std::raise(SIGINT);
                  CHECK(context.interrupted());
                  context.stop_if_interrupted();
                }});
-  const auto result = run(program, {"loop"});
-  set_interrupted(false);
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
+  const auto result = run_signalled(program, {"loop"});
   CHECK(result.code == static_cast<int>(exit_code::interrupted));
   CHECK_THAT(result.err, ContainsSubstring("--resume"));
 }
@@ -215,7 +222,7 @@ TEST_CASE("SIGINT is seen at the next safe point and ends in 130") {
 TEST_CASE("a stop that another rank asked for is not this one's first signal") {
   application program("coho", "trains", "1");
   program.add({"loop", "runs until stopped", [](const config& c, stage_context& context) {
-                 REQUIRE(context.begin(c));
+                 context.begin(c);
                  coho::test::on_ranks(2, [&](process_group& group) {
                    if (group.first()) {
                      group.any(true);
@@ -229,9 +236,6 @@ TEST_CASE("a stop that another rank asked for is not this one's first signal") {
                  CHECK(context.interrupted());
                  context.stop_if_interrupted();
                }});
-  const auto result = run(program, {"loop"});
-  set_interrupted(false);
-  std::signal(SIGINT, SIG_DFL);
-  std::signal(SIGTERM, SIG_DFL);
+  const auto result = run_signalled(program, {"loop"});
   CHECK(result.code == static_cast<int>(exit_code::interrupted));
 }

@@ -4,7 +4,7 @@
 
 #include <coho/error.hpp>
 
-#include "jsonl/record_losses.hpp"
+#include "jsonl/dropped_parts.hpp"
 #include "records/records.hpp"
 #include "support/catch.hpp"
 #include "support/temporary_directory.hpp"
@@ -75,15 +75,15 @@ TEST_CASE("conversation: weights, an unfinished answer, an unanswered question a
   CHECK_FALSE(weighted.finished);
   CHECK((weighted.messages().back() == chat_message{chat_role::assistant, "She too.", 1, false}));
 
-  record_losses::of_run().clear();
+  dropped_parts::of_run().clear();
   const auto open = record_of<sft_record>(
       R"({"messages":[{"role":"user","content":"Who?"},{"role":"assistant","content":"I.","weight":0.5},{"role":"user","content":"And she?"}]})");
   CHECK(open.prompt.text() == "Who?");
   CHECK(open.response == "I.");
   CHECK(open.weight == 0.5);
-  REQUIRE(record_losses::of_run().lines().size() == 1);
-  CHECK_THAT(record_losses::of_run().lines()[0], ContainsSubstring("unanswered question"));
-  record_losses::of_run().clear();
+  REQUIRE(dropped_parts::of_run().lines().size() == 1);
+  CHECK_THAT(dropped_parts::of_run().lines()[0], ContainsSubstring("unanswered question"));
+  dropped_parts::of_run().clear();
 }
 
 TEST_CASE("conversation: a weight next to a response is the response's, in every form") {
@@ -102,10 +102,10 @@ TEST_CASE("conversation: a weight next to a response is the response's, in every
 TEST_CASE("conversation: columns that a conversation leaves no place for are counted") {
   const std::string talk = R"("messages":[{"role":"user","content":"Who?"},{"role":"assistant","content":"I.")";
   const auto lost = [&](const std::string& more_of_message, const std::string& more) {
-    record_losses::of_run().clear();
+    dropped_parts::of_run().clear();
     record_of<sft_record>("{" + talk + more_of_message + "}]" + more + "}");
-    const auto lines = record_losses::of_run().lines();
-    record_losses::of_run().clear();
+    const auto lines = dropped_parts::of_run().lines();
+    dropped_parts::of_run().clear();
     return lines.empty() ? "nothing" : lines.front();
   };
   CHECK(lost("", R"(,"prompt":"Who?","tools":[],"weight":1)") == "nothing");

@@ -26,7 +26,7 @@ TEST_CASE("empty texts: a blank prompt or response to learn is an error with its
                           "\n" +
                           good);
     CHECK_THROWS_WITH(read_records<sft_record>(path), ContainsSubstring("line 2"));
-    bad_records::setting().skip_all({});
+    bad_records::setting().skip_all();
     CHECK(read_records<sft_record>(path).size() == 2);
     bad_records::setting().refuse_all();
     write_bytes(path, R"({"prompt":")" + blank + R"(","chosen":"a","rejected":"b"})");

@@ -1,6 +1,7 @@
 #include "roles/reward_role.hpp"
 
 #include <cmath>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -17,17 +18,29 @@ using namespace coho;
 using namespace coho::trainer;
 using namespace coho::test;
 
-TEST_CASE("reward_role: the score is read at the last token of the laid-out query") {
+namespace {
+
+// With a role "reward" that is being trained; none without the shared data.
+std::optional<loaded_model> model_with_reward_role() {
   const auto data = shared_data();
   if (!data) {
     WARN("shared data absent: skipped");
-    return;
+    return {};
   }
   auto model = load_model(*data / "stories260K");
+  model.bank->add_lora("reward", {.rank = 2}, rng{1});
+  model.bank->set_head("reward", random_tensor({1, model.bank->config().hidden_size}, 4), at::zeros({1}));
+  model.bank->train("reward");
+  return model;
+}
+
+}  // namespace
+
+TEST_CASE("reward_role: the score is read at the last token of the laid-out query") {
+  auto loaded = model_with_reward_role();
+  if (!loaded) return;
+  loaded_model& model = *loaded;
   auto& bank = *model.bank;
-  bank.add_lora("reward", {.rank = 2}, rng{1});
-  bank.set_head("reward", random_tensor({1, bank.config().hidden_size}, 4), at::zeros({1}));
-  bank.train("reward");
   const reward_prompt guided(prompt_template(template_kind::reward, "{Output} of {Input} by {Dimensions} is", "t"));
   const reward_prompt plain(prompt_template(template_kind::preference_pretraining, "{Output} of {Input} is", "p"));
   reward_role reward(bank, "reward", *model.tokenizer, guided, {.scoring = {.sequences = 2}}, plain);
@@ -74,16 +87,10 @@ TEST_CASE("reward_role: the score is read at the last token of the laid-out quer
 }
 
 TEST_CASE("mistake 10: reward_role: a query's score alone is its score in any batch") {
-  const auto data = shared_data();
-  if (!data) {
-    WARN("shared data absent: skipped");
-    return;
-  }
-  auto model = load_model(*data / "stories260K");
+  auto loaded = model_with_reward_role();
+  if (!loaded) return;
+  loaded_model& model = *loaded;
   auto& bank = *model.bank;
-  bank.add_lora("reward", {.rank = 2}, rng{1});
-  bank.set_head("reward", random_tensor({1, bank.config().hidden_size}, 4), at::zeros({1}));
-  bank.train("reward");
   const reward_prompt plain(prompt_template(template_kind::preference_pretraining, "{Output} of {Input} is", "p"));
   const auto role = [&](const batch_limits& limits) {
     return reward_role(bank, "reward", *model.tokenizer, plain, {.scoring = limits});

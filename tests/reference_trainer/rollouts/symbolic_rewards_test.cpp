@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/ppo_recipes.hpp"
 #include "support/stage_runs.hpp"
 
 using namespace coho;

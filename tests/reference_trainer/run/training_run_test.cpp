@@ -10,6 +10,7 @@
 #include "settings/optimizer_settings.hpp"
 #include "support/catch.hpp"
 #include "support/process_ranks.hpp"
+#include "support/recipe_models.hpp"
 #include "support/small_models.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"
@@ -40,7 +41,9 @@ struct trained {
 }  // namespace
 
 TEST_CASE("training_run: the learning rate of a section") {
-  const auto read = [](const settings& given) { return read_learning_rate(config(given), 0.25, 200); };
+  const auto read = [](const settings& given) {
+    return read_given(config(given), "learning_rate", recipe_learning_rate{.peak = 0.25}).over(200);
+  };
   auto out = read({});
   CHECK(out.peak == 0.25);
   CHECK(out.kind == schedule_kind::cosine);
@@ -72,17 +75,20 @@ TEST_CASE("training_run: the learning rate of a section") {
 }
 
 TEST_CASE("training_run: the optimizer of a section") {
-  const auto out = read_adamw(config(settings{"optimizer.beta1=0.8", "optimizer.weight_decay=0.01"}));
+  const auto out =
+      read_given<adamw_options>(config(settings{"optimizer.beta1=0.8", "optimizer.weight_decay=0.01"}), "optimizer");
   CHECK(out.beta1 == 0.8);
   CHECK(out.beta2 == 0.999);
   CHECK(out.weight_decay == 0.01);
   CHECK(out.moments == moment_type::float32);
-  CHECK(read_adamw(config(settings{"optimizer.moments=bfloat16"})).moments == moment_type::bfloat16);
-  CHECK(read_adamw(config(settings{"optimizer.moments=8bit"})).moments == moment_type::eight_bit);
-  CHECK_THROWS_AS(read_adamw(config(settings{"optimizer.moments=int8"})), config_error);
+  CHECK(read_given<adamw_options>(config(settings{"optimizer.moments=bfloat16"}), "optimizer").moments ==
+        moment_type::bfloat16);
+  CHECK(read_given<adamw_options>(config(settings{"optimizer.moments=8bit"}), "optimizer").moments ==
+        moment_type::eight_bit);
+  CHECK_THROWS_AS(read_given<adamw_options>(config(settings{"optimizer.moments=int8"}), "optimizer"), config_error);
   for (const std::string wrong :
        {"optimizer.beta1=1", "optimizer.beta2=-0.1", "optimizer.epsilon=0", "optimizer.weight_decay=-1"})
-    CHECK_THROWS_AS(read_adamw(config(settings{wrong})), config_error);
+    CHECK_THROWS_AS(read_given<adamw_options>(config(settings{wrong}), "optimizer"), config_error);
 }
 
 TEST_CASE("training_run: a restored run steps on exactly as the saved one") {

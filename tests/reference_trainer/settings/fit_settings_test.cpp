@@ -4,8 +4,8 @@
 #include <coho/train/reward_model.hpp>
 #include <coho/train/supervised.hpp>
 
-#include "run/stage_context.hpp"
 #include "support/catch.hpp"
+#include "support/recipe_models.hpp"
 #include "support/stage_runs.hpp"
 
 using namespace coho::trainer;
@@ -15,21 +15,19 @@ namespace {
 
 template <class Options>
 fit_settings<Options> read(const settings& given, const fit_defaults& defaults) {
-  const config options(given);
-  const stage_context context("test", options, false, true, true);
-  return read_fit<Options>(options.section("s"), context, defaults);
+  return read_given(config(given), "s", fit_settings<Options>::of(defaults));
 }
 
 }  // namespace
 
 TEST_CASE("fit settings: what a section leaves out is the stage's default") {
-  const auto out = read<coho::supervised_options>({"seed=7"}, {.batch_size = 32, .learning_rate = 1e-4});
+  const auto out = read<coho::supervised_options>({}, {.batch_size = 32, .learning_rate = 1e-4});
   CHECK(out.training.batch_size == 32);
   CHECK(out.training.epochs == 1);
   CHECK(out.training.gradient_norm_clip == 1.0);
-  CHECK(out.training.seed == 7);
-  CHECK(out.training.learning_rate.peak == 1e-4);
-  CHECK(out.options_over(70).learning_rate.warmup_steps == 0);
+  CHECK(out.options_over(70, 7).seed == 7);
+  CHECK(out.options_over(70, 7).learning_rate.peak == 1e-4);
+  CHECK(out.options_over(70, 1).learning_rate.warmup_steps == 0);
   CHECK(out.steps_over(70) == 3);
   CHECK(out.save_every == 0);
   CHECK(out.keep == 1);
@@ -40,12 +38,12 @@ TEST_CASE("fit settings: the steps are those of all epochs, and a warm-up may be
                                                      "s.save_every=5", "s.keep=2", "s.gradient_norm_clip=0"},
                                                     {.batch_size = 64, .learning_rate = 3e-5, .warmup_steps = 0.1});
   CHECK(out.steps_over(95) == 40);
-  CHECK(out.options_over(95).learning_rate.total_steps == 40);
-  CHECK(out.options_over(95).learning_rate.warmup_steps == 4);
-  CHECK(out.options_over(95).batch_size == 10);
+  CHECK(out.options_over(95, 1).learning_rate.total_steps == 40);
+  CHECK(out.options_over(95, 1).learning_rate.warmup_steps == 4);
+  CHECK(out.options_over(95, 1).batch_size == 10);
   // Of another number of examples, from the same settings.
-  CHECK(out.options_over(995).learning_rate.total_steps == 400);
-  CHECK(out.options_over(995).learning_rate.warmup_steps == 40);
+  CHECK(out.options_over(995, 1).learning_rate.total_steps == 400);
+  CHECK(out.options_over(995, 1).learning_rate.warmup_steps == 40);
   CHECK(out.training.gradient_norm_clip == 0);
   CHECK(out.optimizer.moments == moment_type::eight_bit);
   CHECK(out.save_every == 5);
@@ -63,10 +61,10 @@ TEST_CASE("fit settings: a schedule of its own length, and a warm-up in steps, d
   const auto out =
       read<coho::supervised_options>({"s.learning_rate.total_steps=200", "s.learning_rate.warmup_steps=30"}, {});
   for (const std::size_t examples : {1, 10000}) {
-    CHECK(out.options_over(examples).learning_rate.total_steps == 200);
-    CHECK(out.options_over(examples).learning_rate.warmup_steps == 30);
+    CHECK(out.options_over(examples, 1).learning_rate.total_steps == 200);
+    CHECK(out.options_over(examples, 1).learning_rate.warmup_steps == 30);
   }
   // A warm-up that is longer than the run ends with it a step later.
   const auto longer = read<coho::supervised_options>({"s.learning_rate.warmup_steps=30"}, {});
-  CHECK(longer.options_over(32).learning_rate.total_steps == 31);
+  CHECK(longer.options_over(32, 1).learning_rate.total_steps == 31);
 }

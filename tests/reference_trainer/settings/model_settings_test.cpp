@@ -5,6 +5,7 @@
 #include "architecture/storage_types.hpp"
 #include "settings/optimizer_settings.hpp"
 #include "support/catch.hpp"
+#include "support/recipe_models.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -96,8 +97,10 @@ TEST_CASE("adapter settings: the ranks of an adapter in a folder come from its a
 }
 
 TEST_CASE("moments: three ways to hold them") {
-  CHECK(read_adamw(config(settings{})).moments == moment_type::float32);
-  CHECK(read_adamw(config(settings{"optimizer.moments=bfloat16"})).moments == moment_type::bfloat16);
-  CHECK(read_adamw(config(settings{"optimizer.moments=8bit"})).moments == moment_type::eight_bit);
-  CHECK_THROWS_AS(read_adamw(config(settings{"optimizer.moments=fp8"})), config_error);
+  CHECK(read_given<adamw_options>(config(settings{}), "optimizer").moments == moment_type::float32);
+  CHECK(read_given<adamw_options>(config(settings{"optimizer.moments=bfloat16"}), "optimizer").moments ==
+        moment_type::bfloat16);
+  CHECK(read_given<adamw_options>(config(settings{"optimizer.moments=8bit"}), "optimizer").moments ==
+        moment_type::eight_bit);
+  CHECK_THROWS_AS(read_given<adamw_options>(config(settings{"optimizer.moments=fp8"}), "optimizer"), config_error);
 }

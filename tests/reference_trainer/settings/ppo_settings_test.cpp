@@ -13,6 +13,8 @@
 #include "support/catch.hpp"
 #include "support/chi_square.hpp"
 #include "support/demo_model.hpp"
+#include "support/ppo_recipes.hpp"
+#include "support/recipe_models.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -25,7 +27,7 @@ namespace {
 ppo_options read(const settings& given) {
   const config options(given);
   const stage_context context("ppo", options, false, false, true);
-  const prompter prompts(options, demo_model());
+  const prompter prompts = make_prompter(options, demo_model());
   return read_ppo_options(options, context, prompts.stop(), 50);
 }
 
@@ -232,13 +234,13 @@ TEST_CASE("ppo_settings: guidelines are drawn by prompt and step, with the inter
   const std::string principles = "principles=" + (folder / "principles.json").string();
   const std::string interventions = "interventions=" + (folder / "interventions.json").string();
   const auto draw = [](const settings& given, std::uint64_t step, std::uint64_t key) {
-    return guideline_source(config(given))(prompt_type::general, rng{4, step}, key);
+    return read_guidelines(config(given))(prompt_type::general, rng{4, step}, key);
   };
 
-  CHECK_FALSE(guideline_source(config(settings{})).any());
+  CHECK_FALSE(read_guidelines(config(settings{})).any());
   CHECK(draw({}, 0, 0).empty());
   const settings two{principles, "principles_per_prompt=2"};
-  CHECK(guideline_source(config(two)).any());
+  CHECK(read_guidelines(config(two)).any());
   CHECK(draw(two, 0, 0).size() == 2);
   CHECK(draw(two, 0, 0) == draw(two, 0, 0));
   std::set<std::vector<std::string>> drawn;
@@ -259,7 +261,8 @@ TEST_CASE("ppo_settings: guidelines are drawn by prompt and step, with the inter
 
 TEST_CASE("ppo_settings: a prompt's type weighs 128 more on the principles that it names, on top of their weights") {
   // One principle a prompt: what is drawn is in proportion to the weights.
-  const guideline_source source(config(settings{"principles=reinforcement", "principles_per_prompt=1"}));
+  const guideline_source source =
+      read_guidelines(config(settings{"principles=reinforcement", "principles_per_prompt=1"}));
   const auto principles = source.principles();
   REQUIRE(principles.size() == 14);
   const std::map<prompt_type, std::set<std::string>> boosted{
@@ -287,12 +290,12 @@ TEST_CASE("ppo_settings: samples of one prompt share their guideline, interventi
   write_bytes(folder / "interventions.json",
               R"([{"dimension":"x","definition":"no x."},{"dimension":"y","definition":"no y."},
 {"dimension":"z","definition":"no z."}])");
-  const prompter prompts(config(settings{}), demo_model());
+  const prompter prompts = make_prompter(config(settings{}), demo_model());
   const settings files{"principles=reinforcement", "interventions=" + (folder / "interventions.json").string(),
                        "use_interventions=[\"z\", \"x\"]"};
   std::set<std::vector<std::string>> drawn;
   for (const std::string where : {"first", "last", "shuffled"}) {
-    const guideline_source guidelines(config(files + settings{"intervention_position=" + where}));
+    const guideline_source guidelines = read_guidelines(config(files + settings{"intervention_position=" + where}));
     const auto batch = rl_prompt_source(numbered(4), prompts, guidelines, 12, 3, 5)(0);
     for (std::size_t i = 0; i < batch.size(); ++i) {
       const auto& lines = batch[i].principles;
@@ -313,8 +316,8 @@ TEST_CASE("ppo_settings: samples of one prompt share their guideline, interventi
 }
 
 TEST_CASE("ppo_settings: each pass goes through all prompts in an order of its own") {
-  const prompter prompts(config(settings{}), demo_model());
-  const rl_prompt_source source(numbered(5), prompts, guideline_source(config(settings{})), 6, 2, 3);
+  const prompter prompts = make_prompter(config(settings{}), demo_model());
+  const rl_prompt_source source(numbered(5), prompts, read_guidelines(config(settings{})), 6, 2, 3);
   std::map<std::string, int> seen;
   std::vector<std::string> passes[2];
   // Three prompts a step, twice each: five steps are three passes.
@@ -337,16 +340,16 @@ TEST_CASE("ppo_settings: each pass goes through all prompts in an order of its o
   CHECK(passes[0] != passes[1]);
 
   // A step does not depend on the steps before it: a resumed run asks for it alone.
-  const rl_prompt_source again(numbered(5), prompts, guideline_source(config(settings{})), 6, 2, 3);
+  const rl_prompt_source again(numbered(5), prompts, read_guidelines(config(settings{})), 6, 2, 3);
   CHECK(again(3).front().text == source(3).front().text);
-  CHECK_THROWS_AS(rl_prompt_source(numbered(5), prompts, guideline_source(config(settings{})), 5, 2, 3), option_error);
-  CHECK_THROWS_AS(rl_prompt_source(numbered(5), prompts, guideline_source(config(settings{})), 4, 0, 3), option_error);
+  CHECK_THROWS_AS(rl_prompt_source(numbered(5), prompts, read_guidelines(config(settings{})), 5, 2, 3), option_error);
+  CHECK_THROWS_AS(rl_prompt_source(numbered(5), prompts, read_guidelines(config(settings{})), 4, 0, 3), option_error);
 }
 
 TEST_CASE("ppo_settings: what a record says of its prompt comes along") {
-  const prompter prompts(config(settings{}), demo_model());
+  const prompter prompts = make_prompter(config(settings{}), demo_model());
   prompt_record record{.instruction = "why?", .input = "because", .length_bonus = -0.4, .type = prompt_type::reasoning};
-  const rl_prompt_source source({record}, prompts, guideline_source(config(settings{})), 1, 1, 3);
+  const rl_prompt_source source({record}, prompts, read_guidelines(config(settings{})), 1, 1, 3);
   const auto batch = source(0);
   CHECK(batch[0].text == "why?\n\nbecause");
   CHECK(batch[0].length_multiplier == -0.4);

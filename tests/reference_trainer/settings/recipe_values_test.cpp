@@ -85,7 +85,7 @@ std::map<std::string, std::set<std::string>> resolved_values(const std::string& 
   for (const auto& stage : stages_of(config::load(recipe_path(name)), commands)) {
     config options = config::load(recipe_path(name));
     if (stage.variant) options.set_text(stage.variant->key, "true", stage.variant->flag);
-    for (const auto& command : commands) options.allow_sections(command.sections);
+    for (const auto& command : commands) options.allow_sections(command.sections());
     stage_context context(stage.command->name, options, false, true, true);
     context.on_rehearsal = [&](const config& read, const auto&) {
       for (const auto& [key, value] : config::parse(read.resolved(), "resolved").given()) out[key].insert(value);

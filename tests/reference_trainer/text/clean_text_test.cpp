@@ -64,3 +64,11 @@ TEST_CASE("texts that differ in case and white space alone have one normal form"
   CHECK(normalized_text("a?") != normalized_text("a"));
   CHECK(normalized_text("写诗") == "写诗");
 }
+
+TEST_CASE("trim_characters: only the given ones, only at the ends") {
+  CHECK(trim_characters(" \t a b\r\n") == "a b");
+  CHECK(trim_characters("\n a \n", " ") == "\n a \n");
+  CHECK(trim_characters("xxaxbxx", "x") == "axb");
+  CHECK(trim_characters(" \n ").empty());
+  CHECK(trim_characters("").empty());
+}

@@ -12,6 +12,7 @@
 #include <coho/train/steps/collect_rollouts.hpp>
 #include <coho/train/steps/estimate_advantages.hpp>
 #include <coho/train/steps/loops.hpp>
+#include <coho/train/steps/minibatch_update.hpp>
 #include <coho/train/steps/policy_update.hpp>
 
 #include "support/catch.hpp"

@@ -12,7 +12,7 @@
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
 #include <coho/kl/controllers.hpp>
-#include <coho/kl/estimators.hpp>
+#include <coho/kl/kl_loss.hpp>
 #include <coho/loss/ppo_clip.hpp>
 #include <coho/loss/value_clip.hpp>
 #include <coho/optimization/learning_rate_schedule.hpp>

@@ -50,7 +50,7 @@ struct loading_plan {
   std::vector<std::size_t> mine;
 };
 template <class Communicator>
-loading_plan shares_to_load(const std::vector<std::size_t>& batch, Communicator& ranks) {
+loading_plan loading_plan_of(const std::vector<std::size_t>& batch, Communicator& ranks) {
   const std::vector<std::size_t> lengths(batch.size(), 0);  // not known before they are loaded
   loading_plan out{partition(all_indices(batch.size()), span_of(lengths), ranks), {}};
   for (auto& shard : out.work.mine) {

@@ -1,70 +1,37 @@
 #pragma once
 
-#include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <span>
-#include <string>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
-#include <Eigen/Core>
-
 #include <coho/concepts.hpp>
-#include <coho/error.hpp>
-#include <coho/kl/estimators.hpp>
-#include <coho/optimization/gradient_step.hpp>
-#include <coho/parallel/gradient_sum.hpp>
 #include <coho/parallel/shards.hpp>
-#include <coho/reduce.hpp>
+#include <coho/rng.hpp>
 #include <coho/rollout/minibatch.hpp>
 #include <coho/rollout/trajectory.hpp>
 #include <coho/train/options/ppo_options.hpp>
 #include <coho/train/steps/callbacks.hpp>
-#include <coho/train/steps/model_outputs.hpp>
-#include <coho/train/steps/policy_components.hpp>
-#include <coho/train/steps/ppo_models.hpp>
+#include <coho/train/steps/minibatch_update.hpp>
 #include <coho/train/steps/ppo_statistics.hpp>
 
 namespace coho::inline v0_1::detail {
 
 /// The second half of a step of every on-policy driver: `epochs` passes over shuffled minibatches of evaluated
-/// rollouts, each minibatch's losses normalised over all its micro-batches and ranks. Models without a value model
-/// skip that part.
+/// rollouts, each of which is one `minibatch_update`.
 template <class Models, class PolicyLoss, class ValueLoss>
 class policy_update {
-  using policy_type = std::remove_reference_t<decltype(std::declval<Models&>().policy)>;
-  using value_type = std::remove_reference_t<decltype(std::declval<Models&>().value)>;
-
  public:
-  static constexpr bool has_value = !std::is_same_v<std::remove_const_t<value_type>, no_value_type>;
-  static constexpr bool has_entropy = requires(policy_type& m, const token_batch& b) {
-    { m.forward(b).first.entropy } -> number_range;
-  };
-
   policy_update(const Models& models, const ppo_options& options, PolicyLoss policy_loss, ValueLoss value_loss)
       : models_(models),
         options_(options),
-        policy_loss_(std::move(policy_loss)),
-        value_loss_(std::move(value_loss)),
-        kl_loss_(options.kl_loss) {
-    if (options_.reduction.fixed_length == 0) {
-      options_.reduction.fixed_length = static_cast<double>(options_.generation.max_new_tokens);
-    }
-    require_option(has_entropy || options_.entropy_coefficient == 0, "entropy_coefficient",
-                   options_.entropy_coefficient, "0 for a policy whose forward returns no entropy");
-    require_option(options_.value_warmup_steps == 0 || separate_value_optimizer(), "value_warmup_steps",
-                   options_.value_warmup_steps, "0 unless the value model has an optimizer of its own");
-  }
+        minibatch_(models, options, std::move(policy_loss), std::move(value_loss)) {}
 
   /// `rollouts`: all ranks' and the same on each with scope `global`, this rank's with `each_rank`. `chosen`: those
   /// to learn from. If all ranks have none, nothing happens.
   template <class... Callbacks>
   void operator()(const trajectory_batch& rollouts, const std::vector<std::size_t>& chosen, std::uint64_t step,
                   ppo_statistics& out, Callbacks&... callbacks) {
-    step_ = step;
     double count = static_cast<double>(chosen.size());
     if (!together()) models_.ranks.all_reduce_sum(span_of(&count, 1));
     if (count == 0) return;
@@ -72,24 +39,18 @@ class policy_update {
     const auto lengths = sequence_lengths(rollouts.batch);
     std::vector<std::uint64_t> keys;
     for (const std::size_t i : chosen) keys.push_back(rollouts.prompts[i].key);
-    const rng stream = rng(options_.seed).split(step_).split(stream_key("minibatches"));
+    const rng stream = rng(options_.seed).split(step).split(stream_key("minibatches"));
     double tokens = 0, entropy = 0;
     bool first = true;
     for (std::uint64_t epoch = 0; epoch < options_.epochs && !out.stopped_by_kl; ++epoch) {
       std::uint64_t number = 0;
       for (auto& indices : cut(keys, stream.split(epoch))) {
         for (std::size_t& i : indices) i = chosen[i];
-        minibatch_statistics m{.step = step_, .epoch = epoch, .minibatch = number++};
+        minibatch_statistics m{.step = step, .epoch = epoch, .minibatch = number++};
         count_sequences(indices, rollouts.batch.responses, m);
         const work_plan work =
             together() ? partition(indices, span_of(lengths), models_.ranks) : local_plan(indices, models_.ranks);
-        with_gradients(work.shards, [&](auto& gradients) {
-          accumulate(rollouts, value_batch, work, span_of(lengths), gradients, m);
-          m.applied = options_.target_kl == 0 || m.approximate_kl <= options_.target_kl;
-          if (!m.applied) return;
-          gradients.all_reduce();
-          apply(out.learning_rate, m);
-        });
+        minibatch_(rollouts, value_batch, work, span_of(lengths), out.learning_rate, m);
         if (m.applied) {
           out.gradient_norm += m.gradient_norm;
           ++out.optimizer_steps;
@@ -113,23 +74,18 @@ class policy_update {
         }
       }
     }
-    const double share = tokens > 0 ? 1 / tokens : 0;
-    if (has_entropy && step_ >= options_.value_warmup_steps) out.entropy = entropy * share;
-    out.policy_loss *= share;
-    out.kl_loss *= share;
-    out.value_loss *= share;
-    out.clip_fraction *= share;
-    out.value_clip_fraction *= share;
-    out.approximate_kl *= share;
+    const double per_token = tokens > 0 ? 1 / tokens : 0;
+    if (minibatch_.has_entropy && minibatch_.trains_policy(step)) out.entropy = entropy * per_token;
+    out.policy_loss *= per_token;
+    out.kl_loss *= per_token;
+    out.value_loss *= per_token;
+    out.clip_fraction *= per_token;
+    out.value_clip_fraction *= per_token;
+    out.approximate_kl *= per_token;
     if (out.optimizer_steps > 0) out.gradient_norm /= static_cast<double>(out.optimizer_steps);
   }
 
  private:
-  // For one shard: the first three are sums of weighted terms, the rest sums over tokens.
-  struct sums {
-    double policy_loss = 0, value_loss = 0, kl_loss = 0, clipped = 0, divergence = 0, entropy = 0, values_clipped = 0;
-  };
-
   bool together() const noexcept { return options_.scope == minibatch_scope::global; }
 
   std::vector<std::vector<std::size_t>> cut(const std::vector<std::uint64_t>& keys, const rng& stream) const {
@@ -147,154 +103,9 @@ class policy_update {
     m.tokens = counts[1];
   }
 
-  // The same object in both places: one set of gradients, or one optimizer for both.
-  template <class A, class B>
-  static bool same(const A& a, const B& b) noexcept {
-    return static_cast<const volatile void*>(&a) == static_cast<const volatile void*>(&b) &&
-           std::is_same_v<std::remove_const_t<A>, std::remove_const_t<B>>;
-  }
-
-  bool separate_value_optimizer() const noexcept {
-    if constexpr (!has_value) return false;
-    return !same(models_.optimizer, models_.value_optimizer);
-  }
-
-  // Calls f with the gradient sum of the models being trained.
-  template <class Function>
-  void with_gradients(std::size_t shards, const Function& f) {
-    if constexpr (has_value) {
-      if (!same(models_.policy, models_.value)) {
-        gradient_sum gradients(models_.ranks, shards, models_.policy, models_.value);
-        return f(gradients);
-      }
-    }
-    gradient_sum gradients(models_.ranks, shards, models_.policy);
-    f(gradients);
-  }
-
-  // Adds up the gradients of a minibatch over this rank's shards and their micro-batches, and its statistics over all
-  // ranks.
-  template <class Gradients>
-  void accumulate(const trajectory_batch& rollouts, const token_batch& value_batch, const work_plan& work,
-                  std::span<const std::size_t> lengths, Gradients& gradients, minibatch_statistics& m) {
-    reduction_options reduction = options_.reduction;
-    reduction.sequence_normalizer = m.sequences;
-    reduction.token_normalizer = m.tokens;
-    const bool train_policy = step_ >= options_.value_warmup_steps;
-    shard_sums<7> all(work.shards);
-    for (const auto& shard : work.mine) {
-      sums total;
-      gradients.begin(shard.number);
-      for (const auto& part : micro_batches(shard.indices, lengths, options_.micro_batch)) {
-        const token_batch tokens = rollouts.batch.select(part);
-        const auto weights = make_token_weights(span_of(tokens.responses.offsets), reduction);
-        if (train_policy) policy_part(tokens, rollouts, part, weights, total, m.ratio_deviation);
-        if constexpr (has_value) {
-          value_part({value_batch.prompts.select(part), tokens.responses}, rollouts, part, weights, total);
-        }
-      }
-      gradients.end();
-      const double of_shard[] = {total.policy_loss, total.value_loss, total.kl_loss,       total.clipped,
-                                 total.divergence,  total.entropy,    total.values_clipped};
-      std::copy(std::begin(of_shard), std::end(of_shard), all.of(shard.number));
-    }
-    gradients.close();
-    const auto reduced = all.total(models_.ranks);
-    m.policy_loss = reduced[0];
-    m.value_loss = reduced[1];
-    m.kl_loss = reduced[2];
-    m.clip_fraction = reduced[3] / m.tokens;
-    m.approximate_kl = reduced[4] / m.tokens;
-    m.entropy = reduced[5] / m.tokens;
-    m.value_clip_fraction = reduced[6] / m.tokens;
-    m.ratio_deviation = all_reduce_max(m.ratio_deviation, models_.ranks);
-  }
-
-  void policy_part(const token_batch& tokens, const trajectory_batch& rollouts, const std::vector<std::size_t>& part,
-                   const array_weights& weights, sums& total, double& ratio_deviation) {
-    const auto offsets = span_of(rollouts.batch.responses.offsets), chosen = span_of(part);
-    const Eigen::ArrayXd old_log_probs = gather(rollouts.old_log_probs, offsets, chosen);
-    const std::size_t count = tokens.responses.total();
-    auto [output, pullback] = models_.policy.forward(tokens);
-    const auto log_probs = lift_output(output.log_probs, count, "log_probs of the policy's forward");
-    auto loss = evaluate_policy_loss(policy_loss_, {.log_probs = log_probs,
-                                                    .old_log_probs = old_log_probs,
-                                                    .advantages = gather(rollouts.advantages, offsets, chosen),
-                                                    .weights = weights,
-                                                    .offsets = tokens.responses.offsets});
-    total.policy_loss += loss.value;
-    total.clipped += loss.clipped;
-    total.divergence += loss.divergence;
-    for (std::size_t t = 0; t < count; ++t) {
-      const auto i = static_cast<Eigen::Index>(t);
-      ratio_deviation = std::max(ratio_deviation, std::abs(std::exp(log_probs(i) - old_log_probs(i)) - 1));
-    }
-    if (options_.kl_loss_coefficient > 0) {
-      const auto kl =
-          kl_loss_.value_and_grad(log_probs, gather(rollouts.reference_log_probs, offsets, chosen), weights);
-      total.kl_loss += kl.value;
-      loss.d_log_probs += options_.kl_loss_coefficient * kl.d_log_probs;
-    }
-    std::vector<double> d_entropy;
-    if constexpr (has_entropy) {
-      total.entropy += lift_output(output.entropy, count, "entropy of the policy's forward").sum();
-      if (options_.entropy_coefficient > 0) {
-        for (const double weight : weights.values) d_entropy.push_back(-options_.entropy_coefficient * weight);
-      }
-    }
-    pullback(
-        policy_gradient{.log_probs = {loss.d_log_probs.data(), count}, .entropy = span_of(std::as_const(d_entropy))});
-  }
-
-  void value_part(const token_batch& tokens, const trajectory_batch& rollouts, const std::vector<std::size_t>& part,
-                  const array_weights& weights, sums& total) {
-    const auto offsets = span_of(rollouts.batch.responses.offsets), chosen = span_of(part);
-    const std::size_t count = tokens.responses.total();
-    auto [output, pullback] = models_.value.forward(tokens);
-    const auto values = lift_output(output.values, count, "values of the value model's forward");
-    auto loss = evaluate_value_loss(value_loss_, {.values = values,
-                                                  .old_values = gather(rollouts.values, offsets, chosen),
-                                                  .returns = gather(rollouts.returns, offsets, chosen),
-                                                  .weights = weights});
-    total.value_loss += loss.value;
-    total.values_clipped += loss.clipped;
-    loss.d_values *= options_.value_coefficient;
-    pullback(value_gradient{.values = {loss.d_values.data(), count}});
-  }
-
-  // Clip and step, once the gradients are summed over all ranks.
-  void apply(double learning_rate, minibatch_statistics& m) {
-    const std::string what = "step " + std::to_string(m.step) + ", epoch " + std::to_string(m.epoch) + ", minibatch " +
-                             std::to_string(m.minibatch);
-    const double limit = options_.gradient_norm_clip;
-    if constexpr (!has_value) {
-      m.gradient_norm = gradient_step(what, models_.policy, models_.optimizer, learning_rate, limit);
-    } else {
-      auto& policy = models_.policy;
-      auto& value = models_.value;
-      if (same(policy, value)) {
-        m.gradient_norm = clip_gradient_norm(limit, policy);
-      } else {
-        m.gradient_norm = options_.joint_gradient_norm
-                              ? clip_gradient_norm(limit, policy, value)
-                              : std::hypot(clip_gradient_norm(limit, policy), clip_gradient_norm(limit, value));
-      }
-      gradient_step.require_finite_norm(m.gradient_norm, what);
-      if (same(models_.optimizer, models_.value_optimizer)) {
-        models_.optimizer.step(learning_rate);
-      } else {
-        if (step_ >= options_.value_warmup_steps) models_.optimizer.step(learning_rate);
-        models_.value_optimizer.step(learning_rate * options_.value_learning_rate_factor);
-      }
-    }
-  }
-
   Models models_;
   ppo_options options_;
-  PolicyLoss policy_loss_;
-  ValueLoss value_loss_;
-  kl_loss kl_loss_;
-  std::uint64_t step_ = 0;
+  minibatch_update<Models, PolicyLoss, ValueLoss> minibatch_;
 };
 
 }  // namespace coho::inline v0_1::detail

@@ -1,24 +1,24 @@
-#include "jsonl/record_losses.hpp"
+#include "jsonl/dropped_parts.hpp"
 
 #include <functional>
 
 namespace coho::trainer {
 
-record_losses& record_losses::of_run() {
-  static record_losses losses;
-  return losses;
+dropped_parts& dropped_parts::of_run() {
+  static dropped_parts all;
+  return all;
 }
 
-void record_losses::add(std::string_view what, const jsonl_reader& at) {
+void dropped_parts::add(std::string_view what, const jsonl_reader& at) {
   add(what, at.path().string() + '\n' + at.place());
 }
 
-void record_losses::add(std::string_view what, std::string_view record) {
+void dropped_parts::add(std::string_view what, std::string_view record) {
   const std::lock_guard lock(mutex_);
   seen_[std::string(what)].insert(std::hash<std::string_view>{}(record));
 }
 
-std::vector<std::string> record_losses::lines() const {
+std::vector<std::string> dropped_parts::lines() const {
   const std::lock_guard lock(mutex_);
   std::vector<std::string> out;
   for (const auto& [what, records] : seen_)
@@ -27,13 +27,13 @@ std::vector<std::string> record_losses::lines() const {
   return out;
 }
 
-std::vector<std::string> record_losses::take_lines() {
+std::vector<std::string> dropped_parts::take_lines() {
   auto out = lines();
   clear();
   return out;
 }
 
-void record_losses::clear() {
+void dropped_parts::clear() {
   const std::lock_guard lock(mutex_);
   seen_.clear();
 }

@@ -11,15 +11,15 @@
 
 namespace coho::trainer {
 
-/// The parts of records that stages could not use, counted for the whole run and reported once: when a stage that
-/// trains on the records has read them all, otherwise at its end. A record is counted once however often it is read.
-/// Stages may run in several threads (the demo's do).
+/// The parts of records that stages drop because they cannot use them, counted for the whole run and reported once:
+/// when a stage that trains on the records has read them all, otherwise at its end. A record is counted once however
+/// often it is read. Stages may run in several threads (the demo's do).
 ///
-///     record_losses::of_run().add("a system text, which is left out", reader);
-///     for (const auto& line : record_losses::of_run().take_lines()) log(line);  // "note: 3 records: a system text, …"
-class record_losses {
+///     dropped_parts::of_run().add("a system text, which is left out", reader);
+///     for (const auto& line : dropped_parts::of_run().take_lines()) log(line);  // "note: 3 records: a system text, …"
+class dropped_parts {
  public:
-  static record_losses& of_run();
+  static dropped_parts& of_run();
 
   void add(std::string_view what, const jsonl_reader& at);
   /// `record`: identifies the record.

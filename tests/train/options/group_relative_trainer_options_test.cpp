@@ -7,7 +7,7 @@
 #include <vector>
 
 #include <coho/train/group_relative.hpp>
-#include <coho/train/options/group_relative_options.hpp>
+#include <coho/train/options/group_relative_trainer_options.hpp>
 
 #include "support/catch.hpp"
 #include "support/small_world.hpp"
