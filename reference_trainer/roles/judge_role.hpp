@@ -33,8 +33,7 @@ struct judge_role_options {
 /// the whole prompts to rounding.
 class judge_role {
  public:
-  judge_role(adapter_bank& bank, std::string role, const text_tokenizer& tokenizer,
-             judge_role_options options = {})
+  judge_role(adapter_bank& bank, std::string role, const text_tokenizer& tokenizer, judge_role_options options = {})
       : bank_(&bank), role_(std::move(role)), tokenizer_(&tokenizer), options_(options) {}
 
   /// log p(first) − log p(second) as the continuation of each prompt, including answers of several tokens. Throws

@@ -112,8 +112,8 @@ sentencepiece_tokenizer sentencepiece_tokenizer::with_tokens(const std::vector<a
   return sentencepiece_tokenizer(state_, std::move(out));
 }
 
-std::shared_ptr<const text_tokenizer> sentencepiece_tokenizer::extended(const std::vector<added_token>& added, token bos,
-                                                                        token eos) const {
+std::shared_ptr<const text_tokenizer> sentencepiece_tokenizer::extended(const std::vector<added_token>& added,
+                                                                        token bos, token eos) const {
   return std::make_shared<sentencepiece_tokenizer>(with_tokens(added, bos, eos));
 }
 

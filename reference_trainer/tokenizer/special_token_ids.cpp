@@ -124,7 +124,8 @@ class decision {
       say("generation_config.json's end tokens are used: " + shown(given) + ", not config.json's " + shown(of_model));
     if (out_.ends.empty() && own >= 0) out_.ends.push_back(own);
     if (out_.ends.empty())
-      throw file_error(directory_.string(), "", "no file names an end token, and " + std::string(tokenizer_.file_name()) + " has none",
+      throw file_error(directory_.string(), "",
+                       "no file names an end token, and " + std::string(tokenizer_.file_name()) + " has none",
                        "give eos_token_id in config.json");
     out_.end = declared ? *declared : holds(out_.ends, tokenizer_.eos()) ? tokenizer_.eos() : out_.ends.front();
     const auto place = std::ranges::find(out_.ends, out_.end);
@@ -146,9 +147,8 @@ class decision {
 
 }  // namespace
 
-special_token_ids read_special_token_ids(const std::filesystem::path& directory,
-                                         const text_tokenizer& tokenizer, std::int64_t vocabulary,
-                                         const std::vector<std::int64_t>& model_ends) {
+special_token_ids read_special_token_ids(const std::filesystem::path& directory, const text_tokenizer& tokenizer,
+                                         std::int64_t vocabulary, const std::vector<std::int64_t>& model_ends) {
   return decision(directory, tokenizer, vocabulary).decide(model_ends);
 }
 

@@ -33,8 +33,7 @@ struct special_token_ids {
 ///
 /// `vocabulary`: rows of the model's embedding; added tokens beyond it cannot be used. Throws `file_error` if no file
 /// names an end token, and for ids of generation_config.json outside the vocabulary.
-special_token_ids read_special_token_ids(const std::filesystem::path& directory,
-                                         const text_tokenizer& tokenizer, std::int64_t vocabulary,
-                                         const std::vector<std::int64_t>& model_ends);
+special_token_ids read_special_token_ids(const std::filesystem::path& directory, const text_tokenizer& tokenizer,
+                                         std::int64_t vocabulary, const std::vector<std::int64_t>& model_ends);
 
 }  // namespace coho::trainer

@@ -20,8 +20,8 @@ struct special_token {
   token id = -1;
 };
 
-/// The tokenizer of a model, whichever file it comes from. Satisfies `coho::tokenizer`. All members are const and may be
-/// called from several threads.
+/// The tokenizer of a model, whichever file it comes from. Satisfies `coho::tokenizer`. All members are const and may
+/// be called from several threads.
 ///
 ///     const auto tokenizer = coho::trainer::load_tokenizer("llama-2-7b");
 ///     tokenizer->encode("Hello world");  // {15043, 3186}
@@ -29,8 +29,8 @@ class text_tokenizer {
  public:
   virtual ~text_tokenizer() = default;
 
-  /// This tokenizer with the added tokens that the files of a folder name, with the begin token that precedes texts (−1:
-  /// none) and the end token. Shares the vocabulary.
+  /// This tokenizer with the added tokens that the files of a folder name, with the begin token that precedes texts
+  /// (−1: none) and the end token. Shares the vocabulary.
   virtual std::shared_ptr<const text_tokenizer> extended(const std::vector<added_token>& added, token bos,
                                                          token eos) const = 0;
 
@@ -66,8 +66,8 @@ class text_tokenizer {
   virtual std::size_t size() const noexcept = 0;
   /// The same for the pieces only.
   virtual std::size_t model_size() const noexcept = 0;
-  /// The piece as the model spells it ("▁Hello", "<0x0A>"), an added token's text, or nothing for an id in a gap. Throws
-  /// `argument_error` for ids out of range.
+  /// The piece as the model spells it ("▁Hello", "<0x0A>"), an added token's text, or nothing for an id in a gap.
+  /// Throws `argument_error` for ids out of range.
   virtual std::string_view piece(token id) const = 0;
   /// The id of a piece, or unk().
   virtual token id_of(std::string_view piece) const = 0;

@@ -29,7 +29,8 @@ byte_pair_model::byte_pair_model(const json_part& part) {
   // Older files do not name the model.
   const std::string type = part.text("type", part.has("merges") ? "BPE" : "");
   if (type != "BPE")
-    part.refuse("type", "\"" + type + "\" is not a supported model", "use a model whose tokenizer is BPE, as in LLaMA, Mistral and Qwen");
+    part.refuse("type", "\"" + type + "\" is not a supported model",
+                "use a model whose tokenizer is BPE, as in LLaMA, Mistral and Qwen");
   if (part.has("dropout") && part.at("dropout").value() != 0)
     part.refuse("dropout", "is not 0: tokens would be random", "set it to null");
   pieces_ = vocabulary(part.at("vocab"));
@@ -146,8 +147,9 @@ void byte_pair_model::split(std::string_view word, merge_room& room) const {
     if (const token id = character(text, first, last); id >= 0) {
       close();
       room.symbols.push_back({.id = id});
-    } else if (!prefix_.empty() || !suffix_.empty() ? add_bytes((first ? "" : prefix_) + std::string(text) + (last ? suffix_ : ""), room)
-                                                    : add_bytes(text, room)) {
+    } else if (!prefix_.empty() || !suffix_.empty()
+                   ? add_bytes((first ? "" : prefix_) + std::string(text) + (last ? suffix_ : ""), room)
+                   : add_bytes(text, room)) {
       // As the library does: an unknown token that is still open comes after these bytes.
     } else if (has_unknown_) {
       if (!fuse_unknown_) close();

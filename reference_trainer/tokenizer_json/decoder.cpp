@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "text/utf8.hpp"
-#include "tokenizer_json/byte_alphabet.hpp"
+#include "unicode/byte_alphabet.hpp"
 #include "tokenizer_json/json_pattern.hpp"
 
 namespace coho::trainer {
@@ -109,11 +109,11 @@ std::string text_decoder::bytes(std::string_view piece) const {
 
 void text_decoder::add_to_each(std::function<void(std::string&)> change, bool also_joined) {
   stages_.push_back({[change](std::vector<std::string>& pieces) {
-                      for (auto& piece : pieces) change(piece);
-                    },
-                    [change, also_joined](middle& piece) {
-                      if (also_joined || !piece.joined) change(piece.bytes);
-                    }});
+                       for (auto& piece : pieces) change(piece);
+                     },
+                     [change, also_joined](middle& piece) {
+                       if (also_joined || !piece.joined) change(piece.bytes);
+                     }});
 }
 
 void text_decoder::add(const json_part& part) {
@@ -122,20 +122,22 @@ void text_decoder::add(const json_part& part) {
     for (const auto& each : part.items("decoders")) add(each);
   } else if (type == "ByteLevel") {
     stages_.push_back({[](std::vector<std::string>& pieces) {
-                        for (auto& piece : pieces) piece = from_byte_alphabet(piece);
-                        join(pieces);
-                        pieces.front() = with_replacements(pieces.front());
-                      },
-                      [](middle& piece) { piece = {from_byte_alphabet(piece.bytes), true}; }});
+                         for (auto& piece : pieces) piece = from_byte_alphabet(piece);
+                         join(pieces);
+                         pieces.front() = with_replacements(pieces.front());
+                       },
+                       [](middle& piece) {
+                         piece = {from_byte_alphabet(piece.bytes), true};
+                       }});
   } else if (type == "ByteFallback") {
     stages_.push_back({join_bytes, [](middle& piece) {
-                        if (const auto byte = fallback_byte(piece.bytes)) piece.bytes = std::string(1, *byte);
-                      }});
+                         if (const auto byte = fallback_byte(piece.bytes)) piece.bytes = std::string(1, *byte);
+                       }});
   } else if (type == "Fuse") {
     stages_.push_back({join, [](middle& piece) { piece.joined = true; }});
   } else if (type == "Strip") {
-    add_to_each([content = part.character("content"), start = part.number("start"), stop = part.number("stop")](
-                    std::string& text) { strip(text, content, start, stop); },
+    add_to_each([content = part.character("content"), start = part.number("start"),
+                 stop = part.number("stop")](std::string& text) { strip(text, content, start, stop); },
                 false);
   } else if (type == "Replace") {
     add_to_each(
@@ -147,10 +149,10 @@ void text_decoder::add(const json_part& part) {
     const std::string space = part.character("replacement");
     const bool never = part.text("prepend_scheme", part.flag("add_prefix_space", true) ? "always" : "never") == "never";
     stages_.push_back({[space, never](std::vector<std::string>& pieces) {
-                        for (auto& piece : pieces)
-                          piece = replaced(piece, space, &piece == &pieces.front() && !never ? "" : " ");
-                      },
-                      [space](middle& piece) { piece.bytes = replaced(piece.bytes, space, " "); }});
+                         for (auto& piece : pieces)
+                           piece = replaced(piece, space, &piece == &pieces.front() && !never ? "" : " ");
+                       },
+                       [space](middle& piece) { piece.bytes = replaced(piece.bytes, space, " "); }});
   } else {
     part.refuse("type", "\"" + type + "\" is not a supported decoder",
                 "supported are ByteLevel, ByteFallback, Fuse, Metaspace, Replace, Strip, Sequence");

@@ -4,16 +4,16 @@
 #include <utility>
 
 #include "text/utf8.hpp"
-#include "tokenizer_json/byte_alphabet.hpp"
+#include "unicode/byte_alphabet.hpp"
 #include "tokenizer_json/json_pattern.hpp"
-#include "tokenizer_json/unicode_text.hpp"
+#include "unicode/unicode_text.hpp"
 
 namespace coho::trainer {
 namespace {
 
 std::size_t leading_space(std::string_view text) {
   std::size_t at = 0;
-  while (at < text.size() && is_white_space(utf8_code_point(text.substr(at)))) at += utf8_length(text.substr(at));
+  while (at < text.size() && is_unicode_space(utf8_code_point(text.substr(at)))) at += utf8_length(text.substr(at));
   return at;
 }
 
@@ -22,7 +22,7 @@ std::size_t end_before_space(std::string_view text) {
   for (std::size_t at = end; at > 0;) {
     do --at;
     while (at > 0 && (static_cast<unsigned char>(text[at]) & 0xC0u) == 0x80u);
-    if (!is_white_space(utf8_code_point(text.substr(at)))) break;
+    if (!is_unicode_space(utf8_code_point(text.substr(at)))) break;
     end = at;
   }
   return end;
@@ -60,10 +60,11 @@ void text_normalizer::add(const json_part& part) {
       text = pattern.replaced(text, content);
     });
   } else if (type == "Strip") {
-    steps_.emplace_back([left = part.flag("strip_left", true), right = part.flag("strip_right", true)](std::string& text) {
-      if (right) text.resize(end_before_space(text));
-      if (left) text.erase(0, leading_space(text));
-    });
+    steps_.emplace_back(
+        [left = part.flag("strip_left", true), right = part.flag("strip_right", true)](std::string& text) {
+          if (right) text.resize(end_before_space(text));
+          if (left) text.erase(0, leading_space(text));
+        });
   } else if (type == "ByteLevel") {
     steps_.emplace_back([](std::string& text) { text = to_byte_alphabet(text); });
   } else {

@@ -21,7 +21,9 @@ void read_single(const json_part& part, text_template& out) {
 
 void read(const json_part& part, text_template& out) {
   // Older files do not name the type.
-  const auto type = part.text("type", part.has("single") ? "TemplateProcessing" : part.has("processors") ? "Sequence" : "");
+  const auto type = part.text("type", part.has("single")       ? "TemplateProcessing"
+                                      : part.has("processors") ? "Sequence"
+                                                               : "");
   if (type == "Sequence") {
     for (const auto& each : part.items("processors")) read(each, out);
   } else if (type == "TemplateProcessing") {

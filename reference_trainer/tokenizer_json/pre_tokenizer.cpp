@@ -7,9 +7,9 @@
 #include <utility>
 
 #include "text/utf8.hpp"
-#include "tokenizer_json/byte_alphabet.hpp"
+#include "unicode/byte_alphabet.hpp"
 #include "tokenizer_json/json_pattern.hpp"
-#include "tokenizer_json/unicode_text.hpp"
+#include "unicode/unicode_text.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -108,7 +108,7 @@ void words_and_symbols(std::string_view word, std::vector<pattern_part>& parts) 
   for (std::size_t at = 0; at < word.size();) {
     const char32_t c = utf8_code_point(word.substr(at));
     const std::size_t end = at + utf8_length(word.substr(at));
-    const kind now = is_word_character(c) ? letters : is_white_space(c) ? space : symbols;
+    const kind now = is_word_character(c) ? letters : is_unicode_space(c) ? space : symbols;
     if (now == last)
       parts.back().end = end;
     else
@@ -131,17 +131,17 @@ void word_splitter::operator()(word_list& list) const {
 }
 
 void word_splitter::add_byte_level(const json_part& part) {
-  static const auto gpt2 = text_pattern::regex(
-      R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)");
+  static const auto gpt2 =
+      text_pattern::regex(R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)");
   if (part.flag("add_prefix_space", true))
     steps_.emplace_back([](word_list& list) {
       for (auto& word : list.words)
         if (!word.starts_with(' ')) word = list.keep(' ' + std::string(word));
     });
   if (part.flag("use_regex", true))
-    steps_.emplace_back(splitting(
-        [](std::string_view word, std::vector<pattern_part>& parts) { gpt2.parts(word, parts); },
-        split_behavior::isolated));
+    steps_.emplace_back(
+        splitting([](std::string_view word, std::vector<pattern_part>& parts) { gpt2.parts(word, parts); },
+                  split_behavior::isolated));
   steps_.emplace_back([](word_list& list) {
     std::size_t size = 0;
     for (const auto word : list.words) size += 2 * word.size();
@@ -175,11 +175,10 @@ void word_splitter::add_metaspace(const json_part& part) {
     }
   });
   if (!part.flag("split", true)) return;
-  steps_.emplace_back(splitting(
-      [pattern = text_pattern::literal(space)](std::string_view word, std::vector<pattern_part>& parts) {
-        pattern.parts(word, parts);
-      },
-      split_behavior::merged_with_next));
+  steps_.emplace_back(
+      splitting([pattern = text_pattern::literal(space)](
+                    std::string_view word, std::vector<pattern_part>& parts) { pattern.parts(word, parts); },
+                split_behavior::merged_with_next));
 }
 
 void word_splitter::add(const json_part& part) {
@@ -206,12 +205,13 @@ void word_splitter::add(const json_part& part) {
     const auto behavior = part.has("behavior") ? read_behavior(part) : split_behavior::isolated;
     steps_.emplace_back(splitting(characters(is_punctuation), behavior));
   } else if (type == "WhitespaceSplit") {
-    steps_.emplace_back(splitting(characters(is_white_space), split_behavior::removed));
+    steps_.emplace_back(splitting(characters(is_unicode_space), split_behavior::removed));
   } else if (type == "Whitespace") {
     steps_.emplace_back(splitting(words_and_symbols, split_behavior::removed));
   } else {
-    part.refuse("type", "\"" + type + "\" is not a supported pre-tokenizer",
-                "supported are Split, ByteLevel, Digits, Metaspace, Punctuation, Whitespace, WhitespaceSplit, Sequence");
+    part.refuse(
+        "type", "\"" + type + "\" is not a supported pre-tokenizer",
+        "supported are Split, ByteLevel, Digits, Metaspace, Punctuation, Whitespace, WhitespaceSplit, Sequence");
   }
 }
 

@@ -50,8 +50,9 @@ std::vector<added_token> read_added(const json_part& file, const vocabulary& pie
       part.refuse("content", "\"" + each.text + "\" is added twice", {});
     const token known = pieces.find(each.text), expected = known >= 0 ? known : next++;
     if (each.id != expected)
-      part.refuse("id", "is " + std::to_string(each.id) + ", but \"" + each.text + "\" gets " + std::to_string(expected) +
-                            (known >= 0 ? ", its id in the vocabulary" : ", the next one after the vocabulary"),
+      part.refuse("id",
+                  "is " + std::to_string(each.id) + ", but \"" + each.text + "\" gets " + std::to_string(expected) +
+                      (known >= 0 ? ", its id in the vocabulary" : ", the next one after the vocabulary"),
                   "list added tokens in the order of their ids, without gaps");
     out.push_back(std::move(each));
   }

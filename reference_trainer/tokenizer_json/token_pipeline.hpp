@@ -17,8 +17,8 @@ namespace coho::trainer {
 
 inline constexpr std::size_t tokenizer_json_limit = std::size_t{256} << 20;
 
-/// Which added tokens a text may contain. `plain`: not the special ones, whose spellings are ordinary text, as of a text
-/// that a user wrote. `marked`: all of them.
+/// Which added tokens a text may contain. `plain`: not the special ones, whose spellings are ordinary text, as of a
+/// text that a user wrote. `marked`: all of them.
 enum class token_text : std::uint8_t { plain, marked };
 
 /// A tokenizer.json whose model is BPE: added tokens are split off, the text between them is normalised, split into

@@ -39,7 +39,8 @@ vocabulary::vocabulary(const json_part& part) {
 }
 
 token vocabulary::find(std::string_view text) const noexcept {
-  for (std::size_t slot = hash_of(text) & (slots_.size() - 1); slots_[slot] != 0; slot = (slot + 1) & (slots_.size() - 1)) {
+  for (std::size_t slot = hash_of(text) & (slots_.size() - 1); slots_[slot] != 0;
+       slot = (slot + 1) & (slots_.size() - 1)) {
     const auto id = static_cast<token>(slots_[slot] - 1);
     if (piece(id) == text) return id;
   }

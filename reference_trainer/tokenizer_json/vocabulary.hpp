@@ -29,8 +29,8 @@ class vocabulary {
   std::size_t count() const noexcept { return count_; }
 
  private:
-  std::string texts_;                   // all pieces in the order of ids
-  std::vector<std::uint32_t> begins_;   // of each id in texts_, and the end
+  std::string texts_;                    // all pieces in the order of ids
+  std::vector<std::uint32_t> begins_;    // of each id in texts_, and the end
   std::vector<std::uint32_t> slots_{0};  // one more than the id, or 0
   std::size_t count_ = 0;
 };

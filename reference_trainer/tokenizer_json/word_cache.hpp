@@ -23,7 +23,7 @@ class word_cache {
  private:
   struct entry {
     std::uint64_t hash = 0;
-    std::uint32_t text = 0, tokens = 0;          // where they begin
+    std::uint32_t text = 0, tokens = 0;            // where they begin
     std::uint16_t text_size = 0, token_count = 0;  // text_size 0: no entry
   };
 

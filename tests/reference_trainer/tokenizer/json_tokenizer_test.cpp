@@ -68,8 +68,8 @@ TEST_CASE("json_tokenizer: a character that comes in several tokens is shown whe
 }
 
 TEST_CASE("json_tokenizer: tokens that files next to it add") {
-  const auto more = byte_level().with_tokens({{.text = "<tool>", .id = 265}, {.text = "<|x|>", .id = 267, .special = true}},
-                                             -1, 267);
+  const auto more =
+      byte_level().with_tokens({{.text = "<tool>", .id = 265}, {.text = "<|x|>", .id = 267, .special = true}}, -1, 267);
   CHECK(names(more) == "<tool>=265 <|x|>=267 ");  // <|end|> is not named: beyond the model's vocabulary
   CHECK((more.size() == 268 && more.eos() == 267 && more.is_control(267) && more.is_control(266)));
   CHECK(more.piece(266).empty());
@@ -87,9 +87,11 @@ TEST_CASE("text_tokenizer: of a folder with both files, tokenizer.json is read")
   parts.pieces += piece_field("\xE2\x96\x81", -1) + piece_field("a", -2);
   write_bytes(folder / "tokenizer.model", parts.bytes());
   CHECK(has_tokenizer(folder.path()));
-  CHECK((load_tokenizer(folder.path())->file_name() == "tokenizer.model" && load_tokenizer(folder.path())->size() == 5));
+  CHECK(
+      (load_tokenizer(folder.path())->file_name() == "tokenizer.model" && load_tokenizer(folder.path())->size() == 5));
   write_json(folder / "tokenizer.json", byte_level_tokenizer());
-  CHECK((load_tokenizer(folder.path())->file_name() == "tokenizer.json" && load_tokenizer(folder.path())->size() == 266));
+  CHECK(
+      (load_tokenizer(folder.path())->file_name() == "tokenizer.json" && load_tokenizer(folder.path())->size() == 266));
   CHECK(load_tokenizer(folder / "tokenizer.model")->size() == 5);
   CHECK(load_tokenizer(folder / "tokenizer.json")->model_size() == 264);
   write_bytes(folder / "tokenizer.json", "{\"version\": ");

@@ -16,7 +16,8 @@ text_decoder decoder_of(const json& part) { return text_decoder(json_part(part, 
 
 TEST_CASE("decoder: each part") {
   CHECK(decoder_of({{"type", "Metaspace"}, {"replacement", "\u2581"}})({"\u2581a\u2581b", "\u2581c"}) == "ab c");
-  CHECK(decoder_of({{"type", "Metaspace"}, {"replacement", "\u2581"}, {"prepend_scheme", "never"}})({"\u2581a"}) == " a");
+  CHECK(decoder_of({{"type", "Metaspace"}, {"replacement", "\u2581"}, {"prepend_scheme", "never"}})({"\u2581a"}) ==
+        " a");
   CHECK(decoder_of({{"type", "Strip"}, {"content", "_"}, {"start", 1}, {"stop", 1}})({"__a_", "b"}) == "_ab");
   CHECK(decoder_of({{"type", "ByteFallback"}})({"<0xE4>", "<0xBD>", "<0xA0>", "a", "<0xE4>", "<0xBD>"}) ==
         "\u4f60a\uFFFD\uFFFD");
@@ -27,13 +28,12 @@ TEST_CASE("decoder: each part") {
 }
 
 TEST_CASE("decoder: a piece in the middle of a text keeps what is stripped at its beginning") {
-  const auto decoder = decoder_of(
-      {{"type", "Sequence"},
-       {"decoders",
-        {{{"type", "Replace"}, {"pattern", {{"String", "\u2581"}}}, {"content", " "}},
-         {{"type", "ByteFallback"}},
-         {{"type", "Fuse"}},
-         {{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}}}}});
+  const auto decoder = decoder_of({{"type", "Sequence"},
+                                   {"decoders",
+                                    {{{"type", "Replace"}, {"pattern", {{"String", "\u2581"}}}, {"content", " "}},
+                                     {{"type", "ByteFallback"}},
+                                     {{"type", "Fuse"}},
+                                     {{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}}}}});
   CHECK(decoder({"\u2581a", "\u2581b"}) == "a b");
   CHECK(decoder.bytes("\u2581a") == " a");
   CHECK(decoder.bytes("<0xE4>") == "\xE4");

@@ -10,7 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "tokenizer_json/byte_alphabet.hpp"
+#include "unicode/byte_alphabet.hpp"
 
 namespace coho::test {
 
@@ -38,7 +38,13 @@ inline nlohmann::json byte_level_tokenizer() {
   nlohmann::json model{{"type", "BPE"}, {"vocab", nlohmann::json::object()}, {"merges", nlohmann::json::array()}};
   for (int byte = 0; byte < 256; ++byte)
     model["vocab"][coho::trainer::to_byte_alphabet(std::string(1, static_cast<char>(byte)))] = byte;
-  add_merges(model, {{"\u0120", "t"}, {"h", "e"}, {"\u0120t", "he"}, {"i", "n"}, {"e", "r"}, {"\u0120", "a"}, {"l", "l"},
+  add_merges(model, {{"\u0120", "t"},
+                     {"h", "e"},
+                     {"\u0120t", "he"},
+                     {"i", "n"},
+                     {"e", "r"},
+                     {"\u0120", "a"},
+                     {"l", "l"},
                      {"\u00c3", "\u00a9"}});
   return {{"version", "1.0"},
           {"added_tokens", {added(264, "<|end|>", true), added(265, "<tool>", false)}},
@@ -47,12 +53,16 @@ inline nlohmann::json byte_level_tokenizer() {
           {"model", model}};
 }
 
-/// As those converted from sentencepiece: 0 <unk>, 1 <s>, 2 </s>, 3 to 258 the bytes, 259 to 263 "▁", "h", "e", "l", "o",
-/// 264 to 268 "▁h", "el", "lo", "▁hel", "▁hello".
+/// As those converted from sentencepiece: 0 <unk>, 1 <s>, 2 </s>, 3 to 258 the bytes, 259 to 263 "▁", "h", "e", "l",
+/// "o", 264 to 268 "▁h", "el", "lo", "▁hel", "▁hello".
 inline nlohmann::json converted_tokenizer() {
   const std::string space = "\u2581";
-  nlohmann::json model{{"type", "BPE"},    {"vocab", nlohmann::json::object()}, {"merges", nlohmann::json::array()},
-                       {"fuse_unk", true}, {"byte_fallback", true},             {"unk_token", "<unk>"}};
+  nlohmann::json model{{"type", "BPE"},
+                       {"vocab", nlohmann::json::object()},
+                       {"merges", nlohmann::json::array()},
+                       {"fuse_unk", true},
+                       {"byte_fallback", true},
+                       {"unk_token", "<unk>"}};
   auto& vocab = model["vocab"];
   for (const char* piece : {"<unk>", "<s>", "</s>"}) vocab.emplace(piece, vocab.size());
   for (int byte = 0; byte < 256; ++byte) {

@@ -31,8 +31,7 @@ TEST_CASE("token_pipeline: a byte-level vocabulary") {
   CHECK(plain(pipeline, "").empty());
   CHECK(marked(pipeline, "<|end|>the <tool> x") == tokens{264, 116, 257, 32, 265, 32, 120});
   // What a user writes never becomes a special token.
-  CHECK(plain(pipeline, "<|end|>the <tool> x") ==
-        tokens{60, 124, 101, 110, 100, 124, 62, 116, 257, 32, 265, 32, 120});
+  CHECK(plain(pipeline, "<|end|>the <tool> x") == tokens{60, 124, 101, 110, 100, 124, 62, 116, 257, 32, 265, 32, 120});
   CHECK(pipeline.decode(tokens{264, 116, 257, 32, 265, 32, 120}) == "the <tool> x");
   CHECK((pipeline.size() == 266 && pipeline.model_size() == 264 && pipeline.unknown() == -1));
   CHECK((pipeline.find("<tool>") == 265 && pipeline.find("he") == 257 && pipeline.find("none") == -1));
@@ -99,12 +98,12 @@ TEST_CASE("token_pipeline: both forms of merges, words that are pieces, prefixes
   file["model"]["merges"] = json::array({file["model"]["merges"].front()});
   CHECK(plain(pipeline_of(file), "the inn er the") == tokens{116, 104, 101, 32, 105, 110, 110, 32, 101, 114, 258});
 
-  const json affixes{{"type", "BPE"},
-                     {"vocab",
-                      {{"a", 0}, {"b", 1}, {"##b", 2}, {"b</w>", 3}, {"##b</w>", 4}, {"ab", 5}, {"a</w>", 6}, {"ab</w>", 7}}},
-                     {"merges", {"a ##b", "a ##b</w>"}},
-                     {"continuing_subword_prefix", "##"},
-                     {"end_of_word_suffix", "</w>"}};
+  const json affixes{
+      {"type", "BPE"},
+      {"vocab", {{"a", 0}, {"b", 1}, {"##b", 2}, {"b</w>", 3}, {"##b</w>", 4}, {"ab", 5}, {"a</w>", 6}, {"ab</w>", 7}}},
+      {"merges", {"a ##b", "a ##b</w>"}},
+      {"continuing_subword_prefix", "##"},
+      {"end_of_word_suffix", "</w>"}};
   const auto words = pipeline_of({{"model", affixes}});
   CHECK(plain(words, "ab") == tokens{7});
   CHECK(plain(words, "abb") == tokens{5, 4});
@@ -116,9 +115,9 @@ TEST_CASE("token_pipeline: both forms of merges, words that are pieces, prefixes
 TEST_CASE("token_pipeline: the flags of added tokens") {
   auto file = byte_level_tokenizer();
   file["normalizer"] = {{"type", "Lowercase"}};
-  for (const auto& each : {added(266, "one", false, {"single_word"}), added(267, "<l>", false, {"lstrip"}),
-                           added(268, "<r>", false, {"rstrip"}), added(269, "ABC", false, {"normalized"}),
-                           added(270, "<r><r>", false)})
+  for (const auto& each :
+       {added(266, "one", false, {"single_word"}), added(267, "<l>", false, {"lstrip"}),
+        added(268, "<r>", false, {"rstrip"}), added(269, "ABC", false, {"normalized"}), added(270, "<r><r>", false)})
     file["added_tokens"].push_back(each);
   const auto pipeline = pipeline_of(file);
   CHECK(marked(pipeline, "one two") == tokens{266, 256, 119, 111});

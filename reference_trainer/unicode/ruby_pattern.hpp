@@ -5,8 +5,8 @@
 
 namespace coho::trainer {
 
-/// The regular expressions of tokenizer.json are in Oniguruma's default syntax, that of Ruby. This is the same expression
-/// in the syntax of PCRE2, with the options that `text_pattern` sets. What differs between the two:
+/// The regular expressions of tokenizer.json are in Oniguruma's default syntax, that of Ruby. This is the same
+/// expression in the syntax of PCRE2, with the options that `text_pattern` sets. What differs between the two:
 ///
 ///  - `\s`, `\w` and POSIX brackets are other sets of characters; `\h` is a hexadecimal digit;
 ///  - `{n,m}+` repeats the repetition, `{n}?` makes it optional, `{,n}` begins at 0;

@@ -1,4 +1,4 @@
-#include "tokenizer_json/text_pattern.hpp"
+#include "unicode/text_pattern.hpp"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
@@ -9,7 +9,7 @@
 #include <optional>
 
 #include "text/utf8.hpp"
-#include "tokenizer_json/ruby_pattern.hpp"
+#include "unicode/ruby_pattern.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -91,8 +91,8 @@ text_pattern text_pattern::regex(std::string_view expression) {
 
 bool text_pattern::search(std::string_view text, std::size_t from, pattern_part& found) const {
   auto& own = room();
-  const int result = pcre2_match(program_->code, units(text), text.size(), from, PCRE2_NO_UTF_CHECK,
-                                 own.data.get(), own.context.get());
+  const int result = pcre2_match(program_->code, units(text), text.size(), from, PCRE2_NO_UTF_CHECK, own.data.get(),
+                                 own.context.get());
   if (result == PCRE2_ERROR_NOMATCH) return false;
   if (result < 0) throw argument_error("the tokenizer's pattern cannot be matched: " + message_of(result));
   const auto* const ends = pcre2_get_ovector_pointer(own.data.get());

@@ -1,4 +1,4 @@
-#include "tokenizer_json/unicode_text.hpp"
+#include "unicode/unicode_text.hpp"
 
 #include <utf8proc.h>
 
@@ -31,9 +31,8 @@ std::string normalized(std::string_view text, unicode_form form) {
   if (is_settled(text, form)) return std::string(text);
   const bool composed = form == unicode_form::nfc || form == unicode_form::nfkc;
   const bool compatible = form == unicode_form::nfkc || form == unicode_form::nfkd;
-  const auto options = static_cast<utf8proc_option_t>(UTF8PROC_STABLE |
-                                                      (composed ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE) |
-                                                      (compatible ? UTF8PROC_COMPAT : 0));
+  const auto options = static_cast<utf8proc_option_t>(
+      UTF8PROC_STABLE | (composed ? UTF8PROC_COMPOSE : UTF8PROC_DECOMPOSE) | (compatible ? UTF8PROC_COMPAT : 0));
   utf8proc_uint8_t* out = nullptr;
   const auto size = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
                                  static_cast<utf8proc_ssize_t>(text.size()), &out, options);
@@ -55,9 +54,9 @@ std::string lower_case(std::string_view text) {
   return out;
 }
 
-bool is_white_space(char32_t c) noexcept {
-  return c == ' ' || (c >= '\t' && c <= '\r') || c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) ||
-         c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
+bool is_unicode_space(char32_t c) noexcept {
+  return c == ' ' || (c >= '\t' && c <= '\r') || c == 0x85 || c == 0xA0 || c == 0x1680 ||
+         (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
 bool is_numeric(char32_t c) noexcept {

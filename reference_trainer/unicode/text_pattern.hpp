@@ -14,8 +14,8 @@ struct pattern_part {
   bool match = false;
 };
 
-/// What Split and Replace look for: a literal text, or a regular expression in the syntax of tokenizer.json, compiled to
-/// machine code by PCRE2. Copies share the program; matching is safe from several threads.
+/// What Split and Replace look for: a literal text, or a regular expression in the syntax of tokenizer.json, compiled
+/// to machine code by PCRE2. Copies share the program; matching is safe from several threads.
 ///
 ///     std::vector<pattern_part> parts;
 ///     text_pattern::regex(R"(\s+)").parts("a b", parts);  // {0, 1, false}, {1, 2, true}, {2, 3, false}
