@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "text/utf8.hpp"
-#include "tokenizer_json/unicode_text.hpp"
+#include "unicode/unicode_text.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -68,12 +68,12 @@ void added_token_finder::split(std::string_view text, bool special, std::vector<
     if (found->meant->special && !special) continue;
     if (found->meant->single_word && !stands_alone(text, begin, end)) continue;
     if (found->meant->lstrip) {
-      while (begin > last && is_white_space(utf8_code_point(text.substr(character_before(text, begin)))))
+      while (begin > last && is_unicode_space(utf8_code_point(text.substr(character_before(text, begin)))))
         begin = character_before(text, begin);
       begin = std::max(begin, last);
     }
     if (found->meant->rstrip)
-      while (end < text.size() && is_white_space(utf8_code_point(text.substr(end))))
+      while (end < text.size() && is_unicode_space(utf8_code_point(text.substr(end))))
         end += utf8_length(text.substr(end));
     put(last, begin, -1);
     put(begin, end, found->meant->id);

@@ -7,8 +7,8 @@
 #include <coho/error.hpp>
 
 #include "text/utf8.hpp"
-#include "tokenizer_json/byte_alphabet.hpp"
 #include "tokenizer_json/json_pattern.hpp"
+#include "unicode/byte_alphabet.hpp"
 
 namespace coho::trainer {
 namespace {

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "tokenizer_json/json_part.hpp"
-#include "tokenizer_json/text_pattern.hpp"
+#include "unicode/text_pattern.hpp"
 
 namespace coho::trainer {
 

@@ -4,16 +4,16 @@
 #include <utility>
 
 #include "text/utf8.hpp"
-#include "tokenizer_json/byte_alphabet.hpp"
 #include "tokenizer_json/json_pattern.hpp"
-#include "tokenizer_json/unicode_text.hpp"
+#include "unicode/byte_alphabet.hpp"
+#include "unicode/unicode_text.hpp"
 
 namespace coho::trainer {
 namespace {
 
 std::size_t leading_space(std::string_view text) {
   std::size_t at = 0;
-  while (at < text.size() && is_white_space(utf8_code_point(text.substr(at)))) at += utf8_length(text.substr(at));
+  while (at < text.size() && is_unicode_space(utf8_code_point(text.substr(at)))) at += utf8_length(text.substr(at));
   return at;
 }
 
@@ -22,7 +22,7 @@ std::size_t end_before_space(std::string_view text) {
   for (std::size_t at = end; at > 0;) {
     do --at;
     while (at > 0 && (static_cast<unsigned char>(text[at]) & 0xC0u) == 0x80u);
-    if (!is_white_space(utf8_code_point(text.substr(at)))) break;
+    if (!is_unicode_space(utf8_code_point(text.substr(at)))) break;
     end = at;
   }
   return end;

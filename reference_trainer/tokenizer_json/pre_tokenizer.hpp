@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "tokenizer_json/json_part.hpp"
-#include "tokenizer_json/text_pattern.hpp"
+#include "unicode/text_pattern.hpp"
 
 namespace coho::trainer {
 

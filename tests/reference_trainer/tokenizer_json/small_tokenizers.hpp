@@ -10,7 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "tokenizer_json/byte_alphabet.hpp"
+#include "unicode/byte_alphabet.hpp"
 
 namespace coho::test {
 

@@ -16,7 +16,7 @@ std::string normalized(std::string_view text, unicode_form form);
 std::string lower_case(std::string_view text);
 
 /// The property White_Space.
-bool is_white_space(char32_t c) noexcept;
+bool is_unicode_space(char32_t c) noexcept;
 /// A number of any kind: categories Nd, Nl, No.
 bool is_numeric(char32_t c) noexcept;
 /// ASCII's punctuation and symbols, and category P.

@@ -1,9 +1,9 @@
-#include "tokenizer_json/text_pattern.hpp"
+#include "unicode/text_pattern.hpp"
 
 #include <coho/error.hpp>
 
 #include "support/catch.hpp"
-#include "tokenizer_json/ruby_pattern.hpp"
+#include "unicode/ruby_pattern.hpp"
 
 using namespace coho::trainer;
 using Catch::Matchers::ContainsSubstring;

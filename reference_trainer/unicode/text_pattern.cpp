@@ -1,4 +1,4 @@
-#include "tokenizer_json/text_pattern.hpp"
+#include "unicode/text_pattern.hpp"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <algorithm>
@@ -9,7 +9,7 @@
 #include <coho/error.hpp>
 
 #include "text/utf8.hpp"
-#include "tokenizer_json/ruby_pattern.hpp"
+#include "unicode/ruby_pattern.hpp"
 
 namespace coho::trainer {
 namespace {

@@ -1,4 +1,4 @@
-#include "tokenizer_json/ruby_pattern.hpp"
+#include "unicode/ruby_pattern.hpp"
 
 #include <algorithm>
 #include <array>

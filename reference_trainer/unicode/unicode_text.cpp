@@ -1,4 +1,4 @@
-#include "tokenizer_json/unicode_text.hpp"
+#include "unicode/unicode_text.hpp"
 
 #include <algorithm>
 #include <memory>
@@ -54,7 +54,7 @@ std::string lower_case(std::string_view text) {
   return out;
 }
 
-bool is_white_space(char32_t c) noexcept {
+bool is_unicode_space(char32_t c) noexcept {
   return c == ' ' || (c >= '\t' && c <= '\r') || c == 0x85 || c == 0xA0 || c == 0x1680 ||
          (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
 }

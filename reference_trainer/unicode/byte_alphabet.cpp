@@ -1,4 +1,4 @@
-#include "tokenizer_json/byte_alphabet.hpp"
+#include "unicode/byte_alphabet.hpp"
 
 #include <array>
 #include <cstdint>
