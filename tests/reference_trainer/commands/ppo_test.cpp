@@ -13,6 +13,7 @@
 #include "rollouts/rl_prompts.hpp"
 #include "settings/ppo_settings.hpp"
 #include "support/ppo_runs.hpp"
+#include "support/recipe_models.hpp"
 #include "support/small_models.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"
@@ -260,7 +261,7 @@ TEST_CASE("ppo: prompts beyond the limit are left out and counted, or cut where 
   const std::size_t limit = length(brief) + 2;
   const config options(settings{"prompt.max_tokens=" + std::to_string(limit)});
   stage_context context("ppo", options, false, false, true);
-  const prompter prompts(options, model);
+  const prompter prompts = make_prompter(options, model);
   const std::vector<prompt_record> records{{.instruction = wordy}, {.instruction = brief}, {.instruction = wordy}};
   const auto dropped = within_limit(records, prompts, true, "p.jsonl", context);
   REQUIRE(dropped.size() == 1);

@@ -326,7 +326,7 @@ TEST_CASE("conversations: a system text of a record's own takes the template's p
   const prompter prompts = make_prompter(config(form), demo_model());
   dropped_parts::of_run().clear();
   const std::vector<chat_message> talk{{chat_role::system, "be brief."}, {chat_role::user, "why?"}};
-  CHECK(prompts.tokens(talk) == prompter(config(settings{"prompt.format=dromedary"}), demo_model()).tokens(talk));
+  CHECK(prompts.tokens(talk) == make_prompter(config(settings{"prompt.format=dromedary"}), demo_model()).tokens(talk));
   CHECK(prompts.tokens(talk) != prompts.tokens("why?"));
   REQUIRE(dropped_parts::of_run().lines().size() == 1);
   CHECK_THAT(dropped_parts::of_run().lines()[0], ContainsSubstring("replaces prompt.template"));

@@ -28,7 +28,7 @@ std::vector<token> with_begin(const std::string& text) {
 
 TEST_CASE("prompting: plain questions, with and without a template") {
   const temporary_directory folder;
-  CHECK(prompter(config(settings{}), demo_model()).tokens("why?") == with_begin("why?"));
+  CHECK(make_prompter(config(settings{}), demo_model()).tokens("why?") == with_begin("why?"));
   write_bytes(folder / "t.txt", "user: {Input}\ncoho:");
   const prompter wrapped =
       make_prompter(config(settings{"prompt.template=" + (folder / "t.txt").string()}), demo_model());
@@ -66,7 +66,7 @@ TEST_CASE("prompting: a format may be a file") {
   CHECK_FALSE(read_prompt_settings(later).chat);
   const auto paths = later.read_paths();
   CHECK(std::ranges::find(paths, "prompt.format", [](const auto& entry) { return entry.first; }) != paths.end());
-  CHECK_THROWS_AS(prompter(later, demo_model()), file_error);
+  CHECK_THROWS_AS(make_prompter(later, demo_model()), file_error);
   CHECK_THROWS_WITH(read_prompt_settings(config(settings{"prompt.format=chatml"})),
                     Catch::Matchers::ContainsSubstring("the path of a chat format file"));
 }
@@ -87,7 +87,7 @@ TEST_CASE("prompting: a long question is cut, the words around it are not") {
   const std::string question = "the fox is red. the owl is gray. the owl likes hay. why?";
   const settings form{"prompt.format=dromedary", "prompt.system=be kind."};
   const auto limited = [&](std::size_t limit) {
-    return prompter(config(form + settings{"prompt.max_tokens=" + std::to_string(limit)}), model);
+    return make_prompter(config(form + settings{"prompt.max_tokens=" + std::to_string(limit)}), model);
   };
   const prompter free = make_prompter(config(form), model);
   const std::size_t limit = free.tokens(question).size() - 6;
@@ -141,7 +141,7 @@ TEST_CASE("prompting: a system text stands in front where the chat form has a pl
   const auto& model = demo_model();
   const auto text = [&](const settings& given, std::span<const chat_message> messages) {
     std::string out;
-    for (const token id : prompter(config(given), model).tokens(messages)) out += model.tokenizer->token_bytes(id);
+    for (const token id : make_prompter(config(given), model).tokens(messages)) out += model.tokenizer->token_bytes(id);
     return out.substr(out.find_first_not_of(' '));
   };
   const chat_message why{chat_role::user, "why?"};
@@ -166,7 +166,7 @@ TEST_CASE("prompting: a template may be named as it is shipped") {
   const auto& model = demo_model();
   std::string text;
   for (const token id :
-       prompter(config(settings{"prompt.format=dromedary", "prompt.template=inference"}), model).tokens("why?"))
+       make_prompter(config(settings{"prompt.format=dromedary", "prompt.template=inference"}), model).tokens("why?"))
     text += model.tokenizer->token_bytes(id);
   CHECK(text.find("Dromedary is helpful, honest and considerate") != std::string::npos);
   CHECK(text.ends_with("### User\nwhy?\n\n### Dromedary\n"));
