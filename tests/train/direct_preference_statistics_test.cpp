@@ -90,7 +90,11 @@ TEST_CASE("KTO's baseline is the mean log-ratio of each prompt with the next exa
       now(i) = log_prob(world.policy, prompt, response);
       reference(i) = log_prob(world.initial, prompt, response);
     }
-    const auto expected = loss.value_and_grad(now, reference, desirable, baseline, weights);
+    const auto expected = loss.value_and_grad({.log_probs = now,
+                                               .reference_log_probs = reference,
+                                               .desirable = desirable,
+                                               .kl_baseline = baseline,
+                                               .weights = weights});
     const Eigen::ArrayXd d_tokens = sequence_spread(expected.d_log_probs, responses.responses.offsets);
     policy.forward(responses).second({.log_probs = {d_tokens.data(), responses.responses.total()}});
     return std::tuple{expected.value, expected.accuracy, expected.margin, policy.gradient};
