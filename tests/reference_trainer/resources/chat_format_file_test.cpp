@@ -1,6 +1,7 @@
 #include "resources/chat_format_file.hpp"
 
 #include <coho/error.hpp>
+#include <coho/prompt/chat_prompt.hpp>
 
 #include "support/catch.hpp"
 #include "support/shared_data.hpp"

@@ -21,7 +21,7 @@ self_align_prompt make(const std::string& form) {
           {{"why?", "it is so.", "the fox is red."}}};
 }
 
-std::vector<token> with_begin(const sentencepiece_tokenizer& tokenizer, const std::string& text) {
+std::vector<token> with_begin(const text_tokenizer& tokenizer, const std::string& text) {
   std::vector<token> out{tokenizer.bos()};
   for (const token id : tokenizer.encode(text)) out.push_back(id);
   return out;
