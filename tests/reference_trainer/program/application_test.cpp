@@ -86,7 +86,7 @@ application example(seen_options& seen) {
                  throw 3;
                },
                {},
-               {"ppo"}});
+               {{.name = "ppo"}}});
   program.add_recipe_folder(scratch);
   return program;
 }

@@ -1,9 +1,10 @@
+#include "support/cuda_emulation.hpp"  // before the kernels, whose language it is
+
 #include "kernels/cuda/device_functions.hpp"
 
 #include <vector>
 
 #include "support/catch.hpp"
-#include "support/cuda_emulation.hpp"  // before the kernels, whose language it is
 
 namespace cuda = coho::trainer::cuda;
 using cuda::emulation::run_order;

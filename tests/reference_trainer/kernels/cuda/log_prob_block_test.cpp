@@ -1,5 +1,7 @@
 // The kernels themselves, run by the host's emulation of CUDA.
 
+#include "support/cuda_emulation.hpp"  // before the kernels, whose language it is
+
 #include "kernels/cuda/log_prob_block.cu"
 
 #include <algorithm>
@@ -9,7 +11,6 @@
 #include <vector>
 
 #include "support/catch.hpp"
-#include "support/cuda_emulation.hpp"  // before the kernels, whose language it is
 
 namespace cuda = coho::trainer::cuda;
 using cuda::emulation::run_order;

@@ -1,12 +1,13 @@
 // The kernel itself, run by the host's emulation of CUDA.
 
+#include "support/cuda_emulation.hpp"  // before the kernels, whose language it is
+
 #include "kernels/cuda/nf4_dequantise.cu"
 
 #include <cstring>
 #include <vector>
 
 #include "support/catch.hpp"
-#include "support/cuda_emulation.hpp"  // before the kernels, whose language it is
 #include "support/nf4_bytes.hpp"
 
 using coho::test::nearest_bf16;

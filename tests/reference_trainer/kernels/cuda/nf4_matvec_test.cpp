@@ -1,5 +1,7 @@
 // The kernel itself, run by the host's emulation of CUDA.
 
+#include "support/cuda_emulation.hpp"  // before the kernels, whose language it is
+
 #include "kernels/cuda/nf4_matvec.cu"
 
 #include <cmath>
@@ -9,7 +11,6 @@
 #include <vector>
 
 #include "support/catch.hpp"
-#include "support/cuda_emulation.hpp"  // before the kernels, whose language it is
 #include "support/nf4_bytes.hpp"
 
 using coho::test::from_bf16;
