@@ -59,7 +59,7 @@ std::shared_ptr<const text_tokenizer> load_tokenizer(const fs::path& path) {
         throw file_error((path / name).string(), "", "is a directory, but a file is needed");
       if (fs::exists(path / name)) return load_tokenizer(path / name);
     }
-    throw file_error(path.string(), "", "has neither tokenizer.json nor tokenizer.model",
+    throw file_error((path / "tokenizer.json").string(), "", "no such file, and no tokenizer.model",
                      "put the model's own tokenizer next to its weights");
   }
   if (path.extension() == ".json") return std::make_shared<json_tokenizer>(json_tokenizer::from_file(path));
