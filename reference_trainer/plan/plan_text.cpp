@@ -40,17 +40,13 @@ struct request {
   std::string among() const { return ranks > 1 ? " over " + std::to_string(ranks) + " devices" : std::string(); }
 };
 
-// plan.bandwidth in GB/s and plan.flops in TFLOP/s.
-std::optional<machine_rates> rates_of(const plan_options& read) {
-  const double bandwidth = read.bandwidth, flops = read.flops;
-  const auto check = [&](const char* name, double value, double other) {
-    require_option(std::isfinite(value) && value >= 0 && (value > 0 || other == 0), name, value,
-                   "above 0; both rates or neither, which measures this machine");
-  };
-  check("plan.bandwidth", bandwidth, flops);
-  check("plan.flops", flops, bandwidth);
-  if (bandwidth == 0) return std::nullopt;
-  return machine_rates{.bandwidth = bandwidth * 1e9, .flops = flops * 1e12};
+// Of another machine, if both are given.
+std::optional<machine_rates> rates_of(const plan_options& read, const config& section) {
+  const bool given = read.bandwidth > 0;
+  section.check(given == (read.flops > 0), given ? "flops" : "bandwidth",
+                "above 0; both rates or neither, which measures this machine");
+  if (!given) return std::nullopt;
+  return machine_rates{.bandwidth = read.bandwidth * 1e9, .flops = read.flops * 1e12};
 }
 
 bool holds_adapter(const fs::path& folder) {
@@ -153,7 +149,7 @@ plan_settings read_plan(const config& options, const stage_context& context) {
   out.device = context.device;
   out.threads = context.threads;
   const auto read = read_section<plan_options>(options.section("plan"), {.ranks = context.ranks->size()});
-  out.rates = rates_of(read);
+  out.rates = rates_of(read, options.section("plan"));
   out.ranks = read.ranks;
   return out;
 }

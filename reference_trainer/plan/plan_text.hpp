@@ -24,9 +24,11 @@ struct plan_options {
   std::size_t ranks = 1;
 
   static void describe(auto&& visit, auto&... o) {
-    visit(otherwise("measured", {"bandwidth", "of the memory of the machine to plan for; with flops", {}, "GB/s"}),
+    visit(otherwise("measured", {"bandwidth", "of the memory of the machine to plan for; with flops",
+                                 allowed::above(0).or_zero(), "GB/s"}),
           o.bandwidth...);
-    visit(otherwise("measured", {"flops", "of that machine; with bandwidth", {}, "TFLOP/s"}), o.flops...);
+    visit(otherwise("measured", {"flops", "of that machine; with bandwidth", allowed::above(0).or_zero(), "TFLOP/s"}),
+          o.flops...);
     visit(otherwise("the number of processes", {"ranks", "devices that split a step", allowed::at_least(1)}),
           o.ranks...);
   }

@@ -184,7 +184,7 @@ TEST_CASE("dry run: another machine's rates are given, both or neither, and its 
   for (const settings& wrong :
        {settings{"plan.flops=100"}, settings{"plan.bandwidth=100"}, settings{"plan.bandwidth=-1", "plan.flops=100"},
         settings{"plan.bandwidth=1", "plan.flops=inf"}}) {
-    CHECK_THROWS_AS(dry_run(run_ppo, "dromedary-2-7b", wrong), coho::option_error);
+    CHECK_THROWS_AS(dry_run(run_ppo, "dromedary-2-7b", wrong), config_error);
   }
 }
 
