@@ -89,8 +89,10 @@ class decision {
     if (out_.begin >= 0 && files_.model_begin && *files_.model_begin != out_.begin)
       say("config.json's bos_token_id is " + shown(*files_.model_begin) + ", the tokenizer's begin token " +
           shown(out_.begin) + ", which is used");
-    if (files_.add_end.value_or(false))
-      say("tokenizer_config.json's add_eos_token is true: prompts are continued, so none is appended to them");
+    if (files_.add_end.value_or(false) || !files_.json_end.empty())
+      say(std::string(files_.json_end.empty() ? "tokenizer_config.json's add_eos_token is true"
+                                              : "tokenizer.json's template appends a token") +
+          ": prompts are continued, so none is appended to them");
   }
 
   /// Without tokens that cannot end a response.

@@ -162,8 +162,11 @@ class files_reader {
       }
     }
     const std::string path = (directory_ / file).string();
-    if (const auto* processor = member(json, "post_processor"))
-      out_.json_begin = read_text_template(json_part(*processor, path, "post_processor")).begin;
+    if (const auto* processor = member(json, "post_processor")) {
+      auto around = read_text_template(json_part(*processor, path, "post_processor"));
+      out_.json_begin = std::move(around.begin);
+      out_.json_end = std::move(around.end);
+    }
   }
 
   /// Adds a token; what an earlier file said about its text or id takes precedence.

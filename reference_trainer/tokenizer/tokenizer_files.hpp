@@ -24,12 +24,12 @@ struct tokenizer_files {
   /// added_tokens.json; of contradictory ones the first.
   std::vector<added_token> added;
   named_token begin, end;
-  std::optional<bool> add_begin, add_end;  ///< `add_bos_token`, `add_eos_token`
-  bool has_config = false;                 ///< tokenizer_config.json is there
-  bool has_json = false;                   ///< tokenizer.json is there
-  std::vector<token> json_begin;           ///< what tokenizer.json's template prepends to a text
-  std::optional<token> model_begin;        ///< `bos_token_id` of config.json
-  std::vector<token> generation_ends;      ///< `eos_token_id` of generation_config.json, one id or a list
+  std::optional<bool> add_begin, add_end;   ///< `add_bos_token`, `add_eos_token`
+  bool has_config = false;                  ///< tokenizer_config.json is there
+  bool has_json = false;                    ///< tokenizer.json is there
+  std::vector<token> json_begin, json_end;  ///< what tokenizer.json's template puts before and after a text
+  std::optional<token> model_begin;         ///< `bos_token_id` of config.json
+  std::vector<token> generation_ends;       ///< `eos_token_id` of generation_config.json, one id or a list
   std::vector<std::string> contradictions;
 };
 

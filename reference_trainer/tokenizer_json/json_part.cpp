@@ -8,12 +8,21 @@
 
 namespace coho::trainer {
 
+namespace {
+
+std::string_view mend_or_own_file(std::string_view mend) {
+  return mend.empty() ? "put the model's own tokenizer.json there" : mend;
+}
+
+}  // namespace
+
 void json_part::refuse(std::string_view what, std::string_view mend) const {
-  throw file_error(file_, place_, what, mend);
+  throw file_error(file_, place_, what, mend_or_own_file(mend));
 }
 
 void json_part::refuse(std::string_view member, std::string_view what, std::string_view mend) const {
-  throw file_error(file_, place_.empty() ? std::string(member) : place_ + '.' + std::string(member), what, mend);
+  throw file_error(file_, place_.empty() ? std::string(member) : place_ + '.' + std::string(member), what,
+                   mend_or_own_file(mend));
 }
 
 bool json_part::has(std::string_view member) const {

@@ -23,7 +23,7 @@ class json_part {
   const nlohmann::json& value() const noexcept { return *value_; }
   const std::string& place() const noexcept { return place_; }
 
-  /// Throws `file_error` at this place, or at a member of it.
+  /// Throws `file_error` at this place, or at a member of it. The mend is the model's own file unless given.
   [[noreturn]] void refuse(std::string_view what, std::string_view mend = {}) const;
   [[noreturn]] void refuse(std::string_view member, std::string_view what, std::string_view mend) const;
 

@@ -23,13 +23,20 @@ namespace coho::trainer {
 namespace {
 
 nlohmann::json parsed(std::string_view text, std::string_view path) {
+  constexpr std::string_view mend = "put the model's own tokenizer.json there";
+  if (text.find_first_not_of(" \t\r\n") == std::string_view::npos) throw file_error(path, "", "is empty", mend);
+  if (text.starts_with("\xEF\xBB\xBF"))
+    throw file_error(path, "byte 1", "begins with a byte order mark, which other programs refuse", "save it without");
   nlohmann::json out;
   if (const auto fault = parse_json(text, out)) {
     refuse_other_kinds(path, text, file_use::document);
     throw file_error(path, "byte " + std::to_string(fault->byte),
-                     fault->what.empty() ? "is not a JSON document" : fault->what, fault->mend);
+                     fault->byte > text.size() ? "ends in the middle of the document"
+                     : fault->what.empty()     ? "is not a JSON document"
+                                               : fault->what,
+                     fault->mend.empty() ? mend : std::string_view(fault->mend));
   }
-  if (!out.is_object()) throw file_error(path, "", "is not a JSON object", "put the model's own tokenizer.json there");
+  if (!out.is_object()) throw file_error(path, "", "is not a JSON object", mend);
   return out;
 }
 
@@ -176,7 +183,6 @@ std::string token_pipeline::bytes(token id) const {
 }
 
 const std::vector<token>& token_pipeline::begin_tokens() const noexcept { return parts_->around.begin; }
-const std::vector<token>& token_pipeline::end_tokens() const noexcept { return parts_->around.end; }
 const std::vector<added_token>& token_pipeline::added() const noexcept { return added_->tokens; }
 
 const added_token* token_pipeline::added(token id) const noexcept {

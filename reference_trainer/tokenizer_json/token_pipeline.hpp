@@ -44,9 +44,8 @@ class token_pipeline {
   /// The bytes that a token adds in the middle of a text, special or not.
   std::string bytes(token id) const;
 
-  /// What the post-processor puts before and after a text.
+  /// What the post-processor puts before a text.
   const std::vector<token>& begin_tokens() const noexcept;
-  const std::vector<token>& end_tokens() const noexcept;
   /// In increasing order of ids.
   const std::vector<added_token>& added() const noexcept;
   const added_token* added(token id) const noexcept;

@@ -23,6 +23,7 @@ vocabulary::vocabulary(const json_part& part) {
     bytes += piece.size();
     ++count_;
   }
+  if (count_ == 0) part.refuse("holds no pieces");
   if (bytes > std::size_t{1} << 30) part.refuse("is larger than 1 GiB");
   texts_.reserve(bytes);
   begins_.reserve(pieces.size() + 1);

@@ -41,7 +41,7 @@ struct match_room {
   match_room() {
     if (!data || !context) throw std::bad_alloc();
     if (stack) pcre2_jit_stack_assign(context.get(), nullptr, stack.get());
-    pcre2_set_match_limit(context.get(), 1'000'000'000);
+    pcre2_set_match_limit(context.get(), 100'000'000);
   }
 };
 
@@ -80,8 +80,10 @@ text_pattern text_pattern::regex(std::string_view expression) {
   const std::uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C;
   out->code = pcre2_compile(units(translated), translated.size(), options, &error, &at, context.get());
   if (!out->code)
-    throw argument_error("is not a regular expression: " + message_of(error) + " before \"" +
-                         repair_utf8(std::string_view(translated).substr(std::min(at, translated.size()), 20)) + "\"");
+    throw argument_error("is not a regular expression: " + message_of(error) +
+                         (at >= translated.size()
+                              ? std::string(" at its end")
+                              : " before \"" + repair_utf8(std::string_view(translated).substr(at, 20)) + "\""));
   // Where machine code cannot be made, the expression is interpreted.
   pcre2_jit_compile(out->code, PCRE2_JIT_COMPLETE);
   text_pattern result;
@@ -94,7 +96,9 @@ bool text_pattern::search(std::string_view text, std::size_t from, pattern_part&
   const int result = pcre2_match(program_->code, units(text), text.size(), from, PCRE2_NO_UTF_CHECK, own.data.get(),
                                  own.context.get());
   if (result == PCRE2_ERROR_NOMATCH) return false;
-  if (result < 0) throw argument_error("the tokenizer's pattern cannot be matched: " + message_of(result));
+  if (result < 0)
+    throw argument_error("the pattern of tokenizer.json cannot be matched within bounds: " + message_of(result) +
+                         "; use a tokenizer without nested repetitions");
   const auto* const ends = pcre2_get_ovector_pointer(own.data.get());
   found = {ends[0], ends[1], true};
   return true;

@@ -95,8 +95,16 @@ TEST_CASE("text_tokenizer: of a folder with both files, tokenizer.json is read")
       (load_tokenizer(folder.path())->file_name() == "tokenizer.json" && load_tokenizer(folder.path())->size() == 266));
   CHECK(load_tokenizer(folder / "tokenizer.model")->size() == 5);
   CHECK(load_tokenizer(folder / "tokenizer.json")->model_size() == 264);
-  write_bytes(folder / "tokenizer.json", "{\"version\": ");
-  CHECK_THROWS_WITH(load_tokenizer(folder.path()), ContainsSubstring("tokenizer.json: byte "));
+  for (const auto& [content, words] :
+       std::vector<std::pair<std::string, std::string>>{{"{\"version\": ", "ends in the middle"},
+                                                        {"{\"version\" 1}", "byte 12: is not a JSON document; put"},
+                                                        {" \n", "tokenizer.json: is empty; put"},
+                                                        {"\xEF\xBB\xBF{}", "begins with a byte order mark"},
+                                                        {"[]", "is not a JSON object; put"},
+                                                        {"{}", "model: is missing; put"}}) {
+    write_bytes(folder / "tokenizer.json", content);
+    CHECK_THROWS_WITH(load_tokenizer(folder.path()), ContainsSubstring(words));
+  }
   std::filesystem::remove(folder / "tokenizer.json");
   std::filesystem::create_directory(folder / "tokenizer.json");
   CHECK_THROWS_WITH(load_tokenizer(folder.path()), ContainsSubstring("tokenizer.json: is a directory"));

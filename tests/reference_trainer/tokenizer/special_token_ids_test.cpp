@@ -82,6 +82,12 @@ TEST_CASE("special_token_ids: tokenizer.json's template comes first") {
   CHECK(torn.begin == 1);
   CHECK_THAT(said(torn), ContainsSubstring("add_bos_token is false, tokenizer.json's template prepends 1"));
   CHECK(said(decided({{"tokenizer.json", without}, {"tokenizer_config.json", {{"add_bos_token", false}}}})).empty());
+  const json ended{{"post_processor",
+                    {{"type", "TemplateProcessing"},
+                     {"single", {{{"Sequence", {{"id", "A"}}}}, {{"SpecialToken", {{"id", "</s>"}}}}}},
+                     {"special_tokens", {{"</s>", {{"ids", {2}}}}}}}}};
+  CHECK_THAT(said(decided({{"tokenizer.json", ended}})),
+             ContainsSubstring("tokenizer.json's template appends a token: prompts are continued"));
 }
 
 TEST_CASE("special_token_ids: sampling stops at generation_config.json's ids, else at config.json's") {

@@ -95,6 +95,7 @@ TEST_CASE("tokenizer_files: tokenizer.json's template says what stands before a 
        {{{"SpecialToken", {{"id", "<s>"}}}}, {{"Sequence", {{"id", "A"}}}}, {{"SpecialToken", {{"id", "</s>"}}}}}},
       {"special_tokens", {{"<s>", {{"ids", {1}}}}, {"</s>", {{"ids", {2}}}}}}};
   CHECK(files_from({{"tokenizer.json", {{"post_processor", marked}}}}).json_begin == std::vector<coho::token>{1});
+  CHECK(files_from({{"tokenizer.json", {{"post_processor", marked}}}}).json_end == std::vector<coho::token>{2});
   const json nested{{"type", "Sequence"}, {"processors", {{{"type", "ByteLevel"}}, marked}}};
   CHECK(files_from({{"tokenizer.json", {{"post_processor", nested}}}}).json_begin == std::vector<coho::token>{1});
   const auto none = files_from({{"tokenizer.json", {{"post_processor", nullptr}}}});
