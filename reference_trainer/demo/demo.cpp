@@ -357,8 +357,9 @@ class demo_stage : public trainer::stage {
 
 class demo_base_stage : public trainer::stage {
  public:
+  // Reads all keys of the section, because its recipe is the demo's.
   demo_base_stage(const config& options, stage_context&)
-      : steps_(read_section<base_options>(options.section("demo")).base_steps) {}
+      : steps_(read_section<demo_options>(options.section("demo")).base.base_steps) {}
   void run(stage_context& context) override {
     train_base(context.out.empty() ? shipped("demo/prompts").parent_path() / "base" : context.out, steps_, context);
   }

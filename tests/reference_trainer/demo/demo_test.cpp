@@ -65,6 +65,18 @@ TEST_CASE("demo: from judge to report; a threshold that is missed is named, with
   CHECK(figures(folder / "two" / "summary.json").dump() == summary.dump());
 }
 
+TEST_CASE("demo-base starts with its own recipe, and refuses a misspelt key of it") {
+  const temporary_directory folder;
+  const auto plan = run_program(COHO_EXECUTABLE, {"demo-base", "--dry-run"}, folder.path());
+  INFO(plan.err);
+  CHECK(plan.status == 0);
+  CHECK_THAT(plan.out, ContainsSubstring("base_steps = 1250"));
+  const auto wrong =
+      run_program(COHO_EXECUTABLE, {"demo-base", "--dry-run", "--set", "demo.evaluation_pair=3"}, folder.path());
+  CHECK(wrong.status == 3);
+  CHECK_THAT(wrong.err, ContainsSubstring("did you mean demo.evaluation_pairs?"));
+}
+
 TEST_CASE("demo: options that it does not know or cannot keep are refused") {
   const temporary_directory folder;
   const auto misspelt =
