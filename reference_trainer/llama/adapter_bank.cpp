@@ -44,7 +44,7 @@ adapter_bank::adapter_bank(llama_weights base)
     : base_(std::move(base)), model_(base_.config, base_.embedding.device()) {}
 
 adapter_bank::role_state& adapter_bank::add(const std::string& role) {
-  require_argument(!roles_.contains(role), "adapter_bank: there already is a role " + role + " already");
+  require_argument(!roles_.contains(role), "adapter_bank: there is already a role " + role);
   role_state& state = roles_[role];
   state.weights = base_;
   state.revision = ++revisions_;

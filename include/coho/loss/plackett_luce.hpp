@@ -60,7 +60,7 @@ class plackett_luce_loss {
     if constexpr (detail::device_array<Scores>) {
       check(offsets, static_cast<std::size_t>(scores.numel()));
       const detail::mean_weights equal(offsets.size() - 1);
-      return padded(scores, offsets, scores.new_full({static_cast<std::int64_t>(equal.count)}, equal.weight));
+      return tensor_loss(scores, offsets, scores.new_full({static_cast<std::int64_t>(equal.count)}, equal.weight));
     } else {
       return run<false>(scores, offsets, nullptr).value;
     }
@@ -73,7 +73,7 @@ class plackett_luce_loss {
       check(offsets, static_cast<std::size_t>(scores.numel()));
       detail::check_lengths(offsets.size() - 1, static_cast<std::size_t>(weights.values.numel()), name, "weights");
       const auto real = coho::sequence_spread(weights.values, offsets) != 0;
-      return padded(Scores(coho::where(real, scores, 0.0)), offsets, weights.values);
+      return tensor_loss(Scores(coho::where(real, scores, 0.0)), offsets, weights.values);
     } else {
       return run<false>(scores, offsets, &weights.values).value;
     }
@@ -214,9 +214,9 @@ class plackett_luce_loss {
     return loss;
   }
 
-  // A tensor with one row per group, padded with scores too low to matter.
+  // The differentiable loss of a tensor: one row per group, padded with scores too low to matter.
   template <class T>
-  auto padded(const T& scores, std::span<const std::size_t> offsets, const T& weights) const {
+  auto tensor_loss(const T& scores, std::span<const std::size_t> offsets, const T& weights) const {
     const std::size_t groups = offsets.size() - 1;
     detail::array_of<double> lengths(static_cast<Eigen::Index>(groups)), ranked(static_cast<Eigen::Index>(groups));
     std::size_t longest = 0;
