@@ -12,6 +12,7 @@ TEST_CASE("an option error names option, value and range") {
                     ContainsSubstring("clip_low") && ContainsSubstring("-0.5") && ContainsSubstring("in (0, 1)"));
   CHECK_THROWS_AS(require_option(false, "clip_low", 2, "in (0, 1)"), option_error);
   CHECK_NOTHROW(require_option(true, "clip_low", 0.2, "in (0, 1)"));
+  CHECK(option_error("policy_clip.clip_low", 2, "in (0, 1)").option() == "policy_clip.clip_low");
 }
 
 TEST_CASE("an argument error says what does not fit") {

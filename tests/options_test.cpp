@@ -83,7 +83,9 @@ TEST_CASE("ranges are written for people") {
   CHECK(allowed_text(allowed::in_open(0, 1)) == "in (0, 1)");
   CHECK(allowed_text(allowed::in_from(0, 0.5)) == "in [0, 0.5)");
   CHECK(allowed_text(allowed::in(2, 1 << 20), true) == "in [2, 1048576]");
-  CHECK(allowed_text(allowed::above(1).or_zero()) == "0 (off) or greater than 1");
+  CHECK(allowed_text(allowed::above(1).or_zero()) == "0 (off) or finite and greater than 1");
+  CHECK(allowed_text(allowed::above(1).or_zero(), true) == "0 (off) or greater than 1");
+  CHECK(allowed_text(allowed::above(1).or_zero().or_infinity()) == "0 (off) or greater than 1 (infinity: off)");
   CHECK(allowed_text(allowed::at_least(1).or_infinity()) == "at least 1 (infinity: off)");
   CHECK(allowed_text(allowed::bound()) == "at least 0 (0 or infinity: off)");
 }

@@ -18,7 +18,10 @@ class option_error : public error {
  public:
   template <class Value>
   option_error(std::string_view option, const Value& value, std::string_view allowed)
-      : error(text(option, value, allowed)) {}
+      : error(text(option, value, allowed)), option_(option) {}
+
+  /// Its name with those of its groups, as far as the thrower knows them: "gae.gamma" or "gamma".
+  const std::string& option() const noexcept { return option_; }
 
  private:
   template <class Value>
@@ -27,6 +30,8 @@ class option_error : public error {
     out << "option " << option << " = " << value << " is not allowed: it must be " << allowed;
     return out.str();
   }
+
+  std::string option_;
 };
 
 /// Arguments that do not fit together: lengths that differ, empty batches, values that are not finite.

@@ -102,7 +102,7 @@ concept optional_described = described<typename detail::optional_value<T>::type>
 template <class T>
 concept option_number = std::is_arithmetic_v<T> && !std::is_same_v<T, bool>;
 
-/// "finite and at least 0", "in (0, 1)", "0 (off) or greater than 1"; for whole numbers "at least 1". Empty where
+/// "finite and at least 0", "in (0, 1)", "0 (off) or finite and greater than 1"; for whole numbers "at least 1". Empty where
 /// every value of the type is allowed.
 template <class = void>
 std::string allowed_text(const option_range& range, bool whole = false) {
@@ -117,7 +117,7 @@ std::string allowed_text(const option_range& range, bool whole = false) {
     out << "in " << (range.low_included ? '[' : '(') << range.low << ", " << range.high
         << (range.high_included ? ']' : ')');
   } else {
-    if (!whole && !zero && !range.infinity) out << "finite and ";
+    if (!whole && !range.infinity) out << "finite and ";
     if (low) out << (range.low_included ? "at least " : "greater than ") << range.low;
     if (high) out << (range.high_included ? "at most " : "less than ") << range.high;
   }

@@ -9,6 +9,8 @@
 #include "config/read_options.hpp"
 #include "datasets/sft_data.hpp"
 #include "files/data_files.hpp"
+#include "program/find_recipe.hpp"
+#include "program/run_subcommand.hpp"
 #include "program/subcommand.hpp"
 #include "run/report_error.hpp"
 #include "run/stage.hpp"
@@ -17,18 +19,6 @@ namespace coho::trainer {
 namespace {
 
 namespace fs = std::filesystem;
-
-// The text of an option_error begins with the option's name, with which its key ends ("shaping.kl_coefficient",
-// "ppo.shaping.kl_coefficient"): the location of that key in the recipe. Losses name their own options only.
-std::string place_of_option(const config& options, const std::string& text) {
-  constexpr std::string_view before = "option ";
-  if (!text.starts_with(before)) return {};
-  const std::string name = "." + text.substr(before.size(), text.find(" = ") - before.size());
-  for (const auto& end : {name, name.substr(name.rfind('.'))})
-    for (const auto& key : options.read_keys())
-      if (options.has(key) && key.ends_with(end)) return options.place(key) + ": " + key + ": ";
-  return {};
-}
 
 std::vector<std::string> missing_files(const config& options) {
   std::vector<std::string> out;
@@ -40,17 +30,18 @@ std::vector<std::string> missing_files(const config& options) {
 }
 
 // Each stage reads the file anew: a clone would not know a key's line.
-stage_verdict rehearse(const fs::path& recipe, const recipe_stage& stage, const std::vector<subcommand>& all) {
+stage_verdict rehearse(const fs::path& recipe, const recipe_stage& stage, const std::vector<subcommand>& all,
+                       const config& overrides) {
   stage_verdict out{.stage = stage.title(), .problem = {}, .missing = {}};
   config options = config::load(recipe);
+  options.add_overrides(overrides, "validate");
+  options.share_overrides();
   if (stage.variant) options.set_text(stage.variant->key, "true", stage.variant->flag);
   for (const auto& other : all) options.allow_sections(other.sections());
   try {
     stage_context context(stage.command->name, options, false, true, true);
     context.on_rehearsal = [&](const config& read, const auto&) { out.missing = missing_files(read); };
-    stage.command->run(options, context);
-  } catch (const option_error& problem) {
-    out.problem = place_of_option(options, problem.what()) + problem.what();
+    run_subcommand(*stage.command, options, context);
   } catch (const error& problem) {
     out.problem = problem.what();
   }
@@ -68,15 +59,18 @@ struct validate_options {
 class validate_stage : public stage {
  public:
   validate_stage(const config& options, const std::vector<subcommand>& stages)
-      : recipes_(read_section<validate_options>(options.section("validate")).recipes), stages_(stages) {}
+      : options_(options),
+        recipes_(read_section<validate_options>(options.section("validate")).recipes),
+        stages_(stages) {}
 
   void run(stage_context&) override {
     std::size_t wrong = 0, all = 0;
+    std::vector<recipe_stage> checked;
+    const std::vector<fs::path> folders{shipped("recipes")};
     for (const auto& name : recipes_) {
-      const fs::path path = (not_there(name) || fs::is_directory(name)) && !fs::path(name).has_parent_path()
-                                ? shipped("recipes/" + fs::path(name).stem().string() + ".toml")
-                                : fs::path(name);
-      for (const auto& verdict : validate_recipe(path, stages_)) {
+      const fs::path path = find_recipe(name, folders);
+      for (const auto& stage : stages_of(config::load(path), stages_)) checked.push_back(stage);
+      for (const auto& verdict : validate_recipe(path, stages_, options_)) {
         std::cout << path.filename().string() << "  " << verdict.stage << "  "
                   << (verdict.problem.empty() ? "ok" : verdict.problem);
         const char* gap = "; not there yet: ";
@@ -89,21 +83,25 @@ class validate_stage : public stage {
         if (!verdict.problem.empty()) ++wrong;
       }
     }
+    require_reader_of_overrides(options_, checked, stages_);
     if (wrong > 0)
       throw config_error(std::to_string(wrong) + " of " + std::to_string(all) +
                          " stages cannot be run with what their recipe says");
   }
 
  private:
+  config options_;
   std::vector<std::string> recipes_;
   const std::vector<subcommand>& stages_;
 };
 
 }  // namespace
 
-std::vector<stage_verdict> validate_recipe(const fs::path& recipe, const std::vector<subcommand>& stages) {
+std::vector<stage_verdict> validate_recipe(const fs::path& recipe, const std::vector<subcommand>& stages,
+                                           const config& overrides) {
   std::vector<stage_verdict> out;
-  for (const auto& stage : stages_of(config::load(recipe), stages)) out.push_back(rehearse(recipe, stage, stages));
+  for (const auto& stage : stages_of(config::load(recipe), stages)) 
+    out.push_back(rehearse(recipe, stage, stages, overrides));
   if (out.empty()) throw config_error(recipe.string() + ": holds the section of no stage");
   return out;
 }
@@ -118,7 +116,8 @@ subcommand make_validate_command(std::vector<subcommand> stages) {
               },
           .flags = {{.name = "recipes", .key = "validate.recipes", .repeatable = true}},
           .options = {section_options("validate", validate_options{})},
-          .group = "Use"};
+          .group = "Use",
+          .shares_overrides = true};
 }
 
 }  // namespace coho::trainer

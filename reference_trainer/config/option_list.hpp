@@ -90,8 +90,10 @@ struct option_lister {
       } else if constexpr (option_number<T> || option_number<typename coho::detail::optional_value<T>::type>) {
         line.allowed =
             allowed_text(about.range, !std::is_same_v<T, double> && !std::is_same_v<T, std::optional<double>>);
+        // Tables leave out what goes without saying.
         if (line.allowed == "finite") line.allowed.clear();
-        if (line.allowed.starts_with("finite and ")) line.allowed.erase(0, std::string_view("finite and ").size());
+        constexpr std::string_view finite = "finite and ";
+        if (const auto at = line.allowed.find(finite); at != std::string::npos) line.allowed.erase(at, finite.size());
       }
       out.push_back(std::move(line));
     }

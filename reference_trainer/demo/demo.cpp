@@ -131,6 +131,7 @@ class chain {
                                                    "sample",        "judge", "aggregate", "reward",
                                                    "reward_prompt", "ppo",   "prompt"};
     settings.allow_sections(sections);
+    settings.share_overrides();
     stage_context context(name, settings, false, false, context_.quiet);
     context.terminal = context_.terminal;
     context.seed = context_.seed;
@@ -383,7 +384,8 @@ subcommand make_demo_command() {
                     {.name = "--from-scratch", .key = "demo.from_scratch", .fixed_value = "true"}},
           .options = {section_options("demo", demo::demo_options{})},
           .group = "Demo",
-          .recipe = "demo"};
+          .recipe = "demo",
+          .shares_overrides = true};
 }
 
 subcommand make_demo_base_command() {

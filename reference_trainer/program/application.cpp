@@ -13,6 +13,8 @@
 #include "jsonl/bad_records.hpp"
 #include "jsonl/dropped_parts.hpp"
 #include "llama/position_watch.hpp"
+#include "program/find_recipe.hpp"
+#include "program/run_subcommand.hpp"
 #include "program/stage_options.hpp"
 #include "run/exit_codes.hpp"
 #include "run/interruption.hpp"
@@ -108,7 +110,7 @@ void run_noted(const subcommand& command, const config& options, stage_context& 
   notices::setting().send_to(print);
   position_watch::setting().clear();
   try {
-    command.run(options, context);
+    run_subcommand(command, options, context);
   } catch (...) {
     say_counts(context);
     throw;
@@ -123,25 +125,6 @@ application::application(std::string name, std::string description, std::string 
 
 void application::add(subcommand command) { commands_.push_back(std::move(command)); }
 void application::add_recipe_folder(std::filesystem::path folder) { recipe_folders_.push_back(std::move(folder)); }
-
-std::filesystem::path application::find_recipe(const std::string& name) const {
-  std::error_code ignored;
-  const bool folder_of_that_name = std::filesystem::is_directory(name, ignored);
-  if (std::filesystem::exists(name, ignored) && !folder_of_that_name) return name;
-  std::vector<std::string> known;
-  for (const auto& folder : recipe_folders_) {
-    // "recipes/NAME.toml" is equivalent to NAME, in any working folder.
-    for (const auto& candidate : {folder / name, folder / (name + ".toml"), folder.parent_path() / name}) {
-      if (std::filesystem::is_regular_file(candidate, ignored)) return candidate;
-    }
-    for (const auto& entry : std::filesystem::directory_iterator(folder, ignored)) {
-      if (entry.path().extension() == ".toml") known.push_back(entry.path().stem().string());
-    }
-  }
-  if (folder_of_that_name) return name;  // reading it reports the error
-  const auto meant = nearest(std::filesystem::path(name).stem().string(), known);
-  throw file_error(name, "", "no such recipe", meant.empty() ? "" : "did you mean the built-in recipe " + meant + "?");
-}
 
 int application::run(int argc, const char* const* argv) {
   const valid_output out(std::cout), err(std::cerr);
@@ -217,6 +200,15 @@ struct command_line {
                                     apps.begin());
   }
 
+  /// Refuses a common flag with an empty value, which would read as one that is not given.
+  void check_values() const {
+    for (const char* name : {"--config", "--seed", "--threads", "--out", "--device"}) {
+      const auto* flag = apps[chosen()]->get_option(name);
+      if (flag->count() > 0 && flag->as<std::string>().empty())
+        throw usage_error(std::string(name) + " \"\": expected a value; leave the flag out for the default");
+    }
+  }
+
   /// Sets the given keys: the subcommand's flags, then the common ones, then --set.
   void apply(config& options) const {
     for (const auto& entry : parsed[chosen()]) {
@@ -275,12 +267,15 @@ int application::dispatch(int argc, const char* const* argv) {
     throw usage_error(explain_usage(line.app, problem, argc, argv) + " (see " + name_ + " --help)");
   }
 
+  line.check_values();
   const auto& command = commands_[line.chosen()];
   const common_flags& common = line.common;
   const std::string& recipe = common.recipe.empty() ? command.recipe : common.recipe;
-  auto options = recipe.empty() ? config() : config::load(find_recipe(recipe));
+  auto options = recipe.empty() ? config() : config::load(find_recipe(recipe, recipe_folders_));
   line.apply(options);
   for (const auto& other : commands_) options.allow_sections(other.sections());
+  if (on_rehearsal_ || command.shares_overrides) options.share_overrides();
+  if (on_rehearsal_) require_reader_of_overrides(options, planned_, commands_);
 
   // Planning a whole recipe needs no other processes, and MPI can start only once per process.
   ranks_ = on_rehearsal_ ? nullptr : start_ranks(command.name, command.parallel);
@@ -310,12 +305,28 @@ std::vector<recipe_stage> stages_of(const config& recipe, const std::vector<subc
   return out;
 }
 
+void require_reader_of_overrides(const config& options, const std::vector<recipe_stage>& stages,
+                                 const std::vector<subcommand>& commands) {
+  const auto reads = [](const subcommand& command, const std::string& section) {
+    const auto sections = command.sections();
+    return std::ranges::find(sections, section) != sections.end();
+  };
+  for (const auto& [key, place] : options.overrides()) {
+    const auto section = key.substr(0, key.find('.'));
+    const auto of_section = [&](const subcommand& command) { return reads(command, section); };
+    if (std::ranges::any_of(commands, of_section) &&
+        std::ranges::none_of(stages, [&](const recipe_stage& stage) { return of_section(*stage.command); }))
+      throw config_error(place + ": " + key + " has no effect here: no stage of the recipe reads the section " + section);
+  }
+}
+
 int application::plan_recipe(std::span<const char* const> words) {
   if (words[2][0] == '-') throw usage_error("--dry-run: a recipe comes next (see " + name_ + " --help)");
   if (read_launch().rank.value_or(0) > 0) return static_cast<int>(exit_code::success);  // rank 0 reports it
-  const auto recipe = find_recipe(words[2]).string();
+  const auto recipe = find_recipe(words[2], recipe_folders_).string();
   application planner = *this;
   const auto stages = stages_of(config::load(recipe), commands_);
+  planner.planned_ = stages;
   if (stages.empty()) throw config_error(recipe + ": holds the section of no stage");
   std::vector<std::string> without;
   for (const auto& stage : stages) {

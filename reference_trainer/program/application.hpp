@@ -28,6 +28,11 @@ struct recipe_stage {
 /// The stages whose sections a recipe has, in the order of `commands`; for a recipe of the demo only the demo.
 std::vector<recipe_stage> stages_of(const config& recipe, const std::vector<subcommand>& commands);
 
+/// `config_error` for an override of a section that some command reads, but none of these stages: a mistake even where
+/// the overrides are for all stages of a recipe.
+void require_reader_of_overrides(const config& options, const std::vector<recipe_stage>& stages,
+                                 const std::vector<subcommand>& commands);
+
 /// The program: subcommands with shared flags (--config, --set, --seed, --threads, --out, --resume,
 /// --device, --dry-run, --quiet), signals, and errors as one line with an exit code. `coho --dry-run RECIPE` plans all
 /// stages of a recipe.
@@ -51,12 +56,12 @@ class application {
   /// `coho --dry-run RECIPE [flags]`: the plan of each stage in the recipe.
   int plan_recipe(std::span<const char* const> words);
   int fail(const std::string& program, std::exception_ptr failure);
-  std::filesystem::path find_recipe(const std::string& name) const;
 
   std::string name_, description_, version_;
   std::vector<subcommand> commands_;
   std::vector<std::filesystem::path> recipe_folders_;
   std::function<void(const config&, const std::function<std::string()>&)> on_rehearsal_;
+  std::vector<recipe_stage> planned_;     ///< while a recipe is planned: its stages
   std::shared_ptr<process_group> ranks_;  ///< once there is more than this process
 };
 

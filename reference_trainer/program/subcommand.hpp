@@ -46,6 +46,7 @@ struct subcommand {
   std::string recipe{};   ///< the built-in recipe used without --config
   bool parallel = false;  ///< mpirun may start it as several processes
   std::vector<stage_variant> variants{};
+  bool shares_overrides = false;  ///< it hands --set on to other stages: any section may be named
 
   /// The names of its sections.
   std::vector<std::string> sections() const {

@@ -1,5 +1,6 @@
 #include "run/stage.hpp"
 
+#include "run/resumed_recipe.hpp"
 #include "run/training_run.hpp"
 
 namespace coho::trainer {
@@ -16,6 +17,7 @@ void run_in_order(stage& work, const config& options, stage_context& context) {
   work.check(options, context);
   if (context.dry_run) return context.rehearse(options, work.plan(options, context));
   if (context.resume && work.finished(context)) return;
+  if (context.resume && has_checkpoint(work.folder())) require_same_recipe(options, work.folder(), context);
   work.load(options, context);
   context.begin(options, work.folder());
   use_threads(context);

@@ -17,8 +17,10 @@ namespace coho::trainer {
 ///     check     constraints between values, and the small files that they name
 ///     plan      --dry-run: the cost of the resolved recipe; the run ends here
 ///     finished  --resume: whether an earlier run had ended; the run ends here
+///               (--resume with a checkpoint in `folder`: options other than those of the run are rejected)
 ///     load      models and data: everything that may fail before anything is written
-///               (several processes: the same run on each; `folder` is made and gets config.toml; threads)
+///               (several processes: the same run on each; `folder` is made and gets config.toml, in a resumed run
+///               once its checkpoint is restored; threads)
 ///     run       the work
 ///
 /// A stage defines the constructor and `run`, and the other steps it needs. `options` tells the later steps where a

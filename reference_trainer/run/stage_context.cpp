@@ -14,6 +14,7 @@
 #include "distributed/same_run.hpp"
 #include "run/interruption.hpp"
 #include "run/report_error.hpp"
+#include "run/resumed_recipe.hpp"
 
 namespace coho::trainer {
 
@@ -57,9 +58,10 @@ void stage_context::rehearse(const config& options, const std::function<std::str
   options.check_unknown();
   if (on_rehearsal) return on_rehearsal(options, estimate);
   if (!ranks->first()) return;
+  // The plan comes first: where it fails nothing is printed.
+  std::istringstream lines(estimate ? estimate() : std::string());
   std::cout << options.resolved();
   // As comments: the output is still a recipe.
-  std::istringstream lines(estimate ? estimate() : std::string());
   const char* gap = "\n";
   for (std::string line; std::getline(lines, line); gap = "")
     std::cout << gap << (line.empty() ? "#" : "# ") << line << '\n';
@@ -75,9 +77,14 @@ void stage_context::begin(const config& options, const std::filesystem::path& di
     std::error_code failure;
     std::filesystem::create_directories(directory, failure);
     if (failure) throw output_error(directory.string() + ": cannot be made: " + failure.message());
-    options.save_resolved(directory / "config.toml");
+    // A checkpoint that is refused later leaves the recipe that it belongs to.
+    if (!resume || !has_checkpoint(directory)) save_recipe(directory);
   }
   ranks->barrier();
+}
+
+void stage_context::save_recipe(const std::filesystem::path& directory) const {
+  if (ranks->first()) recipe_.save_resolved(directory / "config.toml");
 }
 
 bool stage_context::interrupted() const noexcept { return trainer::interrupted(); }

@@ -54,8 +54,12 @@ class stage_context {
 
   /// Call once all options are read and checked, and before anything is written, but not in a dry run. Rejects unknown
   /// keys and ranks whose recipes differ, and saves the config as config.toml in `directory`, which is made if absent;
-  /// with an empty directory it saves nothing.
+  /// with an empty directory it saves nothing. Where `directory` holds a checkpoint to resume, `save_recipe` follows once
+  /// it is restored.
   void begin(const config& options, const std::filesystem::path& directory = {});
+
+  /// Writes the config with its defaults to `directory`/config.toml, on the first rank.
+  void save_recipe(const std::filesystem::path& directory) const;
 
   /// Ends a stage in a dry run, before it opens models and data: rejects unknown keys, then prints the
   /// resolved config and, each line as a comment, the text of `estimate`. With `on_rehearsal` set, hands both to that

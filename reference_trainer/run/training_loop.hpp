@@ -24,7 +24,7 @@ struct loop_extent {
 };
 
 /// Everything around a library trainer's steps, as one of its callbacks: metrics log, progress line,
-/// checkpoints, interruption. `describe(statistics, log, bar)` writes a step's scalars, counts its tokens and returns
+/// checkpoints, interruption; a resumed run's recipe is saved, as its checkpoint was accepted. `describe(statistics, log, bar)` writes a step's scalars, counts its tokens and returns
 /// the text of the progress line; `position()` is the checkpoint state besides weights and moments.
 ///
 ///     const auto saved = checkpoints.start(context.resume);
@@ -46,6 +46,7 @@ class training_loop {
         describe_(std::move(describe)),
         position_(std::move(position)) {
     bar_.start_at(extent.first);
+    if (context.resume) context.save_recipe(out);
   }
 
   template <class Statistics>

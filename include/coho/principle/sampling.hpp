@@ -118,10 +118,10 @@ class set_sizes {
   explicit set_sizes(std::vector<double> masses) : probabilities_(std::move(masses)) {
     double total = 0;
     for (const double mass : probabilities_) {
-      require_option(std::isfinite(mass) && mass >= 0, "set size probability", mass, "finite and at least 0");
+      require_option(std::isfinite(mass) && mass >= 0, "set_sizes", mass, "finite and at least 0");
       total += mass;
     }
-    require_option(total > 0 && std::isfinite(total), "sum of set size probabilities", total, "positive");
+    require_option(total > 0 && std::isfinite(total), "set_sizes", total, "weights with a finite sum above 0");
     for (double& mass : probabilities_) mass /= total;
     while (probabilities_.back() == 0) probabilities_.pop_back();
   }

@@ -52,7 +52,7 @@ class basic_tabular_policy {
     const auto inside = [&](token t) { return t >= 0 && static_cast<std::size_t>(t) < options_.vocabulary; };
     require_option(inside(options_.end), "end", options_.end, "in the vocabulary");
     require_option(std::isfinite(options_.temperature) && options_.temperature > 0, "temperature", options_.temperature,
-                   "greater than 0");
+                   "finite and greater than 0");
     for (const token t : options_.banned) {
       require_option(inside(t), "banned", t, "in the vocabulary");
       allowed_(t) = 0;

@@ -136,11 +136,11 @@ TEST_CASE("a saved position of another seed or batch size says what differs") {
   const fit_options options{.batch_size = 4, .seed = 7};
   CHECK_NOTHROW(detail::require_same_order({.step = 99, .seed = 7, .batch_size = 4}, options));
   CHECK_THROWS_WITH(detail::require_same_order({.seed = 8, .batch_size = 4}, options),
-                    "the saved run had the seed 8, this one has 7");
+                    "seed = 7 is not allowed: it must be 8, as in the saved run");
   CHECK_THROWS_WITH(detail::require_same_order({.seed = 7, .batch_size = 5}, options),
-                    "the saved run had batches of 5, this one has 4");
-  CHECK_THROWS_AS(detail::require_seed(0, 1), argument_error);
-  CHECK_NOTHROW(detail::require_seed(1, 1));
+                    "batch_size = 4 is not allowed: it must be 5, as in the saved run");
+  CHECK_THROWS_AS(detail::require_saved_value("seed", 0, 1), argument_error);
+  CHECK_NOTHROW(detail::require_saved_value("seed", 1, 1));
 }
 
 TEST_CASE("all indices count from 0") {

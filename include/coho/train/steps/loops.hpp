@@ -6,6 +6,7 @@
 #include <numeric>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -76,19 +77,19 @@ auto run_steps(Trainer& trainer, Communicator& ranks, Source& source, const std:
   return history;
 }
 
+/// Rejects a saved run that had another value of an option which every later step depends on. A template, so that it
+/// is compiled only where a driver restores a run.
 template <class = void>
-void require_seed(std::uint64_t saved, std::uint64_t mine) {
-  require_argument(saved == mine,
-                   "the saved run had the seed " + std::to_string(saved) + ", this one has " + std::to_string(mine));
+void require_saved_value(std::string_view name, std::uint64_t saved, std::uint64_t own) {
+  require_argument(saved == own, std::string(name) + " = " + std::to_string(own) + " is not allowed: it must be " +
+                                     std::to_string(saved) + ", as in the saved run");
 }
 
 /// Rejects a saved run whose data order differs.
 template <class Options>
 void require_same_order(const data_position& saved, const Options& options) {
-  require_seed(saved.seed, options.seed);
-  require_argument(saved.batch_size == options.batch_size, "the saved run had batches of " +
-                                                               std::to_string(saved.batch_size) + ", this one has " +
-                                                               std::to_string(options.batch_size));
+  require_saved_value("seed", saved.seed, options.seed);
+  require_saved_value("batch_size", saved.batch_size, options.batch_size);
 }
 
 }  // namespace coho::inline v0_1::detail

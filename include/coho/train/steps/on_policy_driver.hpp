@@ -38,7 +38,7 @@ class on_policy_driver {
   ppo_state save() const { return {step_, shared_.seed, controller_.save()}; }
   /// Throws `argument_error` for a state with another seed: it would be a different run.
   void restore(const ppo_state& saved) {
-    require_seed(saved.seed, shared_.seed);
+    require_saved_value("seed", saved.seed, shared_.seed);
     controller_.restore(saved.kl);
     step_ = saved.step;
   }
