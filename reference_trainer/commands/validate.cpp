@@ -9,6 +9,7 @@
 #include "config/read_options.hpp"
 #include "datasets/sft_data.hpp"
 #include "files/data_files.hpp"
+#include "program/stage_options.hpp"
 #include "program/subcommand.hpp"
 #include "run/report_error.hpp"
 #include "run/stage.hpp"
@@ -40,11 +41,13 @@ std::vector<std::string> missing_files(const config& options) {
 }
 
 // Each stage reads the file anew: a clone would not know a key's line.
-stage_verdict rehearse(const fs::path& recipe, const recipe_stage& stage, const std::vector<subcommand>& all) {
+stage_verdict dry_run(const fs::path& recipe, const recipe_stage& stage, const std::vector<subcommand>& all) {
   stage_verdict out{.stage = stage.title(), .problem = {}, .missing = {}};
   config options = config::load(recipe);
   if (stage.variant) options.set_text(stage.variant->key, "true", stage.variant->flag);
   for (const auto& other : all) options.allow_sections(other.sections());
+  options.allow_keys(shared_keys(all));
+  options.share_overrides();
   try {
     stage_context context(stage.command->name, options, false, true, true);
     context.on_rehearsal = [&](const config& read, const auto&) { out.missing = missing_files(read); };
@@ -103,7 +106,7 @@ class validate_stage : public stage {
 
 std::vector<stage_verdict> validate_recipe(const fs::path& recipe, const std::vector<subcommand>& stages) {
   std::vector<stage_verdict> out;
-  for (const auto& stage : stages_of(config::load(recipe), stages)) out.push_back(rehearse(recipe, stage, stages));
+  for (const auto& stage : stages_of(config::load(recipe), stages)) out.push_back(dry_run(recipe, stage, stages));
   if (out.empty()) throw config_error(recipe.string() + ": holds the section of no stage");
   return out;
 }

@@ -21,6 +21,10 @@ struct config::state {
     std::size_t number;  // in the order of the command line
   };
 
+  // The value as the parser made it: a copy does not know its line.
+  const toml::node* parsed(std::string_view name) const {
+    return original ? original->parsed(name) : find_node(values, name);
+  }
   // Of the file that gives the value: this one, or one that it extends.
   std::string place_of(const toml::node& node) const {
     const auto& [begin, end, path] = node.source();
@@ -29,8 +33,11 @@ struct config::state {
 
   std::string source_name;
   toml::table values, read;
+  std::shared_ptr<const state> original{};  ///< of a clone
   std::map<std::string, origin, std::less<>> overrides;
   std::set<std::string, std::less<>> declared, other_sections;
+  std::map<std::string, shared_key> shared;
+  bool shared_overrides = false;
   std::multimap<std::string, std::filesystem::path> paths;
 };
 
@@ -38,10 +45,13 @@ config::config(std::span<const std::string> overrides) : config(parse("", "", ov
 
 config config::clone() const {
   auto copy = std::make_shared<state>(*state_);
+  copy->original = state_;
   copy->read = {};
   copy->declared.clear();
   copy->paths.clear();
   copy->other_sections.clear();
+  copy->shared.clear();
+  copy->shared_overrides = false;
   return config(std::move(copy), prefix_);
 }
 
@@ -116,9 +126,8 @@ void config::set_list(std::string_view key, std::span<const std::string> values,
 std::string config::full(std::string_view key) const { return prefix_ + std::string(key); }
 
 template <class T>
-std::optional<T> config::find(std::string_view key) const {
+std::optional<T> config::peek(std::string_view key) const {
   const auto name = full(key);
-  state_->declared.insert(name);
   const auto* node = find_node(state_->values, name);
   if (node == nullptr) return std::nullopt;
   auto value = convert<T>(*node);
@@ -145,10 +154,18 @@ std::optional<T> config::find(std::string_view key) const {
     throw config_error(place(key) + ": " + name + " is " + std::string(describe_type(*node)) + " (" +
                        print_value(*node) + "), expected " + wanted_type<T>());
   }
+  return value;
+}
+
+template <class T>
+std::optional<T> config::find(std::string_view key) const {
+  const auto name = full(key);
+  state_->declared.insert(name);
+  auto value = peek<T>(key);
+  if (!value) return value;
   store_typed(state_->read, name, *value);
   if constexpr (std::is_same_v<T, std::filesystem::path>) {
-    state_->paths.erase(name);
-    state_->paths.emplace(name, *value);
+    add_path(key, *value);
   } else if constexpr (std::is_same_v<T, std::vector<std::filesystem::path>>) {
     state_->paths.erase(name);
     for (const auto& path : *value) state_->paths.emplace(name, path);
@@ -277,6 +294,12 @@ void config::allow_sections(std::span<const std::string> names) const {
   state_->other_sections.insert(names.begin(), names.end());
 }
 
+void config::allow_keys(const std::map<std::string, shared_key>& keys) const {
+  for (const auto& [key, known] : keys) state_->shared.insert_or_assign(key, known);
+}
+
+void config::share_overrides() const { state_->shared_overrides = true; }
+
 namespace {
 
 std::string last_name(const std::string& key) { return key.substr(key.rfind('.') + 1); }
@@ -311,6 +334,12 @@ void config::check_unknown() const {
     if (!own && state_->other_sections.contains(top)) continue;
 
     const auto from = config(state_, "").place(key);
+    if (const auto known = state_->shared.find(key); known != state_->shared.end()) {
+      if (!state_->shared_overrides && state_->overrides.contains(key))
+        throw config_error(from + ": " + key + " has no effect here: it is a key of " + known->second.readers);
+      known->second.check(config(state_, ""));
+      continue;
+    }
     if (const auto now = renamed_key(key); !now.empty()) throw config_error(from + ": " + key + " is now " + now);
     std::vector<std::string> candidates(state_->declared.begin(), state_->declared.end());
     auto meant = nearest(key, candidates);
@@ -329,13 +358,26 @@ void config::check(bool ok, std::string_view key, std::string_view allowed) cons
   if (ok) return;
   const auto name = full(key);
   const auto* node = find_node(state_->read, name);
+  if (node == nullptr) node = find_node(state_->values, name);
   throw config_error(place(key) + ": " + name + " = " + (node == nullptr ? "(absent)" : print_value(*node)) +
                      " is not allowed: it must be " + std::string(allowed));
 }
 
+bool config::prevails(std::string_view key, std::string_view other) const {
+  // 0: a default; 1: a recipe that is extended; 2: the recipe; 3: the command line.
+  const auto level = [&](std::string_view of) {
+    const auto* node = state_->parsed(full(of));
+    if (!has(of)) return 0;
+    if (node == nullptr || place(of).starts_with("--")) return 3;
+    const auto& path = node->source().path;
+    return !path || *path == state_->source_name ? 2 : 1;
+  };
+  return level(key) > level(other);
+}
+
 std::string config::place(std::string_view key) const {
   auto name = full(key);
-  const auto* node = find_node(state_->values, name);
+  const auto* node = state_->parsed(name);
   for (auto outer = name;; outer.resize(outer.rfind('.'))) {
     if (const auto found = state_->overrides.find(outer); found != state_->overrides.end()) return found->second.place;
     if (outer.find('.') == std::string::npos) break;
@@ -350,6 +392,11 @@ std::vector<std::pair<std::string, std::filesystem::path>> config::read_paths() 
   return {state_->paths.begin(), state_->paths.end()};
 }
 
+void config::add_path(std::string_view key, const std::filesystem::path& path) const {
+  state_->paths.erase(full(key));
+  state_->paths.emplace(full(key), path);
+}
+
 std::string config::resolved() const {
   std::string out;
   print_section(state_->read, "", out);
@@ -361,6 +408,7 @@ void config::save_resolved(const std::filesystem::path& path) const { write_file
 #define COHO_INSTANTIATE(...)                                                                \
   template __VA_ARGS__ config::get<__VA_ARGS__>(std::string_view, const __VA_ARGS__&) const; \
   template std::optional<__VA_ARGS__> config::find<__VA_ARGS__>(std::string_view) const;     \
+  template std::optional<__VA_ARGS__> config::peek<__VA_ARGS__>(std::string_view) const;     \
   template __VA_ARGS__ config::require<__VA_ARGS__>(std::string_view, std::string_view) const;
 COHO_INSTANTIATE(bool)
 COHO_INSTANTIATE(int)
