@@ -1,10 +1,9 @@
 #include "config/config.hpp"
 
 #include <algorithm>
-#include <map>
 #include <set>
-#include <sstream>
 
+#include "config/config_state.hpp"
 #include "config/recipe_file.hpp"
 #include "config/renamed_keys.hpp"
 #include "config/spelling.hpp"
@@ -12,34 +11,6 @@
 #include "files/atomic_file.hpp"
 
 namespace coho::trainer {
-
-struct config::state {
-  struct origin {
-    std::string place;  // "--set ppo.gae.gamma=2"
-    std::string raw;    // the value as typed, for keys that turn out to be strings
-    bool has_raw;
-    std::size_t number;  // in the order of the command line
-  };
-
-  // The value as the parser made it: a copy does not know its line.
-  const toml::node* parsed(std::string_view name) const {
-    return original ? original->parsed(name) : find_node(values, name);
-  }
-  // Of the file that gives the value: this one, or one that it extends.
-  std::string place_of(const toml::node& node) const {
-    const auto& [begin, end, path] = node.source();
-    return (path ? *path : source_name) + ":" + std::to_string(begin.line);
-  }
-
-  std::string source_name;
-  toml::table values, read;
-  std::shared_ptr<const state> original{};  ///< of a clone
-  std::map<std::string, origin, std::less<>> overrides;
-  std::set<std::string, std::less<>> declared, other_sections;
-  std::map<std::string, shared_key> shared;
-  bool shared_overrides = false;
-  std::multimap<std::string, std::filesystem::path> paths;
-};
 
 config::config(std::span<const std::string> overrides) : config(parse("", "", overrides)) {}
 
@@ -83,7 +54,7 @@ void config::set(std::string_view key_equals_value) {
   const auto split = key_equals_value.find('=');
   const auto key = key_equals_value.substr(0, split);
   if (split == std::string_view::npos || !is_bare_key(key)) {
-    throw config_error("--set " + std::string(key_equals_value) + ": expected key=value, such as ppo.epochs=2");
+    throw config_error("--set " + escape_controls(key_equals_value) + ": expected key=value, such as ppo.epochs=2");
   }
   const auto raw = std::string(key_equals_value.substr(split + 1));
   const auto place = "--set " + std::string(key_equals_value);
@@ -93,6 +64,7 @@ void config::set(std::string_view key_equals_value) {
     auto parsed = toml::parse("value = " + raw);
     auto* value = parsed.get("value");
     if (parsed.size() == 1 && value != nullptr) {
+      refuse_dotted_names(parsed, [&](const toml::node&) { return "--set " + std::string(key_equals_value); });
       value->visit([&](auto& typed) { store(state_->values, full(key), std::move(typed)); });
     }
   } catch (const toml::parse_error&) {
@@ -107,12 +79,12 @@ void config::set_text(std::string_view key, std::string_view value, std::string_
     for (auto outer = full(key); outer.find('.') != std::string::npos; outer.resize(outer.rfind('.')))
       if (const auto now = renamed_key(outer); !now.empty() && find_node(state_->values, outer) != nullptr)
         throw config_error(config(state_, "").place(outer) + ": " + outer + " is now " + now);
-    throw config_error(std::string(origin) +
+    throw config_error(escape_controls(origin) +
                        ": a part of the key before its last dot is a value or the name of no entry, not a section");
   }
   parent->insert_or_assign(parts.back(), std::string(value));
   state_->overrides.insert_or_assign(
-      full(key), state::origin{std::string(origin), std::string(value), true, state_->overrides.size()});
+      full(key), state::origin{escape_controls(origin), std::string(value), true, state_->overrides.size()});
 }
 
 void config::set_list(std::string_view key, std::span<const std::string> values, std::string_view origin) {
@@ -123,13 +95,53 @@ void config::set_list(std::string_view key, std::span<const std::string> values,
   store(state_->values, full(key), std::move(list));
 }
 
+void config::add_overrides(const config& from, std::string_view except_section) {
+  for (const auto& [key, place] : from.overrides()) {
+    if (key.starts_with(std::string(except_section) + ".")) continue;
+    const auto& origin = from.state_->overrides.find(key)->second;
+    set_text(key, origin.raw, origin.place);
+    state_->overrides.find(full(key))->second.has_raw = origin.has_raw;
+    find_node(from.state_->values, key)->visit([&](const auto& typed) { store(state_->values, full(key), typed); });
+  }
+}
+
+std::vector<std::pair<std::string, std::string>> config::overrides() const {
+  std::vector<std::pair<std::size_t, std::string>> numbered;
+  for (const auto& [key, origin] : state_->overrides) numbered.emplace_back(origin.number, key);
+  std::ranges::sort(numbered);
+  std::vector<std::pair<std::string, std::string>> out;
+  for (auto& [number, key] : numbered) out.emplace_back(key, state_->overrides.find(key)->second.place);
+  return out;
+}
+
 std::string config::full(std::string_view key) const { return prefix_ + std::string(key); }
+
+// Where the key is absent because one of its sections is not one: a value, or a list.
+void config::require_sections_above(const std::string& name) const {
+  for (auto point = name.find('.'); point != std::string::npos; point = name.find('.', point + 1)) {
+    const auto outer = name.substr(0, point);
+    const auto* node = find_node(state_->values, outer);
+    if (node == nullptr) return;
+    if (node->is_table()) continue;
+    const auto from = config(state_, "").place(outer) + ": " + outer;
+    if (const auto now = renamed_key(outer); !now.empty()) throw config_error(from + " is now " + now);
+    if (!node->is_array_of_tables())
+      throw config_error(from + " is " + std::string(describe_type(*node)) + " (" + print_value(*node) +
+                         "), expected a section: [" + outer + "] with the key " + name.substr(point + 1));
+    const auto entry = name.substr(0, name.find('.', point + 1));
+    if (entry == name || find_node(state_->values, entry) == nullptr)
+      throw config_error(from + " is a list of sections, expected one: [" + outer + "] in place of [[" + outer + "]]");
+  }
+}
 
 template <class T>
 std::optional<T> config::peek(std::string_view key) const {
   const auto name = full(key);
   const auto* node = find_node(state_->values, name);
-  if (node == nullptr) return std::nullopt;
+  if (node == nullptr) {
+    require_sections_above(name);
+    return std::nullopt;
+  }
   auto value = convert<T>(*node);
   if (const auto typed = state_->overrides.find(name); typed != state_->overrides.end() && typed->second.has_raw) {
     // On a command line `--set name=7` may well mean the string, and `--model 7` the number.
@@ -217,20 +229,6 @@ std::string config::choice(std::string_view key, std::string_view fallback,
 
 bool config::has(std::string_view key) const { return find_node(state_->values, full(key)) != nullptr; }
 
-std::vector<std::string> config::keys(std::string_view name) const {
-  auto path = full(name);
-  if (path.ends_with('.')) path.pop_back();
-  const toml::node* node = path.empty() ? &state_->values : find_node(state_->values, path);
-  std::vector<std::pair<toml::source_index, std::string>> found;
-  if (node != nullptr && node->is_table()) {
-    for (const auto& [key, value] : *node->as_table()) found.emplace_back(key.source().begin.line, key.str());
-  }
-  std::ranges::stable_sort(found, {}, &std::pair<toml::source_index, std::string>::first);
-  std::vector<std::string> out;
-  for (auto& entry : found) out.push_back(std::move(entry.second));
-  return out;
-}
-
 std::vector<std::pair<std::string, std::string>> config::given() const {
   std::vector<std::string> leaves;
   collect_leaves(state_->values, "", leaves);
@@ -241,50 +239,6 @@ std::vector<std::pair<std::string, std::string>> config::given() const {
 }
 
 config config::section(std::string_view prefix) const { return config(state_, full(prefix) + "."); }
-
-std::vector<std::pair<std::string, config>> config::named_sections(std::string_view key) const {
-  const auto path = full(key);
-  const auto* node = find_node(state_->values, path);
-  if (node == nullptr) return {};
-  std::vector<std::string> names;
-  const auto add = [&](const toml::node& entry, const std::string& name) {
-    const auto at = state_->place_of(entry) + ": " + path;
-    if (!entry.is_table()) throw config_error(at + " must be a list of sections: [[" + path + "]]");
-    if (name.find('.') != std::string::npos || !is_bare_key(name))
-      throw config_error(at + ": an entry needs a name of letters, digits, _ and -, such as name = \"first\"");
-    if (std::ranges::find(names, name) != names.end()) throw config_error(at + ": two entries have the name " + name);
-    names.push_back(name);
-  };
-  if (const auto* list = node->as_array()) {
-    for (const auto& entry : *list) {
-      const auto* table = entry.as_table();
-      add(entry, table == nullptr ? "" : (*table)["name"].value<std::string>().value_or(""));
-    }
-  } else if (const auto* table = node->as_table()) {
-    auto all = keys(key);
-    // Those of the recipe have line numbers; those only from overrides follow in the given order.
-    const auto given = [&](const std::string& name) -> std::size_t {
-      if (table->find(name)->first.source().begin.line > 0) return 0;
-      std::size_t first = state_->overrides.size();
-      for (const auto& [set, origin] : state_->overrides)
-        if (set.starts_with(path + "." + name + ".")) first = std::min(first, origin.number);
-      return 1 + first;
-    };
-    std::ranges::stable_sort(all, {}, given);
-    for (const auto& name : all) add(*table->get(name), name);
-  } else {
-    add(*node, "");
-  }
-  toml::array read;
-  std::vector<std::pair<std::string, config>> out;
-  for (const auto& name : names) {
-    state_->declared.insert(path + "." + name + ".name");
-    read.push_back(toml::table{{"name", name}});
-    out.emplace_back(name, section(std::string(key) + "." + name));
-  }
-  store(state_->read, path, std::move(read));
-  return out;
-}
 
 void config::mention(std::initializer_list<std::string_view> keys) const {
   for (const auto key : keys) state_->declared.insert(full(key));
@@ -297,8 +251,6 @@ void config::allow_sections(std::span<const std::string> names) const {
 void config::allow_keys(const std::map<std::string, shared_key>& keys) const {
   for (const auto& [key, known] : keys) state_->shared.insert_or_assign(key, known);
 }
-
-void config::share_overrides() const { state_->shared_overrides = true; }
 
 namespace {
 
@@ -321,25 +273,36 @@ std::string of_other_group(const std::string& key, const std::vector<std::string
 
 }  // namespace
 
+void config::share_overrides() const { state_->shared_overrides = true; }
+
 void config::check_unknown() const {
   std::set<std::string, std::less<>> own_sections;
   for (const auto& key : state_->declared) own_sections.insert(key.substr(0, key.find('.')));
+  // An empty section, such as [sft.optimizer], is known where one of its keys is.
+  const auto holds_declared = [&](const std::string& section) {
+    const auto first = state_->declared.lower_bound(section + ".");
+    return first != state_->declared.end() && first->starts_with(section + ".");
+  };
   std::vector<std::string> leaves;
   collect_leaves(state_->values, "", leaves);
   for (const auto& key : leaves) {
     const auto top = key.substr(0, key.find('.'));
     const auto* node = find_node(state_->values, key);
-    const bool own = own_sections.contains(top);
-    if (state_->declared.contains(key) || (own && top == key && node->is_table())) continue;
-    if (!own && state_->other_sections.contains(top)) continue;
-
+    const bool own = own_sections.contains(top), empty_section = node != nullptr && node->is_table();
+    if (state_->declared.contains(key) || (empty_section && ((own && top == key) || holds_declared(key))))
+      continue;
     const auto from = config(state_, "").place(key);
+    if (!own && state_->other_sections.contains(top)) {
+      if (state_->shared_overrides || !from.starts_with("--")) continue;
+      throw config_error(from + ": " + key + " has no effect here: " + top + " is a section of other stages");
+    }
     if (const auto known = state_->shared.find(key); known != state_->shared.end()) {
-      if (!state_->shared_overrides && state_->overrides.contains(key))
+      if (!state_->shared_overrides && from.starts_with("--"))
         throw config_error(from + ": " + key + " has no effect here: it is a key of " + known->second.readers);
       known->second.check(config(state_, ""));
       continue;
     }
+
     if (const auto now = renamed_key(key); !now.empty()) throw config_error(from + ": " + key + " is now " + now);
     std::vector<std::string> candidates(state_->declared.begin(), state_->declared.end());
     auto meant = nearest(key, candidates);
@@ -383,7 +346,11 @@ std::string config::place(std::string_view key) const {
     if (outer.find('.') == std::string::npos) break;
   }
   if (node == nullptr) return "default";
-  return state_->place_of(*node);
+  // A section that only an override of one of its keys made.
+  const auto below = state_->overrides.lower_bound(name + ".");
+  if (node->source().begin.line == 0 && below != state_->overrides.end() && below->first.starts_with(name + "."))
+    return below->second.place;
+  return state_->place_in_file(*node);
 }
 
 std::vector<std::string> config::read_keys() const { return {state_->declared.begin(), state_->declared.end()}; }

@@ -60,10 +60,14 @@ class config {
   /// An override whose value is taken as text, regardless of its form. `origin` names it in errors ("--model").
   void set_text(std::string_view key, std::string_view value, std::string_view origin);
   void set_list(std::string_view key, std::span<const std::string> values, std::string_view origin);
+  /// The overrides of another config, except those of a section, with the places that they have there.
+  void add_overrides(const config& from, std::string_view except_section);
+  /// The keys of all overrides with their places ("--set ppo.epochs=2"), in the order of the command line.
+  std::vector<std::pair<std::string, std::string>> overrides() const;
 
   /// T: bool, int, std::int64_t, std::uint64_t, std::size_t, double, std::string, std::filesystem::path, and
   /// std::vector of std::string, std::filesystem::path, double or std::int64_t (a single value reads as a list of one).
-  /// Throws `config_error` when the value has another type or does not fit.
+  /// Throws `config_error` when the value has another type or does not fit, or one of its sections is a value.
   template <class T>
   T get(std::string_view key, const T& fallback) const;
   std::string get(std::string_view key, const char* fallback) const { return get<std::string>(key, fallback); }
@@ -99,12 +103,13 @@ class config {
 
   /// Declares keys that this stage accepts without reading them.
   void mention(std::initializer_list<std::string_view> keys) const;
-  /// Sections that belong to other stages: their keys are not unknown, unless this stage reads from them too.
+  /// Sections that belong to other stages: their keys in the file are not unknown, unless this stage reads from them
+  /// too. Overrides of them are refused, as they have no effect, unless `share_overrides` was called.
   void allow_sections(std::span<const std::string> names) const;
   /// Keys that other stages read from sections that this one reads from too. One recipe serves all stages, so they may
   /// be in its file: their values are checked, not used. An override of one is refused, as it has no effect.
   void allow_keys(const std::map<std::string, shared_key>& keys) const;
-  /// The overrides are for all stages of a recipe: they may be of keys that this stage allows without reading them.
+  /// The overrides are for several stages: those of keys that this one does not read are no mistake.
   void share_overrides() const;
   /// `config_error` for the first key in the file or overrides that was not declared or allowed; for an old key it
   /// names the new name.
@@ -135,6 +140,7 @@ class config {
   config(std::shared_ptr<state> shared, std::string prefix) : state_(std::move(shared)), prefix_(std::move(prefix)) {}
   static config with_overrides(state values, std::span<const std::string> overrides);
   std::string full(std::string_view key) const;
+  void require_sections_above(const std::string& name) const;
 
   std::shared_ptr<state> state_;
   std::string prefix_;

@@ -88,7 +88,11 @@ toml::table read(const fs::path& path, std::vector<fs::path> above) {
 
 toml::table parse_recipe(std::string_view text, std::string_view source_name) {
   try {
-    return toml::parse(text, source_name);
+    toml::table recipe = toml::parse(text, source_name);
+    refuse_dotted_names(recipe, [&](const toml::node& node) {
+      return std::string(source_name) + ":" + std::to_string(node.source().begin.line);
+    });
+    return recipe;
   } catch (const toml::parse_error& problem) {
     if (const auto other = recognise_file(text, file_use::text))
       throw config_error(std::string(source_name) + ": " + other->what + "; " + other->mend);

@@ -1,6 +1,6 @@
 #pragma once
 
-// For options.cpp only: the TOML library is slow to compile.
+// For the sources of `config` only: the TOML library is slow to compile.
 
 #include <filesystem>
 #include <string_view>
@@ -9,7 +9,7 @@
 
 namespace coho::trainer {
 
-/// The TOML text of a recipe. Throws `config_error` with the line where it is not TOML.
+/// The TOML text of a recipe. Throws `config_error` with the line where it is not TOML, or a name in quotes holds a dot.
 toml::table parse_recipe(std::string_view text, std::string_view source_name);
 
 /// A recipe file merged over the one that it extends, if any:

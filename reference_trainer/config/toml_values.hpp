@@ -21,6 +21,8 @@
 
 #include <toml++/toml.h>
 
+#include "config/config.hpp"
+
 namespace coho::trainer {
 
 inline std::vector<std::string> split_key(std::string_view key) {
@@ -101,14 +103,28 @@ inline std::string shortest(double number) {
   return {buffer, std::to_chars(buffer, buffer + sizeof buffer, number).ptr};
 }
 
-inline std::string print_value(const toml::node& node) {
+// As TOML that reads back as the same value, a list on one line; `flags` of toml++'s formatter.
+inline std::string print_toml(const toml::node& node, toml::format_flags flags) {
   if (const auto* number = node.as_floating_point(); number != nullptr && std::isfinite(number->get())) {
     const auto text = shortest(number->get());
     return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
   }
+  if (const auto* list = node.as_array()) {
+    std::string out;
+    for (const auto& item : *list) out += (out.empty() ? "" : ", ") + print_toml(item, flags);
+    return out.empty() ? "[]" : "[ " + out + " ]";
+  }
   std::ostringstream out;
-  node.visit([&](const auto& value) { out << value; });
+  node.visit([&](const auto& value) { out << toml::toml_formatter(value, flags); });
   return out.str();
+}
+
+inline constexpr toml::format_flags recipe_format =
+    toml::toml_formatter::default_flags & ~toml::format_flags::indentation;
+
+// For messages, which are one line: a string with line breaks is printed with escapes.
+inline std::string print_value(const toml::node& node) {
+  return print_toml(node, recipe_format & ~toml::format_flags::allow_multi_line_strings);
 }
 
 // For people who read it rather than for a parser.
@@ -137,21 +153,6 @@ inline std::string_view describe_type(const toml::node& node) {
   }
 }
 
-// As TOML that reads back as the same value: numbers in the fewest digits.
-inline std::string print_exactly(const toml::node& node) {
-  if (node.is_floating_point()) return print_value(node);
-  if (const auto* list = node.as_array()) {
-    std::string out;
-    for (const auto& item : *list) out += (out.empty() ? "" : ", ") + print_exactly(item);
-    return out.empty() ? "[]" : "[ " + out + " ]";
-  }
-  std::ostringstream out;
-  node.visit([&](const auto& value) {
-    out << toml::toml_formatter(value, toml::toml_formatter::default_flags & ~toml::format_flags::indentation);
-  });
-  return out.str();
-}
-
 // A section with its own keys first, then the sections in it, each under its whole name.
 inline void print_section(const toml::table& table, const std::string& name, std::string& out) {
   const auto heading = [&](const char* open, const std::string& of, const char* close) {
@@ -163,7 +164,7 @@ inline void print_section(const toml::table& table, const std::string& name, std
   };
   const auto whole = [&](std::string_view key) { return (name.empty() ? "" : name + ".") + std::string(key); };
   for (const auto& [key, node] : table)
-    if (!node.is_table() && !list_of_sections(node)) out += std::string(key.str()) + " = " + print_exactly(node) + "\n";
+    if (!node.is_table() && !list_of_sections(node)) out += std::string(key.str()) + " = " + print_toml(node, recipe_format) + "\n";
   for (const auto& [key, node] : table) {
     if (const auto* inner = node.as_table()) {
       const bool own = std::ranges::any_of(
@@ -260,6 +261,21 @@ void store_typed(toml::table& root, std::string_view key, const T& value) {
     store(root, key, std::in_range<std::int64_t>(value) ? static_cast<std::int64_t>(value) : limit);
   } else {
     store(root, key, value);
+  }
+}
+
+// config_error for a name with a dot in it: such a key could not be told from one of a section, and is never read.
+// `place` gives a node's place in messages.
+template <class Place>
+void refuse_dotted_names(const toml::table& table, const Place& place) {
+  for (const auto& [name, node] : table) {
+    if (name.str().find('.') != std::string_view::npos)
+      throw config_error(place(node) + ": \"" + std::string(name.str()) + "\" in quotes is one name with a dot in it, " +
+                         "which no key has: write " + std::string(name.str()) + " without quotes");
+    if (const auto* inner = node.as_table()) refuse_dotted_names(*inner, place);
+    if (const auto* list = node.as_array())
+      for (const auto& item : *list)
+        if (const auto* entry = item.as_table()) refuse_dotted_names(*entry, place);
   }
 }
 
