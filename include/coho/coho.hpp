@@ -105,6 +105,7 @@
 #include <coho/train/options/direct_preference_options.hpp>
 #include <coho/train/options/fit_options.hpp>
 #include <coho/train/options/group_relative_trainer_options.hpp>
+#include <coho/train/options/policy_training_options.hpp>
 #include <coho/train/options/ppo_options.hpp>
 #include <coho/train/options/reward_model_options.hpp>
 #include <coho/train/ppo.hpp>

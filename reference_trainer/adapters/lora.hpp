@@ -19,6 +19,9 @@ namespace coho::trainer {
 
 /// Low-rank adapters (Hu et al. 2021): y = W x + s · B (A x), A [r, in], B [out, r], s = α/r, or α/√r with rslora.
 struct lora_options {
+  /// Up to more than any linear of a model has rows: what is above is a slip, and overflows the sizes of a plan.
+  static constexpr option_range allowed_ranks = allowed::in(1, 65536);
+
   std::int64_t rank = 64;
   double alpha = 16.0;
   bool use_rslora = false;
@@ -36,9 +39,9 @@ struct lora_options {
   double scale_of(std::string_view path) const;
   /// Without patterns and targets, which have special forms in a recipe.
   static void describe(auto&& visit, auto&... o) {
-    visit({"rank", "r of each adapted linear", allowed::at_least(1)}, o.rank...);
+    visit({"rank", "rank r of each adapted linear", allowed_ranks}, o.rank...);
     visit({"alpha", "α: an adapter's output is scaled by α/r", allowed::above(0)}, o.alpha...);
-    visit({"rslora", "scale by α/√r instead"}, o.use_rslora...);
+    visit({"rslora", "whether the output is scaled by α/√r instead"}, o.use_rslora...);
     visit({"dropout", "fraction of the adapter's inputs that is dropped in training", allowed::in_from(0, 1)},
           o.dropout...);
   }

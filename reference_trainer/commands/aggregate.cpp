@@ -24,7 +24,8 @@ namespace {
 struct aggregate_options {
   recipe_preset preset = recipe_preset::paper;
   std::filesystem::path judgements{}, principles{};
-  std::vector<std::string> wordings{}, never_drawn{}, banned_phrases{};
+  std::vector<std::filesystem::path> wordings{};
+  std::vector<std::string> never_drawn{}, banned_phrases{};
   std::vector<double> set_sizes{};
   aggregation_options rules = aggregation_options::paper();
 
@@ -38,16 +39,16 @@ struct aggregate_options {
     return out;
   }
   static void describe(auto&& visit, auto&... o) {
-    visit({"preset", "whose defaults: the paper's, or those of the released code"}, o.preset...);
-    visit(required({"judgements", "the file that `coho judge` wrote"}), o.judgements...);
+    visit({"preset", "origin of the defaults: the paper, or the released code"}, o.preset...);
+    visit(required({"judgements", "file that `coho judge` wrote"}), o.judgements...);
     visit(
         otherwise("\"reward_model\"", {"principles", "file of principles with negative definitions, or a shipped one"}),
         o.principles...);
-    visit({"never_drawn", "names of principles that are judged, and not drawn"}, o.never_drawn...);
+    visit({"never_drawn", "names of principles that are judged but not drawn"}, o.never_drawn...);
     visit({"wordings", "files that reword the same principles: each record takes each principle from one of them"},
           o.wordings...);
     visit(otherwise("geometric, at most 8", {"set_sizes", "weights of sets of 1, 2, … principles"}), o.set_sizes...);
-    visit({"banned_phrases", "a response with one is not preferred"}, o.banned_phrases...);
+    visit({"banned_phrases", "phrases; a response with one of them is not preferred"}, o.banned_phrases...);
     aggregation_options::describe(visit, o.rules...);
   }
   void settle(const config& section) {
@@ -90,7 +91,7 @@ void leave_out(const config& section, const std::vector<std::string>& names, std
 }
 
 // The principles themselves when there are no alternative wordings.
-std::vector<std::vector<principle>> load_wordings(const std::vector<std::string>& files,
+std::vector<std::vector<principle>> load_wordings(const std::vector<std::filesystem::path>& files,
                                                   const std::vector<principle>& principles) {
   if (files.empty()) return {principles};
   std::vector<std::vector<principle>> wordings;
@@ -98,7 +99,7 @@ std::vector<std::vector<principle>> load_wordings(const std::vector<std::string>
     wordings.push_back(load_principles(file));
     for (std::size_t i = 0; i < principles.size(); ++i)
       if (wordings.back().size() != principles.size() || wordings.back()[i].name != principles[i].name)
-        throw file_error(file, "", "must hold the same principles in the same order as aggregate.principles",
+        throw file_error(file.string(), "", "must hold the same principles in the same order as aggregate.principles",
                          "give every wording one file");
   }
   return wordings;
@@ -126,7 +127,7 @@ class aggregate_stage : public stage {
 
   void check(const config& options, stage_context& context) override {
     refuse_same_file("out", out_, {read_.judgements, path_});
-    refuse_same_file("out", out_, {read_.wordings.begin(), read_.wordings.end()});
+    refuse_same_file("out", out_, read_.wordings);
     if (context.dry_run && (not_there(path_) || std::ranges::any_of(read_.wordings, not_there))) return;
     principles_ = load_principles(path_);
     leave_out(options.section("aggregate"), read_.never_drawn, principles_);

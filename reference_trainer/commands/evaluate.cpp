@@ -1,4 +1,5 @@
 #include <array>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,15 +22,18 @@ struct evaluation_choice {
   evaluation_kind kind = evaluation_kind::preferences;
 
   static void describe(auto&& visit, auto&... o) {
-    visit({"kind", "what is measured; pairs: the former name of preferences"}, o.kind...);
+    visit({"kind", "benchmark; pairs: the former name of preferences"}, o.kind...);
   }
 };
+
+std::vector<std::pair<std::string, option_section>> sections_by_kind() {
+  return {{"preferences", preferences_section()}, {"hhh", hhh_section()}, {"truthfulqa", truthfulqa_section()}};
+}
 
 // The keys of all kinds, with a column for each.
 option_section evaluation_section() {
   option_section out = section_options("eval", evaluation_choice{});
-  const std::vector<std::pair<std::string, option_section>> kinds{
-      {"preferences", preferences_section()}, {"hhh", hhh_section()}, {"truthfulqa", truthfulqa_section()}};
+  const auto kinds = sections_by_kind();
   const option_section joined = joined_section(kinds);
   out.presets = joined.presets;
   for (auto option : joined.options) {
@@ -44,12 +48,21 @@ option_section evaluation_section() {
   return out;
 }
 
+// One recipe serves all kinds: each knows the others' keys, and checks their values.
+void allow_all_kinds(const config& options) {
+  std::map<std::string, shared_key> keys;
+  for (const auto& [kind, section] : sections_by_kind())
+    for (const auto& option : section.options) {
+      auto& known = keys[option.key];
+      known.readers += (known.readers.empty() ? "eval " : ", eval ") + kind;
+      known.check = [option](const config& recipe) { option.check(recipe, option.key, option.range); };
+    }
+  options.allow_keys(keys);
+}
+
 void run_evaluate(const config& options, stage_context& context) {
-  const config section = options.section("eval");
-  const auto kind = read_section<evaluation_choice>(section).kind;
-  // One recipe for all kinds.
-  mention_options<wording_options>(section, {"wording"});
-  mention_options<reward_lengths>(section.section("reward_prompt"), {"query_tokens", "response_tokens"});
+  const auto kind = read_section<evaluation_choice>(options.section("eval")).kind;
+  allow_all_kinds(options);
   if (kind == evaluation_kind::hhh) {
     evaluate_hhh(options, context);
   } else if (kind == evaluation_kind::truthfulqa) {

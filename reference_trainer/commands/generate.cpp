@@ -42,16 +42,16 @@ struct generate_options {
   prompt_limit<false> limit{};
 
   static void describe(auto&& visit, auto&... o) {
-    visit({"prompt", "one prompt"}, o.prompt...);
+    visit({"prompt", "text of a single prompt"}, o.prompt...);
     visit({"prompts", "file of prompts (JSON Lines); with neither only the begin token is continued"}, o.prompts...);
     visit({"adapter", "folder of an adapter, or of a trained model"}, o.adapter...);
-    visit({"ids", "print token ids, the prompt's first"}, o.ids...);
-    visit({"batch", "at a time", allowed::at_least(1), "prompts"}, o.batch...);
-    visit({"answers", "the form of the files of prompts and answers"}, o.answers...);
-    visit(otherwise("the folder of adapter or model", {"model_id", "the model's name in a benchmark's answers"}),
+    visit({"ids", "whether token ids are printed, the prompt's first"}, o.ids...);
+    visit({"batch", "number of prompts answered at a time", allowed::at_least(1), "prompts"}, o.batch...);
+    visit({"answers", "form of the files of prompts and answers"}, o.answers...);
+    visit(otherwise("the folder of adapter or model", {"model_id", "name of the model in a benchmark's answers"}),
           o.model_id...);
     visit({"timestamp", "FastChat's tstamp, which its judges do not read", {}, "seconds"}, o.timestamp...);
-    visit({"category_temperatures", "FastChat's temperature of each category in place of generation.temperature"},
+    visit({"category_temperatures", "whether FastChat's temperature of each category replaces generation.temperature"},
           o.category_temperatures...);
     prompt_limit<false>::describe(visit, o.limit...);
   }

@@ -55,11 +55,11 @@ struct judge_options {
   std::size_t batch = 64;
 
   static void describe(auto&& visit, auto&... o) {
-    visit(required({"samples", "the file or files that `coho sample` wrote"}), o.samples...);
+    visit(required({"samples", "file or files that `coho sample` wrote"}), o.samples...);
     pairing_options::describe(visit, o.pairs...);
     visit(otherwise("\"reward_model\"", {"principles", "file of principles, or a shipped one"}), o.principles...);
-    visit(otherwise("shipped", {"template", "the judge's prompt"}), o.template_path...);
-    visit({"batch", "at a time", allowed::at_least(1), "pairs"}, o.batch...);
+    visit(otherwise("shipped", {"template", "template of the judge's prompt"}), o.template_path...);
+    visit({"batch", "number of pairs judged at a time", allowed::at_least(1), "pairs"}, o.batch...);
   }
   void settle(const config& section) const { pairs.settle(section); }
 };

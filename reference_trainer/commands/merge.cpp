@@ -15,7 +15,7 @@ struct merge_options {
   std::filesystem::path adapter{};
 
   static void describe(auto&& visit, auto&... o) {
-    visit(required({"adapter", "the folder of the adapter"}), o.adapter...);
+    visit(required({"adapter", "folder of the adapter"}), o.adapter...);
   }
 };
 

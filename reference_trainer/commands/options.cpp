@@ -10,6 +10,7 @@
 
 #include "config/read_options.hpp"
 #include "config/spelling.hpp"
+#include "observe/table.hpp"
 #include "program/stage_options.hpp"
 #include "run/stage.hpp"
 
@@ -22,10 +23,25 @@ struct listing_options {
   bool markdown = false;
 
   static void describe(auto&& visit, auto&... o) {
-    visit(otherwise("all sections", {"stages", "stages, or sections of recipes"}), o.stages...);
-    visit({"markdown", "as tables of Markdown"}, o.markdown...);
+    visit(otherwise("all sections", {"stages", "stages, or sections of recipes, whose options are listed"}),
+          o.stages...);
+    visit({"markdown", "whether they are written as tables of Markdown"}, o.markdown...);
   }
 };
+
+// The flags of every stage, as --help lists them.
+std::string flag_list() {
+  constexpr std::size_t column = 28, width = 72;
+  std::string out = "== flags of every stage\n\n";
+  for (const auto& flag : common_flags()) {
+    std::string before = flag.names + (flag.value.empty() ? "" : " " + flag.value);
+    for (const auto& line : wrap_text(flag.help, width)) {
+      before.resize(column, ' ');
+      out += std::exchange(before, {}) + line + "\n";
+    }
+  }
+  return out;
+}
 
 class options_stage : public stage {
  public:
@@ -45,7 +61,9 @@ class options_stage : public stage {
       options.check(command != stages.end() || section != all.end(), "options.stages",
                     "stages, or sections of recipes" + (meant.empty() ? "" : "; did you mean " + meant + "?"));
       if (command != stages.end()) {
-        listed_.insert(listed_.end(), command->options.begin(), command->options.end());
+        if (listed_.empty()) listed_.push_back(all.front());
+        for (const auto& own : command->options)
+          if (!own.name.empty()) listed_.push_back(own);
       } else {
         listed_.push_back(*section);
       }
@@ -53,10 +71,12 @@ class options_stage : public stage {
   }
 
   void run(stage_context&) override {
+    if (!read_.markdown) std::cout << flag_list() << "\nAll other options are keys of a recipe, and of --set.\n\n";
     for (const auto& section : listed_) {
-      if (listed_.size() > 1) std::cout << (read_.markdown ? "### " : "== ") << section.name << "\n\n";
+      if (listed_.size() > 1 || !read_.markdown)
+        std::cout << (read_.markdown ? "### " : "== ") << section.name << "\n\n";
       std::cout << (read_.markdown ? option_markdown(section.options, section.presets) : option_table(section.options))
-                << (listed_.size() > 1 ? "\n" : "");
+                << (listed_.size() > 1 || !read_.markdown ? "\n" : "");
     }
   }
 

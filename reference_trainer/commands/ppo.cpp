@@ -17,6 +17,7 @@
 #include "evaluation/reward_statistics.hpp"
 #include "models/prompter.hpp"
 #include "models/reward_model_role.hpp"
+#include "plan/plan_settings.hpp"
 #include "plan/plan_text.hpp"
 #include "roles/policy_role.hpp"
 #include "roles/value_role.hpp"
@@ -30,9 +31,12 @@
 #include "run/stage.hpp"
 #include "run/training_loop.hpp"
 #include "run/training_run.hpp"
+#include "settings/bonus_settings.hpp"
+#include "settings/checkpoint_settings.hpp"
 #include "settings/generation_settings.hpp"
 #include "settings/model_settings.hpp"
 #include "settings/optimizer_settings.hpp"
+#include "settings/ppo_evaluation_settings.hpp"
 #include "settings/ppo_settings.hpp"
 #include "settings/prompt_settings.hpp"
 #include "settings/reward_prompt_settings.hpp"
@@ -51,26 +55,38 @@ struct ppo_stage_options {
   std::size_t rollouts = 576, samples_per_prompt = 1;
   value_head_start value_head = value_head_start::zero;
   long_prompts long_ones = long_prompts::drop;
-  std::uint64_t save_every = 10;
-  std::size_t keep = 2;
+  checkpoint_options checkpoints{.save_every = 10, .keep = 2};
   double stop_kl = 0;
   guideline_options guideline{};
 
   bool scored() const { return !reward_model.empty(); }
 
   static void describe(auto&& visit, auto&... o) {
-    visit({"policy", "folder that policy and reference start from; none: the base"}, o.policy...);
+    visit({"policy", "folder of the adapter or model that policy and reference start from; none: the base"},
+          o.policy...);
     visit({"reward_model", "folder of the reward model; required unless a bonus is set"}, o.reward_model...);
-    visit(required({"prompts", "the file of prompts"}), o.prompts...);
-    visit({"long_prompts", "what becomes of prompts longer than prompt.max_tokens"}, o.long_ones...);
+    visit(required({"prompts", "file of prompts"}), o.prompts...);
+    visit({"long_prompts", "what happens to prompts longer than prompt.max_tokens"}, o.long_ones...);
     guideline_options::describe(visit, o.guideline...);
-    visit({"steps", "of PPO", allowed::at_least(1), "steps"}, o.steps...);
-    visit({"rollouts", "of a step, over all ranks; a multiple of samples_per_prompt", {}, "responses"}, o.rollouts...);
-    visit({"samples_per_prompt", "in a step", {}, "responses"}, o.samples_per_prompt...);
-    visit({"value_head", "of the value model: zero, or that of the reward model"}, o.value_head...);
+    visit({"steps", "number of PPO steps", allowed::at_least(1), "steps"}, o.steps...);
+    visit({"rollouts",
+           "number of responses in a step, over all ranks; a multiple of samples_per_prompt",
+           {},
+           "responses"},
+          o.rollouts...);
+    visit({"samples_per_prompt", "number of responses to one prompt in a step", {}, "responses"},
+          o.samples_per_prompt...);
+    visit({"value_head", "start of the value model's head: zeros, or a copy of the reward model's"}, o.value_head...);
     visit({"stop_kl", "KL per response that ends the run; 0: off", allowed::at_least(0), "nats"}, o.stop_kl...);
-    visit({"save_every", "between checkpoints; 0: none", {}, "steps"}, o.save_every...);
-    visit({"keep", "of these, the last ones", {}, "checkpoints"}, o.keep...);
+    checkpoint_options::describe(visit, o.checkpoints...);
+  }
+  /// Throws config_error where an option has no effect.
+  void settle(const config& section) const {
+    const ppo_stage_options defaults{};
+    checkpoints.settle(section, defaults.checkpoints.keep);
+    refuse_unused(section, "intervention_position",
+                  guideline.interventions.empty() && guideline.position != defaults.guideline.position, "interventions",
+                  "without ppo.interventions");
   }
 };
 
@@ -100,7 +116,7 @@ ppo_settings read_ppo(const config& options, stage_context& context, const std::
   read.prompting.stop.insert(read.prompting.stop.end(), generation.unfinished_stop.begin(),
                              generation.unfinished_stop.end());
   read.engine = read_engine(options);
-  read.bonus = read_bonus(section, read.training.preset, generation.max_new_tokens);
+  read.bonus.emplace(read_bonus(section, read.training.preset, generation.max_new_tokens));
   read.evaluation = read_ppo_evaluation(section, generation);
   read.guidelines.emplace(read.read.guideline, context.dry_run);
   rl_prompt_source::check(read.read.rollouts, read.read.samples_per_prompt);
@@ -122,7 +138,8 @@ option_section ppo_section() {
   list_options(out.options, "ppo.reward_prompt.", {}, reward_lengths::of("ppo"));
   for (auto& option : out.options)
     if (option.key == "ppo.adaptive_kl.initial")
-      option.defaults = {spelled(paper.shaping.kl_coefficient), spelled(code.shaping.kl_coefficient)};
+      option.defaults = {"off (" + spelled(paper.shaping.kl_coefficient) + ")",
+                         "off (" + spelled(code.shaping.kl_coefficient) + ")"};
   return out;
 }
 
@@ -191,8 +208,8 @@ class ppo_run {
 
   void operator()() {
     process_group& ranks = *context_.ranks;
-    training_checkpoints checkpoints(out_ / "checkpoints", settings_.read.save_every, settings_.read.keep,
-                                     context_.ranks);
+    const checkpoint_options& saves = settings_.read.checkpoints;
+    training_checkpoints checkpoints(out_ / "checkpoints", saves.save_every, saves.keep, context_.ranks);
     checkpoints.add("policy", policy_parameters_, policy_optimizer_);
     checkpoints.add("value", value_parameters_, value_optimizer_);
     const auto saved = checkpoints.start(context_.resume);

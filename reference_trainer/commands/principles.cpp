@@ -82,11 +82,11 @@ struct principles_options {
   principle_check_options checking{};
 
   static void describe(auto&& visit, auto&... o) {
-    visit({"action", "list the shipped collections, show some, or check some for slips"}, o.action...);
+    visit({"action", "what to do: list the shipped collections, show some, or check some for slips"}, o.action...);
     visit({"collections", "principle files, or names of shipped ones"}, o.collections...);
-    visit({"drawn_together", "check: principles that a prompt gets", allowed::at_least(1)},
+    visit({"drawn_together", "for check: number of principles that a prompt gets", allowed::at_least(1)},
           o.checking.drawn_together...);
-    visit({"near_same", "check: share of common text from which definitions count as nearly the same",
+    visit({"near_same", "for check: share of common text from which two definitions count as nearly the same",
            allowed::in_up_to(0, 1)},
           o.checking.near_same...);
   }
@@ -101,7 +101,7 @@ struct counting_model {
   fs::path path{};
 
   static void describe(auto&& visit, auto&... o) {
-    visit({"path", "check: folder of a model, for lengths in its tokens"}, o.path...);
+    visit({"path", "for check: folder of a model, to count lengths in its tokens"}, o.path...);
   }
 };
 

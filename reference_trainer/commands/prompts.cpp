@@ -277,7 +277,7 @@ struct prompts_choice {
   bool rl = false;
 
   static void describe(auto&& visit, auto&... o) {
-    visit({"rl", "prompts of RL: read the section rl_prompts in place of prompts"}, o.rl...);
+    visit({"rl", "whether to read the section rl_prompts, of RL's prompts, in place of prompts"}, o.rl...);
   }
 };
 

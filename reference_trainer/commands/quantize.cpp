@@ -31,8 +31,8 @@ struct quantize_options {
   std::int64_t shard_bytes = 5'000'000'000;
 
   static void describe(auto&& visit, auto&... o) {
-    visit({"dtype", "of what is not packed"}, o.dtype...);
-    visit({"shard_bytes", "size of the files that are written", allowed::at_least(1), "bytes"}, o.shard_bytes...);
+    visit({"dtype", "type of what is not packed"}, o.dtype...);
+    visit({"shard_bytes", "largest size of a file that is written", allowed::at_least(1), "bytes"}, o.shard_bytes...);
   }
 };
 
@@ -40,7 +40,7 @@ struct packed_model {
   model_settings model{};
 
   static void describe(auto&& visit, auto&... o) {
-    visit(required({"path", "the folder of the model to be packed"}), o.model.path...);
+    visit(required({"path", "folder of the model to pack"}), o.model.path...);
     model_settings::describe(only({"double_quantize"}, visit), o.model...);
   }
 };

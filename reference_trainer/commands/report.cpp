@@ -50,7 +50,7 @@ struct report_options {
     visit(otherwise("those of the folders", {"names", "names of the runs, in their order: a,b,c"}), o.names...);
     visit(otherwise("the run's name", {"title", "title of the page"}), o.page.title...);
     visit({"smooth", "weight of the moving average; 0: none", allowed::in_from(0, 1)}, o.page.smoothing...);
-    visit({"samples", "whose responses are shown", {}, "prompts"}, o.page.samples...);
+    visit({"samples", "number of prompts whose responses are shown", {}, "prompts"}, o.page.samples...);
   }
   void settle(const config& section) const { section.check(!runs.empty(), "runs", "a folder or several"); }
 };

@@ -20,6 +20,7 @@
 #include "observe/metrics_log.hpp"
 #include "observe/summary.hpp"
 #include "observe/table.hpp"
+#include "plan/plan_settings.hpp"
 #include "plan/plan_text.hpp"
 #include "run/output_file.hpp"
 #include "run/stage.hpp"
@@ -56,17 +57,20 @@ struct reward_options {
   }
   static void describe(auto&& visit, auto&... o) {
     preference_files::describe(visit, o.files...);
-    visit({"from", "folder of a reward model to go on from; none: the base"}, o.from...);
-    visit({"evaluate_every", "between evaluations of held-out pairs; 0: at the end", {}, "steps"}, o.evaluate_every...);
-    visit({"statistics_pairs", "for reward_statistics.json, without held-out pairs", allowed::at_least(1), "pairs"},
+    visit({"from", "folder of a reward model to continue from; none: the base"}, o.from...);
+    visit({"evaluate_every", "steps between two evaluations of held-out pairs; 0: only at the end", {}, "steps"},
+          o.evaluate_every...);
+    visit({"statistics_pairs", "number of training pairs measured for reward_statistics.json, without held-out pairs",
+           allowed::at_least(1), "pairs"},
           o.statistics_pairs...);
-    visit({"head_init", "weights of a new head; uniform: in ±1/√H"}, o.head_init...);
-    visit({"head_learning_rate_factor", "of the head"}, o.head_learning_rate_factor...);
+    visit({"head_init", "initial weights of a new head; uniform: in ±1/√H"}, o.head_init...);
+    visit({"head_learning_rate_factor", "factor on the learning rate for the head"}, o.head_learning_rate_factor...);
     visit({"reward_prompt", "what is kept of query and response"}, o.reward_prompt...);
     fit_settings<reward_model_options>::describe(visit, o.fit...);
   }
   void settle(const config& section) {
     files.settle(section);
+    fit.settle(section);
     section.check(evaluate_every == 0 || !files.evaluation.empty() || files.evaluation_share > 0, "evaluate_every",
                   "0 where there are no held-out pairs: give `evaluation` or `evaluation_share`");
     // Score differences do not depend on the head's bias. Its gradient is rounding error, which Adam would blow
@@ -89,7 +93,7 @@ struct reward_choice {
   bool pretrain = false;
 
   static void describe(auto&& visit, auto&... o) {
-    visit({"pretrain", "preference pre-training: read the section preference_pretraining in place of reward"},
+    visit({"pretrain", "whether to pre-train, by the section preference_pretraining in place of reward"},
           o.pretrain...);
   }
 };
@@ -216,8 +220,8 @@ class reward_stage : public stage {
   void run(stage_context& context) override {
     for (const auto& note : pairs_->notes) context.log("reward: " + note);
     prepare_folder(context);
-    training_checkpoints checkpoints(out_ / "checkpoints", settings_.read.fit.save_every, settings_.read.fit.keep,
-                                     context.ranks);
+    const checkpoint_options& saves = settings_.read.fit.checkpoints;
+    training_checkpoints checkpoints(out_ / "checkpoints", saves.save_every, saves.keep, context.ranks);
     checkpoints.add("reward", *parameters_, *optimizer_);
     if (const auto saved = checkpoints.start(context.resume)) restore_position(*trainer_, *saved);
     training_loop loop(

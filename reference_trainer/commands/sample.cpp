@@ -12,6 +12,7 @@
 #include "config/read_options.hpp"
 #include "models/model_files.hpp"
 #include "models/prompter.hpp"
+#include "plan/plan_settings.hpp"
 #include "plan/plan_text.hpp"
 #include "records/records.hpp"
 #include "roles/policy_role.hpp"
@@ -60,14 +61,14 @@ struct sample_options {
   prompt_limit<false> limit{};
 
   static void describe(auto&& visit, auto&... o) {
-    visit(required({"prompts", "the file of prompts"}), o.prompts...);
-    visit({"responses", "of a prompt", allowed::at_least(1), "responses"}, o.responses...);
-    visit({"batch", "at a time", allowed::at_least(1), "prompts"}, o.batch...);
-    visit(otherwise("generation.max_new_tokens",
-                    {"max_new_tokens", "length limit of a response", allowed::at_least(1), "tokens"}),
-          o.max_new_tokens...);
+    visit(required({"prompts", "file of prompts"}), o.prompts...);
+    visit({"responses", "number of responses to a prompt", allowed::at_least(1), "responses"}, o.responses...);
+    visit({"batch", "number of prompts answered at a time", allowed::at_least(1), "prompts"}, o.batch...);
+    visit(
+        otherwise("generation.max_new_tokens", {"max_new_tokens", "longest response", allowed::at_least(1), "tokens"}),
+        o.max_new_tokens...);
     visit(otherwise("generation.slots",
-                    {"slots", "sequences that are decoded together", allowed::at_least(1), "sequences"}),
+                    {"slots", "number of sequences decoded together", allowed::at_least(1), "sequences"}),
           o.slots...);
     prompt_limit<false>::describe(visit, o.limit...);
   }

@@ -22,6 +22,7 @@
 #include "models/prompter.hpp"
 #include "models/self_align_encoder.hpp"
 #include "observe/table.hpp"
+#include "plan/plan_settings.hpp"
 #include "plan/self_align_plan.hpp"
 #include "records/records.hpp"
 #include "roles/policy_role.hpp"
@@ -298,7 +299,7 @@ class self_align_stage : public stage {
  public:
   self_align_stage(const config& options, stage_context& context)
       : settings_(read_self_align_settings(options, context.dry_run)),
-        planned_(read_plan(options, context)),
+        planned_(read_plan(options, context, settings_.model)),
         out_(context.out_or("self_align.jsonl")) {}
 
   void check(const config& options, stage_context&) override {

@@ -17,6 +17,7 @@
 #include "models/sft_prompts.hpp"
 #include "models/supervised_examples.hpp"
 #include "observe/metrics_log.hpp"
+#include "plan/plan_settings.hpp"
 #include "plan/plan_text.hpp"
 #include "records/records.hpp"
 #include "roles/policy_role.hpp"
@@ -40,17 +41,17 @@ struct sft_options {
 
   static void describe(auto&& visit, auto&... o) {
     sft_data_settings::describe(visit, o.files...);
-    visit({"templates", "in place of prompt.template: example i takes template i mod n"}, o.templates...);
-    visit({"replies", "of a conversation that are trained on"}, o.replies...);
+    visit({"templates", "n templates in place of prompt.template: example i takes template i mod n"}, o.templates...);
+    visit({"replies", "which replies of a conversation are trained on"}, o.replies...);
     prompt_limit<true>::describe(visit, o.limit...);
-    visit({"max_response_tokens",
-           "of each reply; a longer one is cut there and has no end token; 0: no limit",
-           {},
-           "tokens"},
+    visit({"max_response_tokens", "longest reply; a longer one is cut and has no end token; 0: no limit", {}, "tokens"},
           o.max_response_tokens...);
     fit_settings<supervised_options>::describe(visit, o.fit...);
   }
-  void settle(const config& section) const { files.settle(section); }
+  void settle(const config& section) const {
+    files.settle(section);
+    fit.settle(section);
+  }
 };
 
 struct sft_settings {
@@ -132,8 +133,8 @@ class sft_stage : public stage {
   }
 
   void run(stage_context& context) override {
-    training_checkpoints checkpoints(out_ / "checkpoints", settings_.read.fit.save_every, settings_.read.fit.keep,
-                                     context.ranks);
+    const checkpoint_options& saves = settings_.read.fit.checkpoints;
+    training_checkpoints checkpoints(out_ / "checkpoints", saves.save_every, saves.keep, context.ranks);
     checkpoints.add("policy", *parameters_, *optimizer_);
     if (const auto saved = checkpoints.start(context.resume)) restore_position(*trainer_, *saved);
     training_loop loop(

@@ -11,6 +11,7 @@
 #include "files/data_files.hpp"
 #include "program/find_recipe.hpp"
 #include "program/run_subcommand.hpp"
+#include "program/stage_options.hpp"
 #include "program/subcommand.hpp"
 #include "run/report_error.hpp"
 #include "run/stage.hpp"
@@ -30,14 +31,15 @@ std::vector<std::string> missing_files(const config& options) {
 }
 
 // Each stage reads the file anew: a clone would not know a key's line.
-stage_verdict rehearse(const fs::path& recipe, const recipe_stage& stage, const std::vector<subcommand>& all,
-                       const config& overrides) {
+stage_verdict dry_run(const fs::path& recipe, const recipe_stage& stage, const std::vector<subcommand>& all,
+                      const config& overrides) {
   stage_verdict out{.stage = stage.title(), .problem = {}, .missing = {}};
   config options = config::load(recipe);
   options.add_overrides(overrides, "validate");
-  options.share_overrides();
   if (stage.variant) options.set_text(stage.variant->key, "true", stage.variant->flag);
   for (const auto& other : all) options.allow_sections(other.sections());
+  options.allow_keys(shared_keys(all));
+  options.share_overrides();
   try {
     stage_context context(stage.command->name, options, false, true, true);
     context.on_rehearsal = [&](const config& read, const auto&) { out.missing = missing_files(read); };
@@ -100,8 +102,8 @@ class validate_stage : public stage {
 std::vector<stage_verdict> validate_recipe(const fs::path& recipe, const std::vector<subcommand>& stages,
                                            const config& overrides) {
   std::vector<stage_verdict> out;
-  for (const auto& stage : stages_of(config::load(recipe), stages)) 
-    out.push_back(rehearse(recipe, stage, stages, overrides));
+  for (const auto& stage : stages_of(config::load(recipe), stages))
+    out.push_back(dry_run(recipe, stage, stages, overrides));
   if (out.empty()) throw config_error(recipe.string() + ": holds the section of no stage");
   return out;
 }

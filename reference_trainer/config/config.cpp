@@ -16,10 +16,12 @@ config::config(std::span<const std::string> overrides) : config(parse("", "", ov
 
 config config::clone() const {
   auto copy = std::make_shared<state>(*state_);
+  copy->original = state_;
   copy->read = {};
   copy->declared.clear();
   copy->paths.clear();
   copy->other_sections.clear();
+  copy->shared.clear();
   copy->shared_overrides = false;
   return config(std::move(copy), prefix_);
 }
@@ -133,9 +135,8 @@ void config::require_sections_above(const std::string& name) const {
 }
 
 template <class T>
-std::optional<T> config::find(std::string_view key) const {
+std::optional<T> config::peek(std::string_view key) const {
   const auto name = full(key);
-  state_->declared.insert(name);
   const auto* node = find_node(state_->values, name);
   if (node == nullptr) {
     require_sections_above(name);
@@ -165,10 +166,18 @@ std::optional<T> config::find(std::string_view key) const {
     throw config_error(place(key) + ": " + name + " is " + std::string(describe_type(*node)) + " (" +
                        print_value(*node) + "), expected " + wanted_type<T>());
   }
+  return value;
+}
+
+template <class T>
+std::optional<T> config::find(std::string_view key) const {
+  const auto name = full(key);
+  state_->declared.insert(name);
+  auto value = peek<T>(key);
+  if (!value) return value;
   store_typed(state_->read, name, *value);
   if constexpr (std::is_same_v<T, std::filesystem::path>) {
-    state_->paths.erase(name);
-    state_->paths.emplace(name, *value);
+    add_path(key, *value);
   } else if constexpr (std::is_same_v<T, std::vector<std::filesystem::path>>) {
     state_->paths.erase(name);
     for (const auto& path : *value) state_->paths.emplace(name, path);
@@ -239,6 +248,10 @@ void config::allow_sections(std::span<const std::string> names) const {
   state_->other_sections.insert(names.begin(), names.end());
 }
 
+void config::allow_keys(const std::map<std::string, shared_key>& keys) const {
+  for (const auto& [key, known] : keys) state_->shared.insert_or_assign(key, known);
+}
+
 namespace {
 
 std::string last_name(const std::string& key) { return key.substr(key.rfind('.') + 1); }
@@ -276,12 +289,17 @@ void config::check_unknown() const {
     const auto top = key.substr(0, key.find('.'));
     const auto* node = find_node(state_->values, key);
     const bool own = own_sections.contains(top), empty_section = node != nullptr && node->is_table();
-    if (state_->declared.contains(key) || (empty_section && ((own && top == key) || holds_declared(key))))
-      continue;
+    if (state_->declared.contains(key) || (empty_section && ((own && top == key) || holds_declared(key)))) continue;
     const auto from = config(state_, "").place(key);
     if (!own && state_->other_sections.contains(top)) {
       if (state_->shared_overrides || !from.starts_with("--")) continue;
       throw config_error(from + ": " + key + " has no effect here: " + top + " is a section of other stages");
+    }
+    if (const auto known = state_->shared.find(key); known != state_->shared.end()) {
+      if (!state_->shared_overrides && from.starts_with("--"))
+        throw config_error(from + ": " + key + " has no effect here: it is a key of " + known->second.readers);
+      known->second.check(config(state_, ""));
+      continue;
     }
 
     if (const auto now = renamed_key(key); !now.empty()) throw config_error(from + ": " + key + " is now " + now);
@@ -302,29 +320,46 @@ void config::check(bool ok, std::string_view key, std::string_view allowed) cons
   if (ok) return;
   const auto name = full(key);
   const auto* node = find_node(state_->read, name);
+  if (node == nullptr) node = find_node(state_->values, name);
   throw config_error(place(key) + ": " + name + " = " + (node == nullptr ? "(absent)" : print_value(*node)) +
                      " is not allowed: it must be " + std::string(allowed));
 }
 
+bool config::prevails(std::string_view key, std::string_view other) const {
+  // 0: a default; 1: a recipe that is extended; 2: the recipe; 3: the command line.
+  const auto level = [&](std::string_view of) {
+    const auto* node = state_->parsed(full(of));
+    if (!has(of)) return 0;
+    if (node == nullptr || place(of).starts_with("--")) return 3;
+    const auto& path = node->source().path;
+    return !path || *path == state_->source_name ? 2 : 1;
+  };
+  return level(key) > level(other);
+}
+
 std::string config::place(std::string_view key) const {
   auto name = full(key);
-  const auto* node = find_node(state_->values, name);
+  const auto* node = state_->parsed(name);
   for (auto outer = name;; outer.resize(outer.rfind('.'))) {
     if (const auto found = state_->overrides.find(outer); found != state_->overrides.end()) return found->second.place;
     if (outer.find('.') == std::string::npos) break;
   }
-  if (node == nullptr) return "default";
+  if (node != nullptr && node->source().begin.line > 0) return state_->place_in_file(*node);
   // A section that only an override of one of its keys made.
   const auto below = state_->overrides.lower_bound(name + ".");
-  if (node->source().begin.line == 0 && below != state_->overrides.end() && below->first.starts_with(name + "."))
-    return below->second.place;
-  return state_->place_in_file(*node);
+  if (below != state_->overrides.end() && below->first.starts_with(name + ".")) return below->second.place;
+  return node == nullptr ? "default" : state_->place_in_file(*node);
 }
 
 std::vector<std::string> config::read_keys() const { return {state_->declared.begin(), state_->declared.end()}; }
 
 std::vector<std::pair<std::string, std::filesystem::path>> config::read_paths() const {
   return {state_->paths.begin(), state_->paths.end()};
+}
+
+void config::add_path(std::string_view key, const std::filesystem::path& path) const {
+  state_->paths.erase(full(key));
+  state_->paths.emplace(full(key), path);
 }
 
 std::string config::resolved() const {
@@ -338,6 +373,7 @@ void config::save_resolved(const std::filesystem::path& path) const { write_file
 #define COHO_INSTANTIATE(...)                                                                \
   template __VA_ARGS__ config::get<__VA_ARGS__>(std::string_view, const __VA_ARGS__&) const; \
   template std::optional<__VA_ARGS__> config::find<__VA_ARGS__>(std::string_view) const;     \
+  template std::optional<__VA_ARGS__> config::peek<__VA_ARGS__>(std::string_view) const;     \
   template __VA_ARGS__ config::require<__VA_ARGS__>(std::string_view, std::string_view) const;
 COHO_INSTANTIATE(bool)
 COHO_INSTANTIATE(int)

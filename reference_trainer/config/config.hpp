@@ -3,7 +3,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <initializer_list>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -21,6 +23,14 @@ namespace coho::trainer {
 class config_error : public error {
  public:
   using error::error;
+};
+
+class config;
+
+/// A key of a section that several stages share, as a stage that does not read it knows it.
+struct shared_key {
+  std::string readers;                       ///< the stages that read it: "sample, judge"
+  std::function<void(const config&)> check;  ///< config_error for a value of another type or out of its range
 };
 
 /// The configuration of a stage: a TOML recipe with overrides. Keys are dotted ("ppo.gae.gamma").
@@ -64,6 +74,9 @@ class config {
   /// Nothing when the key is absent.
   template <class T>
   std::optional<T> find(std::string_view key) const;
+  /// The same without declaring the key, nor listing it in `resolved`: to check what another stage will read.
+  template <class T>
+  std::optional<T> peek(std::string_view key) const;
   /// `config_error` when the key is absent; `what` states the purpose in the message.
   template <class T>
   T require(std::string_view key, std::string_view what = {}) const;
@@ -93,14 +106,20 @@ class config {
   /// Sections that belong to other stages: their keys in the file are not unknown, unless this stage reads from them
   /// too. Overrides of them are refused, as they have no effect, unless `share_overrides` was called.
   void allow_sections(std::span<const std::string> names) const;
+  /// Keys that other stages read from sections that this one reads from too. One recipe serves all stages, so they may
+  /// be in its file: their values are checked, not used. An override of one is refused, as it has no effect.
+  void allow_keys(const std::map<std::string, shared_key>& keys) const;
   /// The overrides are for several stages: those of keys that this one does not read are no mistake.
   void share_overrides() const;
-  /// `config_error` for the first key in the file or overrides that was not declared; for an old key it names the
-  /// new name.
+  /// `config_error` for the first key in the file or overrides that was not declared or allowed; for an old key it
+  /// names the new name.
   void check_unknown() const;
 
   /// `config_error` "recipe.toml:12: ppo.gae.gamma = 2 is not allowed: it must be …" unless `ok`.
   void check(bool ok, std::string_view key, std::string_view allowed) const;
+  /// Whether `key` is set in a place that prevails over that of `other`: the command line over the recipe, the recipe
+  /// over those that it extends, any of them over a default.
+  bool prevails(std::string_view key, std::string_view other) const;
   /// Where the key's value comes from: "recipe.toml:12", "--set ppo.gae.gamma=2" or "default".
   std::string place(std::string_view key) const;
 
@@ -108,6 +127,8 @@ class config {
   std::vector<std::string> read_keys() const;
   /// Keys read so far as paths, with those that the file or an override gives.
   std::vector<std::pair<std::string, std::filesystem::path>> read_paths() const;
+  /// Adds to these a key that was read as text, whose value names a file.
+  void add_path(std::string_view key, const std::filesystem::path& path) const;
 
   /// Every key read so far with its value, as TOML that `load` reads back; numbers in the fewest digits that do.
   std::string resolved() const;

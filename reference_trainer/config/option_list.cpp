@@ -1,6 +1,11 @@
 #include "config/option_list.hpp"
 
+#include <array>
 #include <charconv>
+#include <string_view>
+#include <utility>
+
+#include "observe/table.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -17,9 +22,40 @@ std::string defaults_of(const listed_option& option) {
   return std::ranges::all_of(option.defaults, same) ? option.defaults.front() : joined(option.defaults, " / ");
 }
 
-// The terminal's width of a UTF-8 text without wide characters.
-std::size_t width_of(const std::string& text) {
-  return static_cast<std::size_t>(std::ranges::count_if(text, [](char c) { return (c & 0xC0) != 0x80; }));
+constexpr std::size_t page_width = 100;
+constexpr std::string_view indent = "    ";  // of what belongs to the key above
+
+// Columns of at most these widths; what does not fit is on lines of its own, below the key. The last column has what is
+// left of the page.
+constexpr std::array<std::string_view, 4> headings{"key", "default", "unit", "allowed values"};
+constexpr std::array<std::size_t, 3> widest{46, 24, 12};
+
+using option_row = std::array<std::string, 4>;
+
+std::array<std::size_t, 4> column_widths(std::span<const option_row> rows) {
+  std::array<std::size_t, 4> widths{};
+  for (std::size_t i = 0; i + 1 < widths.size(); ++i) {
+    widths[i] = headings[i].size();
+    for (const auto& row : rows)
+      if (const auto width = display_width(row[i]); width <= widest[i]) widths[i] = std::max(widths[i], width);
+  }
+  widths.back() = page_width - widths[0] - widths[1] - widths[2] - 6;
+  return widths;
+}
+
+// Cells with two spaces between, without spaces at the end.
+std::string aligned(const option_row& row, const std::array<std::size_t, 4>& widths) {
+  std::string out;
+  for (std::size_t i = 0; i < row.size(); ++i)
+    out += row[i] + std::string(widths[i] - std::min(widths[i], display_width(row[i])) + 2, ' ');
+  out.erase(out.find_last_not_of(' ') + 1);
+  return out + "\n";
+}
+
+std::string below_key(const std::string& text) {
+  std::string out;
+  for (const auto& line : wrap_text(text, page_width - indent.size())) out += std::string(indent) + line + "\n";
+  return out;
 }
 
 std::string in_code(const std::string& text) { return text.empty() ? "" : "`" + text + "`"; }
@@ -47,22 +83,21 @@ std::string spelled(const std::string& value) {
 }
 
 std::string option_table(std::span<const listed_option> options) {
-  std::vector<std::array<std::string, 3>> rows;
-  std::array<std::size_t, 3> widths{};
-  for (const auto& option : options) {
-    auto& row = rows.emplace_back(std::array{option.key, defaults_of(option), option.allowed});
-    if (!option.unit.empty()) row[1] += " " + option.unit;
-    for (std::size_t i = 0; i < row.size(); ++i)
-      widths[i] = std::max(widths[i], std::min<std::size_t>(width_of(row[i]), 36));
-  }
-  std::string out;
+  std::vector<option_row> rows;
+  for (const auto& option : options) rows.push_back({option.key, defaults_of(option), option.unit, option.allowed});
+  const auto widths = column_widths(rows);
+  std::string out = aligned(
+      {std::string(headings[0]), std::string(headings[1]), std::string(headings[2]), std::string(headings[3])}, widths);
+  out += std::string(page_width, '-') + "\n";
   for (std::size_t k = 0; k < rows.size(); ++k) {
-    for (std::size_t i = 0; i < widths.size(); ++i) {
-      const auto used = width_of(rows[k][i]);
-      out += rows[k][i] + std::string(used < widths[i] ? widths[i] - used + 2 : 2, ' ');
-    }
-    out += options[k].meaning + "\n";
+    std::string more;
+    for (std::size_t i = 1; i < rows[k].size(); ++i)
+      if (display_width(rows[k][i]) > widths[i])
+        more += below_key(std::string(headings[i]) + ": " + std::exchange(rows[k][i], "see below"));
+    out += aligned(rows[k], widths) + below_key(options[k].meaning) + more;
   }
+  if (std::ranges::any_of(options, &listed_option::optional_group))
+    out += "\n\"off (x)\": the group is off until one of its keys is given; x is then the default.\n";
   return out;
 }
 

@@ -15,6 +15,7 @@
 
 #include <coho/options.hpp>
 
+#include "config/option_check.hpp"
 #include "config/recipe_option.hpp"
 
 namespace coho::trainer {
@@ -25,6 +26,10 @@ struct listed_option {
   std::vector<std::string> defaults;  ///< one per preset, as a recipe would spell them
   std::string allowed;                ///< "in (0, 1)", "one of k1, k2"; empty: any value of the type
   std::string unit, meaning;
+  bool optional_group = false;  ///< its group is off until one of its keys is given
+  option_range range{};
+  /// `check_given` for the type of the option.
+  void (*check)(const config& section, std::string_view key, const option_range& range) = nullptr;
 };
 
 /// As a recipe spells them.
@@ -44,7 +49,7 @@ std::string spelled(const std::vector<T>& values) {
   return "[" + out + "]";
 }
 
-/// A table for a terminal: key, default, allowed values, meaning.
+/// A table for a terminal of 100 columns: key, default, unit and allowed values, and below each key its meaning.
 std::string option_table(std::span<const listed_option> options);
 /// The same as a table of Markdown. `presets`: the headings of the columns of defaults.
 std::string option_markdown(std::span<const listed_option> options, std::span<const std::string> presets);
@@ -56,6 +61,7 @@ struct option_lister {
   const std::string& section;
   std::initializer_list<std::string_view> except;
   std::string group{};
+  bool off = false;  ///< in a group that may be left out
 
   template <class T, class... Presets>
   void operator()(const option& about, const T& first, const Presets&... more) const {
@@ -72,19 +78,28 @@ struct option_lister {
     const std::string key = group + std::string(about.name);
     if (std::ranges::find(except, key) != except.end()) return;
     if constexpr (described<T>) {
-      T::describe(option_lister{out, section, except, key + "."}, first, more...);
+      T::describe(option_lister{out, section, except, key + ".", off}, first, more...);
     } else if constexpr (optional_described<T>) {
       // The options of the group once one of them is given.
       using inner = typename coho::detail::optional_value<T>::type;
       const inner defaults{};
-      inner::describe(option_lister{out, section, except, key + "."}, defaults);
+      inner::describe(option_lister{out, section, except, key + ".", true}, defaults);
     } else {
-      listed_option line{section + key, {}, {}, std::string(about.unit), std::string(about.meaning)};
+      listed_option line{.key = section + key,
+                         .defaults = {},
+                         .allowed = {},
+                         .unit = std::string(about.unit),
+                         .meaning = std::string(about.meaning),
+                         .optional_group = off,
+                         .range = about.range,
+                         .check = check_given<T>};
       if (shown.empty()) {
         (line.defaults.push_back(text_of(first)), ..., line.defaults.push_back(text_of(more)));
       } else {
         line.defaults.emplace_back(shown);
       }
+      if (off)
+        for (auto& value : line.defaults) value = "off (" + value + ")";
       if constexpr (std::is_enum_v<T>) {
         for (const std::string name : option_names(first)) line.allowed += (line.allowed.empty() ? "" : ", ") + name;
       } else if constexpr (option_number<T> || option_number<typename coho::detail::optional_value<T>::type>) {

@@ -14,6 +14,7 @@
 #include <coho/options.hpp>
 
 #include "config/config.hpp"
+#include "config/option_check.hpp"
 #include "config/recipe_option.hpp"
 
 namespace coho::trainer {
@@ -72,20 +73,16 @@ struct option_reader {
       value = static_cast<T>(std::ranges::find(allowed, name) - allowed.begin());
     } else if constexpr (!std::is_void_v<inner>) {
       if (auto found = section.find<inner>(key)) value = std::move(found);
-      if (value) check_range(about, key, *value);
+      if (value) check_option(section, key, about.range, *value);
     } else {
+      const T fallback = value;
       value = must_be_given ? section.require<T>(key, about.meaning) : section.get<T>(key, value);
-      check_range(about, key, value);
+      // An empty path that is the default means none, and may be given too.
+      const bool none = std::is_same_v<T, std::filesystem::path> && !must_be_given && value == fallback;
+      if (!none) check_option(section, key, about.range, value);
       if constexpr (std::is_same_v<T, std::vector<std::filesystem::path>>)
         section.check(!must_be_given || !value.empty(), key, "a file or a list of files");
     }
-  }
-
-  template <class T>
-  void check_range(const option& about, const std::string& key, const T& value) const {
-    if constexpr (option_number<T>)
-      section.check(about.range.contains(static_cast<double>(value)), key,
-                    allowed_text(about.range, std::is_integral_v<T>));
   }
 };
 
@@ -94,8 +91,9 @@ struct option_reader {
 /// Reads the options that a struct describes from the section, each by its name and those of its groups
 /// ("policy_clip.clip_low"); missing options keep their values, and required ones must be there. An optional group is
 /// present once one of its keys is. `except` names options and groups that are not read. Throws config_error for a
-/// value of another type or out of its range, with its place. A member `settle(const config& section)` of the struct or
-/// of a group is called once its options are read: it checks constraints between them, and completes values.
+/// value of another type or out of its range, with its place, and for an empty path, except where that is the default:
+/// it then means none. A member `settle(const config& section)` of the struct or of a group is called once its options
+/// are read: it checks constraints between them, and completes values.
 ///
 ///     ppo_options options = ppo_options::paper();
 ///     read_options(recipe.section("ppo"), options, {"seed", "generation"});
@@ -110,14 +108,6 @@ template <described Options>
 void read_only(const config& section, Options& options, std::initializer_list<std::string_view> names) {
   const detail::option_reader reader{section, {}};
   Options::describe(only(names, reader), options);
-}
-
-/// Declares some of the options without reading them: keys of stages that share the section.
-template <described Options>
-void mention_options(const config& section, std::initializer_list<std::string_view> names) {
-  Options unused{};
-  const detail::option_reader reader{section, {}, {}, false};
-  Options::describe(only(names, reader), unused);
 }
 
 /// The defaults of a section under its `preset`: those of `Options::of(recipe_preset)`.
@@ -145,6 +135,14 @@ void refuse_unused(const config& section, const std::string& group, const Option
                    const std::string& reason) {
   if (const auto name = changed_option(options, preset); !name.empty())
     section.check(false, group + "." + name, "left out " + reason + ", where it has no effect");
+}
+
+/// config_error where a key is `given` another value than its default while another key, `by`, switches it off. A key
+/// may stay in a recipe where an override, or a recipe that extends it, switches it off. `reason`: "while save_every is
+/// 0".
+inline void refuse_unused(const config& section, std::string_view key, bool given, std::string_view by,
+                          const std::string& reason) {
+  section.check(!given || section.prevails(by, key), key, "left out " + reason + ", where it has no effect");
 }
 
 }  // namespace coho::trainer

@@ -86,6 +86,20 @@ toml::table read(const fs::path& path, std::vector<fs::path> above) {
 
 }  // namespace
 
+void refuse_dotted_names(const toml::table& table, const std::function<std::string(const toml::node&)>& place) {
+  for (const auto& [key, node] : table) {
+    const std::string name(key.str());
+    if (name.find('.') != std::string::npos)
+      throw config_error(place(node) + ": \"" + name +
+                         "\" in quotes is one name with a dot in it, which no key has: write " + name +
+                         " without quotes");
+    if (const auto* inner = node.as_table()) refuse_dotted_names(*inner, place);
+    if (const auto* list = node.as_array())
+      for (const auto& item : *list)
+        if (const auto* entry = item.as_table()) refuse_dotted_names(*entry, place);
+  }
+}
+
 toml::table parse_recipe(std::string_view text, std::string_view source_name) {
   try {
     toml::table recipe = toml::parse(text, source_name);

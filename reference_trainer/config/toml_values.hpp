@@ -21,8 +21,6 @@
 
 #include <toml++/toml.h>
 
-#include "config/config.hpp"
-
 namespace coho::trainer {
 
 inline std::vector<std::string> split_key(std::string_view key) {
@@ -164,7 +162,8 @@ inline void print_section(const toml::table& table, const std::string& name, std
   };
   const auto whole = [&](std::string_view key) { return (name.empty() ? "" : name + ".") + std::string(key); };
   for (const auto& [key, node] : table)
-    if (!node.is_table() && !list_of_sections(node)) out += std::string(key.str()) + " = " + print_toml(node, recipe_format) + "\n";
+    if (!node.is_table() && !list_of_sections(node))
+      out += std::string(key.str()) + " = " + print_toml(node, recipe_format) + "\n";
   for (const auto& [key, node] : table) {
     if (const auto* inner = node.as_table()) {
       const bool own = std::ranges::any_of(
@@ -261,21 +260,6 @@ void store_typed(toml::table& root, std::string_view key, const T& value) {
     store(root, key, std::in_range<std::int64_t>(value) ? static_cast<std::int64_t>(value) : limit);
   } else {
     store(root, key, value);
-  }
-}
-
-// config_error for a name with a dot in it: such a key could not be told from one of a section, and is never read.
-// `place` gives a node's place in messages.
-template <class Place>
-void refuse_dotted_names(const toml::table& table, const Place& place) {
-  for (const auto& [name, node] : table) {
-    if (name.str().find('.') != std::string_view::npos)
-      throw config_error(place(node) + ": \"" + std::string(name.str()) + "\" in quotes is one name with a dot in it, " +
-                         "which no key has: write " + std::string(name.str()) + " without quotes");
-    if (const auto* inner = node.as_table()) refuse_dotted_names(*inner, place);
-    if (const auto* list = node.as_array())
-      for (const auto& item : *list)
-        if (const auto* entry = item.as_table()) refuse_dotted_names(*entry, place);
   }
 }
 

@@ -34,8 +34,11 @@ struct pairing_options {
   /// Without `random`, which follows from the seed of the run: see `pairing_random`.
   static void describe(auto&& visit, auto&... o) {
     visit({"pairs", "which of a prompt's responses are compared"}, o.kind...);
-    visit({"pairs_per_prompt", "with pairs = \"random\"", allowed::at_least(1), "pairs"}, o.draws...);
-    visit({"minimum_characters", "shorter responses are not compared", {}, "characters"}, o.minimum_characters...);
+    visit(
+        {"pairs_per_prompt", "number of pairs drawn per prompt with pairs = \"random\"", allowed::at_least(1), "pairs"},
+        o.draws...);
+    visit({"minimum_characters", "length below which a response is not compared", {}, "characters"},
+          o.minimum_characters...);
   }
   /// Throws config_error for draws that are given and have no effect.
   void settle(const config& section) const;

@@ -87,15 +87,16 @@ struct preference_files {
   pair_margins margins = pair_margins::record;
 
   static void describe(auto&& visit, auto&... o) {
-    visit(required({"data", "a file of preferences, or a list"}), o.data...);
-    visit({"evaluation", "held-out pairs, a file or a list; not with evaluation_share"}, o.evaluation...);
-    visit({"limit", "the first records of each file; 0: all", {}, "records"}, o.limit...);
-    visit({"evaluation_limit", "the first records of each held-out file; 0: all", {}, "records"},
+    visit(required({"data", "file or files of preferences"}), o.data...);
+    visit({"evaluation", "file or files of held-out pairs; not with evaluation_share"}, o.evaluation...);
+    visit({"limit", "number of records read from each file; 0: all", {}, "records"}, o.limit...);
+    visit({"evaluation_limit", "number of records read from each held-out file; 0: all", {}, "records"},
           o.evaluation_limit...);
-    visit({"evaluation_share", "fraction of the prompts of data that is held out", allowed::in_from(0, 1)},
+    visit({"evaluation_share", "fraction of the prompts in data that is held out", allowed::in_from(0, 1)},
           o.evaluation_share...);
-    visit({"principles", "texts for records that only name their principles; not in pre-training"}, o.principles...);
-    visit({"margins", "record: also subtract the margin of a record without principles"}, o.margins...);
+    visit({"principles", "file of principles, for records that only name theirs; not in pre-training"},
+          o.principles...);
+    visit({"margins", "whether the margin of a record without principles is subtracted in the loss"}, o.margins...);
   }
   /// Throws config_error for options that exclude each other.
   void settle(const config& section);

@@ -54,29 +54,31 @@ struct self_align_filter_options {
   std::size_t leak_words = 12;            ///< a run of this many words of an exemplar is a leak
 
   static void describe(auto&& visit, auto&... o) {
-    visit({"filters.opening", "thoughts and answer begin as they must"}, o.on[0]...);
-    visit({"filters.answer", "an answer follows the thoughts"}, o.on[1]...);
-    visit({"filters.heading", "no heading of the prompt's conversations in the answer"}, o.on[3]...);
-    visit({"filters.length", "minimum_characters"}, o.on[4]...);
-    visit({"filters.repetition", "maximum_repetition and maximum_repeated_line"}, o.on[5]...);
-    visit({"filters.echo", "maximum_echo"}, o.on[6]...);
-    visit({"filters.leak", "leak_words"}, o.on[7]...);
+    visit({"filters.opening", "whether thoughts and answer must begin as thoughts_opening and answer_opening say"},
+          o.on[0]...);
+    visit({"filters.answer", "whether an answer must follow the thoughts"}, o.on[1]...);
+    visit({"filters.heading", "whether an answer with a heading of the prompt's conversations is removed"}, o.on[3]...);
+    visit({"filters.length", "whether minimum_characters is checked"}, o.on[4]...);
+    visit({"filters.repetition", "whether maximum_repetition and maximum_repeated_line are checked"}, o.on[5]...);
+    visit({"filters.echo", "whether maximum_echo is checked"}, o.on[6]...);
+    visit({"filters.leak", "whether leak_words is checked"}, o.on[7]...);
     visit({"unfinished", "treatment of an answer that the length limit cut"}, o.unfinished...);
     visit({"repetition", "treatment of an answer that repeats itself"}, o.repeated...);
     visit(otherwise("that of the exemplars", {"thoughts_opening", "how the thoughts must begin; empty: unrestricted"}),
           o.thoughts_opening...);
     visit({"answer_opening", "how the answer must begin; empty: unrestricted"}, o.answer_opening...);
-    visit({"minimum_characters", "of an answer that ended by itself", {}, "characters"}, o.minimum_characters...);
-    visit({"maximum_repetition", "fraction of the answer's runs of 4 words that occurred in it before",
+    visit({"minimum_characters", "shortest answer that ended by itself", {}, "characters"}, o.minimum_characters...);
+    visit({"maximum_repetition", "largest fraction of the answer's runs of 4 words that occurred in it before",
            allowed::in(0, 1)},
           o.maximum_repetition...);
     visit({"maximum_repeated_line", "how often a line of at least 20 characters may occur in an answer",
            allowed::at_least(1)},
           o.maximum_repeated_line...);
-    visit({"maximum_echo", "fraction of the answer inside runs of 8 words of the question", allowed::in(0, 1)},
+    visit({"maximum_echo", "largest fraction of the answer inside runs of 8 words of the question", allowed::in(0, 1)},
           o.maximum_echo...);
-    visit({"leak_words", "a run of this many words of an exemplar is a leak", allowed::at_least(1), "words"},
-          o.leak_words...);
+    visit(
+        {"leak_words", "length of a run of words of an exemplar that counts as a leak", allowed::at_least(1), "words"},
+        o.leak_words...);
   }
 
   /// Sets the switch of `unfinished`; config_error where a recipe has one.

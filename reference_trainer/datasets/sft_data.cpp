@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <limits>
+#include <string>
 #include <utility>
 
+#include "config/read_options.hpp"
 #include "files/data_files.hpp"
 
 namespace coho::trainer {
@@ -17,6 +19,12 @@ void sft_data_settings::settle(const config& section) const {
   section.check(!used || !identity.name.empty(), "identity.name", "the assistant's name, for sft.data = \"identity\"");
   section.check(!used || !identity.maker.empty(), "identity.maker",
                 "who made the assistant, for sft.data = \"identity\"");
+  if (used) return;
+  const sft_data_settings defaults;
+  const std::string reason = "unless sft.data holds \"identity\"";
+  refuse_unused(section, "identity.name", !identity.name.empty(), "data", reason);
+  refuse_unused(section, "identity.maker", !identity.maker.empty(), "data", reason);
+  refuse_unused(section, "identity.repeats", identity_repeats != defaults.identity_repeats, "data", reason);
 }
 
 std::vector<sft_record> load_sft_records(const sft_data_settings& settings) {

@@ -24,15 +24,18 @@ struct sft_data_settings {
   static bool is_identity(const std::filesystem::path& file);
 
   static void describe(auto&& visit, auto&... o) {
-    visit(required({"data", "the file of instructions and responses, or a list"}), o.files...);
-    visit({"limit", "the first records of each file; 0: all", {}, "records"}, o.limit...);
-    visit({"identity.name", "the assistant's name; required with the file \"identity\""}, o.identity.name...);
-    visit({"identity.maker", "who made the assistant; required with the file \"identity\""}, o.identity.maker...);
-    visit({"identity.repeats", "how often each of those questions is trained on with each of its answers",
+    visit(required({"data",
+                    "file or files of instructions and responses; \"identity\": the shipped questions to an "
+                    "assistant about itself"}),
+          o.files...);
+    visit({"limit", "number of records read from each file; 0: all", {}, "records"}, o.limit...);
+    visit({"identity.name", "name of the assistant; required with the data \"identity\""}, o.identity.name...);
+    visit({"identity.maker", "maker of the assistant; required with the data \"identity\""}, o.identity.maker...);
+    visit({"identity.repeats", "how often each question of \"identity\" is trained on with each of its answers",
            allowed::at_least(1)},
           o.identity_repeats...);
   }
-  /// Throws config_error if "identity" is requested without a name and a maker.
+  /// Throws config_error if "identity" is requested without a name and a maker, or these are given without it.
   void settle(const config& section) const;
 };
 

@@ -3,6 +3,7 @@
 #include <array>
 #include <atomic>
 #include <exception>
+#include <map>
 #include <mutex>
 #include <thread>
 
@@ -14,19 +15,19 @@
 #include "commands/commands.hpp"
 #include "config/read_options.hpp"
 #include "demo/base_training.hpp"
+#include "demo/demo_files.hpp"
 #include "demo/demo_options.hpp"
 #include "demo/demo_report.hpp"
 #include "demo/language.hpp"
-#include "demo/principles.hpp"
-#include "demo/world.hpp"
 #include "files/atomic_file.hpp"
 #include "files/data_files.hpp"
 #include "files/json_file.hpp"
 #include "observe/resources.hpp"
-#include "rollouts/symbolic_rewards.hpp"
+#include "program/stage_options.hpp"
 #include "run/report_error.hpp"
 #include "run/stage.hpp"
 #include "settings/ppo_settings.hpp"
+#include "text/language.hpp"
 
 namespace coho::trainer {
 namespace demo {
@@ -34,36 +35,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using stage_function = void (*)(const config&, stage_context&);
-
-/// A reinforcement-learning run of the demo.
-struct run_plan {
-  std::string name, title;
-  std::vector<std::pair<quality, bool>> principles;  ///< one of them is drawn per prompt; true: negated
-  bool intervention = false;
-  double language_bonus = 0, length_bonus_a_token = 0;
-};
-
-const std::vector<run_plan> plans{
-    {"plain", "plain", {{quality::engaging, false}, {quality::informative, false}}},
-    {"intervention", "with intervention", {{quality::engaging, false}, {quality::informative, false}}, true},
-    {"honest", "honest only", {{quality::honest, false}}},
-    {"example", "example only", {{quality::example, false}}},
-    {"not_informative", "NOT informative", {{quality::informative, true}}},
-    {"language", "+ language bonus", {{quality::engaging, false}, {quality::informative, false}}, true, 2.0, 0},
-    {"length", "+ length bonus", {{quality::engaging, false}, {quality::informative, false}}, true, 0, 0.08},
-};
-
-principle find(const std::vector<principle>& all, quality q) {
-  for (const auto& p : all)
-    if (p.name == name_of(q)) return p;
-  throw argument_error("no principle " + std::string(name_of(q)));
-}
-
-nlohmann::json principle_json(const std::string& name, const std::string& definition, const std::string& negative) {
-  nlohmann::json out{{"dimension", name}, {"definition", definition}};
-  if (!negative.empty()) out["negative_definition"] = negative;
-  return out;
-}
 
 /// The demo as a chain of stages over files in one folder.
 class chain {
@@ -78,30 +49,32 @@ class chain {
         base_steps_(read.base.base_steps),
         pairs_(read.pairs),
         held_out_(read.evaluation_pairs),
-        evaluation_prompts_(read.evaluation_prompts) {
-    if (quick_) pairs_ = 120, held_out_ = 40, evaluation_prompts_ = 64;
+        evaluation_prompts_(read.evaluation_prompts),
+        base_(from_scratch_ ? out_ / "base" : shipped("demo/base")),
+        shared_keys_(shared_keys(stage_commands())) {}
+
+  /// Has each stage read its sections, as --dry-run does: a wrong key of the last one is refused before the first one
+  /// starts.
+  void dry_run() {
+    dry_run_ = true;
+    sample_all();
+    judge_all();
+    aggregate_all();
+    train_reward_model();
+    for (const auto& plan : policy_runs()) train_policy(plan);
+    dry_run_ = false;
   }
 
   void operator()() {
     stopwatch total;
     fs::create_directories(work_);
-    prepare();
+    write_demo_files(work_, {.pairs = pairs_, .evaluation_pairs = held_out_, .evaluation_prompts = evaluation_prompts_},
+                     context_.seed);
     timed("base", [&] { make_base(); });
-    timed("sample", [&] {
-      sample("sample", "train_prompts", "train_samples", "", 2);
-      sample("sample held-out", "held_out_prompts", "held_out_samples", "", 2);
-      sample("sample before", "evaluation_prompts", "before_samples", "", 1);
-    });
-    timed("judge", [&] {
-      judge("judge", "train");
-      judge("judge held-out", "held_out");
-    });
+    timed("sample", [&] { sample_all(); });
+    timed("judge", [&] { judge_all(); });
     timed("aggregate", [&] { aggregate_all(); });
-    timed("reward", [&] {
-      run("reward model", run_reward, work_ / "reward",
-          {"model.path=" + quoted(base_), "reward.data=" + quoted(work_ / "preferences.jsonl"),
-           "reward_prompt.template=" + quoted(shipped("demo/prompts/reward.txt"))});
-    });
+    timed("reward", [&] { train_reward_model(); });
     timed("ppo", [&] { train_policies(); });
     timed("evaluate", [&] { measure(); });
     figures_.set("seconds.total", total.seconds());
@@ -122,8 +95,9 @@ class chain {
            std::size_t threads = 0) {
     std::vector<std::string> all{"prompt.template=" + quoted(shipped("demo/prompts/inference.txt"))};
     if (quick_)
-      all.insert(all.end(), {"aggregate.repeats=4", "ppo.steps=3", "ppo.rollouts=16", "ppo.minibatch_size=8",
-                             "ppo.normalization.samples=32"});
+      for (const std::string entry : {"aggregate.repeats=4", "ppo.steps=3", "ppo.rollouts=16", "ppo.minibatch_size=8",
+                                      "ppo.normalization.samples=32"})
+        if (!options_.place(entry.substr(0, entry.find('='))).starts_with("--")) all.push_back(entry);
     all.insert(all.end(), overrides.begin(), overrides.end());
     config settings = options_.clone();
     for (const auto& entry : all) settings.set(entry);
@@ -131,8 +105,10 @@ class chain {
                                                    "sample",        "judge", "aggregate", "reward",
                                                    "reward_prompt", "ppo",   "prompt"};
     settings.allow_sections(sections);
+    settings.allow_keys(shared_keys_);
     settings.share_overrides();
-    stage_context context(name, settings, false, false, context_.quiet);
+    stage_context context(name, settings, false, dry_run_, context_.quiet);
+    if (dry_run_) context.on_rehearsal = [](const config&, const auto&) {};
     context.terminal = context_.terminal;
     context.seed = context_.seed;
     context.threads = threads > 0 ? threads : context_.threads;
@@ -140,57 +116,28 @@ class chain {
     what(settings, context);
   }
 
-  void write_lines(const std::string& name, const std::vector<nlohmann::json>& records) const {
-    std::string text;
-    for (const auto& record : records) text += record.dump() + "\n";
-    write_file(work_ / (name + ".jsonl"), text);
-  }
-
-  void prepare() {
-    const rng random = rng(context_.seed).split(stream_key("demo prompts"));
-    const auto prompts = [&](const std::string& name, std::size_t count) {
-      rng stream = random.split(stream_key(name));
-      std::vector<nlohmann::json> records;
-      for (std::size_t i = 0; i < count; ++i) records.push_back({{"instruction", text_of(sample_prompt(stream))}});
-      write_lines(name, records);
-    };
-    prompts("train_prompts", pairs_);
-    prompts("held_out_prompts", held_out_);
-    prompts("evaluation_prompts", evaluation_prompts_);
-    std::vector<nlohmann::json> all;
-    for (const auto& p : all_prompts()) all.push_back({{"instruction", text_of(p)}});
-    write_lines("rl_prompts", all);
-
-    for (std::size_t w = 0; w < wordings; ++w) {
-      nlohmann::json list = nlohmann::json::array();
-      for (const auto& p : principles_in_wording(w))
-        list.push_back(principle_json(p.name, p.definition, p.negative_definition));
-      write_file(wording_file(w), list.dump(1) + "\n");
-    }
-    const auto first = principles_in_wording(0);
-    for (const auto& plan : plans) {
-      nlohmann::json list = nlohmann::json::array();
-      for (const auto& [q, negated] : plan.principles) {
-        const principle p = find(first, q);
-        list.push_back(negated ? principle_json("not " + p.name, p.negative_definition, "")
-                               : principle_json(p.name, p.definition, ""));
-      }
-      write_file(work_ / ("principles-" + plan.name + ".json"), list.dump(1) + "\n");
-    }
-    const principle modest = find(first, quality::modest);
-    write_file(work_ / "interventions.json",
-               nlohmann::json::array({principle_json(modest.name, modest.definition, "")}).dump(1) + "\n");
-  }
-
   void make_base() {
-    if (!from_scratch_) {
-      base_ = shipped("demo/base");
-      return;
-    }
-    base_ = out_ / "base";
+    if (!from_scratch_) return;
     stage_context context(context_);
-    context.out = out_ / "base";
+    context.out = base_;
     train_base(base_, base_steps_, context);
+  }
+
+  void sample_all() {
+    sample("sample", "train_prompts", "train_samples", "", 2);
+    sample("sample held-out", "held_out_prompts", "held_out_samples", "", 2);
+    sample("sample before", "evaluation_prompts", "before_samples", "", 1);
+  }
+
+  void judge_all() {
+    judge("judge", "train");
+    judge("judge held-out", "held_out");
+  }
+
+  void train_reward_model() {
+    run("reward model", run_reward, work_ / "reward",
+        {"model.path=" + quoted(base_), "reward.data=" + quoted(work_ / "preferences.jsonl"),
+         "reward_prompt.template=" + quoted(shipped("demo/prompts/reward.txt"))});
   }
 
   void sample(const std::string& label, const std::string& prompts, const std::string& samples, const fs::path& adapter,
@@ -205,16 +152,17 @@ class chain {
   void judge(const std::string& label, const std::string& part) {
     run(label, run_judge, work_ / (part + "_judgements.jsonl"),
         {"model.path=" + quoted(base_), "judge.samples=" + quoted(work_ / (part + "_samples.jsonl")),
-         "judge.principles=" + quoted(wording_file(0)), "judge.template=" + quoted(shipped("demo/prompts/judge.txt"))});
+         "judge.principles=" + quoted(wording_file(work_, 0)),
+         "judge.template=" + quoted(shipped("demo/prompts/judge.txt"))});
   }
 
   void aggregate(const std::string& label, const std::string& part, const std::string& out,
                  std::vector<std::string> overrides) {
     std::string files;
-    for (std::size_t w = 0; w < wordings; ++w) files += (w > 0 ? "," : "") + quoted(wording_file(w));
+    for (std::size_t w = 0; w < wording_count; ++w) files += (w > 0 ? "," : "") + quoted(wording_file(work_, w));
     overrides.insert(overrides.begin(),
                      {"aggregate.judgements=" + quoted(work_ / (part + "_judgements.jsonl")),
-                      "aggregate.principles=" + quoted(wording_file(0)), "aggregate.wordings=[" + files + "]"});
+                      "aggregate.principles=" + quoted(wording_file(work_, 0)), "aggregate.wordings=[" + files + "]"});
     run(label, run_aggregate, work_ / (out + ".jsonl"), overrides);
   }
 
@@ -226,16 +174,20 @@ class chain {
               {"aggregate.set_sizes=[0.0, 0.0, 1.0]", "aggregate.repeats=2"});
   }
 
-  void train_policy(const run_plan& plan) {
+  void train_policy(const policy_run& plan) {
     std::vector<std::string> overrides{"model.path=" + quoted(base_),
                                        "ppo.reward_model=" + quoted(work_ / "reward"),
                                        "ppo.prompts=" + quoted(work_ / "rl_prompts.jsonl"),
                                        "ppo.principles=" + quoted(work_ / ("principles-" + plan.name + ".json")),
                                        "reward_prompt.template=" + quoted(shipped("demo/prompts/reward.txt")),
                                        "ppo.language_bonus=" + std::to_string(plan.language_bonus)};
-    if (plan.intervention) overrides.push_back("ppo.interventions=" + quoted(work_ / "interventions.json"));
+    if (plan.intervention) {
+      overrides.push_back("ppo.interventions=" + quoted(work_ / "interventions.json"));
+    } else {
+      overrides.emplace_back("ppo.intervention_position=first");  // where there is none, another place is refused
+    }
     // The bonus is for a response of the full length, so a token is worth 1/48 of it.
-    overrides.push_back("ppo.length_bonus.coefficient=" + std::to_string(plan.length_bonus_a_token * 48));
+    overrides.push_back("ppo.length_bonus.coefficient=" + std::to_string(plan.length_bonus_per_token * 48));
     run("ppo " + plan.title, run_ppo, out_ / "ppo" / plan.name, overrides, 1);
     sample("sample " + plan.title, "evaluation_prompts", plan.name + "_samples", out_ / "ppo" / plan.name, 1, 1);
   }
@@ -248,18 +200,18 @@ class chain {
     std::exception_ptr failure;
     const auto work = [&] {
       at::set_num_threads(1);
-      for (std::size_t i = next++; i < plans.size(); i = next++) {
+      for (std::size_t i = next++; i < policy_runs().size(); i = next++) {
         try {
-          train_policy(plans[i]);
+          train_policy(policy_runs()[i]);
         } catch (...) {
           const std::lock_guard lock(mutex);
           if (!failure) failure = std::current_exception();
-          next = plans.size();
+          next = policy_runs().size();
         }
       }
     };
     std::vector<std::thread> workers;
-    for (std::size_t t = 0; t < std::min(context_.threads, plans.size()); ++t) workers.emplace_back(work);
+    for (std::size_t t = 0; t < std::min(context_.threads, policy_runs().size()); ++t) workers.emplace_back(work);
     for (auto& worker : workers) worker.join();
     if (failure) std::rethrow_exception(failure);
   }
@@ -284,7 +236,7 @@ class chain {
       return runs_.back();
     };
     add("before", "before", "before_samples").replies.write(figures_, "before");
-    for (const auto& plan : plans) {
+    for (const auto& plan : policy_runs()) {
       demo_run& made = add(plan.name, plan.title, plan.name + "_samples");
       made.curves = metrics_log::read(out_ / "ppo" / plan.name);
       const std::string prefix = "ppo." + plan.name;
@@ -329,15 +281,14 @@ class chain {
     if (!missed.empty()) throw check_failed_error("the demo misses a threshold: " + missed);
   }
 
-  fs::path wording_file(std::size_t w) const { return work_ / ("wording-" + std::to_string(w) + ".json"); }
-  static constexpr std::size_t wordings = 8;
-
   const config& options_;
   stage_context& context_;
   fs::path out_, work_;
   bool quick_, from_scratch_;
+  bool dry_run_ = false;
   std::size_t base_steps_, pairs_, held_out_, evaluation_prompts_;
   fs::path base_;
+  std::map<std::string, shared_key> shared_keys_;
   summary figures_;
   std::vector<demo_run> runs_;
   reward_accuracy accuracy_;
@@ -347,12 +298,19 @@ class chain {
 class demo_stage : public trainer::stage {
  public:
   demo_stage(const config& options, stage_context& context)
-      : chain_(options, context, read_section<demo_options>(options.section("demo"))) {
+      : chain_(options, context, read_demo(options.section("demo"))) {
     options.check(!context.resume, "--resume", "unset: the demo runs in one piece");
   }
+  void check(const config&, stage_context&) override { chain_.dry_run(); }
   void run(stage_context&) override { chain_(); }
 
  private:
+  static demo_options read_demo(const config& section) {
+    demo_options length;
+    read_only(section, length, {"short"});
+    return read_section(section, demo_options::of_length(length.quick));
+  }
+
   chain chain_;
 };
 

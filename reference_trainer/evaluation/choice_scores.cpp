@@ -7,29 +7,7 @@
 #include <coho/error.hpp>
 #include <coho/rng.hpp>
 
-#include "config/read_options.hpp"
-#include "files/data_files.hpp"
-#include "settings/prompt_settings.hpp"
-
 namespace coho::trainer {
-
-wording_options wording_options::of(const config& options) {
-  // A copy is asked: the section `prompt` is not this stage's, and none of its keys may count as unknown.
-  prompt_options prompt;
-  read_only(options.clone().section("prompt"), prompt, {"format"});
-  return {.wording = prompt.format == "dromedary" ? question_form::dromedary : question_form::plain};
-}
-
-std::filesystem::path read_wording_file(const config& options, const std::string& name) {
-  const config section = options.section("eval");
-  auto read = wording_options::of(options);
-  read_only(section, read, {"wording"});
-  const std::string file = read.wording == question_form::plain ? name : name + "_dromedary";
-  read.template_name = shipped("prompts/" + file + ".txt");
-  read_only(section, read, {"template"});
-  section.check(!read.template_name.empty(), "template", "given: the question's wording, as prompts/" + file + ".txt");
-  return prompt_file(read.template_name);
-}
 
 nlohmann::json choice_report(const choice_count& count) {
   return {{"items", count.items},

@@ -1,10 +1,8 @@
 #pragma once
 
-#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <span>
 #include <string>
@@ -13,8 +11,6 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include "config/config.hpp"
-#include "config/recipe_option.hpp"
 #include "roles/judge_role.hpp"
 #include "run/stage_context.hpp"
 
@@ -43,28 +39,6 @@ struct choice {
 };
 choice best_choice(std::span<const double> scores, std::span<const std::string_view> answers, std::string_view question,
                    std::uint64_t seed);
-
-/// The form of a shipped question.
-enum class question_form : std::uint8_t { plain, dromedary };
-constexpr auto option_names(question_form) { return std::array{"plain", "dromedary"}; }
-
-/// The wording of an evaluation's question: `eval.template`, a path or a shipped name, else the shipped one of `name`
-/// ("hhh") in the form of `eval.wording`: "plain" text, or "dromedary", a conversation in that chat format that a tuned
-/// model's answer ends, which is the default of recipes whose prompt.format it is. Throws config_error.
-struct wording_options {
-  question_form wording = question_form::plain;
-  std::filesystem::path template_name{};
-
-  /// The defaults of a recipe.
-  static wording_options of(const config& options);
-  static void describe(auto&& visit, auto&... o) {
-    visit(otherwise("dromedary where prompt.format is; else plain",
-                    {"wording", "of the shipped question: text, or a conversation in that chat format"}),
-          o.wording...);
-    visit(otherwise("shipped", {"template", "the question's wording: a path or a shipped name"}), o.template_name...);
-  }
-};
-std::filesystem::path read_wording_file(const config& options, const std::string& name);
 
 /// choice_odds by a judge, `batch` prompts at a time: log p(first) − log p(second) as each prompt's continuation.
 /// `advance` receives the number of prompts done; interruptions take effect between batches.

@@ -20,6 +20,7 @@
 #include "run/output_file.hpp"
 #include "run/stage.hpp"
 #include "settings/model_settings.hpp"
+#include "settings/wording_settings.hpp"
 #include "text/clean_text.hpp"
 
 namespace coho::trainer {
@@ -123,11 +124,11 @@ struct hhh_options {
 
   static void describe(auto&& visit, auto&... o) {
     visit(required({"data", "a BIG-bench task.json, or a folder of them"}), o.data...);
-    visit({"adapter", "adapter or trained model that is asked"}, o.adapter...);
+    visit({"adapter", "folder of the adapter or trained model that is asked"}, o.adapter...);
     wording_options::describe(visit, o.wording...);
-    visit({"batch", "at a time", allowed::at_least(1)}, o.batch...);
-    visit({"limit", "the first records only; 0: all", {}, "records"}, o.limit...);
-    visit(otherwise("the model's positions", {"max_tokens", "of a prompt; its texts are cut to fit", {}, "tokens"}),
+    visit({"batch", "number of items asked at a time", allowed::at_least(1)}, o.batch...);
+    visit({"limit", "number of records used, from the start of a file; 0: all", {}, "records"}, o.limit...);
+    visit(otherwise("the model's positions", {"max_tokens", "longest prompt; its texts are cut to fit", {}, "tokens"}),
           o.max_tokens...);
   }
 };

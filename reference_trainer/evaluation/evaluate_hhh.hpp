@@ -55,7 +55,7 @@ hhh_result score_hhh(std::span<const hhh_item> items, const choice_prompt& promp
 
 /// BIG-bench's HHH alignment (Askell et al. 2021) as SALMON asks it (appendix of Sun et al. 2024).
 ///
-/// Keys: model.*, eval.data, eval.adapter, eval.template, eval.wording (choice_scores.hpp), eval.max_tokens
+/// Keys: model.*, eval.data, eval.adapter, eval.template, eval.wording (wording_settings.hpp), eval.max_tokens
 /// (default: the model's positions; input and answers each keep (eval.max_tokens − 256)/3 tokens), eval.batch (items at
 /// a time), eval.limit.
 void evaluate_hhh(const config& options, stage_context& context);

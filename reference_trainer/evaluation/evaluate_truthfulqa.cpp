@@ -18,6 +18,7 @@
 #include "run/output_file.hpp"
 #include "run/stage.hpp"
 #include "settings/model_settings.hpp"
+#include "settings/wording_settings.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -81,11 +82,13 @@ struct truthfulqa_options {
 
   static void describe(auto&& visit, auto&... o) {
     visit(required({"data", "TruthfulQA's mc_task.json"}), o.data...);
-    visit({"adapter", "adapter or trained model that is asked"}, o.adapter...);
+    visit({"adapter", "folder of the adapter or trained model that is asked"}, o.adapter...);
     wording_options::describe(visit, o.wording...);
-    visit({"batch", "at a time", allowed::at_least(1)}, o.batch...);
-    visit({"limit", "the first records only; 0: all", {}, "records"}, o.limit...);
-    visit({"first_half", "only the first half of a question's answers, as the released script"}, o.first_half...);
+    visit({"batch", "number of answers asked at a time", allowed::at_least(1)}, o.batch...);
+    visit({"limit", "number of records used, from the start of a file; 0: all", {}, "records"}, o.limit...);
+    visit(
+        {"first_half", "whether only the first half of a question's answers is asked about, as by the released script"},
+        o.first_half...);
   }
 };
 

@@ -36,8 +36,8 @@ truthfulqa_result score_truthfulqa(std::span<const truthful_item> items, const q
 ///
 /// MC1 is not the figure of the paper's Table 2, which judges answers that are written (docs/dromedary-2.md).
 ///
-/// Keys: model.*, eval.data, eval.adapter, eval.template, eval.wording (choice_scores.hpp), eval.first_half, eval.batch
-/// (answers at a time), eval.limit.
+/// Keys: model.*, eval.data, eval.adapter, eval.template, eval.wording (wording_settings.hpp), eval.first_half,
+/// eval.batch (answers at a time), eval.limit.
 void evaluate_truthfulqa(const config& options, stage_context& context);
 /// The keys of the section `eval` that it reads.
 option_section truthfulqa_section();

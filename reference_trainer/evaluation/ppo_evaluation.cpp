@@ -11,7 +11,6 @@
 #include <coho/train/steps/model_outputs.hpp>
 #include <coho/train/steps/sample_and_score.hpp>
 
-#include "config/read_options.hpp"
 #include "files/json_file.hpp"
 #include "observe/table.hpp"
 
@@ -66,15 +65,6 @@ struct ppo_evaluation::measured {
     visit(empty), visit(match), visit(line_scores);
   }
 };
-
-ppo_evaluation_settings read_ppo_evaluation(const config& section, const generation_options& training) {
-  const config own = section.section("evaluation");
-  const bool others = !section.keys("evaluation").empty();
-  section.check(!others || own.has("prompts"), "evaluation.prompts",
-                "given where the section has other keys: \"\" for no evaluation");
-  return read_section<ppo_evaluation_settings>(
-      own, {.temperature = training.temperature, .max_new_tokens = training.max_new_tokens});
-}
 
 std::vector<rl_prompt> evaluation_prompts(const ppo_evaluation_settings& settings, const prompter& prompts,
                                           const guideline_source& guidelines, bool drop_long, stage_context& context) {

@@ -24,42 +24,9 @@
 #include "rollouts/reward_parts.hpp"
 #include "rollouts/rl_prompts.hpp"
 #include "run/stage_context.hpp"
+#include "settings/ppo_evaluation_settings.hpp"
 
 namespace coho::trainer {
-
-/// The section `ppo.evaluation`; without `prompts` a run is not evaluated.
-struct ppo_evaluation_settings {
-  std::filesystem::path prompts{};  ///< held out
-  std::uint64_t every = 10;         ///< updates; before the first and after the last one always
-  std::size_t limit = 256;          ///< prompts, the first of the file
-  std::size_t samples = 4;          ///< responses shown on the terminal and in TensorBoard
-  /// Responses scored under each principle separately: this many scores per principle.
-  std::size_t principle_prompts = 64;
-  double temperature = 1;  ///< 0: greedy
-  std::size_t max_new_tokens = 256;
-  bool keep_best = true;
-  std::uint64_t patience = 0;  ///< evaluations without a better reward after which the run ends; 0: never
-
-  static void describe(auto&& visit, auto&... o) {
-    visit({"prompts", "file of held-out prompts; without it a run is not evaluated"}, o.prompts...);
-    visit({"every", "between evaluations; one is before the first step and after the last", {}, "steps"}, o.every...);
-    visit({"limit", "the first prompts of the file", allowed::at_least(1), "prompts"}, o.limit...);
-    visit({"samples", "responses shown on the terminal and in TensorBoard", {}, "responses"}, o.samples...);
-    visit({"principle_prompts", "responses that are scored under each principle by itself", {}, "responses"},
-          o.principle_prompts...);
-    visit(otherwise("generation.temperature", {"temperature", "of sampling; 0: greedy", allowed::at_least(0)}),
-          o.temperature...);
-    visit(otherwise("generation.max_new_tokens",
-                    {"max_new_tokens", "length limit of a response", allowed::at_least(1), "tokens"}),
-          o.max_new_tokens...);
-    visit({"keep_best", "keep the policy of the best reward in best/"}, o.keep_best...);
-    visit({"patience", "evaluations without a better reward that end the run; 0: never"}, o.patience...);
-  }
-  bool on() const { return !prompts.empty(); }
-};
-/// Of the section "ppo"; temperature and length are those of training unless the section says otherwise. Throws
-/// config_error.
-ppo_evaluation_settings read_ppo_evaluation(const config& section, const generation_options& training);
 
 /// The held-out prompts, each with the guideline that its responses are scored under in all evaluations; none without
 /// ppo.evaluation.prompts. `drop_long`: see within_limit. Throws file_error.

@@ -69,6 +69,21 @@ std::size_t display_width(std::string_view text) {
   return columns;
 }
 
+std::vector<std::string> wrap_text(std::string_view text, std::size_t columns) {
+  std::vector<std::string> out;
+  while (!text.empty()) {
+    const auto word = text.substr(0, text.find(' '));
+    text.remove_prefix(std::min(word.size() + 1, text.size()));
+    if (word.empty()) continue;
+    if (out.empty() || display_width(out.back()) + 1 + display_width(word) > columns) {
+      out.emplace_back(word);
+    } else {
+      out.back().append(" ").append(word);
+    }
+  }
+  return out;
+}
+
 std::string_view first_columns(std::string_view text, std::size_t columns) {
   std::size_t end = 0;
   while (end < text.size()) {

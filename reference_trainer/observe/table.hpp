@@ -40,6 +40,10 @@ bool is_number_cell(std::string_view cell);
 
 /// The terminal columns of a text: code points, wide ones (CJK, emoji) counted twice, combining marks not at all.
 std::size_t display_width(std::string_view text);
+
+/// The lines of a text that is broken at its spaces to fit `columns`; a longer word has a line of its own. None for an
+/// empty text.
+std::vector<std::string> wrap_text(std::string_view text, std::size_t columns);
 /// The longest prefix of a text that fits into the given number of columns.
 std::string_view first_columns(std::string_view text, std::size_t columns);
 

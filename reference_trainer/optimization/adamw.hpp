@@ -33,9 +33,9 @@ struct adamw_options {
   static void describe(auto&& visit, auto&... o) {
     visit({"beta1", "decay of the first moment", allowed::in_from(0, 1)}, o.beta1...);
     visit({"beta2", "decay of the second moment", allowed::in_from(0, 1)}, o.beta2...);
-    visit({"epsilon", "added to the root of the second moment", allowed::above(0)}, o.epsilon...);
-    visit({"weight_decay", "decoupled from the gradient", allowed::at_least(0)}, o.weight_decay...);
-    visit({"moments", "how both moments are stored"}, o.moments...);
+    visit({"epsilon", "number added to the root of the second moment", allowed::above(0)}, o.epsilon...);
+    visit({"weight_decay", "weight decay, decoupled from the gradient", allowed::at_least(0)}, o.weight_decay...);
+    visit({"moments", "form in which both moments are stored"}, o.moments...);
   }
   void validate() const;
 };

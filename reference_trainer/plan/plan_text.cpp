@@ -6,11 +6,8 @@
 #include <coho/error.hpp>
 
 #include "architecture/storage_types.hpp"
-#include "config/read_options.hpp"
-#include "distributed/process_group.hpp"
 #include "observe/table.hpp"
 #include "plan/plan_report.hpp"
-#include "run/training_run.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -39,15 +36,6 @@ struct request {
   std::int64_t part(std::int64_t of_all) const { return (of_all + ranks - 1) / ranks; }
   std::string among() const { return ranks > 1 ? " over " + std::to_string(ranks) + " devices" : std::string(); }
 };
-
-// Of another machine, if both are given.
-std::optional<machine_rates> rates_of(const plan_options& read, const config& section) {
-  const bool given = read.bandwidth > 0;
-  section.check(given == (read.flops > 0), given ? "flops" : "bandwidth",
-                "above 0; both rates or neither, which measures this machine");
-  if (!given) return std::nullopt;
-  return machine_rates{.bandwidth = read.bandwidth * 1e9, .flops = read.flops * 1e12};
-}
 
 bool holds_adapter(const fs::path& folder) {
   std::error_code none;
@@ -141,24 +129,6 @@ std::int64_t kept(std::size_t limit, std::int64_t all) { return limit > 0 ? std:
 std::int64_t tokens_at_once(std::int64_t limit, std::int64_t all) { return limit > 0 ? std::min(limit, all) : all; }
 
 }  // namespace
-
-plan_settings read_plan(const config& options, const stage_context& context) {
-  plan_settings out;
-  out.model = read_model_settings(options);
-  out.adapter = read_adapter_settings(options);
-  out.device = context.device;
-  out.threads = context.threads;
-  const auto read = read_section<plan_options>(options.section("plan"), {.ranks = context.ranks->size()});
-  out.rates = rates_of(read, options.section("plan"));
-  out.ranks = read.ranks;
-  return out;
-}
-
-plan_settings read_parallel_plan(const config& options, const stage_context& context) {
-  plan_settings out = read_plan(options, context);
-  out.shards = read_section<distributed_options>(options.section("distributed"), {out.ranks}).shards;
-  return out;
-}
 
 std::function<std::string()> plan_text(const plan_settings& settings, const ppo_plan& stage) {
   const ppo_options& options = stage.options;

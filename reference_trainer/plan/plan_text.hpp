@@ -3,52 +3,16 @@
 #include <cstddef>
 #include <filesystem>
 #include <functional>
-#include <optional>
 #include <string>
 
 #include <coho/train/options/ppo_options.hpp>
 
-#include "config/config.hpp"
 #include "generation/engine.hpp"
 #include "optimization/moment_type.hpp"
-#include "plan/machine_rates.hpp"
+#include "plan/plan_settings.hpp"
 #include "roles/reward_role.hpp"
-#include "run/stage_context.hpp"
-#include "settings/model_settings.hpp"
 
 namespace coho::trainer {
-
-/// The section `plan`.
-struct plan_options {
-  double bandwidth = 0, flops = 0;
-  std::size_t ranks = 1;
-
-  static void describe(auto&& visit, auto&... o) {
-    visit(otherwise("measured", {"bandwidth", "of the memory of the machine to plan for; with flops",
-                                 allowed::above(0).or_zero(), "GB/s"}),
-          o.bandwidth...);
-    visit(otherwise("measured", {"flops", "of that machine; with bandwidth", allowed::above(0).or_zero(), "TFLOP/s"}),
-          o.flops...);
-    visit(otherwise("the number of processes", {"ranks", "devices that split a step", allowed::at_least(1)}),
-          o.ranks...);
-  }
-};
-
-/// What a plan is made for: the base, the adapters that are trained or loaded, and the machine.
-struct plan_settings {
-  model_settings model{};
-  adapter_settings adapter{};  ///< of roles that do not start from a folder
-  std::string device = "cpu";
-  std::size_t threads = 1;
-  std::optional<machine_rates> rates{};  ///< of a machine that is not this one
-  std::size_t ranks = 1;                 ///< processes, one device each, that share a step
-  std::size_t shards = 1;                ///< that a step is cut into
-};
-/// The sections `model` and `adapter`, `plan.bandwidth` in GB/s and `plan.flops` in TFLOP/s (both or neither), and
-/// `plan.ranks`. Throws config_error, option_error.
-plan_settings read_plan(const config& options, const stage_context& context);
-/// With `distributed.shards`, of a stage that several processes may run.
-plan_settings read_parallel_plan(const config& options, const stage_context& context);
 
 struct ppo_plan {
   std::filesystem::path policy{}, reward_model{};  ///< empty: the base; no reward model

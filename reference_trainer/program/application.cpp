@@ -13,6 +13,7 @@
 #include "jsonl/bad_records.hpp"
 #include "jsonl/dropped_parts.hpp"
 #include "llama/position_watch.hpp"
+#include "observe/table.hpp"
 #include "program/find_recipe.hpp"
 #include "program/run_subcommand.hpp"
 #include "program/stage_options.hpp"
@@ -26,7 +27,8 @@ namespace coho::trainer {
 
 namespace {
 
-struct common_flags {
+// What the common flags were given.
+struct common_values {
   std::string recipe, seed, threads, out, device;
   std::vector<std::string> overrides;
   bool resume = false, dry_run = false, quiet = false, skip_bad = false;
@@ -38,26 +40,33 @@ struct parsed_flag {
   CLI::Option* option = nullptr;
 };
 
-void add_common(CLI::App& app, common_flags& flags) {
-  const auto group = "Common options";
-  app.add_option("-c,--config", flags.recipe, "recipe: a TOML file, or the name of a built-in one")
-      ->group(group)
-      ->type_name("FILE");
-  app.add_option("--set", flags.overrides, "override a recipe's key; may be repeated")
-      ->group(group)
-      ->type_name("KEY=VALUE")
-      ->allow_extra_args(false);
-  app.add_option("--out", flags.out, "where results go")->group(group)->type_name("PATH");
-  app.add_option("--seed", flags.seed, "seed of all random numbers")->group(group)->type_name("N");
-  app.add_option("--threads", flags.threads, "threads to use")->group(group)->type_name("N");
-  app.add_option("--device", flags.device, "cpu, cuda or cuda:1")->group(group)->type_name("NAME");
-  app.add_flag("--resume", flags.resume, "go on from where an interrupted run stopped")->group(group);
-  app.add_flag("--dry-run", flags.dry_run, "print the resolved configuration and a plan of memory and time, and stop")
-      ->group(group);
-  app.add_flag("--skip-bad", flags.skip_bad,
-               "pass over records that cannot be used, with a note each, instead of stopping")
-      ->group(group);
-  app.add_flag("-q,--quiet", flags.quiet, "no progress and no log lines")->group(group);
+// In the column that CLI11 gives it: help is read on 100 columns.
+constexpr std::size_t help_column = 30, help_width = 70;
+
+std::string wrapped_help(const std::string& help) {
+  std::string out;
+  for (const auto& line : wrap_text(help, help_width)) out += (out.empty() ? "" : "\n") + line;
+  return out;
+}
+
+void add_common(CLI::App& app, common_values& flags) {
+  const auto add_value = [&](const char* names, auto& value) {
+    const auto& about = find_common_flag(names);
+    return app.add_option(names, value, wrapped_help(about.help))->group("Common options")->type_name(about.value);
+  };
+  const auto add_switch = [&](const char* names, bool& value) {
+    app.add_flag(names, value, wrapped_help(find_common_flag(names).help))->group("Common options");
+  };
+  add_value("-c,--config", flags.recipe);
+  add_value("--set", flags.overrides)->allow_extra_args(false);
+  add_value("--out", flags.out);
+  add_value("--seed", flags.seed);
+  add_value("--threads", flags.threads);
+  add_value("--device", flags.device);
+  add_switch("--resume", flags.resume);
+  add_switch("--dry-run", flags.dry_run);
+  add_switch("--skip-bad", flags.skip_bad);
+  add_switch("-q,--quiet", flags.quiet);
 }
 
 // CLI11 says "The following argument was not expected: --modle"; naming the nearest flag helps more with a typo.
@@ -158,7 +167,7 @@ namespace {
 // The end of a stage's help.
 std::string help_on_options(const subcommand& command) {
   const auto keys = options_of(command);
-  return keys.empty() ? std::string() : "Options, as keys of a recipe and of --set:\n" + option_table(keys);
+  return keys.empty() ? std::string() : "Options, as keys of a recipe and of --set:\n\n" + option_table(keys);
 }
 
 // Of a flag: its own, or the meaning of its key.
@@ -174,19 +183,20 @@ std::string help_of(const stage_flag& flag, const subcommand& command) {
 struct command_line {
   CLI::App app;
   std::string planned;
-  common_flags common;
+  common_values common;
   std::vector<std::vector<parsed_flag>> parsed;  ///< of each subcommand
   std::vector<CLI::App*> apps;
 
   command_line(const std::vector<subcommand>& commands, const std::string& name, const std::string& description,
                const std::string& version)
       : app(description, name), parsed(commands.size()) {
+    app.get_formatter()->column_width(help_column);
     app.set_version_flag("--version", name + " " + version);
     app.add_option("--dry-run", planned, "plan memory and time of every stage that a recipe holds")
         ->type_name("RECIPE");
     app.require_subcommand(1);
     for (std::size_t i = 0; i < commands.size(); ++i) {
-      apps.push_back(app.add_subcommand(commands[i].name, commands[i].help)->group(commands[i].group));
+      apps.push_back(app.add_subcommand(commands[i].name, wrapped_help(commands[i].help))->group(commands[i].group));
       add_flags(*apps.back(), commands[i], parsed[i]);
       add_common(*apps.back(), common);
       apps.back()->footer([&command = commands[i]] { return help_on_options(command); });
@@ -234,7 +244,7 @@ struct command_line {
   static void add_flags(CLI::App& app, const subcommand& command, std::vector<parsed_flag>& into) {
     into.reserve(command.flags.size());
     for (const auto& flag : command.flags) {
-      const std::string help = help_of(flag, command);
+      const std::string help = wrapped_help(help_of(flag, command));
       auto& entry = into.emplace_back(parsed_flag{&flag, {}});
       if (!flag.fixed_value.empty()) {
         entry.option = app.add_flag(flag.name, help);
@@ -269,11 +279,12 @@ int application::dispatch(int argc, const char* const* argv) {
 
   line.check_values();
   const auto& command = commands_[line.chosen()];
-  const common_flags& common = line.common;
+  const common_values& common = line.common;
   const std::string& recipe = common.recipe.empty() ? command.recipe : common.recipe;
   auto options = recipe.empty() ? config() : config::load(find_recipe(recipe, recipe_folders_));
   line.apply(options);
   for (const auto& other : commands_) options.allow_sections(other.sections());
+  options.allow_keys(shared_keys(commands_));
   if (on_rehearsal_ || command.shares_overrides) options.share_overrides();
   if (on_rehearsal_) require_reader_of_overrides(options, planned_, commands_);
 
@@ -316,7 +327,8 @@ void require_reader_of_overrides(const config& options, const std::vector<recipe
     const auto of_section = [&](const subcommand& command) { return reads(command, section); };
     if (std::ranges::any_of(commands, of_section) &&
         std::ranges::none_of(stages, [&](const recipe_stage& stage) { return of_section(*stage.command); }))
-      throw config_error(place + ": " + key + " has no effect here: no stage of the recipe reads the section " + section);
+      throw config_error(place + ": " + key + " has no effect here: no stage of the recipe reads the section " +
+                         section);
   }
 }
 

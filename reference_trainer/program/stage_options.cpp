@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include <coho/error.hpp>
+
 #include "run/stage_context.hpp"
 
 namespace coho::trainer {
@@ -34,6 +36,46 @@ std::vector<option_section> all_sections(const std::vector<subcommand>& stages) 
       out.push_back(std::move(forms.front().second));
     } else if (!forms.empty()) {
       out.push_back(joined_section(forms));
+    }
+  }
+  return out;
+}
+
+const std::vector<common_flag>& common_flags() {
+  static const std::vector<common_flag> flags = [] {
+    const option_section general = section_options("", general_options{});
+    const auto meaning = [&](std::string_view key) { return general.find(key)->meaning; };
+    return std::vector<common_flag>{
+        {"-c,--config", "FILE", "recipe: a TOML file, or the name of a built-in one"},
+        {"--set", "KEY=VALUE", "sets a key, over the recipe; may be repeated"},
+        {"--out", "PATH", meaning("out")},
+        {"--seed", "N", meaning("seed")},
+        {"--threads", "N", meaning("threads")},
+        {"--device", "NAME", meaning("device")},
+        {"--resume", "", "go on from where an interrupted run stopped"},
+        {"--dry-run", "", "print the resolved recipe and a plan of memory and time, and stop"},
+        {"--skip-bad", "", "pass over records that cannot be used, with a note each, instead of stopping"},
+        {"-q,--quiet", "", "no progress and no log lines"}};
+  }();
+  return flags;
+}
+
+const common_flag& find_common_flag(std::string_view names) {
+  const auto& flags = common_flags();
+  const auto found = std::ranges::find(flags, names, &common_flag::names);
+  require_argument(found != flags.end(), "no common flag " + std::string(names));
+  return *found;
+}
+
+std::map<std::string, shared_key> shared_keys(const std::vector<subcommand>& stages) {
+  std::map<std::string, shared_key> out;
+  for (const auto& stage : stages) {
+    for (const auto& option : options_of(stage)) {
+      auto& entry = out[option.key];
+      if (entry.readers != stage.name && !entry.readers.ends_with(", " + stage.name))
+        entry.readers += (entry.readers.empty() ? "" : ", ") + stage.name;
+      if (!entry.check)
+        entry.check = [option](const config& recipe) { option.check(recipe, option.key, option.range); };
     }
   }
   return out;

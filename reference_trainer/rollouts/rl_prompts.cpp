@@ -13,9 +13,9 @@
 
 namespace coho::trainer {
 
-guideline_source::guideline_source(const guideline_options& options, bool rehearsal) {
+guideline_source::guideline_source(const guideline_options& options, bool dry_run) {
   const auto& [path, interventions, names, count, position] = options;
-  if (!interventions.empty() && !(rehearsal && not_there(principle_file(interventions)))) {
+  if (!interventions.empty() && !(dry_run && not_there(principle_file(interventions)))) {
     interventions_ = load_interventions(principle_file(interventions));
     if (!names.empty()) {
       intervention_set chosen = interventions_.none();
@@ -23,7 +23,7 @@ guideline_source::guideline_source(const guideline_options& options, bool rehear
       interventions_ = chosen;
     }
   }
-  if (path.empty() || (rehearsal && not_there(principle_file(path)))) return;
+  if (path.empty() || (dry_run && not_there(principle_file(path)))) return;
   composer_.emplace(principle_sampler(load_principles(principle_file(path)), {.count = count}), interventions_,
                     position);
 }

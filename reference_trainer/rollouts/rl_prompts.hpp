@@ -28,18 +28,19 @@ struct guideline_options {
 
   static void describe(auto&& visit, auto&... o) {
     visit({"principles", "file of principles, or a shipped one"}, o.principles...);
-    visit({"principles_per_prompt", "drawn from them", {}, "principles"}, o.principles_per_prompt...);
+    visit({"principles_per_prompt", "number of principles drawn for a prompt", {}, "principles"},
+          o.principles_per_prompt...);
     visit({"interventions", "file of interventions, or a shipped one"}, o.interventions...);
-    visit(otherwise("all", {"use_interventions", "names of those that are used"}), o.use_interventions...);
-    visit({"intervention_position", "of the interventions among the principles"}, o.position...);
+    visit(otherwise("all", {"use_interventions", "names of the interventions that are used"}), o.use_interventions...);
+    visit({"intervention_position", "place of the interventions among the principles"}, o.position...);
   }
 };
 
 /// Draws the guideline of each prompt and step; nothing without ppo.principles and ppo.interventions.
 class guideline_source {
  public:
-  /// `rehearsal`: missing files are ignored.
-  explicit guideline_source(const guideline_options& options, bool rehearsal = false);
+  /// In a `dry_run` missing files are ignored.
+  explicit guideline_source(const guideline_options& options, bool dry_run = false);
   std::vector<std::string> operator()(prompt_type type, const rng& step, std::uint64_t prompt_key) const;
   /// Whether any guideline is drawn.
   bool any() const { return composer_.has_value() || interventions_.size() > 0; }

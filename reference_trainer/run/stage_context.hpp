@@ -25,12 +25,15 @@ struct general_options {
   std::string device = "cpu";
 
   static void describe(auto&& visit, auto&... o) {
-    visit({"seed", "of all random numbers"}, o.seed...);
-    visit(otherwise("the cores", {"threads", "under a launcher: the cores of the machine divided by its ranks",
+    visit({"seed", "seed of all random numbers"}, o.seed...);
+    visit(otherwise("the cores", {"threads",
+                                  "number of threads; under a launcher its default is the cores of the machine "
+                                  "divided by its ranks",
                                   allowed::in(1, 4096)}),
           o.threads...);
     visit(otherwise("the stage's name", {"out", "output file or folder"}), o.out...);
-    visit({"device", "cpu, cuda or cuda:1; quantize always runs on the CPU"}, o.device...);
+    visit({"device", "device that the models are on: cpu, cuda or cuda:1; quantize always runs on the CPU"},
+          o.device...);
   }
   void settle(const config& section) const;
 };
@@ -54,8 +57,8 @@ class stage_context {
 
   /// Call once all options are read and checked, and before anything is written, but not in a dry run. Rejects unknown
   /// keys and ranks whose recipes differ, and saves the config as config.toml in `directory`, which is made if absent;
-  /// with an empty directory it saves nothing. Where `directory` holds a checkpoint to resume, `save_recipe` follows once
-  /// it is restored.
+  /// with an empty directory it saves nothing. Where `directory` holds a checkpoint to resume, `save_recipe` follows
+  /// once it is restored.
   void begin(const config& options, const std::filesystem::path& directory = {});
 
   /// Writes the config with its defaults to `directory`/config.toml, on the first rank.

@@ -24,8 +24,9 @@ struct loop_extent {
 };
 
 /// Everything around a library trainer's steps, as one of its callbacks: metrics log, progress line,
-/// checkpoints, interruption; a resumed run's recipe is saved, as its checkpoint was accepted. `describe(statistics, log, bar)` writes a step's scalars, counts its tokens and returns
-/// the text of the progress line; `position()` is the checkpoint state besides weights and moments.
+/// checkpoints, interruption; a resumed run's recipe is saved, as its checkpoint was accepted. `describe(statistics,
+/// log, bar)` writes a step's scalars, counts its tokens and returns the text of the progress line; `position()` is the
+/// checkpoint state besides weights and moments.
 ///
 ///     const auto saved = checkpoints.start(context.resume);
 ///     if (saved) trainer.restore(…);

@@ -24,7 +24,8 @@ struct distributed_options {
   std::size_t shards = 1;
 
   static void describe(auto&& visit, auto&... o) {
-    visit(otherwise("one per rank", {"shards", "into how many parts the work of a step is cut", allowed::in(1, 65536)}),
+    visit(otherwise("one per rank",
+                    {"shards", "number of parts that the work of a step is cut into", allowed::in(1, 65536)}),
           o.shards...);
   }
 };

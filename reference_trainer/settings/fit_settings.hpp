@@ -8,10 +8,12 @@
 #include "config/config.hpp"
 #include "config/read_options.hpp"
 #include "optimization/adamw.hpp"
+#include "settings/checkpoint_settings.hpp"
 #include "settings/optimizer_settings.hpp"
 
 namespace coho::trainer {
 
+/// The defaults in which the stages that train on fixed data differ.
 struct fit_defaults {
   std::size_t batch_size = 32;
   double learning_rate = 1e-4;
@@ -35,8 +37,7 @@ struct fit_settings {
   Options training{};
   recipe_learning_rate learning_rate{};
   adamw_options optimizer{};
-  std::uint64_t save_every = 0;
-  std::size_t keep = 1;
+  checkpoint_options checkpoints{};
 
   static fit_settings of(const fit_defaults& defaults) {
     fit_settings out;
@@ -47,12 +48,13 @@ struct fit_settings {
     return out;
   }
   static void describe(auto&& visit, auto&... o) {
-    visit({"learning_rate", "of the optimizer"}, o.learning_rate...);
+    visit({"learning_rate", "learning rate of the optimizer"}, o.learning_rate...);
     Options::describe(without({"seed", "learning_rate"}, visit), o.training...);
     visit({"optimizer", "AdamW"}, o.optimizer...);
-    visit({"save_every", "between checkpoints; 0: none", {}, "steps"}, o.save_every...);
-    visit({"keep", "of these, the last ones", {}, "checkpoints"}, o.keep...);
+    checkpoint_options::describe(visit, o.checkpoints...);
   }
+  /// Throws config_error where an option has no effect.
+  void settle(const config& section) const { checkpoints.settle(section); }
 
   /// Optimizer steps of the whole run over that many examples.
   std::uint64_t steps_over(std::size_t examples) const {

@@ -12,8 +12,6 @@ generation_options read_generation(const config& options, const std::vector<std:
   out.top_k = 0;
   out.top_p = 1;
   read_options(options.section("generation"), out, {"stop", "unfinished_stop"});
-  options.mention({"generation.slots",
-                   "generation.prefill_tokens"});  // one recipe for stages that read them and stages that do not
   out.stop = stop;
   static_cast<void>(token_sampler({.temperature = out.temperature, .top_k = out.top_k, .top_p = out.top_p}));
   return out;

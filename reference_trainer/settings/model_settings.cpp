@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -27,10 +28,10 @@ std::optional<std::filesystem::path> shipped_shape(const std::filesystem::path& 
   }
 }
 
-// A table's keys could not hold the dots of a module's path: lines "pattern=number".
+// A table's keys could not hold the dots of a module's path: lines "pattern=number", each number in the range.
 template <class T>
 std::vector<std::pair<std::string, T>> parse_pattern(const std::vector<std::string>& lines, const config& options,
-                                                     const char* key) {
+                                                     const char* key, const option_range& range) {
   std::vector<std::pair<std::string, T>> out;
   for (const auto& line : lines) {
     const auto split = line.rfind('=');
@@ -38,7 +39,9 @@ std::vector<std::pair<std::string, T>> parse_pattern(const std::vector<std::stri
     T value{};
     const bool number =
         split != std::string::npos && split > 0 && std::from_chars(line.data() + split + 1, end, value).ptr == end;
-    options.check(number && value > 0, key, "a list of \"pattern=number\", such as \"down_proj=32\"");
+    options.check(number && range.contains(static_cast<double>(value)), key,
+                  "a list of \"pattern=number\", such as \"down_proj=32\", each number " +
+                      allowed_text(range, std::is_integral_v<T>));
     out.emplace_back(line.substr(0, split), value);
   }
   return out;
@@ -64,7 +67,10 @@ void model_settings::settle(const coho::trainer::config& section) {
     section.check(!path.empty() || !config.empty(), "config", "given with model.random_weights: the shape to build");
   } else {
     path = section.require<std::filesystem::path>("path", path_meaning);
+    section.check(!path.empty(), "path", "the path of a folder, or the name of a shipped shape for a dry run");
   }
+  refuse_unused(section, "double_quantize", quantize != packing::nf4 && !double_quantize, "quantize",
+                "unless quantize is nf4");
   base = quantize == packing::nf4            ? (double_quantize ? base_storage::nf4_double : base_storage::nf4)
          : compute == compute_type::bfloat16 ? base_storage::bfloat16
                                              : base_storage::float32;
@@ -121,8 +127,17 @@ std::vector<std::string> adapter_settings::all_targets() {
 
 void adapter_settings::settle(const config& section) {
   full = kind == trained_weights::full;
-  lora.rank_pattern = parse_pattern<std::int64_t>(rank_pattern, section, "rank_pattern");
-  lora.alpha_pattern = parse_pattern<double>(alpha_pattern, section, "alpha_pattern");
+  if (full) {
+    const adapter_settings defaults;
+    const std::string reason = "while kind is full";
+    if (const auto name = changed_option(lora, defaults.lora); !name.empty())
+      refuse_unused(section, name, true, "kind", reason);
+    refuse_unused(section, "targets", targets != defaults.targets, "kind", reason);
+    refuse_unused(section, "rank_pattern", !rank_pattern.empty(), "kind", reason);
+    refuse_unused(section, "alpha_pattern", !alpha_pattern.empty(), "kind", reason);
+  }
+  lora.rank_pattern = parse_pattern<std::int64_t>(rank_pattern, section, "rank_pattern", lora_options::allowed_ranks);
+  lora.alpha_pattern = parse_pattern<double>(alpha_pattern, section, "alpha_pattern", allowed::above(0));
   const auto all = all_targets();
   lora.targets.clear();
   for (const auto& name : targets) {

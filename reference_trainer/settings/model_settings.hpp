@@ -35,18 +35,19 @@ struct model_settings {
 
   static void describe(auto&& visit, auto&... o) {
     visit(otherwise("required", {"path", path_meaning}), o.path...);
-    visit({"config", "the shape: a config.json, or the name of a shipped one; none: that of path"}, o.config...);
-    visit({"dtype", "of the weights"}, o.compute...);
-    visit({"quantize", "packs the linear layers"}, o.quantize...);
-    visit({"double_quantize", "also packs the scales of NF4"}, o.double_quantize...);
-    visit({"recompute", "what backward computes again"}, o.recompute...);
-    visit({"random_weights", "random weights of the model's shape, to measure with; path is then optional"},
+    visit({"config", "shape of the model: a config.json, or the name of a shipped shape; none: that of path"},
+          o.config...);
+    visit({"dtype", "type of the weights and of the computation"}, o.compute...);
+    visit({"quantize", "how the linear layers are packed"}, o.quantize...);
+    visit({"double_quantize", "whether the scales of NF4 are packed too"}, o.double_quantize...);
+    visit({"recompute", "which activations the backward pass computes again, to save memory"}, o.recompute...);
+    visit({"random_weights", "whether to measure with random weights of the model's shape; path is then optional"},
           o.random_weights...);
   }
   /// Sets `base`. Throws `config_error` without a path, unless the weights are random and the shape is given.
   void settle(const coho::trainer::config& section);
 
-  static constexpr std::string_view path_meaning = "the folder of the base model";
+  static constexpr std::string_view path_meaning = "folder of the base model";
 };
 model_settings read_model_settings(const config& options);
 
@@ -82,13 +83,15 @@ struct adapter_settings {
 
   static std::vector<std::string> all_targets();
   static void describe(auto&& visit, auto&... o) {
-    visit({"kind", "an adapter, or all weights of the role"}, o.kind...);
+    visit({"kind", "what is trained of a role: an adapter, or all its weights"}, o.kind...);
     lora_options::describe(visit, o.lora...);
-    visit({"targets", "the adapted linears of a block"}, o.targets...);
+    visit({"targets", "linear layers of a block that have an adapter"}, o.targets...);
     visit({"rank_pattern",
-           "own ranks: a list of \"pattern=number\", a regular expression for the end of a module's path"},
+           "ranks of single modules: a list of \"pattern=number\", the pattern a regular expression for the end of a "
+           "module's "
+           "path"},
           o.rank_pattern...);
-    visit({"alpha_pattern", "own α, in the same form"}, o.alpha_pattern...);
+    visit({"alpha_pattern", "α of single modules, in the form of rank_pattern"}, o.alpha_pattern...);
   }
   /// Sets `full` and the rest of `lora`. Throws `config_error`, `option_error`.
   void settle(const config& section);

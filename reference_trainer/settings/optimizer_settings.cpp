@@ -16,6 +16,8 @@ recipe_learning_rate recipe_learning_rate::of(const learning_rate_options& optio
 }
 
 void recipe_learning_rate::settle(const config& section) const {
+  section.check(warmup_steps < 1 || warmup_steps == std::floor(warmup_steps), "warmup_steps",
+                "a whole number of steps, or below 1: a fraction of the run's steps");
   const bool decays = kind != schedule_kind::constant;
   section.check(decays || total_steps == 0, "total_steps", "unset where kind is constant: there is no decay");
   section.check(decays || floor_fraction == 0, "floor_fraction", "unset where kind is constant: there is no decay");

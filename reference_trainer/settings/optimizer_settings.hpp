@@ -24,13 +24,18 @@ struct recipe_learning_rate {
   static void describe(auto&& visit, auto&... o) {
     visit({"peak", "learning rate after the warm-up", allowed::at_least(0)}, o.peak...);
     visit({"kind", "form of the decay after the warm-up"}, o.kind...);
-    visit({"warmup_steps", "linear warm-up; below 1: a fraction of all steps", allowed::at_least(0), "steps"},
+    visit({"warmup_steps", "length of the linear warm-up; below 1: a fraction of the run's steps",
+           allowed::in(0, 1'000'000'000), "steps"},
           o.warmup_steps...);
-    visit({"total_steps", "where a decaying schedule reaches its floor, and stays; 0: the run's steps", {}, "steps"},
+    visit({"total_steps",
+           "step at which a decaying rate reaches its floor, and stays; 0: the last step of the run",
+           {},
+           "steps"},
           o.total_steps...);
-    visit({"floor_fraction", "the rate there, as a fraction of peak", allowed::in(0, 1)}, o.floor_fraction...);
+    visit({"floor_fraction", "rate after the decay, as a fraction of peak", allowed::in(0, 1)}, o.floor_fraction...);
   }
-  /// Throws config_error for a decay that is given without one.
+  /// Throws config_error for a decay that is given without one, and for a warm-up that is neither a fraction nor a
+  /// whole number of steps.
   void settle(const config& section) const;
 
   /// The schedule of a run of so many steps; says so where the decay ends before the run. Throws option_error.

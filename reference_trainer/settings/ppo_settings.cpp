@@ -46,6 +46,9 @@ ppo_training read_ppo_training(const config& options, const stage_context& conte
   read_only(section, out, {"normalization.samples"});
   if (out.normalization.samples > 0) out.normalization.from = normalization_from::initial_policy;
   read_options(section, out);
+  refuse_unused(section, "normalization.samples",
+                out.normalization.samples > 0 && out.normalization.from != normalization_from::initial_policy,
+                "normalization.from", "unless normalization.from is initial_policy");
   for (const auto& text : out.unfinished_stops)
     section.check(!text.empty(), "unfinished_stops", "a list of texts that are not empty");
   refuse_unused_options(section, out.options, preset);

@@ -33,10 +33,14 @@ struct normalization_source {
   static void describe(auto&& visit, auto&... o) {
     visit(otherwise("none; with samples initial_policy",
                     {"normalization.from",
-                     "mean and deviation: those given, of "
-                     "the initial policy's scores, or stored with the reward model"}),
+                     "origin of mean and deviation: given here (none), measured on responses of the initial policy, "
+                     "or stored with the reward model"}),
           o.from...);
-    visit({"normalization.samples", "that the initial policy is measured on", {}, "responses"}, o.samples...);
+    visit({"normalization.samples",
+           "number of responses of the initial policy that mean and deviation are measured on",
+           {},
+           "responses"},
+          o.samples...);
   }
 };
 
@@ -51,11 +55,11 @@ struct ppo_training {
 
   static ppo_training of(recipe_preset preset);
   static void describe(auto&& visit, auto&... o) {
-    visit({"preset", "whose defaults: the paper's, or those of the released code"}, o.preset...);
-    visit({"learning_rate", "of the policy"}, o.learning_rate...);
+    visit({"preset", "origin of the defaults: the paper, or the released code"}, o.preset...);
+    visit({"learning_rate", "learning rate of the policy"}, o.learning_rate...);
     normalization_source::describe(visit, o.normalization...);
     ppo_options::describe(without({"seed", "generation", "learning_rate"}, visit), o.options...);
-    visit({"unfinished_stops", "texts that end a response and leave it unfinished"}, o.unfinished_stops...);
+    visit({"unfinished_stops", "texts that end a response but leave it unfinished"}, o.unfinished_stops...);
     visit({"optimizer", "AdamW"}, o.optimizer...);
   }
 };

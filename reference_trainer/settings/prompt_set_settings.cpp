@@ -47,17 +47,23 @@ option_section prompt_set_section(const std::string& name) {
 
 prompt_set_settings read_prompt_set_settings(const config& options, const std::string& name, const fs::path& set) {
   const config section = options.section(name);
-  auto out = read_section<prompt_set_settings>(section, {.held_out_name = set.stem().string() + "_held_out.jsonl"});
+  const std::string default_name = set.stem().string() + "_held_out.jsonl";
+  auto out = read_section<prompt_set_settings>(section, {.held_out_name = default_name});
   // The section `model` belongs to another stage unless needed.
   if (out.tokenizer.empty()) out.tokenizer = read_model_settings(options).path;
   section.check(!out.tokenizer.empty(), "tokenizer", "given where there is no model.path");
   if (out.held_out > 0) out.held_out_file = next_to(set, out.held_out_name);
+  refuse_unused(section, "held_out_file", out.held_out == 0 && out.held_out_name != default_name, "held_out",
+                "while held_out is 0");
   section.check(out.held_out == 0 || out.held_out_file != set, "held_out_file", "another file than --out");
   for (const auto& [source, keys] : section.named_sections("source"))
     out.sources.push_back(read_source(source, keys, out.languages));
-  if (std::ranges::all_of(out.sources, [](const auto& source) { return source.count == 0u; }))
+  if (out.sources.empty())
     throw config_error(name + ".source is not given; expected at least one [[" + name +
                        ".source]] with name and path in the recipe");
+  const bool some = std::ranges::any_of(out.sources, [](const auto& source) { return source.count != 0u; });
+  section.check(some, "source." + out.sources.front().name + ".count",
+                "at least 1, here or in another source: a source with 0 is left out, and none remains");
   return out;
 }
 

@@ -33,13 +33,17 @@ struct prompt_source_settings {
 
   static void describe(auto&& visit, auto&... o) {
     visit(required({"path", "a file or a folder of prompts"}), o.path...);
-    visit(otherwise("all", {"count", "prompts drawn from it", {}, "prompts"}), o.count...);
-    visit({"question_type", "of its prompts"}, o.question_type...);
-    visit(otherwise("the record's", {"length_bonus", "a factor on that bonus in ppo"}), o.length_bonus...);
-    visit(otherwise("those of the section", {"languages", "of the prompts that are kept; empty: all"}), o.languages...);
-    visit(otherwise("all", {"categories", "of the records that are kept"}), o.categories...);
-    visit(otherwise("none", {"parts", "of the collection, each with its part of count"}), o.parts...);
-    visit({"leave_out_inference", "leave out questions about a given text"}, o.leave_out_inference...);
+    visit(otherwise("all", {"count", "number of prompts drawn from the source; 0: it is left out", {}, "prompts"}),
+          o.count...);
+    visit({"question_type", "type given to the prompts; of_record: each record's own"}, o.question_type...);
+    visit(otherwise("the record's", {"length_bonus", "factor on the length bonus of the prompts in ppo"}),
+          o.length_bonus...);
+    visit(otherwise("those of the section", {"languages", "languages of the prompts that are kept; empty: all"}),
+          o.languages...);
+    visit(otherwise("all", {"categories", "categories of the records that are kept"}), o.categories...);
+    visit(otherwise("none", {"parts", "parts of the collection that are drawn from; count is divided among them"}),
+          o.parts...);
+    visit({"leave_out_inference", "whether questions about a given text are left out"}, o.leave_out_inference...);
   }
   /// Sets `type`. Throws config_error.
   void settle(const config& section);
@@ -60,17 +64,24 @@ struct prompt_set_settings {
 
   /// Without the sources, which are named.
   static void describe(auto&& visit, auto&... o) {
-    visit(otherwise("model.path", {"tokenizer", "a tokenizer.json, a tokenizer.model, or their folder: counts the tokens"}), o.tokenizer...);
-    visit({"minimum_tokens", "of a prompt", {}, "tokens"}, o.minimum_tokens...);
-    visit({"maximum_tokens", "of a prompt; 0: no limit", {}, "tokens"}, o.maximum_tokens...);
-    visit({"held_out", "that go to another file, drawn by the seed", {}, "prompts"}, o.held_out...);
-    visit(otherwise("NAME_held_out.jsonl", {"held_out_file", "that file; without a folder: next to --out"}),
+    visit(otherwise("model.path", {"tokenizer",
+                                   "tokenizer that counts the tokens: a tokenizer.json, a tokenizer.model, "
+                                   "or their folder"}),
+          o.tokenizer...);
+    visit({"minimum_tokens", "shortest prompt that is kept", {}, "tokens"}, o.minimum_tokens...);
+    visit({"maximum_tokens", "longest prompt that is kept; 0: no limit", {}, "tokens"}, o.maximum_tokens...);
+    visit({"held_out", "number of prompts, drawn by the seed, that go to held_out_file instead", {}, "prompts"},
+          o.held_out...);
+    visit(otherwise("NAME_held_out.jsonl", {"held_out_file",
+                                            "file of the held-out prompts; without a folder: next to "
+                                            "--out"}),
           o.held_out_name...);
-    visit({"exclude", "a file or a list of prompts to leave out"}, o.exclude...);
-    visit({"require_counts", "too few prompts of a source are an error"}, o.require_counts...);
+    visit({"exclude", "file or files of prompts to leave out"}, o.exclude...);
+    visit({"require_counts", "whether too few prompts of a source are an error"}, o.require_counts...);
     visit({"reasoning_length_bonus", "length_bonus of reasoning prompts whose source gives none"},
           o.reasoning_length_bonus...);
-    visit(otherwise("all", {"languages", "of the prompts that are kept; \"un\": not identified"}), o.languages...);
+    visit(otherwise("all", {"languages", "languages of the prompts that are kept; \"un\": not identified"}),
+          o.languages...);
   }
   void settle(const config& section) const;
 };

@@ -26,7 +26,8 @@ void read_format(const config& options, prompt_settings& out) {
   const std::filesystem::path path = out.format_name;
   options.check(path.extension() == ".json" || path.has_parent_path() || !not_there(path), "prompt.format",
                 "plain, dromedary, llama2_chat, vicuna, mistral, or the path of a chat format file (JSON)");
-  out.format_path = options.get<std::filesystem::path>("prompt.format", {});  // now known to be a file
+  out.format_path = path;
+  options.add_path("prompt.format", path);  // read as text, and now known to be a file
   if (!not_there(path)) out.chat = load_chat_format(path);
 }
 
@@ -59,6 +60,27 @@ prompt_settings read_prompt_settings(const config& options, const std::string& s
   const config section = options.section(stage);
   if (section.has("max_prompt_tokens") || !trains) out.max_tokens_key = stage + ".max_prompt_tokens";
   out.max_tokens = read_section<prompt_limit<true>>(section, {trains ? out.max_tokens : 0}).max_prompt_tokens;
+  return out;
+}
+
+std::vector<prompt_settings> read_sft_prompts(const config& options,
+                                              const std::vector<std::filesystem::path>& templates) {
+  const prompt_settings base = read_prompt_settings(options, "sft", true);
+  if (templates.empty()) return {base};
+  options.check(base.system.empty(), "sft.templates", "unset if prompt.system gives the system text");
+  // A recipe for several stages may hold both: the others read prompt.template.
+  const bool meant =
+      options.place("prompt.template").starts_with("--") || options.prevails("prompt.template", "sft.templates");
+  options.check(base.template_path.empty() || !meant, "prompt.template",
+                "left out where sft.templates is given, or given with sft.templates = []: those replace it");
+  std::vector<prompt_settings> out;
+  for (const auto& name : templates) {
+    prompt_settings form = base;
+    form.template_path = prompt_file(name);
+    form.wording.reset();
+    if (!not_there(form.template_path)) form.wording = load_template(template_kind::inference, form.template_path);
+    out.push_back(std::move(form));
+  }
   return out;
 }
 

@@ -24,20 +24,24 @@ struct prompt_options {
 
   static void describe(auto&& visit, auto&... o) {
     visit({"format", format_help}, o.format...);
-    visit({"template", "a path or a shipped name; the system text of a conversation replaces it"}, o.template_name...);
+    visit({"template",
+           "template around a question: a path or a shipped name; the system text of a conversation "
+           "replaces it"},
+          o.template_name...);
     visit({"stop", "texts that end a response"}, o.stop...);
     visit({"system", "system text of a chat format, in place of a template"}, o.system...);
     visit(
         {"max_tokens",
-         "of a prompt in training; a longer one loses its oldest exchanges, then the beginning of its question; 0: no "
-         "limit",
+         "longest prompt of training; a longer one loses its oldest exchanges, then the beginning of its question; 0: "
+         "no limit",
          {},
          "tokens"},
         o.max_tokens...);
   }
   void settle(const config& section) const;
 
-  static constexpr const char* format_help = "plain, dromedary, llama2_chat, vicuna, mistral, or a chat format file";
+  static constexpr const char* format_help =
+      "how a conversation is written: plain, dromedary, llama2_chat, vicuna, mistral, or a chat format file";
 };
 
 /// The section `prompt` as prompter reads it, before a model is loaded.
@@ -62,15 +66,23 @@ struct prompt_limit {
   std::size_t max_prompt_tokens = 0;
 
   static void describe(auto&& visit, auto&... o) {
-    visit(otherwise(trains ? "prompt.max_tokens" : "0",
-                    {"max_prompt_tokens", "a longer prompt loses its beginning; 0: no limit", {}, "tokens"}),
-          o.max_prompt_tokens...);
+    visit(
+        otherwise(trains ? "prompt.max_tokens" : "0",
+                  {"max_prompt_tokens", "longest prompt; a longer one loses its beginning; 0: no limit", {}, "tokens"}),
+        o.max_prompt_tokens...);
   }
 };
 
 /// The same with the stage's own limit, STAGE.max_prompt_tokens. Without it a stage that trains keeps to
 /// prompt.max_tokens, and one that only generates does not cut questions.
 prompt_settings read_prompt_settings(const config& options, const std::string& stage, bool trains);
+
+/// The forms in which `sft` presents its prompts: one for each template of `sft.templates` (paths, or names of shipped
+/// ones), otherwise the single one of the section `prompt`. Example i is laid out by form i mod n, as the released code
+/// alternates its system texts, so that a policy does not depend on the wording of one. `sft.max_prompt_tokens` limits
+/// each prompt (default: prompt.max_tokens). Throws config_error for a prompt.template that the templates replace.
+std::vector<prompt_settings> read_sft_prompts(const config& options,
+                                              const std::vector<std::filesystem::path>& templates);
 
 /// A log line on prompts that were cut to the limit of these settings; empty when none was.
 std::string cut_note(std::size_t cut, const prompt_settings& settings, std::size_t of);

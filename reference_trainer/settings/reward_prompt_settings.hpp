@@ -20,14 +20,22 @@ struct reward_prompt_options {
   std::optional<std::size_t> query_tokens{}, response_tokens{};
 
   static void describe(auto&& visit, auto&... o) {
-    visit(otherwise("shipped", {"template", "of records with principles: a path or a shipped name"}),
+    visit(otherwise("shipped", {"template", "template for records with principles: a path or a shipped name"}),
           o.template_name...);
-    visit(otherwise("shipped", {"plain_template", "of records without: a path or a shipped name"}),
+    visit(otherwise("shipped", {"plain_template", "template for records without principles: a path or a shipped name"}),
           o.plain_template...);
-    visit({"scoring_tokens", "in one forward without gradients", {}, "tokens"}, o.scoring_tokens...);
-    visit(otherwise("those of the stage", {"query_tokens", "kept of a query, in all stages", {}, "tokens"}),
+    visit({"scoring_tokens", "limit of one forward pass without gradients", {}, "tokens"}, o.scoring_tokens...);
+    visit(otherwise("those of the stage",
+                    {"query_tokens",
+                     "length that a query is cut to, in all stages; its end is kept; 0: none is cut",
+                     {},
+                     "tokens"}),
           o.query_tokens...);
-    visit(otherwise("those of the stage", {"response_tokens", "kept of a response, in all stages", {}, "tokens"}),
+    visit(otherwise("those of the stage",
+                    {"response_tokens",
+                     "length that a response is cut to, in all stages; its start is kept; 0: none is cut",
+                     {},
+                     "tokens"}),
           o.response_tokens...);
   }
 };
@@ -39,8 +47,10 @@ struct reward_lengths {
   /// Those of the released scripts for the stage's section; all where these say nothing.
   static reward_lengths of(std::string_view stage);
   static void describe(auto&& visit, auto&... o) {
-    visit({"query_tokens", "the last ones of a query are kept; 0: all", {}, "tokens"}, o.query_tokens...);
-    visit({"response_tokens", "the first ones of a response are kept; 0: all", {}, "tokens"}, o.response_tokens...);
+    visit({"query_tokens", "length that a query is cut to; its end is kept; 0: none is cut", {}, "tokens"},
+          o.query_tokens...);
+    visit({"response_tokens", "length that a response is cut to; its start is kept; 0: none is cut", {}, "tokens"},
+          o.response_tokens...);
   }
 };
 

@@ -28,26 +28,30 @@ struct self_align_options {
   self_align_filter_options filters{};
 
   static void describe(auto&& visit, auto&... o) {
-    visit(required({"prompts", "the file of prompts"}), o.prompts...);
-    visit(otherwise("shipped", {"rules", "a path or a shipped name"}), o.rules...);
-    visit(otherwise("shipped", {"exemplars", "a path"}), o.exemplars...);
-    visit(otherwise("shipped", {"template", "a path"}), o.template_name...);
-    visit(otherwise("none", {"rejected", "file for removed records"}), o.rejected...);
-    visit({"batch", "at a time", allowed::at_least(1), "prompts"}, o.batch...);
-    visit({"limit", "in all; 0: the whole file", {}, "prompts"}, o.limit...);
+    visit(required({"prompts", "file of prompts"}), o.prompts...);
+    visit(otherwise("shipped", {"rules", "file of the rules that answers follow: a path or a shipped name"}),
+          o.rules...);
+    visit(otherwise("shipped", {"exemplars", "file of the exemplars before each question"}), o.exemplars...);
+    visit(otherwise("shipped", {"template", "file of the template around rules and exemplars"}), o.template_name...);
+    visit(otherwise("none", {"rejected", "file that removed records are written to"}), o.rejected...);
+    visit({"batch", "number of prompts answered at a time", allowed::at_least(1), "prompts"}, o.batch...);
+    visit({"limit", "number of prompts used, from the start of the file; 0: all", {}, "prompts"}, o.limit...);
+    visit({"max_question_tokens",
+           "longest question; 0: what prefix and answer leave of the model's context",
+           {},
+           "tokens"},
+          o.max_question_tokens...);
     visit(
-        {"max_question_tokens", "of a question; 0: what prefix and answer leave of the model's context", {}, "tokens"},
-        o.max_question_tokens...);
-    visit(otherwise("generation.max_new_tokens",
-                    {"max_new_tokens", "length limit of a response", allowed::at_least(1), "tokens"}),
-          o.max_new_tokens...);
+        otherwise("generation.max_new_tokens", {"max_new_tokens", "longest response", allowed::at_least(1), "tokens"}),
+        o.max_new_tokens...);
     visit(otherwise("generation.slots",
-                    {"slots", "sequences that are decoded together", allowed::at_least(1), "sequences"}),
+                    {"slots", "number of sequences decoded together", allowed::at_least(1), "sequences"}),
           o.slots...);
-    visit(otherwise("generation.top_p", {"top_p", "sample from the most probable tokens that hold this much; 1: off",
-                                         allowed::in_up_to(0, 1)}),
+    visit(otherwise("generation.top_p",
+                    {"top_p", "sample from the most probable tokens that hold this much probability; 1: off",
+                     allowed::in_up_to(0, 1)}),
           o.top_p...);
-    visit({"stop", "texts that end a response, in addition to that of the template"}, o.stop...);
+    visit({"stop", "texts that end a response, in addition to the template's"}, o.stop...);
     self_align_filter_options::describe(visit, o.filters...);
   }
   void settle(const config& section);

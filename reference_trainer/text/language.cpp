@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <map>
 #include <utility>
 
 #include <cld2/public/compact_lang_det.h>
@@ -57,6 +58,24 @@ std::string cld2_language::operator()(std::string_view text) const {
 std::optional<std::string> identify_language(std::string_view text) {
   auto found = cld2_language{}(text);
   return found == cld2_language::unknown ? std::nullopt : std::optional(std::move(found));
+}
+
+namespace {
+
+std::map<std::string, language_identifier_function>& language_identifiers() {
+  static std::map<std::string, language_identifier_function> known{{"cld2", identify_language}};
+  return known;
+}
+
+}  // namespace
+
+void register_language_identifier(const std::string& name, language_identifier_function identifier) {
+  language_identifiers()[name] = std::move(identifier);
+}
+
+const language_identifier_function* find_language_identifier(const std::string& name) {
+  const auto found = language_identifiers().find(name);
+  return found == language_identifiers().end() ? nullptr : &found->second;
 }
 
 }  // namespace coho::trainer

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -21,5 +22,13 @@ struct cld2_language {
 
 /// The same with nothing in place of `unknown`.
 std::optional<std::string> identify_language(std::string_view text);
+
+/// A text's language as an arbitrary code; equal codes mean equal languages. None where unknown.
+using language_identifier_function = std::function<std::optional<std::string>(std::string_view)>;
+
+/// Makes a language identifier known to `ppo.language_identifier` by a given name; "cld2" is always known.
+void register_language_identifier(const std::string& name, language_identifier_function identifier);
+/// The identifier of that name; null where there is none.
+const language_identifier_function* find_language_identifier(const std::string& name);
 
 }  // namespace coho::trainer

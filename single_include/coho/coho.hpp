@@ -1525,7 +1525,7 @@ struct generation_options {
   /// Without `banned`, which is the model's rather than the user's to say.
   static void describe(auto&& visit, auto&... o) {
     visit({"max_new_tokens", "length limit of a response", allowed::at_least(1), "tokens"}, o.max_new_tokens...);
-    visit({"temperature", "of sampling; 0: greedy", allowed::at_least(0)}, o.temperature...);
+    visit({"temperature", "temperature of sampling; 0: greedy", allowed::at_least(0)}, o.temperature...);
     visit({"top_k", "sample from this many most probable tokens; 0: off", {}, "tokens"}, o.top_k...);
     visit({"top_p", "sample from the most probable tokens that hold this much; 1: off", allowed::in_up_to(0, 1)},
           o.top_p...);
@@ -3495,7 +3495,7 @@ struct kl_loss_options {
   /// from dominating the batch under k2 and k3, which grow as d² and e^−d; 10 rarely affects healthy runs.
   double clip = 0;
   static void describe(auto&& visit, auto&... o) {
-    visit({"estimator", "of the KL of a token"}, o.estimator...);
+    visit({"estimator", "estimator of the KL of a token"}, o.estimator...);
     visit({"clip", "limits log π − log π_ref to ± this; 0: off", allowed::bound(), "nats"}, o.clip...);
   }
 };
@@ -6010,7 +6010,8 @@ struct learning_rate_options {
     visit({"peak", "learning rate after the warm-up", allowed::at_least(0)}, o.peak...);
     visit({"kind", "form of the decay after the warm-up"}, o.kind...);
     visit({"warmup_steps", "linear warm-up", {}, "steps"}, o.warmup_steps...);
-    visit({"total_steps", "where a decaying schedule reaches its floor, and stays", {}, "steps"}, o.total_steps...);
+    visit({"total_steps", "step at which a decaying schedule reaches its floor, and stays", {}, "steps"},
+          o.total_steps...);
     visit({"floor_fraction", "the rate there, as a fraction of peak", allowed::in(0, 1)}, o.floor_fraction...);
   }
   void check_together(const std::string& prefix) const {
@@ -9205,7 +9206,7 @@ struct shaping_options {
 
   static void describe(auto&& visit, auto&... o) {
     visit({"kl_coefficient", "β: weight of the KL penalty", allowed::at_least(0)}, o.kl_coefficient...);
-    visit({"estimator", "of the KL of a token"}, o.estimator...);
+    visit({"estimator", "estimator of the KL of a token"}, o.estimator...);
     visit({"kl_clip", "limits each token's KL to ± this; 0: off", allowed::bound(), "nats"}, o.kl_clip...);
     visit({"reward_clip", "limits each response's reward to ± this, before the penalty; 0: off", allowed::bound()},
           o.reward_clip...);
@@ -9400,7 +9401,8 @@ struct length_bonus_options {
 
   static void describe(auto&& visit, auto&... o) {
     visit({"coefficient", "reward of a response of maximum length"}, o.coefficient...);
-    visit({"max_response_tokens", "that maximum length", allowed::above(0), "tokens"}, o.max_response_tokens...);
+    visit({"max_response_tokens", "longest response, which earns the whole bonus", allowed::above(0), "tokens"},
+          o.max_response_tokens...);
     visit({"cap", "upper bound of length ratio × multiplier", allowed::above(0).or_infinity()}, o.cap...);
   }
 };
@@ -9463,8 +9465,8 @@ struct normalize_options {
   double clip = 0;       ///< limits the result to ±this; 0 is off
 
   static void describe(auto&& visit, auto&... o) {
-    visit({"mean", "of the reward model's scores on a reference set"}, o.mean...);
-    visit({"deviation", "of the same scores", allowed::above(0)}, o.deviation...);
+    visit({"mean", "mean of the reward model's scores on a reference set"}, o.mean...);
+    visit({"deviation", "standard deviation of the same scores", allowed::above(0)}, o.deviation...);
     visit({"clip", "limits the normalised score to ± this; 0: off", allowed::bound()}, o.clip...);
   }
 };
@@ -11920,7 +11922,7 @@ class direct_preference_trainer {
 
 }  // namespace coho::inline v0_1
 
-// ---- coho/train/options/ppo_options.hpp
+// ---- coho/train/options/policy_training_options.hpp
 
 namespace coho::inline v0_1 {
 
@@ -11937,30 +11939,33 @@ namespace detail {
 /// The options shared by PPO and the group-relative trainers.
 template <class Visitor, class... Options>
 void describe_policy_training(Visitor& visit, Options&... o) {
-  visit({"seed", "of all random numbers"}, o.seed...);
+  visit({"seed", "seed of all random numbers"}, o.seed...);
   visit({"generation", "how responses are sampled"}, o.generation...);
-  visit({"old_log_probs", "of the ratios: a pass of the policy over the rollouts, or as the sampler recorded them"},
+  visit({"old_log_probs",
+         "denominators of the ratios: from a pass of the policy over the rollouts, or as the sampler recorded them"},
         o.old_log_probs...);
   visit({"sampler_correction", "importance weights that correct a sampler of other kernels or precision"},
         o.sampler_correction...);
-  visit({"normalization", "of the reward model's scores, before bonuses"}, o.normalization...);
-  visit({"empty_responses", "what a blank response earns: what the step's worst one does, or its score"},
+  visit({"normalization", "normalization of the reward model's scores, before bonuses"}, o.normalization...);
+  visit({"empty_responses", "reward of a blank response: that of the step's worst one, or its own score"},
         o.empty_responses...);
   visit({"shaping", "how rewards and KL become token rewards"}, o.shaping...);
   visit({"adaptive_kl", "β follows the KL"}, o.adaptive_kl...);
-  visit({"whiten_advantages", "over all real tokens of the step"}, o.whiten_advantages...);
+  visit({"whiten_advantages", "whether advantages are whitened over all real tokens of the step"},
+        o.whiten_advantages...);
   visit({"advantage_whitening", "how, with whiten_advantages"}, o.advantage_whitening...);
   visit({"minibatch_size", "responses per optimizer step, over all ranks; 0: all of the step", {}, "responses"},
         o.minibatch_size...);
-  visit({"scope", "who chooses the minibatches of several ranks"}, o.scope...);
+  visit({"scope", "where the minibatches of several ranks are drawn"}, o.scope...);
   visit({"epochs", "passes over the rollouts of a step", allowed::at_least(1)}, o.epochs...);
-  visit({"policy_clip", "of the policy loss"}, o.policy_clip...);
+  visit({"policy_clip", "clip of the policy loss"}, o.policy_clip...);
   visit({"kl_loss_coefficient", "weight of a KL penalty in the loss", allowed::at_least(0)}, o.kl_loss_coefficient...);
-  visit({"kl_loss", "that penalty"}, o.kl_loss...);
+  visit({"kl_loss", "form of that penalty"}, o.kl_loss...);
   visit({"entropy_coefficient", "weight of an entropy bonus", allowed::at_least(0)}, o.entropy_coefficient...);
   visit({"reduction", "how token losses become one number"}, o.reduction...);
   visit({"gradient_norm_clip", "largest norm of the gradient; 0: off", allowed::at_least(0)}, o.gradient_norm_clip...);
-  visit({"learning_rate", "of the policy, one step of the schedule per step of the trainer"}, o.learning_rate...);
+  visit({"learning_rate", "learning rate of the policy, one step of the schedule per step of the trainer"},
+        o.learning_rate...);
   visit({"target_kl", "a minibatch whose approximate KL is above ends the step's updates; 0: off", allowed::at_least(0),
          "nats"},
         o.target_kl...);
@@ -12006,6 +12011,13 @@ void require_no_kl_options(const Options& o) {
 
 }  // namespace detail
 
+}  // namespace coho::inline v0_1
+
+// ---- coho/train/options/ppo_options.hpp
+
+namespace coho::inline v0_1 {
+
+/// The options of `ppo_trainer`.
 struct ppo_options {
   std::uint64_t seed = 0;
   generation_options generation{};
@@ -12079,12 +12091,12 @@ struct ppo_options {
     detail::describe_policy_training(visit, o...);
     visit({"padded_layout", "shape rewards and estimate advantages over responses padded to max_new_tokens"},
           o.padded_layout...);
-    visit({"gae", "of the advantages"}, o.gae...);
-    visit({"value_clip", "of the value loss"}, o.value_clip...);
+    visit({"gae", "estimator of the advantages"}, o.gae...);
+    visit({"value_clip", "clip of the value loss"}, o.value_clip...);
     visit({"value_coefficient", "weight of the value loss", allowed::at_least(0)}, o.value_coefficient...);
-    visit({"joint_gradient_norm", "one gradient norm over policy and value model, or one each"},
+    visit({"joint_gradient_norm", "whether one gradient norm is taken over policy and value model, or one each"},
           o.joint_gradient_norm...);
-    visit({"value_learning_rate_factor", "of the value model's optimizer", allowed::at_least(0)},
+    visit({"value_learning_rate_factor", "factor on the learning rate for the value model", allowed::at_least(0)},
           o.value_learning_rate_factor...);
     visit({"value_warmup_steps", "first steps that update only the value model", {}, "steps"}, o.value_warmup_steps...);
   }

@@ -8,6 +8,7 @@
 #include "config/read_options.hpp"
 #include "rollouts/rl_prompts.hpp"
 #include "rollouts/symbolic_rewards.hpp"
+#include "settings/bonus_settings.hpp"
 #include "settings/ppo_settings.hpp"
 #include "support/recipe_models.hpp"
 
@@ -19,7 +20,7 @@ inline ppo_options read_ppo_options(const config& recipe, const stage_context& c
   return read_ppo_training(recipe, context, stop, steps).options;
 }
 inline symbolic_rewards read_bonus(const config& section, std::size_t max_new_tokens) {
-  return read_bonus(section, read_preset<ppo_training>(section).preset, max_new_tokens);
+  return symbolic_rewards(read_bonus(section, read_preset<ppo_training>(section).preset, max_new_tokens));
 }
 inline guideline_source read_guidelines(const config& section) {
   return guideline_source(read_section<guideline_options>(section));

@@ -19,7 +19,7 @@ struct kl_loss_options {
   /// from dominating the batch under k2 and k3, which grow as d² and e^−d; 10 rarely affects healthy runs.
   double clip = 0;
   static void describe(auto&& visit, auto&... o) {
-    visit({"estimator", "of the KL of a token"}, o.estimator...);
+    visit({"estimator", "estimator of the KL of a token"}, o.estimator...);
     visit({"clip", "limits log π − log π_ref to ± this; 0: off", allowed::bound(), "nats"}, o.clip...);
   }
 };

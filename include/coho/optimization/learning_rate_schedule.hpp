@@ -26,7 +26,8 @@ struct learning_rate_options {
     visit({"peak", "learning rate after the warm-up", allowed::at_least(0)}, o.peak...);
     visit({"kind", "form of the decay after the warm-up"}, o.kind...);
     visit({"warmup_steps", "linear warm-up", {}, "steps"}, o.warmup_steps...);
-    visit({"total_steps", "where a decaying schedule reaches its floor, and stays", {}, "steps"}, o.total_steps...);
+    visit({"total_steps", "step at which a decaying schedule reaches its floor, and stays", {}, "steps"},
+          o.total_steps...);
     visit({"floor_fraction", "the rate there, as a fraction of peak", allowed::in(0, 1)}, o.floor_fraction...);
   }
   void check_together(const std::string& prefix) const {

@@ -66,7 +66,7 @@ struct shaping_options {
 
   static void describe(auto&& visit, auto&... o) {
     visit({"kl_coefficient", "β: weight of the KL penalty", allowed::at_least(0)}, o.kl_coefficient...);
-    visit({"estimator", "of the KL of a token"}, o.estimator...);
+    visit({"estimator", "estimator of the KL of a token"}, o.estimator...);
     visit({"kl_clip", "limits each token's KL to ± this; 0: off", allowed::bound(), "nats"}, o.kl_clip...);
     visit({"reward_clip", "limits each response's reward to ± this, before the penalty; 0: off", allowed::bound()},
           o.reward_clip...);

@@ -28,7 +28,8 @@ struct length_bonus_options {
 
   static void describe(auto&& visit, auto&... o) {
     visit({"coefficient", "reward of a response of maximum length"}, o.coefficient...);
-    visit({"max_response_tokens", "that maximum length", allowed::above(0), "tokens"}, o.max_response_tokens...);
+    visit({"max_response_tokens", "longest response, which earns the whole bonus", allowed::above(0), "tokens"},
+          o.max_response_tokens...);
     visit({"cap", "upper bound of length ratio × multiplier", allowed::above(0).or_infinity()}, o.cap...);
   }
 };
@@ -91,8 +92,8 @@ struct normalize_options {
   double clip = 0;       ///< limits the result to ±this; 0 is off
 
   static void describe(auto&& visit, auto&... o) {
-    visit({"mean", "of the reward model's scores on a reference set"}, o.mean...);
-    visit({"deviation", "of the same scores", allowed::above(0)}, o.deviation...);
+    visit({"mean", "mean of the reward model's scores on a reference set"}, o.mean...);
+    visit({"deviation", "standard deviation of the same scores", allowed::above(0)}, o.deviation...);
     visit({"clip", "limits the normalised score to ± this; 0: off", allowed::bound()}, o.clip...);
   }
 };

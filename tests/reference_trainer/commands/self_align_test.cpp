@@ -284,7 +284,7 @@ TEST_CASE("self-align: a dry run says what the prefix takes, without the data") 
   const temporary_directory folder;
   const auto given = aligning(folder, "a");
   std::filesystem::remove(folder / "prompts.jsonl");
-  const auto rehearsed = [](const settings& all) {
+  const auto dry_run = [](const settings& all) {
     const config options(all);
     stage_context context("self-align", options, false, true, true);
     std::ostringstream out;
@@ -298,12 +298,12 @@ TEST_CASE("self-align: a dry run says what the prefix takes, without the data") 
     std::cout.rdbuf(old);
     return out.str();
   };
-  const auto text = rehearsed(given);
+  const auto text = dry_run(given);
   CHECK_THAT(text, ContainsSubstring("thoughts_opening = \"the\"") || ContainsSubstring("thoughts_opening = 'the'"));
   CHECK_THAT(text, ContainsSubstring("(2 exemplars)") && ContainsSubstring("Of 512 positions"));
   CHECK_FALSE(std::filesystem::exists(folder / "a.jsonl"));
   std::filesystem::remove(folder / "form.txt");
-  CHECK_THAT(rehearsed(given), ContainsSubstring("template are missing"));
+  CHECK_THAT(dry_run(given), ContainsSubstring("template are missing"));
 }
 
 TEST_CASE("self-align: what cannot be run is refused before a file is written") {

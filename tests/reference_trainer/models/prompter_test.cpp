@@ -61,7 +61,7 @@ TEST_CASE("prompting: a format may be a file") {
   const chat_message talk[] = {{chat_role::user, "why?"}, {chat_role::assistant, "no."}, {chat_role::user, "why?"}};
   CHECK(prompts.tokens(talk) == with_begin("user: why?\ncoho:no.user: why?\ncoho:"));
 
-  // A file that is not there yet does not spoil a rehearsal, which lists it; a name that is none does.
+  // A file that is not there yet does not spoil a dry run, which lists it; a name that is none does.
   const config later(settings{"prompt.format=" + (folder / "later.json").string()});
   CHECK_FALSE(read_prompt_settings(later).chat);
   const auto paths = later.read_paths();

@@ -29,8 +29,8 @@ TEST_CASE("fit settings: what a section leaves out is the stage's default") {
   CHECK(out.options_over(70, 7).learning_rate.peak == 1e-4);
   CHECK(out.options_over(70, 1).learning_rate.warmup_steps == 0);
   CHECK(out.steps_over(70) == 3);
-  CHECK(out.save_every == 0);
-  CHECK(out.keep == 1);
+  CHECK(out.checkpoints.save_every == 0);
+  CHECK(out.checkpoints.keep == 1);
 }
 
 TEST_CASE("fit settings: the steps are those of all epochs, and a warm-up may be a share of them") {
@@ -46,8 +46,8 @@ TEST_CASE("fit settings: the steps are those of all epochs, and a warm-up may be
   CHECK(out.options_over(995, 1).learning_rate.warmup_steps == 40);
   CHECK(out.training.gradient_norm_clip == 0);
   CHECK(out.optimizer.moments == moment_type::eight_bit);
-  CHECK(out.save_every == 5);
-  CHECK(out.keep == 2);
+  CHECK(out.checkpoints.save_every == 5);
+  CHECK(out.checkpoints.keep == 2);
 }
 
 TEST_CASE("fit settings: values out of range are refused with their key") {

@@ -1,0 +1,17 @@
+#include "settings/ppo_evaluation_settings.hpp"
+
+#include "config/read_options.hpp"
+
+namespace coho::trainer {
+
+ppo_evaluation_settings read_ppo_evaluation(const config& section, const generation_options& training) {
+  const config own = section.section("evaluation");
+  auto read = read_section<ppo_evaluation_settings>(
+      own, {.temperature = training.temperature, .max_new_tokens = training.max_new_tokens});
+  const bool others = !section.keys("evaluation").empty();
+  section.check(!others || own.has("prompts"), "evaluation.prompts",
+                "given where the section has other keys: \"\" for no evaluation");
+  return read;
+}
+
+}  // namespace coho::trainer

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+
+#include <coho/concepts.hpp>
+
+#include "config/config.hpp"
+#include "config/recipe_option.hpp"
+
+namespace coho::trainer {
+
+/// The section `ppo.evaluation`; without `prompts` a run is not evaluated.
+struct ppo_evaluation_settings {
+  std::filesystem::path prompts{};  ///< held out
+  std::uint64_t every = 10;         ///< updates; before the first and after the last one always
+  std::size_t limit = 256;          ///< prompts, the first of the file
+  std::size_t samples = 4;          ///< responses shown on the terminal and in TensorBoard
+  /// Responses scored under each principle separately: this many scores per principle.
+  std::size_t principle_prompts = 64;
+  double temperature = 1;  ///< 0: greedy
+  std::size_t max_new_tokens = 256;
+  bool keep_best = true;
+  std::uint64_t patience = 0;  ///< evaluations without a better reward after which the run ends; 0: never
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"prompts", "file of held-out prompts; without it a run is not evaluated"}, o.prompts...);
+    visit(
+        {"every", "steps between two evaluations; one is always before the first step and after the last", {}, "steps"},
+        o.every...);
+    visit({"limit", "number of prompts used, from the start of the file", allowed::at_least(1), "prompts"}, o.limit...);
+    visit({"samples", "number of responses shown on the terminal and in TensorBoard", {}, "responses"}, o.samples...);
+    visit({"principle_prompts", "number of responses scored under each principle by itself", {}, "responses"},
+          o.principle_prompts...);
+    visit(otherwise("generation.temperature",
+                    {"temperature", "temperature of sampling; 0: greedy", allowed::at_least(0)}),
+          o.temperature...);
+    visit(otherwise("generation.max_new_tokens",
+                    {"max_new_tokens", "length limit of a response", allowed::at_least(1), "tokens"}),
+          o.max_new_tokens...);
+    visit({"keep_best", "whether the policy of the best reward is kept in best/"}, o.keep_best...);
+    visit({"patience", "number of evaluations without a better reward that ends the run; 0: never"}, o.patience...);
+  }
+  bool on() const { return !prompts.empty(); }
+};
+/// Of the section "ppo"; temperature and length are those of training unless the section says otherwise. Throws
+/// config_error.
+ppo_evaluation_settings read_ppo_evaluation(const config& section, const generation_options& training);
+
+}  // namespace coho::trainer

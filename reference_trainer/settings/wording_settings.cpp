@@ -1,0 +1,24 @@
+#include "settings/wording_settings.hpp"
+
+#include "config/read_options.hpp"
+#include "files/data_files.hpp"
+
+namespace coho::trainer {
+
+wording_options wording_options::of(const config& options) {
+  // Without reading it: the section `prompt` is not this stage's, and none of its keys may count as unknown.
+  const auto format = options.peek<std::string>("prompt.format");
+  return {.wording = format == "dromedary" ? question_form::dromedary : question_form::plain};
+}
+
+std::filesystem::path read_wording_file(const config& options, const std::string& name) {
+  const config section = options.section("eval");
+  auto read = wording_options::of(options);
+  read_only(section, read, {"wording"});
+  const std::string file = read.wording == question_form::plain ? name : name + "_dromedary";
+  read.template_name = shipped("prompts/" + file + ".txt");
+  read_only(section, read, {"template"});
+  return prompt_file(read.template_name);
+}
+
+}  // namespace coho::trainer
