@@ -68,3 +68,16 @@ TEST_CASE("fit settings: a schedule of its own length, and a warm-up in steps, d
   const auto longer = read<coho::supervised_options>({"s.learning_rate.warmup_steps=30"}, {});
   CHECK(longer.options_over(32, 1).learning_rate.total_steps == 31);
 }
+
+TEST_CASE("fit settings: a number of checkpoints is refused where none is saved, by the key and its reason") {
+  CHECK_THROWS_WITH(read<coho::supervised_options>({"s.keep=3"}, {}),
+                    Catch::Matchers::ContainsSubstring("s.keep = 3 is not allowed: it must be left out while "
+                                                       "save_every is 0"));
+  CHECK(read<coho::supervised_options>({"s.keep=1"}, {}).checkpoints.keep == 1);  // as a resolved recipe says
+  CHECK(read<coho::supervised_options>({"s.keep=3", "s.save_every=2"}, {}).checkpoints.keep == 3);
+  CHECK_THROWS_AS(read<coho::supervised_options>({"s.keep=0", "s.save_every=2"}, {}), config_error);
+  // What the command line switches off may stay in the recipe.
+  const std::vector<std::string> off{"s.save_every=0"};
+  const auto recipe = config::parse("[s]\nkeep = 3\nsave_every = 2\n", "r.toml", off);
+  CHECK_NOTHROW(read_given(recipe, "s", fit_settings<coho::supervised_options>::of({})));
+}
