@@ -42,7 +42,7 @@ struct trained {
 
 TEST_CASE("training_run: the learning rate of a section") {
   const auto read = [](const settings& given) {
-    return read_given(config(given), "learning_rate", recipe_learning_rate{.peak = 0.25}).over(200);
+    return read_given(config(given), "learning_rate", recipe_learning_rate{.peak = 0.25}).for_steps(200);
   };
   auto out = read({});
   CHECK(out.peak == 0.25);

@@ -84,7 +84,7 @@ TEST_CASE("adapter settings: the ranks of an adapter in a folder come from its a
   const temporary_directory folder;
   const auto ranks = [&](const std::string& more) {
     write_bytes(folder / "adapter_config.json", R"({"peft_type": "LORA", "r": 4)" + more + "}");
-    return ranks_of_adapter(folder.path(), 2);
+    return read_adapter_ranks(folder.path(), 2);
   };
   CHECK((
       ranks(
@@ -96,7 +96,7 @@ TEST_CASE("adapter settings: the ranks of an adapter in a folder come from its a
   // Restricted further than by names: taken for all there is.
   CHECK(ranks(R"(, "target_modules": ["q_proj"], "layers_to_transform": [0])")[1] == linear_ranks{4, 4, 4, 4, 4, 4, 4});
   CHECK_THROWS_AS(ranks(R"(, "use_dora": true)"), coho::file_error);
-  CHECK_THROWS_AS(ranks_of_adapter(folder / "none", 2), coho::file_error);
+  CHECK_THROWS_AS(read_adapter_ranks(folder / "none", 2), coho::file_error);
 }
 
 TEST_CASE("moments: three ways to hold them") {
