@@ -67,7 +67,7 @@ struct judge_options {
 class judge_stage : public stage {
  public:
   judge_stage(const config& options, stage_context& context)
-      : adapter_(read_role_start(options)), out_(context.out_or("judgements.jsonl")) {
+      : adapter_(read_starting_adapter(options)), out_(context.out_or("judgements.jsonl")) {
     const auto read = read_section<judge_options>(
         options.section("judge"),
         {.principles = shipped("principles/reward_model.json"), .template_path = shipped("prompts/judge.txt")});

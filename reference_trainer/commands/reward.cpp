@@ -210,10 +210,10 @@ class reward_stage : public stage {
     pairs_.emplace(open_preferences(settings_.read.files, context.seed, [&](const preference_pair& pair) {
       return reward_->reads_alike(pair.chosen, pair.rejected);
     }));
-    steps_ = settings_.read.fit.steps_over(pairs_->training.size());
+    steps_ = settings_.read.fit.step_count(pairs_->training.size());
     parameters_ = &model_.bank->train("reward");
     optimizer_.emplace(*parameters_, settings_.read.fit.optimizer);
-    trainer_.emplace(*reward_, *optimizer_, settings_.read.fit.options_over(pairs_->training.size(), context.seed),
+    trainer_.emplace(*reward_, *optimizer_, settings_.read.fit.training_options(pairs_->training.size(), context.seed),
                      *context.ranks);
   }
 

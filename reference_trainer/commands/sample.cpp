@@ -87,7 +87,7 @@ struct sample_settings {
 
 sample_settings read_sample(const config& options, const stage_context& context) {
   sample_settings read;
-  read.adapter = read_role_start(options);
+  read.adapter = read_starting_adapter(options);
   read.out = context.out_or("samples.jsonl");
   read.prompting = read_prompt_settings(options, "sample", false);
   read.generation = read_generation(options, read.prompting.stop, sample_sampling());

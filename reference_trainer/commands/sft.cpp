@@ -66,7 +66,7 @@ sft_settings read_sft(const config& options, stage_context& context, const std::
   read_options(options.section("sft"), read.read, {"max_prompt_tokens"});
   read.forms = read_sft_prompts(options, read.read.templates);
   join_ranks(options, context, out);
-  read.adapter = read_role_start(options);
+  read.adapter = read_starting_adapter(options);
   read.planned = read_parallel_plan(options, context);
   return read;
 }
@@ -128,7 +128,7 @@ class sft_stage : public stage {
     parameters_ = &model_.bank->train("policy");
     optimizer_.emplace(*parameters_, settings_.read.fit.optimizer);
     policy_.emplace(*model_.bank, "policy");
-    trainer_.emplace(*policy_, *optimizer_, settings_.read.fit.options_over(examples_.size(), context.seed),
+    trainer_.emplace(*policy_, *optimizer_, settings_.read.fit.training_options(examples_.size(), context.seed),
                      *context.ranks);
   }
 
@@ -139,7 +139,7 @@ class sft_stage : public stage {
     if (const auto saved = checkpoints.start(context.resume)) restore_position(*trainer_, *saved);
     training_loop loop(
         context, checkpoints, out_,
-        {.title = "sft", .first = trainer_->save().step, .steps = settings_.read.fit.steps_over(examples_.size())},
+        {.title = "sft", .first = trainer_->save().step, .steps = settings_.read.fit.step_count(examples_.size())},
         describe_supervised, [&] { return position_of(*trainer_); });
     trainer_->fit(std::span<const supervised_example>(examples_), loop);
     loop.finish(out_.string(), [&] { save_role(model_, "policy", out_); });

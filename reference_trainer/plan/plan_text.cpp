@@ -60,7 +60,7 @@ std::function<std::string()> text_of(request wanted) {
     wanted.time.sizes.roles.clear();
     for (auto& [role, from] : wanted.roles) {
       if (!role.full && (role.trained || !from.empty()))
-        role.ranks = holds_adapter(from) ? ranks_of_adapter(from, shape->num_hidden_layers)
+        role.ranks = holds_adapter(from) ? read_adapter_ranks(from, shape->num_hidden_layers)
                                          : wanted.adapter.ranks(shape->num_hidden_layers);
       wanted.time.sizes.roles.push_back(role);
     }

@@ -17,7 +17,8 @@ struct checkpoint_options {
     visit({"save_every", "steps between two checkpoints; 0: none is saved", {}, "steps"}, o.save_every...);
     visit({"keep", "number of the latest checkpoints that stay", allowed::at_least(1)}, o.keep...);
   }
-  /// `fallback`: the default of `keep`, which may be given without effect.
+  /// Throws config_error for a number of checkpoints where none is saved. `fallback`: the default of `keep`, which may
+  /// be given all the same, as resolved recipes do.
   void settle(const config& section, std::size_t fallback = 1) const {
     refuse_unused(section, "keep", save_every == 0 && keep != fallback, "save_every", "while save_every is 0");
   }

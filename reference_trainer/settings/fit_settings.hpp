@@ -31,7 +31,7 @@ inline constexpr fit_defaults pretraining_defaults{
 ///
 ///     sft_options read{.fit = fit_settings<supervised_options>::of(sft_defaults)};
 ///     read_options(options.section("sft"), read);
-///     supervised_trainer trainer{policy, optimizer, read.fit.options_over(examples.size(), context.seed)};
+///     supervised_trainer trainer{policy, optimizer, read.fit.training_options(examples.size(), context.seed)};
 template <class Options>
 struct fit_settings {
   Options training{};
@@ -39,6 +39,7 @@ struct fit_settings {
   adamw_options optimizer{};
   checkpoint_options checkpoints{};
 
+  /// Those of a stage.
   static fit_settings of(const fit_defaults& defaults) {
     fit_settings out;
     out.training.batch_size = defaults.batch_size;
@@ -56,15 +57,15 @@ struct fit_settings {
   /// Throws config_error where an option has no effect.
   void settle(const config& section) const { checkpoints.settle(section); }
 
-  /// Optimizer steps of the whole run over that many examples.
-  std::uint64_t steps_over(std::size_t examples) const {
+  /// Optimizer steps of the whole run over that many examples; the last batch of an epoch may be smaller.
+  std::uint64_t step_count(std::size_t examples) const {
     return training.epochs * ((examples + training.batch_size - 1) / training.batch_size);
   }
   /// The trainer's options of such a run: the schedule knows its steps. Throws option_error.
-  Options options_over(std::size_t examples, std::uint64_t seed) const {
+  Options training_options(std::size_t examples, std::uint64_t seed) const {
     Options out = training;
     out.seed = seed;
-    out.learning_rate = learning_rate.over(steps_over(examples));
+    out.learning_rate = learning_rate.for_steps(step_count(examples));
     return out;
   }
 };

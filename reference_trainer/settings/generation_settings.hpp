@@ -11,7 +11,9 @@
 
 namespace coho::trainer {
 
-/// `generation.*`: max_new_tokens, temperature, top_k, top_p; stop strings of the prompter. Throws option_error.
+/// The section `generation` without the engine's keys: max_new_tokens, temperature, top_k, top_p. `stop`: the stop
+/// strings of the prompts. Where the section says nothing, `defaults` apply, but nothing is truncated (top_k 0, top_p
+/// 1). Throws config_error, option_error.
 generation_options read_generation(const config& options, const std::vector<std::string>& stop,
                                    const generation_options& defaults = {.max_new_tokens = 256});
 

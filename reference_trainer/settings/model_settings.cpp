@@ -17,6 +17,7 @@
 namespace coho::trainer {
 namespace {
 
+// The file of the shape that a path is named after; nothing where none has that name.
 std::optional<std::filesystem::path> shipped_shape(const std::filesystem::path& path) {
   // "llama-2-70b" and "models/llama-2-70b/" name the same shape; a dot in a name is not an extension.
   auto name = path.filename().empty() ? path.parent_path().filename().string() : path.filename().string();
@@ -47,7 +48,7 @@ std::vector<std::pair<std::string, T>> parse_pattern(const std::vector<std::stri
   return out;
 }
 
-// rank(path, kind) of each linear.
+// Of each block's linears the rank that `rank` gives for a module's path and kind.
 template <class Rank>
 std::vector<linear_ranks> ranks_by_block(std::int64_t blocks, Rank rank) {
   std::vector<linear_ranks> out(static_cast<std::size_t>(blocks));
@@ -80,13 +81,13 @@ model_settings read_model_settings(const config& options) {
   return read_section<model_settings>(options.section("model"));
 }
 
-std::filesystem::path read_role_start(const config& options) {
-  return read_section<role_start>(options.section("model")).adapter;
+std::filesystem::path read_starting_adapter(const config& options) {
+  return read_section<starting_adapter>(options.section("model")).adapter;
 }
 
 option_section model_section(bool with_adapter) {
   option_section out = section_options("model", model_settings{});
-  if (with_adapter) list_options(out.options, "model.", {}, role_start{});
+  if (with_adapter) list_options(out.options, "model.", {}, starting_adapter{});
   return out;
 }
 
@@ -111,7 +112,7 @@ std::vector<linear_ranks> adapter_settings::ranks(std::int64_t blocks) const {
   });
 }
 
-std::vector<linear_ranks> ranks_of_adapter(const std::filesystem::path& directory, std::int64_t blocks) {
+std::vector<linear_ranks> read_adapter_ranks(const std::filesystem::path& directory, std::int64_t blocks) {
   const lora_weights adapter = read_peft_config(directory);
   const bool all = adapter.target_modules.empty() && adapter.target_pattern.empty();
   return ranks_by_block(blocks, [&](const std::string& module, linear_kind) {

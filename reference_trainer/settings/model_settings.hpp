@@ -49,17 +49,19 @@ struct model_settings {
 
   static constexpr std::string_view path_meaning = "folder of the base model";
 };
+/// The section `model`. Throws config_error.
 model_settings read_model_settings(const config& options);
 
-/// `model.adapter`, of stages with a role that starts from one.
-struct role_start {
+/// The key `model.adapter`, of stages with a role that may start from an adapter.
+struct starting_adapter {
   std::filesystem::path adapter{};
 
   static void describe(auto&& visit, auto&... o) {
     visit({"adapter", "folder of an adapter or of a trained model to start from; none: the base"}, o.adapter...);
   }
 };
-std::filesystem::path read_role_start(const config& options);
+/// The folder in `model.adapter`; empty: the role starts from the base.
+std::filesystem::path read_starting_adapter(const config& options);
 
 /// The section `model` of a stage with such a role, or without.
 option_section model_section(bool with_adapter = false);
@@ -81,6 +83,7 @@ struct adapter_settings {
   std::vector<std::string> targets = all_targets();
   std::vector<std::string> rank_pattern{}, alpha_pattern{};
 
+  /// The names of all seven linears of a block, which is what a recipe without `targets` adapts.
   static std::vector<std::string> all_targets();
   static void describe(auto&& visit, auto&... o) {
     visit({"kind", "what is trained of a role: an adapter, or all its weights"}, o.kind...);
@@ -93,17 +96,19 @@ struct adapter_settings {
           o.rank_pattern...);
     visit({"alpha_pattern", "α of single modules, in the form of rank_pattern"}, o.alpha_pattern...);
   }
-  /// Sets `full` and the rest of `lora`. Throws `config_error`, `option_error`.
+  /// Sets `full` and the rest of `lora`. Throws `config_error`, also for keys of an adapter where whole weights are
+  /// trained, and `option_error`.
   void settle(const config& section);
 
-  /// Of an adapter of so many blocks that it makes; none for `full`.
+  /// The rank of each linear of a new adapter over so many blocks, 0 where it is not adapted; empty for `full`.
   std::vector<linear_ranks> ranks(std::int64_t blocks) const;
 };
 
-/// Of an adapter in a folder, from its adapter_config.json only. Where that restricts the targeted linears by more
-/// than their names, all linears are taken: it is never less than what will be loaded. Throws `file_error`.
-std::vector<linear_ranks> ranks_of_adapter(const std::filesystem::path& directory, std::int64_t blocks);
+/// The same of an adapter in a folder, from its adapter_config.json only. Where that restricts the targeted linears by
+/// more than their names, all linears are taken: it is never less than what will be loaded. Throws `file_error`.
+std::vector<linear_ranks> read_adapter_ranks(const std::filesystem::path& directory, std::int64_t blocks);
 
+/// The section `adapter`. Throws config_error, option_error.
 adapter_settings read_adapter_settings(const config& options);
 
 }  // namespace coho::trainer

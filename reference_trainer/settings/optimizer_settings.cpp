@@ -8,7 +8,7 @@
 
 namespace coho::trainer {
 
-recipe_learning_rate recipe_learning_rate::of(const learning_rate_options& options) {
+recipe_learning_rate recipe_learning_rate::from_options(const learning_rate_options& options) {
   return {.peak = options.peak,
           .kind = options.kind,
           .warmup_steps = static_cast<double>(options.warmup_steps),
@@ -23,7 +23,7 @@ void recipe_learning_rate::settle(const config& section) const {
   section.check(decays || floor_fraction == 0, "floor_fraction", "unset where kind is constant: there is no decay");
 }
 
-learning_rate_options recipe_learning_rate::over(std::uint64_t steps) const {
+learning_rate_options recipe_learning_rate::for_steps(std::uint64_t steps) const {
   if (kind != schedule_kind::constant && total_steps > 0 && total_steps < steps)
     notices::setting().say("note: learning_rate.total_steps: the rate reaches its floor at step " +
                            std::to_string(total_steps) + " of " + std::to_string(steps) + " and stays there");

@@ -18,8 +18,8 @@ struct recipe_learning_rate {
   std::uint64_t total_steps = 0;
   double floor_fraction = 0;
 
-  /// As of the library's options.
-  static recipe_learning_rate of(const learning_rate_options& options);
+  /// The same schedule as a recipe would give it; total_steps, which the run knows, is left at 0.
+  static recipe_learning_rate from_options(const learning_rate_options& options);
 
   static void describe(auto&& visit, auto&... o) {
     visit({"peak", "learning rate after the warm-up", allowed::at_least(0)}, o.peak...);
@@ -38,8 +38,8 @@ struct recipe_learning_rate {
   /// whole number of steps.
   void settle(const config& section) const;
 
-  /// The schedule of a run of so many steps; says so where the decay ends before the run. Throws option_error.
-  learning_rate_options over(std::uint64_t steps) const;
+  /// The schedule of a run of so many steps; a note says where the decay ends before the run. Throws option_error.
+  learning_rate_options for_steps(std::uint64_t steps) const;
 };
 
 }  // namespace coho::trainer

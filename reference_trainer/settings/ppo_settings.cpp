@@ -6,7 +6,7 @@
 namespace coho::trainer {
 namespace {
 
-// In addition to the library's own checks.
+// The options that the library ignores in silence where a preset, not the user, set them.
 void refuse_unused_options(const config& section, const ppo_options& given, const ppo_options& preset) {
   if (!given.whiten_advantages)
     refuse_unused(section, "advantage_whitening", given.advantage_whitening, preset.advantage_whitening,
@@ -30,7 +30,7 @@ ppo_options ppo_preset(recipe_preset preset) {
 
 ppo_training ppo_training::of(recipe_preset preset) {
   ppo_training out{.preset = preset, .options = ppo_preset(preset)};
-  out.learning_rate = recipe_learning_rate::of(out.options.learning_rate);
+  out.learning_rate = recipe_learning_rate::from_options(out.options.learning_rate);
   // The released code ends a response there as well, as one that is not finished.
   if (preset == recipe_preset::salmon_code) out.unfinished_stops = {"\nNote", "\nUpdate", "\nComment", "###"};
   return out;
@@ -55,7 +55,7 @@ ppo_training read_ppo_training(const config& options, const stage_context& conte
   out.options.seed = context.seed;
   out.options.generation = read_generation(options, stop, preset.generation);
   out.options.generation.unfinished_stop = out.unfinished_stops;
-  out.options.learning_rate = out.learning_rate.over(steps);
+  out.options.learning_rate = out.learning_rate.for_steps(steps);
   if (out.options.adaptive_kl) out.options.shaping.kl_coefficient = out.options.adaptive_kl->initial;
   out.options.validate();
   return out;

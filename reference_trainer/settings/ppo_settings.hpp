@@ -53,6 +53,7 @@ struct ppo_training {
   normalization_source normalization{};
   adamw_options optimizer{};
 
+  /// The defaults of a preset.
   static ppo_training of(recipe_preset preset);
   static void describe(auto&& visit, auto&... o) {
     visit({"preset", "origin of the defaults: the paper, or the released code"}, o.preset...);
@@ -64,15 +65,16 @@ struct ppo_training {
   }
 };
 
-/// The preset's options, with limits of the forwards.
+/// The library's options under a preset, with forward passes of at most 16384 tokens, which change no result.
 ppo_options ppo_preset(recipe_preset preset);
 
-/// What read_ppo_training makes of the sections `ppo` and `generation`: options for a run of `steps`. Throws
+/// The sections `ppo` and `generation` as options for a run of `steps`; `stop`: the stop strings of the prompts. Throws
 /// config_error, option_error.
 ppo_training read_ppo_training(const config& options, const stage_context& context,
                                const std::vector<std::string>& stop, std::uint64_t steps);
 
-/// config_error where the reward model that the normalisation needs is missing.
+/// config_error where the normalisation needs a reward model or samples that are missing, or where a fixed mean and
+/// deviation are given that it replaces.
 void check_normalization(const config& section, const ppo_training& training, bool has_reward_model);
 
 }  // namespace coho::trainer

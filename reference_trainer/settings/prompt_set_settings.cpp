@@ -10,6 +10,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// One [[prompts.source]]; `languages`: those of the section, unless the source has its own.
 prompt_source_settings read_source(const std::string& name, const config& section,
                                    const std::vector<std::string>& languages) {
   auto out = read_section<prompt_source_settings>(section, {.languages = languages});

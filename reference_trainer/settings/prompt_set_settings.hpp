@@ -45,7 +45,7 @@ struct prompt_source_settings {
           o.parts...);
     visit({"leave_out_inference", "whether questions about a given text are left out"}, o.leave_out_inference...);
   }
-  /// Sets `type`. Throws config_error.
+  /// Sets `type`. Throws config_error for parts that are empty or named twice.
   void settle(const config& section);
 };
 
@@ -83,12 +83,14 @@ struct prompt_set_settings {
     visit(otherwise("all", {"languages", "languages of the prompts that are kept; \"un\": not identified"}),
           o.languages...);
   }
+  /// Throws config_error for limits that leave no prompt.
   void settle(const config& section) const;
 };
-/// The section of that name, and the keys of a source as source.NAME.
+/// The section of that name for lists of options, and the keys of a source as source.NAME.
 option_section prompt_set_section(const std::string& name);
 
-/// Reads the section of that name for a set that goes to `set`. Throws config_error.
+/// Reads the section of that name, "prompts" or "rl_prompts", for a set that is written to the file `set`. Throws
+/// config_error, also where no source is left to draw from.
 prompt_set_settings read_prompt_set_settings(const config& options, const std::string& name,
                                              const std::filesystem::path& set);
 

@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::array<std::string_view, 4> known_formats{"dromedary", "llama2_chat", "vicuna", "mistral"};
 
+// Sets `chat`, and `format_path` where prompt.format names a file, which may not be there yet.
 void read_format(const config& options, prompt_settings& out) {
   if (out.format_name == "plain") return;
   if (std::ranges::find(known_formats, out.format_name) != known_formats.end()) {

@@ -38,6 +38,7 @@ struct prompt_options {
          "tokens"},
         o.max_tokens...);
   }
+  /// Throws config_error for a system text that the format or the template leaves no place for.
   void settle(const config& section) const;
 
   static constexpr const char* format_help =
@@ -58,7 +59,9 @@ struct prompt_settings {
   std::size_t max_tokens = 0;
   std::string max_tokens_key = "prompt.max_tokens";
 };
+/// The section `prompt`; files that are not there yet are left out. Throws config_error, option_error, file_error.
 prompt_settings read_prompt_settings(const config& options);
+
 /// The limit that a stage may have of its own, STAGE.max_prompt_tokens: part of its section, but read with the section
 /// `prompt`.
 template <bool trains>

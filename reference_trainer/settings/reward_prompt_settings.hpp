@@ -44,7 +44,8 @@ struct reward_prompt_options {
 struct reward_lengths {
   std::size_t query_tokens = 0, response_tokens = 0;
 
-  /// Those of the released scripts for the stage's section; all where these say nothing.
+  /// The limits of the released scripts for a stage's section, "reward" or "preference_pretraining"; of the others 0:
+  /// nothing is cut.
   static reward_lengths of(std::string_view stage);
   static void describe(auto&& visit, auto&... o) {
     visit({"query_tokens", "length that a query is cut to; its end is kept; 0: none is cut", {}, "tokens"},

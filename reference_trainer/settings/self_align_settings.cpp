@@ -25,7 +25,7 @@ void self_align_options::settle(const config& section) {
 self_align_settings read_self_align_settings(const config& options, bool may_lack_files) {
   self_align_settings out;
   out.model = read_model_settings(options);
-  out.adapter = read_role_start(options);
+  out.adapter = read_starting_adapter(options);
   out.engine = read_engine(options);
   out.generation = read_generation(options, std::vector<std::string>{}, self_align_sampling());
 

@@ -54,6 +54,7 @@ struct self_align_options {
     visit({"stop", "texts that end a response, in addition to the template's"}, o.stop...);
     self_align_filter_options::describe(visit, o.filters...);
   }
+  /// Throws config_error for an empty stop string, and for filters that exclude each other.
   void settle(const config& section);
 };
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "commands/commands.hpp"
+#include "observe/table.hpp"
 #include "program/application.hpp"
 #include "support/catch.hpp"
 
@@ -52,4 +53,28 @@ TEST_CASE("options: --help of a stage ends with them") {
   CHECK_THAT(help, ContainsSubstring("--reward-model") && ContainsSubstring("ppo.policy_clip.dual_clip"));
   CHECK(help.find("--reward-model") < help.find("ppo.policy_clip.dual_clip"));
   CHECK_THAT(printed({"merge", "--help"}), ContainsSubstring("model.adapter") && !ContainsSubstring("adapter.rank"));
+}
+
+TEST_CASE("options: the flags and keys that every stage has come first") {
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"options"}, {"options", "sft"}}) {
+    const auto all = printed(words);
+    CHECK_THAT(all, ContainsSubstring("-c,--config FILE") && ContainsSubstring("--set KEY=VALUE") &&
+                        ContainsSubstring("--resume") && ContainsSubstring("\n== general\n"));
+    CHECK(all.find("--config") < all.find("\nseed "));
+    CHECK(all.find("\nseed ") < all.find("\nsft.data "));
+  }
+}
+
+TEST_CASE("options: lists and help are read on 100 columns") {
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"options"},
+                                                {"ppo", "--help"},
+                                                {"generate", "--help"},
+                                                {"eval", "--help"},
+                                                {"--help"}}) {
+    std::istringstream lines(printed(words));
+    for (std::string line; std::getline(lines, line);) {
+      CAPTURE(words.front(), line);
+      CHECK(display_width(line) <= 100);
+    }
+  }
 }

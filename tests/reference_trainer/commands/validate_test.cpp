@@ -6,6 +6,7 @@
 #include <coho/error.hpp>
 
 #include "commands/commands.hpp"
+#include "demo/demo.hpp"
 #include "support/catch.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"
@@ -190,4 +191,86 @@ TEST_CASE("--dry-run with a recipe plans each of its stages") {
   const auto misspelt = run({"--dry-run", "dromedary-2-70b", "--set", "ppo.rollout=3"});
   CHECK(misspelt.code == 3);
   CHECK_THAT(misspelt.err, ContainsSubstring("rollouts"));
+}
+
+namespace {
+
+// What is wrong with the first stage of all that cannot be run with this recipe.
+std::string problem_of_any(const std::string& text) {
+  const temporary_directory folder;
+  write_bytes(folder / "r.toml", text);
+  auto all = stage_commands();
+  all.push_back(make_demo_command());
+  for (const auto& verdict : validate_recipe(folder / "r.toml", all))
+    if (!verdict.problem.empty()) return verdict.stage + ": " + verdict.problem;
+  return {};
+}
+
+}  // namespace
+
+TEST_CASE("validate: one recipe serves all stages, and the keys that only some read are checked in each") {
+  const std::string all =
+      "[model]\npath = 'm'\ndtype = 'bfloat16'\nadapter = 'a'\n[generation]\nslots = 4\n[quantize]\n"
+      "shard_bytes = 1000\n[principles]\naction = 'list'\n[merge]\n[sft]\ndata = 'd'\n[sample]\nprompts = 'p'\n"
+      "[judge]\nsamples = 's'\n[generate]\nprompt = 'x'\n[chat]\nsystem = ''\n[ppo]\nprompts = 'p'\nreward_model = "
+      "'r'\n[eval]\nkind = 'preferences'\ndata = 'd'\nreward_model = 'r'\nwording = 'plain'\nfirst_half = true\n";
+  CHECK(problem_of_any(all) == "");
+  const auto with = [&](const std::string& before, const std::string& after) {
+    auto out = all;
+    return out.replace(out.find(before), before.size(), after);
+  };
+  CHECK_THAT(problem_of_any(with("dtype = ", "dtpye = ")),
+             ContainsSubstring("unknown key model.dtpye; did you mean model.dtype?"));
+  for (const auto& [before, after] : {std::pair<std::string, std::string>{"slots = 4", "slots = 0"},
+                                      {"wording = 'plain'", "wording = 'vicuna'"},
+                                      {"first_half = true", "first_half = 7"}}) {
+    CAPTURE(after);
+    CHECK_THAT(problem_of_any(with(before, after)), ContainsSubstring(after.substr(0, after.find(' '))));
+  }
+  const std::string generate = "[model]\npath = 'm'\n[generation]\nslots = 0\n[generate]\nprompt = 'x'\n";
+  CHECK_THAT(problem_of_any(generate), ContainsSubstring("generate: ") && ContainsSubstring("generation.slots = 0") &&
+                                           ContainsSubstring("at least 1"));
+}
+
+TEST_CASE("validate: options without effect are refused by key, reason and mend") {
+  const std::string sft = model + "[sft]\ndata = 'd'\n";
+  const std::string prompts = "[prompts]\ntokenizer = 't'\nsource.a.path = 'p'\n";
+  for (const auto& [recipe, key] : {
+           std::pair<std::string, std::string>{model + ppo + "normalization.samples = 9\nnormalization.from = 'none'\n",
+                                               "ppo.normalization.samples"},
+           {model + ppo + "intervention_position = 'last'\n", "ppo.intervention_position"},
+           {model + ppo + "save_every = 0\nkeep = 5\n", "ppo.keep"},
+           {sft + "identity.name = 'A'\n", "sft.identity.name"},
+           {sft + "identity.maker = 'B'\n", "sft.identity.maker"},
+           {sft + "identity.repeats = 2\n", "sft.identity.repeats"},
+           {sft + "keep = 3\n", "sft.keep"},
+           {sft + "[adapter]\nkind = 'full'\nrank = 8\n", "adapter.rank"},
+           {model + "double_quantize = false\n[sft]\ndata = 'd'\n", "model.double_quantize"},
+           {prompts + "held_out_file = 'h.jsonl'\n", "prompts.held_out_file"},
+       }) {
+    CAPTURE(recipe);
+    CHECK_THAT(problem_of_any(recipe), ContainsSubstring(key + " = ") && ContainsSubstring("it must be left out ") &&
+                                           ContainsSubstring("where it has no effect"));
+  }
+}
+
+TEST_CASE("validate: numbers of sources and steps are refused by key, value and range") {
+  const std::string prompts = "[prompts]\ntokenizer = 't'\nsource.a.path = 'p'\nsource.a.count = 0\n";
+  CHECK_THAT(problem_of_any(prompts),
+             ContainsSubstring("prompts.source.a.count = 0") && ContainsSubstring("at least 1"));
+  CHECK_THAT(problem_of_any(model + ppo + "evaluation.every = -1\n"),
+             ContainsSubstring("ppo.evaluation.every") && ContainsSubstring("(-1)") && ContainsSubstring("0 or more"));
+  CHECK_THAT(problem_of_any(model + ppo + "learning_rate.warmup_steps = 2.5\n"),
+             ContainsSubstring("ppo.learning_rate.warmup_steps = 2.5") && ContainsSubstring("a whole number of steps"));
+}
+
+TEST_CASE("validate: the stages in a recipe of the demo are checked with it") {
+  const std::string demo = "extends = 'demo'\n[demo]\npairs = 10\n";
+  CHECK(problem_of_any(demo) == "");
+  CHECK_THAT(problem_of_any("extends = 'demo'\n[demo]\npairs = 0\n"),
+             ContainsSubstring("demo.pairs = 0") && ContainsSubstring("at least 1"));
+  CHECK_THAT(problem_of_any(demo + "[ppo]\nstepz = 3\n"),
+             ContainsSubstring("r.toml:5: unknown key ppo.stepz; did you mean ppo.steps?"));
+  CHECK_THAT(problem_of_any(demo + "[judge]\nbatch = 0\n"), ContainsSubstring("r.toml:5: judge.batch = 0"));
+  CHECK_THAT(problem_of_any(demo + "[reward]\nepochs = 0\n"), ContainsSubstring("r.toml:5: reward.epochs = 0"));
 }

@@ -86,3 +86,22 @@ TEST_CASE("demo: options that it does not know or cannot keep are refused") {
   const auto resumed = run_program(COHO_EXECUTABLE, {"demo", "--out", "e", "--resume"}, folder.path());
   CHECK(resumed.status == static_cast<int>(exit_code::config));
 }
+
+TEST_CASE("demo: --dry-run and the start of a run check every stage before the first one runs") {
+  const temporary_directory folder;
+  const auto plan = run_program(COHO_EXECUTABLE, {"demo", "--out", "d", "--dry-run"}, folder.path());
+  INFO(plan.err);
+  CHECK(plan.status == 0);
+  CHECK_THAT(plan.out, ContainsSubstring("pairs = 3000"));
+  for (const std::string wrong : {"ppo.stepz=3", "aggregate.label_noise=2", "reward.optimizer.beta2=1"}) {
+    CAPTURE(wrong);
+    for (const bool dry : {true, false}) {
+      std::vector<std::string> words{"demo", "--out", "d", "--set", wrong};
+      if (dry) words.emplace_back("--dry-run");
+      const auto refused = run_program(COHO_EXECUTABLE, words, folder.path());
+      CHECK(refused.status == static_cast<int>(exit_code::config));
+      CHECK_THAT(refused.err, ContainsSubstring("--set " + wrong));
+      CHECK_FALSE(std::filesystem::exists(folder / "d"));
+    }
+  }
+}

@@ -5,7 +5,6 @@
 #include <coho/error.hpp>
 
 #include "support/catch.hpp"
-#include "support/stage_runs.hpp"
 
 using namespace coho;
 using namespace coho::trainer;
@@ -40,23 +39,4 @@ TEST_CASE("choice: the highest score wins, ties do not look at places") {
   CHECK(counts[0] > 110);  // 150 fair draws less four deviations are 115
   CHECK(counts[1] > 110);
   CHECK_THROWS_AS(best_choice({}, {}, "q", 1), argument_error);
-}
-
-TEST_CASE("choice: the wording is that of the recipe's chat form, unless it is named") {
-  const auto name = [](const settings& given) {
-    const config options(given);
-    const auto out = read_wording_file(options, "hhh");
-    options.allow_sections(std::vector<std::string>{"prompt"});
-    options.check_unknown();  // the section prompt stays other stages'
-    return out.filename().string();
-  };
-  CHECK(name({}) == "hhh.txt");
-  CHECK(name({"prompt.format=dromedary", "prompt.max_tokens=9"}) == "hhh_dromedary.txt");
-  CHECK(name({"prompt.format=llama2_chat"}) == "hhh.txt");
-  CHECK(name({"prompt.format=dromedary", "eval.wording=plain"}) == "hhh.txt");
-  CHECK(name({"eval.wording=dromedary"}) == "hhh_dromedary.txt");
-  CHECK(name({"eval.wording=dromedary", "eval.template=hhh"}) == "hhh.txt");
-  CHECK(name({"eval.template=mine/own.txt"}) == "own.txt");
-  CHECK_THROWS_AS(name({"eval.wording=vicuna"}), config_error);
-  CHECK_THROWS_AS(name({"eval.template="}), config_error);
 }

@@ -74,7 +74,11 @@ TEST_CASE("reward statistics: what PPO normalises by") {
   CHECK(chosen({}).from == kind::none);
   CHECK(chosen({"ppo.normalization.samples=8"}).from == kind::initial_policy);
   CHECK(chosen({"ppo.normalization.samples=8"}).samples == 8);
-  CHECK(chosen({"ppo.normalization.samples=8", "ppo.normalization.from=none"}).from == kind::none);
+  CHECK(chosen({"ppo.normalization.samples=0", "ppo.normalization.from=none"}).from == kind::none);
+  for (const std::string other : {"none", "reward_model"})
+    CHECK_THROWS_WITH(chosen({"ppo.normalization.samples=8", "ppo.normalization.from=" + other}),
+                      ContainsSubstring("ppo.normalization.samples = 8") &&
+                          ContainsSubstring("left out unless normalization.from is initial_policy"));
   CHECK(chosen({"ppo.normalization.from=reward_model"}).from == kind::reward_model);
   CHECK_THROWS_AS(chosen({"ppo.normalization.from=initial_policy"}), config_error);
   CHECK_THROWS_AS(chosen({"ppo.normalization.from=reward_model"}, false), config_error);

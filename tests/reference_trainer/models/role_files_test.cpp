@@ -28,7 +28,7 @@ namespace {
 /// The demo's base with a role "a" that differs from it, and a head with the given bias.
 loaded_model trained_model(const settings& given, double bias) {
   loaded_model model = load_model(demo_base());
-  start_role(model, "a", {}, config(settings{"adapter.rank=3"} + given), rng{1});
+  start_role(model, "a", {}, config(given.empty() ? settings{"adapter.rank=3"} : given), rng{1});
   const at::Tensor values = model.bank->train("a").values();
   const at::NoGradGuard no_gradient;
   values.add_(0.05 * random_tensor({values.numel()}, 9));

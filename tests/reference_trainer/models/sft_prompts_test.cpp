@@ -11,6 +11,7 @@
 using namespace coho;
 using namespace coho::trainer;
 using namespace coho::test;
+using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
@@ -25,8 +26,8 @@ TEST_CASE("sft prompts: one form, that of the section prompt, unless templates a
   REQUIRE(forms.size() == 1);
   CHECK(forms[0].template_path.filename() == "inference.txt");
   const auto two =
-      read_forms(config(settings{"prompt.format=dromedary", "prompt.template=inference", "prompt.max_tokens=300",
-                                 "sft.max_prompt_tokens=400", "sft.templates=[\"inference\", \"inference_brief\"]"}));
+      read_forms(config(settings{"prompt.format=dromedary", "prompt.max_tokens=300", "sft.max_prompt_tokens=400",
+                                 "sft.templates=[\"inference\", \"inference_brief\"]"}));
   REQUIRE(two.size() == 2);
   CHECK(two[0].template_path.filename() == "inference.txt");
   CHECK(two[1].template_path.filename() == "inference_brief.txt");
@@ -36,6 +37,19 @@ TEST_CASE("sft prompts: one form, that of the section prompt, unless templates a
                   config_error);
   CHECK_THROWS_AS(make_prompters(read_forms(config(settings{"sft.templates=[\"no_such\"]"})), demo_model()),
                   file_error);
+}
+
+TEST_CASE("sft prompts: a template that is replaced by the list is refused where it is meant for sft") {
+  const std::string both =
+      "[prompt]\nformat = 'dromedary'\ntemplate = 'inference'\n[sft]\ntemplates = ['inference_brief']\n";
+  // One recipe for sample and ppo too, which read prompt.template.
+  CHECK(read_forms(config::parse(both, "r.toml")).size() == 1);
+  const std::vector<std::string> given{"prompt.template=inference"},
+      none{"prompt.template=inference", "sft.templates=[]"};
+  CHECK_THROWS_WITH(
+      read_forms(config::parse(both, "r.toml", given)),
+      ContainsSubstring("--set prompt.template=inference: prompt.template") && ContainsSubstring("sft.templates = []"));
+  CHECK(read_forms(config::parse(both, "r.toml", none))[0].template_path.filename() == "inference.txt");
 }
 
 TEST_CASE("sft prompts: examples take the templates in turn, and what is cut is counted over all") {

@@ -42,7 +42,7 @@ struct trained {
 
 TEST_CASE("training_run: the learning rate of a section") {
   const auto read = [](const settings& given) {
-    return read_given(config(given), "learning_rate", recipe_learning_rate{.peak = 0.25}).over(200);
+    return read_given(config(given), "learning_rate", recipe_learning_rate{.peak = 0.25}).for_steps(200);
   };
   auto out = read({});
   CHECK(out.peak == 0.25);
@@ -68,7 +68,8 @@ TEST_CASE("training_run: the learning rate of a section") {
   CHECK(early(199) < 0.75 * 0.25);
   CHECK(early(10000) == 0);
   CHECK_THROWS_AS(read({"learning_rate.total_steps=-1"}), config_error);
-  CHECK_THROWS_AS(read({"learning_rate.warmup_steps=-1"}), config_error);
+  for (const std::string wrong : {"-1", "2.5", "1e300", "inf"})
+    CHECK_THROWS_AS(read({"learning_rate.warmup_steps=" + wrong}), config_error);
   CHECK_THROWS_AS(read({"learning_rate.kind=cosin"}), config_error);
   CHECK_THROWS_AS(read({"learning_rate.peak=-1"}), config_error);
   CHECK_THROWS_AS(read({"learning_rate.floor_fraction=2"}), config_error);

@@ -11,6 +11,7 @@
 
 using namespace coho::trainer;
 using namespace coho::test;
+using Catch::Matchers::ContainsSubstring;
 
 TEST_CASE("model settings: storage follows quantisation and type") {
   const auto read = [](const settings& given) { return read_model_settings(config(settings{"model.path=m"} + given)); };
@@ -22,6 +23,8 @@ TEST_CASE("model settings: storage follows quantisation and type") {
   CHECK(read({"model.quantize=nf4", "model.double_quantize=false"}).base == base_storage::nf4);
   CHECK(read({"model.recompute=full"}).recompute == recomputation::full);
   CHECK_THROWS_AS(read({"model.quantize=int8"}), config_error);
+  CHECK_THROWS_AS(read({"model.double_quantize=false"}), config_error);
+  CHECK_THROWS_AS(read({"model.path="}), config_error);
   CHECK_THROWS_AS(read_model_settings(config(settings{})), config_error);
 }
 
@@ -81,7 +84,7 @@ TEST_CASE("adapter settings: the ranks of an adapter in a folder come from its a
   const temporary_directory folder;
   const auto ranks = [&](const std::string& more) {
     write_bytes(folder / "adapter_config.json", R"({"peft_type": "LORA", "r": 4)" + more + "}");
-    return ranks_of_adapter(folder.path(), 2);
+    return read_adapter_ranks(folder.path(), 2);
   };
   CHECK((
       ranks(
@@ -93,7 +96,7 @@ TEST_CASE("adapter settings: the ranks of an adapter in a folder come from its a
   // Restricted further than by names: taken for all there is.
   CHECK(ranks(R"(, "target_modules": ["q_proj"], "layers_to_transform": [0])")[1] == linear_ranks{4, 4, 4, 4, 4, 4, 4});
   CHECK_THROWS_AS(ranks(R"(, "use_dora": true)"), coho::file_error);
-  CHECK_THROWS_AS(ranks_of_adapter(folder / "none", 2), coho::file_error);
+  CHECK_THROWS_AS(read_adapter_ranks(folder / "none", 2), coho::file_error);
 }
 
 TEST_CASE("moments: three ways to hold them") {
@@ -103,4 +106,32 @@ TEST_CASE("moments: three ways to hold them") {
   CHECK(read_given<adamw_options>(config(settings{"optimizer.moments=8bit"}), "optimizer").moments ==
         moment_type::eight_bit);
   CHECK_THROWS_AS(read_given<adamw_options>(config(settings{"optimizer.moments=fp8"}), "optimizer"), config_error);
+}
+
+TEST_CASE("model settings: ranks and α are bounded, alone and by pattern") {
+  const auto read = [](const settings& given) { return read_adapter_settings(config(given)); };
+  CHECK(read({"adapter.rank=65536"}).lora.rank == 65536);
+  for (const char* wrong : {"adapter.rank=1e12", "adapter.rank=65537", "adapter.alpha=inf",
+                            R"(adapter.rank_pattern=["q_proj=1000000"])", R"(adapter.alpha_pattern=["q_proj=inf"])",
+                            R"(adapter.alpha_pattern=["q_proj=nan"])", R"(adapter.alpha_pattern=["q_proj=-1"])"}) {
+    CAPTURE(wrong);
+    CHECK_THROWS_AS(read({wrong}), config_error);
+  }
+}
+
+TEST_CASE(
+    "model settings: keys of an adapter are refused where whole weights are trained, unless they are the defaults") {
+  const auto read = [](const settings& given) {
+    return read_adapter_settings(config(settings{"adapter.kind=full"} + given));
+  };
+  for (const std::string given : {"rank=8", "alpha=3", "rslora=true", "dropout=0.1", R"(targets=["q_proj"])",
+                                  R"(rank_pattern=["q_proj=4"])", R"(alpha_pattern=["q_proj=4"])"}) {
+    CAPTURE(given);
+    CHECK_THROWS_WITH(read({"adapter." + given}), ContainsSubstring("adapter." + given.substr(0, given.find('='))) &&
+                                                      ContainsSubstring("left out while kind is full"));
+  }
+  CHECK(read({"adapter.rank=64", "adapter.dropout=0"}).full);
+  // A recipe's rank stays where the command line asks for whole weights.
+  const std::vector<std::string> full{"adapter.kind=full"};
+  CHECK(read_adapter_settings(config::parse("[adapter]\nrank = 8\n", "r.toml", full)).full);
 }
