@@ -406,7 +406,10 @@ class option_error : public error {
  public:
   template <class Value>
   option_error(std::string_view option, const Value& value, std::string_view allowed)
-      : error(text(option, value, allowed)) {}
+      : error(text(option, value, allowed)), option_(option) {}
+
+  /// Its name with those of its groups, as far as the thrower knows them: "gae.gamma" or "gamma".
+  const std::string& option() const noexcept { return option_; }
 
  private:
   template <class Value>
@@ -415,6 +418,8 @@ class option_error : public error {
     out << "option " << option << " = " << value << " is not allowed: it must be " << allowed;
     return out.str();
   }
+
+  std::string option_;
 };
 
 /// Arguments that do not fit together: lengths that differ, empty batches, values that are not finite.
@@ -595,7 +600,7 @@ concept optional_described = described<typename detail::optional_value<T>::type>
 template <class T>
 concept option_number = std::is_arithmetic_v<T> && !std::is_same_v<T, bool>;
 
-/// "finite and at least 0", "in (0, 1)", "0 (off) or greater than 1"; for whole numbers "at least 1". Empty where
+/// "finite and at least 0", "in (0, 1)", "0 (off) or finite and greater than 1"; for whole numbers "at least 1". Empty where
 /// every value of the type is allowed.
 template <class = void>
 std::string allowed_text(const option_range& range, bool whole = false) {
@@ -610,7 +615,7 @@ std::string allowed_text(const option_range& range, bool whole = false) {
     out << "in " << (range.low_included ? '[' : '(') << range.low << ", " << range.high
         << (range.high_included ? ']' : ')');
   } else {
-    if (!whole && !zero && !range.infinity) out << "finite and ";
+    if (!whole && !range.infinity) out << "finite and ";
     if (low) out << (range.low_included ? "at least " : "greater than ") << range.low;
     if (high) out << (range.high_included ? "at most " : "less than ") << range.high;
   }
@@ -7469,10 +7474,10 @@ class set_sizes {
   explicit set_sizes(std::vector<double> masses) : probabilities_(std::move(masses)) {
     double total = 0;
     for (const double mass : probabilities_) {
-      require_option(std::isfinite(mass) && mass >= 0, "set size probability", mass, "finite and at least 0");
+      require_option(std::isfinite(mass) && mass >= 0, "set_sizes", mass, "finite and at least 0");
       total += mass;
     }
-    require_option(total > 0 && std::isfinite(total), "sum of set size probabilities", total, "positive");
+    require_option(total > 0 && std::isfinite(total), "set_sizes", total, "weights with a finite sum above 0");
     for (double& mass : probabilities_) mass /= total;
     while (probabilities_.back() == 0) probabilities_.pop_back();
   }
@@ -10609,7 +10614,7 @@ class basic_tabular_policy {
     const auto inside = [&](token t) { return t >= 0 && static_cast<std::size_t>(t) < options_.vocabulary; };
     require_option(inside(options_.end), "end", options_.end, "in the vocabulary");
     require_option(std::isfinite(options_.temperature) && options_.temperature > 0, "temperature", options_.temperature,
-                   "greater than 0");
+                   "finite and greater than 0");
     for (const token t : options_.banned) {
       require_option(inside(t), "banned", t, "in the vocabulary");
       allowed_(t) = 0;
@@ -11556,19 +11561,19 @@ auto run_steps(Trainer& trainer, Communicator& ranks, Source& source, const std:
   return history;
 }
 
+/// Rejects a saved run that had another value of an option which every later step depends on. A template, so that it
+/// is compiled only where a driver restores a run.
 template <class = void>
-void require_seed(std::uint64_t saved, std::uint64_t mine) {
-  require_argument(saved == mine,
-                   "the saved run had the seed " + std::to_string(saved) + ", this one has " + std::to_string(mine));
+void require_saved_value(std::string_view name, std::uint64_t saved, std::uint64_t own) {
+  require_argument(saved == own, std::string(name) + " = " + std::to_string(own) + " is not allowed: it must be " +
+                                     std::to_string(saved) + ", as in the saved run");
 }
 
 /// Rejects a saved run whose data order differs.
 template <class Options>
 void require_same_order(const data_position& saved, const Options& options) {
-  require_seed(saved.seed, options.seed);
-  require_argument(saved.batch_size == options.batch_size, "the saved run had batches of " +
-                                                               std::to_string(saved.batch_size) + ", this one has " +
-                                                               std::to_string(options.batch_size));
+  require_saved_value("seed", saved.seed, options.seed);
+  require_saved_value("batch_size", saved.batch_size, options.batch_size);
 }
 
 }  // namespace coho::inline v0_1::detail
@@ -13620,7 +13625,7 @@ class on_policy_driver {
   ppo_state save() const { return {step_, shared_.seed, controller_.save()}; }
   /// Throws `argument_error` for a state with another seed: it would be a different run.
   void restore(const ppo_state& saved) {
-    require_seed(saved.seed, shared_.seed);
+    require_saved_value("seed", saved.seed, shared_.seed);
     controller_.restore(saved.kl);
     step_ = saved.step;
   }

@@ -5,6 +5,7 @@
 
 #include <coho/error.hpp>
 
+#include "checkpoint/train_state.hpp"
 #include "commands/commands.hpp"
 #include "jsonl/dropped_parts.hpp"
 #include "models/prompter.hpp"
@@ -129,12 +130,21 @@ TEST_CASE("sft: the adapter of one run is where the next goes on") {
   CHECK_THROWS_AS(run_stage(run_sft, supervising(folder, "third") + whole), config_error);
 }
 
-TEST_CASE("sft: a resume with other parameters is refused") {
+TEST_CASE("sft: a resume with other options or a spoilt checkpoint is refused, and the recipe stays") {
   const temporary_directory folder;
-  const auto given = supervising(folder, "out") + short_sft_run;
-  run_interrupted(run_sft, given + settings{"adapter.rank=2"}, folder / "out");
-  CHECK_THROWS_WITH(run_stage(run_sft, given + settings{"adapter.rank=4"}, true),
-                    Catch::Matchers::ContainsSubstring("resume with the recipe"));
+  const auto given = supervising(folder, "out") + short_sft_run + settings{"adapter.rank=2"};
+  run_interrupted(run_sft, given, folder / "out");
+  const auto recipe = read_bytes(folder / "out" / "config.toml");
+  for (const std::string changed : {"adapter.rank=4", "adapter.alpha=3", "sft.learning_rate.peak=0.5", "seed=77"}) {
+    CHECK_THROWS_WITH(run_stage(run_sft, given + settings{changed}, true),
+                      Catch::Matchers::StartsWith("--set " + changed + ": "));
+    CHECK(read_bytes(folder / "out" / "config.toml") == recipe);
+  }
+  const auto newest = latest_step(folder / "out" / "checkpoints");
+  REQUIRE(newest);
+  write_bytes(newest->directory / "state.json", "{\"values\": {}}");
+  CHECK_THROWS_AS(run_stage(run_sft, given + settings{"sft.save_every=7"}, true), error);
+  CHECK(read_bytes(folder / "out" / "config.toml") == recipe);
 }
 
 TEST_CASE("sft: what cannot be trained is refused before a folder is made") {

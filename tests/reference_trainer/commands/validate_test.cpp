@@ -171,6 +171,23 @@ TEST_CASE("validate: one line a stage, and the recipes' exit status") {
   CHECK(run_validate({(folder / "empty.toml").string()}).code == 3);
   CHECK(run_validate({(folder / "none.toml").string()}).code == 4);
   CHECK(run_validate({"appendix-a-honest"}).code == 0);
+  const auto nothing = run_validate({"nope"});
+  CHECK(nothing.code == 4);
+  CHECK(nothing.err ==
+        "coho validate: nope: no such recipe; give the path of a TOML file, or the name of a built-in "
+        "recipe\n");
+}
+
+TEST_CASE("validate: --set changes the recipes that are checked, and must be of one of their stages") {
+  const temporary_directory folder;
+  write_bytes(folder / "r.toml", model + ppo);
+  const auto recipe = (folder / "r.toml").string();
+  CHECK(run_validate({recipe, "--set", "ppo.steps=3"}).code == 0);
+  const auto wrong = run_validate({recipe, "--set", "ppo.steps=0"});
+  CHECK(wrong.code == 3);
+  CHECK_THAT(wrong.out, ContainsSubstring("r.toml  ppo  --set ppo.steps=0: ppo.steps = 0 is not allowed"));
+  CHECK_THAT(run_validate({recipe, "--set", "ppo.stepz=3"}).out, ContainsSubstring("did you mean ppo.steps?"));
+  CHECK_THAT(run_validate({recipe, "--set", "sft.epochs=3"}).err, ContainsSubstring("no stage of the recipe reads"));
 }
 
 TEST_CASE("--dry-run with a recipe plans each of its stages") {

@@ -249,3 +249,72 @@ TEST_CASE("what a recipe gives can be listed for people") {
                                                                   {"ppo.stop", "[ 'x', 'y' ]"},
                                                                   {"seed", "3"}});
 }
+
+TEST_CASE(
+    "options: a value or a list where a section is expected is refused with its shape, not as a key that is absent") {
+  const auto problem = [](const std::string& text, const std::string& key = "model.path") {
+    return message_of([&] { config::parse(text, "r.toml").require<std::string>(key, "a folder"); });
+  };
+  CHECK(problem("seed = 1\nmodel = 'llama'\n") ==
+        "r.toml:2: model is a string ('llama'), expected a section: [model] with the key path");
+  CHECK(problem("model = []\n") == "r.toml:1: model is a list ([]), expected a section: [model] with the key path");
+  CHECK(problem("[[model]]\npath = 'x'\n") ==
+        "r.toml:1: model is a list of sections, expected one: [model] in place of [[model]]");
+  CHECK(problem("[ppo]\nlearning_rate = 1e-4\n", "ppo.learning_rate.kind") ==
+        "r.toml:2: ppo.learning_rate is now ppo.learning_rate.peak");
+  CHECK_THAT(problem("[model]\nkind = 'x'\n"), ContainsSubstring("model.path is not given"));
+  // An entry of a list has its own keys.
+  const auto listed = config::parse("[[set.source]]\nname = 'a'\n", "r.toml");
+  CHECK(listed.get<int>("set.source.a.count", 7) == 7);
+}
+
+TEST_CASE("options: an empty section is known where its keys are") {
+  const auto problem = [](const std::string& text) {
+    const auto c = config::parse(text, "r.toml");
+    c.get<double>("sft.optimizer.beta1", 0.9);
+    return message_of([&] { c.check_unknown(); });
+  };
+  CHECK(problem("[sft.optimizer]\n") == "");
+  CHECK(problem("[sft]\n") == "");
+  CHECK(problem("[sft.optimiser]\n") == "r.toml:1: unknown key sft.optimiser");
+}
+
+TEST_CASE("options: an override of a section of other stages is refused unless the overrides are shared") {
+  const std::vector<std::string> others{"ppo"};
+  const auto problem = [&](const config& c) {
+    c.get<double>("sft.rate", 0), c.mention({"seed"});
+    c.allow_sections(others);
+    return message_of([&] { c.check_unknown(); });
+  };
+  CHECK(problem(recipe({"ppo.steps=3"})) ==
+        "--set ppo.steps=3: ppo.steps has no effect here: ppo is a section of other stages");
+  CHECK(problem(recipe()) == "");  // those of the file are for other stages
+  const auto shared = recipe({"ppo.steps=3"});
+  shared.share_overrides();
+  CHECK(problem(shared) == "");
+}
+
+TEST_CASE("options: the place of a section that only an override made is the override; places are one line") {
+  const auto c = recipe({"sft.epochs.x=3"});
+  CHECK(message_of([&] { c.get<int>("sft.epochs", 1); }).starts_with("--set sft.epochs.x=3: sft.epochs is a section"));
+  const auto broken = recipe({"ppo.steps=a\nb"});
+  CHECK(message_of([&] { broken.get<int>("ppo.steps", 1); }) ==
+        "--set ppo.steps=a\\nb: ppo.steps is a string (\"a\\nb\"), expected an integer");
+  CHECK_THAT(message_of([] { recipe({"a\nb"}); }), ContainsSubstring("--set a\\nb: expected key=value"));
+}
+
+TEST_CASE("options: the overrides of one config replace values of another") {
+  const config from(std::vector<std::string>{"ppo.steps=7", "own.files=[\"a\"]", "ppo.names=x", "seed=9"});
+  using list = std::vector<std::pair<std::string, std::string>>;
+  CHECK(from.overrides() == list{{"ppo.steps", "--set ppo.steps=7"},
+                                 {"own.files", "--set own.files=[\"a\"]"},
+                                 {"ppo.names", "--set ppo.names=x"},
+                                 {"seed", "--set seed=9"}});
+  auto c = recipe();
+  c.add_overrides(from, "own");
+  CHECK(c.get<int>("ppo.steps", 0) == 7);
+  CHECK(c.get<int>("seed", 0) == 9);
+  CHECK(c.get<std::vector<std::string>>("ppo.names", {}) == std::vector<std::string>{"x"});
+  CHECK(c.place("ppo.steps") == "--set ppo.steps=7");
+  CHECK_FALSE(c.has("own.files"));
+}

@@ -110,3 +110,18 @@ TEST_CASE("extends: what cannot be read is told with its place") {
   CHECK_THAT(files.problem("a.toml"), ContainsSubstring("extends it in turn"));
   CHECK_THAT(files.problem("on_broken.toml"), ContainsSubstring("broken.toml:2: is not TOML"));
 }
+
+TEST_CASE("recipe_file: a name in quotes that holds a dot is refused at its line, in lists and overrides too") {
+  recipes files;
+  files.add("a.toml", "[sft]\n\"learning_rate.peak\" = 1e-3\n")
+      .add("b.toml", "[[prompts.source]]\nname = 'x'\n'prompts.path' = 'p'\n")
+      .add("c.toml", "[sft]\nlearning_rate.peak = 1e-3\n");
+  CHECK_THAT(
+      files.problem("a.toml"),
+      Catch::Matchers::EndsWith("a.toml:2: \"learning_rate.peak\" in quotes is one name with a dot in it, which no "
+                                "key has: write learning_rate.peak without quotes"));
+  CHECK_THAT(files.problem("b.toml"), ContainsSubstring("b.toml:3: \"prompts.path\""));
+  CHECK(files.problem("c.toml") == "");
+  CHECK_THROWS_WITH(config::load(files.folder / "c.toml", {"sft={\"a.b\"=1}"}),
+                    ContainsSubstring("--set sft={\"a.b\"=1}: \"a.b\" in quotes"));
+}

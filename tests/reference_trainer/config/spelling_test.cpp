@@ -14,3 +14,8 @@ TEST_CASE("edit distance counts a swap of neighbours as one") {
   CHECK(coho::trainer::nearest("smaple", names) == "sample");
   CHECK(coho::trainer::nearest("aggregate", names).empty());
 }
+
+TEST_CASE("control characters are escaped, other bytes stay") {
+  CHECK(coho::trainer::escape_controls("a\nb\tc\x1b é\x7f") == "a\\nb\\tc\\x1b é\\x7f");
+  CHECK(coho::trainer::escape_controls("") == "");
+}

@@ -144,6 +144,30 @@ TEST_CASE("a dry run prints the resolved config and an estimate, and does nothin
   CHECK_FALSE(std::filesystem::exists(out));
 }
 
+TEST_CASE("a dry run whose plan fails prints no half of it") {
+  application program("coho", "trains", "1");
+  program.add({"plan", "plans", [](const config& c, stage_context& context) {
+                 c.get<int>("size", 1);
+                 context.rehearse(c, []() -> std::string { throw coho::argument_error("too large"); });
+               }});
+  const auto result = run(program, {"plan", "--dry-run"});
+  CHECK(result.code == 7);
+  CHECK(result.out == "");
+}
+
+TEST_CASE("a recipe's plan refuses an override that none of its stages reads") {
+  std::filesystem::create_directories(scratch);
+  std::ofstream(scratch / "small.toml") << "[generate]\nfiles = 'x'\n[model]\npath = 'm'\n";
+  seen_options seen;
+  auto program = example(seen);
+  const auto plan = [&](const std::string& override) {
+    return run(program, {"--dry-run", (scratch / "small.toml").string(), "--set", override});
+  };
+  CHECK(plan("ppo.steps=3").code == 3);
+  CHECK_THAT(plan("ppo.steps=3").err, ContainsSubstring("no stage of the recipe reads the section ppo"));
+  std::filesystem::remove_all(scratch);
+}
+
 TEST_CASE("a run saves its resolved config beside its results") {
   seen_options seen;
   const auto out = scratch / "run";
@@ -172,6 +196,10 @@ TEST_CASE("wrong input gives one line and an exit code by kind") {
       {{"generate", "--model", "m", "--threads", "0"}, 3, "threads"},
       {{"generate", "--model", "m", "--device", "gpu"}, 3, "cpu, cuda or cuda:0"},
       {{"generate", "-c", "nothing.toml"}, 4, "nothing.toml: no such recipe"},
+      {{"generate", "--model", "m", "--seed", ""}, 2, "--seed \"\": expected a value"},
+      {{"generate", "--model", "m", "--out", ""}, 2, "--out \"\": expected a value"},
+      {{"generate", "--model", "m", "-c", ""}, 2, "--config \"\": expected a value"},
+      {{"generate", "--model", "m", "--set", "ppo.steps=1"}, 3, "ppo is a section of other stages"},
       {{"fail", "--set", "kind=missing"}, 4, "/nonexistent/x: cannot be read"},
       {{"fail", "--set", "kind=write"}, 9, "/nonexistent/x: cannot be written"},
       {{"fail", "--set", "kind=bad"}, 5, "/dev/null: line 1: is not JSON"},
