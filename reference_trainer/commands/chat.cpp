@@ -122,7 +122,7 @@ class session {
       }
       context_.stop_if_interrupted();
       const bool got = !interrupt_.pending() && std::getline(std::cin, line);
-      if (interrupt_.take()) {
+      if (interrupt_.consume()) {
         // The terminal has dropped what was typed; the streams treat an interrupted read as end of input.
         std::clearerr(stdin);
         std::cin.clear();
@@ -204,7 +204,7 @@ class session {
       });
       finished = out.finished[0] != 0;
     } catch (const stopped&) {
-      interrupt_.take();
+      interrupt_.consume();
     }
     std::cout << repair_utf8(shown.finish()) << std::endl;
     if (terminal_ && !finished)

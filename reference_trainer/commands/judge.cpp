@@ -88,7 +88,7 @@ class judge_stage : public stage {
     if (wanted(template_path_)) prompt_.emplace(load_template(template_kind::judge, template_path_));
   }
 
-  bool finished(stage_context& context) const override { return say_complete(out_, context); }
+  bool finished(stage_context& context) const override { return log_if_complete(out_, context); }
 
   void load(const config&, stage_context& context) override {
     model_ = load_model(base_, context);

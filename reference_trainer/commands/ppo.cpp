@@ -138,8 +138,8 @@ option_section ppo_section() {
   list_options(out.options, "ppo.reward_prompt.", {}, reward_lengths::of("ppo"));
   for (auto& option : out.options)
     if (option.key == "ppo.adaptive_kl.initial")
-      option.defaults = {"off (" + spelled(paper.shaping.kl_coefficient) + ")",
-                         "off (" + spelled(code.shaping.kl_coefficient) + ")"};
+      option.defaults = {"off (" + toml_text(paper.shaping.kl_coefficient) + ")",
+                         "off (" + toml_text(code.shaping.kl_coefficient) + ")"};
   return out;
 }
 

@@ -229,7 +229,7 @@ class reward_stage : public stage {
         [&](const reward_model_statistics& s, metrics_log& log, progress& bar) {
           return describe(s, log, bar, context);
         },
-        [&] { return position_of(*trainer_); });
+        [&] { return save_position(*trainer_); });
     trainer_->fit(pairs_->training, loop);
     say_cuts(*reward_, settings_.section, context);
     const std::string note = measure_scale(context);

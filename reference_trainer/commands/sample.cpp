@@ -118,7 +118,7 @@ class sample_stage : public stage {
                                                         .engine = settings_.engine});
   }
 
-  bool finished(stage_context& context) const override { return say_complete(settings_.out, context); }
+  bool finished(stage_context& context) const override { return log_if_complete(settings_.out, context); }
 
   void load(const config&, stage_context& context) override {
     model_ = load_model(settings_.planned.model, context);

@@ -313,7 +313,7 @@ class self_align_stage : public stage {
   }
 
   bool finished(stage_context& context) const override {
-    return not_there(out_.string() + ".progress") && say_complete(out_, context);
+    return not_there(out_.string() + ".progress") && log_if_complete(out_, context);
   }
 
   void load(const config& options, stage_context& context) override {

@@ -140,7 +140,7 @@ class sft_stage : public stage {
     training_loop loop(
         context, checkpoints, out_,
         {.title = "sft", .first = trainer_->save().step, .steps = settings_.read.fit.step_count(examples_.size())},
-        describe_supervised, [&] { return position_of(*trainer_); });
+        describe_supervised, [&] { return save_position(*trainer_); });
     trainer_->fit(std::span<const supervised_example>(examples_), loop);
     loop.finish(out_.string(), [&] { save_role(model_, "policy", out_); });
   }

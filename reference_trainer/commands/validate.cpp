@@ -42,7 +42,7 @@ stage_verdict dry_run(const fs::path& recipe, const recipe_stage& stage, const s
   options.share_overrides();
   try {
     stage_context context(stage.command->name, options, false, true, true);
-    context.on_rehearsal = [&](const config& read, const auto&) { out.missing = missing_files(read); };
+    context.on_dry_run = [&](const config& read, const auto&) { out.missing = missing_files(read); };
     run_subcommand(*stage.command, options, context);
   } catch (const error& problem) {
     out.problem = problem.what();
@@ -71,7 +71,7 @@ class validate_stage : public stage {
     const std::vector<fs::path> folders{shipped("recipes")};
     for (const auto& name : recipes_) {
       const fs::path path = find_recipe(name, folders);
-      for (const auto& stage : stages_of(config::load(path), stages_)) checked.push_back(stage);
+      for (const auto& stage : recipe_stages(config::load(path), stages_)) checked.push_back(stage);
       for (const auto& verdict : validate_recipe(path, stages_, options_)) {
         std::cout << path.filename().string() << "  " << verdict.stage << "  "
                   << (verdict.problem.empty() ? "ok" : verdict.problem);
@@ -102,7 +102,7 @@ class validate_stage : public stage {
 std::vector<stage_verdict> validate_recipe(const fs::path& recipe, const std::vector<subcommand>& stages,
                                            const config& overrides) {
   std::vector<stage_verdict> out;
-  for (const auto& stage : stages_of(config::load(recipe), stages))
+  for (const auto& stage : recipe_stages(config::load(recipe), stages))
     out.push_back(dry_run(recipe, stage, stages, overrides));
   if (out.empty()) throw config_error(recipe.string() + ": holds the section of no stage");
   return out;

@@ -65,7 +65,7 @@ void config::set(std::string_view key_equals_value) {
     auto* value = parsed.get("value");
     if (parsed.size() == 1 && value != nullptr) {
       refuse_dotted_names(parsed, [&](const toml::node&) { return "--set " + std::string(key_equals_value); });
-      value->visit([&](auto& typed) { store(state_->values, full(key), std::move(typed)); });
+      value->visit([&](auto& typed) { store(state_->values, full_key(key), std::move(typed)); });
     }
   } catch (const toml::parse_error&) {
     // Not a TOML value: the text itself is the value.
@@ -73,10 +73,10 @@ void config::set(std::string_view key_equals_value) {
 }
 
 void config::set_text(std::string_view key, std::string_view value, std::string_view origin) {
-  const auto parts = split_key(full(key));
-  auto* parent = make_parent(state_->values, parts);
+  const auto parts = split_key(full_key(key));
+  auto* parent = make_parent_section(state_->values, parts);
   if (parent == nullptr) {
-    for (auto outer = full(key); outer.find('.') != std::string::npos; outer.resize(outer.rfind('.')))
+    for (auto outer = full_key(key); outer.find('.') != std::string::npos; outer.resize(outer.rfind('.')))
       if (const auto now = renamed_key(outer); !now.empty() && find_node(state_->values, outer) != nullptr)
         throw config_error(config(state_, "").place(outer) + ": " + outer + " is now " + now);
     throw config_error(escape_controls(origin) +
@@ -84,15 +84,15 @@ void config::set_text(std::string_view key, std::string_view value, std::string_
   }
   parent->insert_or_assign(parts.back(), std::string(value));
   state_->overrides.insert_or_assign(
-      full(key), state::origin{escape_controls(origin), std::string(value), true, state_->overrides.size()});
+      full_key(key), state::origin{escape_controls(origin), std::string(value), true, state_->overrides.size()});
 }
 
 void config::set_list(std::string_view key, std::span<const std::string> values, std::string_view origin) {
   set_text(key, "", origin);
-  state_->overrides.find(full(key))->second.has_raw = false;
+  state_->overrides.find(full_key(key))->second.has_raw = false;
   toml::array list;
   for (const auto& value : values) list.push_back(value);
-  store(state_->values, full(key), std::move(list));
+  store(state_->values, full_key(key), std::move(list));
 }
 
 void config::add_overrides(const config& from, std::string_view except_section) {
@@ -100,8 +100,8 @@ void config::add_overrides(const config& from, std::string_view except_section) 
     if (key.starts_with(std::string(except_section) + ".")) continue;
     const auto& origin = from.state_->overrides.find(key)->second;
     set_text(key, origin.raw, origin.place);
-    state_->overrides.find(full(key))->second.has_raw = origin.has_raw;
-    find_node(from.state_->values, key)->visit([&](const auto& typed) { store(state_->values, full(key), typed); });
+    state_->overrides.find(full_key(key))->second.has_raw = origin.has_raw;
+    find_node(from.state_->values, key)->visit([&](const auto& typed) { store(state_->values, full_key(key), typed); });
   }
 }
 
@@ -114,9 +114,8 @@ std::vector<std::pair<std::string, std::string>> config::overrides() const {
   return out;
 }
 
-std::string config::full(std::string_view key) const { return prefix_ + std::string(key); }
+std::string config::full_key(std::string_view key) const { return prefix_ + std::string(key); }
 
-// Where the key is absent because one of its sections is not one: a value, or a list.
 void config::require_sections_above(const std::string& name) const {
   for (auto point = name.find('.'); point != std::string::npos; point = name.find('.', point + 1)) {
     const auto outer = name.substr(0, point);
@@ -136,7 +135,7 @@ void config::require_sections_above(const std::string& name) const {
 
 template <class T>
 std::optional<T> config::peek(std::string_view key) const {
-  const auto name = full(key);
+  const auto name = full_key(key);
   const auto* node = find_node(state_->values, name);
   if (node == nullptr) {
     require_sections_above(name);
@@ -164,14 +163,14 @@ std::optional<T> config::peek(std::string_view key) const {
   }
   if (!value) {
     throw config_error(place(key) + ": " + name + " is " + std::string(describe_type(*node)) + " (" +
-                       print_value(*node) + "), expected " + wanted_type<T>());
+                       print_value(*node) + "), expected " + expected_type<T>());
   }
   return value;
 }
 
 template <class T>
 std::optional<T> config::find(std::string_view key) const {
-  const auto name = full(key);
+  const auto name = full_key(key);
   state_->declared.insert(name);
   auto value = peek<T>(key);
   if (!value) return value;
@@ -188,7 +187,7 @@ std::optional<T> config::find(std::string_view key) const {
 template <class T>
 T config::get(std::string_view key, const T& fallback) const {
   if (auto value = find<T>(key)) return std::move(*value);
-  store_typed(state_->read, full(key), fallback);
+  store_typed(state_->read, full_key(key), fallback);
   return fallback;
 }
 
@@ -196,9 +195,9 @@ template <class T>
 T config::require(std::string_view key, std::string_view what) const {
   if (auto value = find<T>(key)) return std::move(*value);
   const auto& source = state_->source_name;
-  throw config_error((source.empty() ? std::string() : source + ": ") + full(key) + " is not given" +
-                     (what.empty() ? "" : " (" + std::string(what) + ")") + "; expected " + wanted_type<T>() +
-                     " in the recipe or as --set " + full(key) + "=…");
+  throw config_error((source.empty() ? std::string() : source + ": ") + full_key(key) + " is not given" +
+                     (what.empty() ? "" : " (" + std::string(what) + ")") + "; expected " + expected_type<T>() +
+                     " in the recipe or as --set " + full_key(key) + "=…");
 }
 
 std::vector<std::filesystem::path> config::require_paths(std::string_view key, std::string_view what) const {
@@ -227,21 +226,21 @@ std::string config::choice(std::string_view key, std::string_view fallback,
   return value;
 }
 
-bool config::has(std::string_view key) const { return find_node(state_->values, full(key)) != nullptr; }
+bool config::has(std::string_view key) const { return find_node(state_->values, full_key(key)) != nullptr; }
 
 std::vector<std::pair<std::string, std::string>> config::given() const {
   std::vector<std::string> leaves;
   collect_leaves(state_->values, "", leaves);
   std::vector<std::pair<std::string, std::string>> out;
   for (const auto& key : leaves)
-    if (const auto* node = find_node(state_->values, key)) out.emplace_back(key, show_value(*node));
+    if (const auto* node = find_node(state_->values, key)) out.emplace_back(key, text_for_people(*node));
   return out;
 }
 
-config config::section(std::string_view prefix) const { return config(state_, full(prefix) + "."); }
+config config::section(std::string_view prefix) const { return config(state_, full_key(prefix) + "."); }
 
-void config::mention(std::initializer_list<std::string_view> keys) const {
-  for (const auto key : keys) state_->declared.insert(full(key));
+void config::declare(std::initializer_list<std::string_view> keys) const {
+  for (const auto key : keys) state_->declared.insert(full_key(key));
 }
 
 void config::allow_sections(std::span<const std::string> names) const {
@@ -256,8 +255,9 @@ namespace {
 
 std::string last_name(const std::string& key) { return key.substr(key.rfind('.') + 1); }
 
-// The same name in another group of its section, or in another section, is as likely a mistake as a misspelling.
-std::string of_other_group(const std::string& key, const std::vector<std::string>& candidates) {
+// The known key meant by an unknown one in the wrong group or section, or misspelt there; empty: none. The same name
+// elsewhere is as likely a mistake as a misspelling, first in the key's own section.
+std::string same_name_elsewhere(const std::string& key, const std::vector<std::string>& candidates) {
   const auto section = key.substr(0, key.find('.') + 1);
   std::vector<std::string> own;
   for (const auto& candidate : candidates)
@@ -305,7 +305,7 @@ void config::check_unknown() const {
     if (const auto now = renamed_key(key); !now.empty()) throw config_error(from + ": " + key + " is now " + now);
     std::vector<std::string> candidates(state_->declared.begin(), state_->declared.end());
     auto meant = nearest(key, candidates);
-    if (meant.empty()) meant = of_other_group(key, candidates);
+    if (meant.empty()) meant = same_name_elsewhere(key, candidates);
     if (meant.empty()) meant = nearest_renamed_key(key);
     if (meant.empty() && !own) {
       const std::vector<std::string> sections(state_->other_sections.begin(), state_->other_sections.end());
@@ -318,7 +318,7 @@ void config::check_unknown() const {
 
 void config::check(bool ok, std::string_view key, std::string_view allowed) const {
   if (ok) return;
-  const auto name = full(key);
+  const auto name = full_key(key);
   const auto* node = find_node(state_->read, name);
   if (node == nullptr) node = find_node(state_->values, name);
   throw config_error(place(key) + ": " + name + " = " + (node == nullptr ? "(absent)" : print_value(*node)) +
@@ -328,7 +328,7 @@ void config::check(bool ok, std::string_view key, std::string_view allowed) cons
 bool config::prevails(std::string_view key, std::string_view other) const {
   // 0: a default; 1: a recipe that is extended; 2: the recipe; 3: the command line.
   const auto level = [&](std::string_view of) {
-    const auto* node = state_->parsed(full(of));
+    const auto* node = state_->parsed(full_key(of));
     if (!has(of)) return 0;
     if (node == nullptr || place(of).starts_with("--")) return 3;
     const auto& path = node->source().path;
@@ -338,7 +338,7 @@ bool config::prevails(std::string_view key, std::string_view other) const {
 }
 
 std::string config::place(std::string_view key) const {
-  auto name = full(key);
+  auto name = full_key(key);
   const auto* node = state_->parsed(name);
   for (auto outer = name;; outer.resize(outer.rfind('.'))) {
     if (const auto found = state_->overrides.find(outer); found != state_->overrides.end()) return found->second.place;
@@ -358,8 +358,8 @@ std::vector<std::pair<std::string, std::filesystem::path>> config::read_paths() 
 }
 
 void config::add_path(std::string_view key, const std::filesystem::path& path) const {
-  state_->paths.erase(full(key));
-  state_->paths.emplace(full(key), path);
+  state_->paths.erase(full_key(key));
+  state_->paths.emplace(full_key(key), path);
 }
 
 std::string config::resolved() const {

@@ -58,7 +58,9 @@ class config {
   /// One more override, `key=value`; value is TOML, or a bare string where it is not TOML.
   void set(std::string_view key_equals_value);
   /// An override whose value is taken as text, regardless of its form. `origin` names it in errors ("--model").
+  /// `config_error` where a part of the key before its last dot is a value.
   void set_text(std::string_view key, std::string_view value, std::string_view origin);
+  /// The same for a list of texts.
   void set_list(std::string_view key, std::span<const std::string> values, std::string_view origin);
   /// The overrides of another config, except those of a section, with the places that they have there.
   void add_overrides(const config& from, std::string_view except_section);
@@ -82,7 +84,7 @@ class config {
   T require(std::string_view key, std::string_view what = {}) const;
   /// One file or a list of them; `config_error` when the key is absent or the list empty.
   std::vector<std::filesystem::path> require_paths(std::string_view key, std::string_view what = {}) const;
-  /// A string out of a set.
+  /// A string out of a set; `config_error` with the nearest of them for another.
   std::string choice(std::string_view key, std::string_view fallback,
                      std::initializer_list<std::string_view> allowed) const;
   std::string choice(std::string_view key, std::string_view fallback, std::span<const std::string_view> allowed) const;
@@ -102,7 +104,7 @@ class config {
   std::vector<std::pair<std::string, config>> named_sections(std::string_view key) const;
 
   /// Declares keys that this stage accepts without reading them.
-  void mention(std::initializer_list<std::string_view> keys) const;
+  void declare(std::initializer_list<std::string_view> keys) const;
   /// Sections that belong to other stages: their keys in the file are not unknown, unless this stage reads from them
   /// too. Overrides of them are refused, as they have no effect, unless `share_overrides` was called.
   void allow_sections(std::span<const std::string> names) const;
@@ -138,8 +140,11 @@ class config {
  private:
   struct state;
   config(std::shared_ptr<state> shared, std::string prefix) : state_(std::move(shared)), prefix_(std::move(prefix)) {}
+  /// A config of what was read from a file, with `--set` entries applied in order.
   static config with_overrides(state values, std::span<const std::string> overrides);
-  std::string full(std::string_view key) const;
+  /// The key with the prefix of this section.
+  std::string full_key(std::string_view key) const;
+  /// For an absent key: `config_error` where one of its sections is a value, or a list of sections without the entry.
   void require_sections_above(const std::string& name) const;
 
   std::shared_ptr<state> state_;

@@ -10,7 +10,7 @@
 namespace coho::trainer {
 
 std::vector<std::string> config::keys(std::string_view name) const {
-  auto path = full(name);
+  auto path = full_key(name);
   if (path.ends_with('.')) path.pop_back();
   const toml::node* node = path.empty() ? &state_->values : find_node(state_->values, path);
   std::vector<std::pair<toml::source_index, std::string>> found;
@@ -24,7 +24,7 @@ std::vector<std::string> config::keys(std::string_view name) const {
 }
 
 std::vector<std::pair<std::string, config>> config::named_sections(std::string_view key) const {
-  const auto path = full(key);
+  const auto path = full_key(key);
   const auto* node = find_node(state_->values, path);
   if (node == nullptr) return {};
   std::vector<std::string> names;

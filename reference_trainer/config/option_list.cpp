@@ -1,25 +1,26 @@
 #include "config/option_list.hpp"
 
 #include <array>
-#include <charconv>
 #include <string_view>
 #include <utility>
 
+#include "config/spelling.hpp"
 #include "observe/table.hpp"
 
 namespace coho::trainer {
 namespace {
 
-std::string joined(const std::vector<std::string>& texts, const char* between) {
+// The texts with a separator between them.
+std::string join(const std::vector<std::string>& texts, const char* between) {
   std::string out;
   for (const auto& text : texts) out += (out.empty() ? "" : between) + text;
   return out;
 }
 
 // Presets that agree are listed once.
-std::string defaults_of(const listed_option& option) {
+std::string default_text(const listed_option& option) {
   const auto same = [&](const std::string& text) { return text == option.defaults.front(); };
-  return std::ranges::all_of(option.defaults, same) ? option.defaults.front() : joined(option.defaults, " / ");
+  return std::ranges::all_of(option.defaults, same) ? option.defaults.front() : join(option.defaults, " / ");
 }
 
 constexpr std::size_t page_width = 100;
@@ -32,6 +33,7 @@ constexpr std::array<std::size_t, 3> widest{46, 24, 12};
 
 using option_row = std::array<std::string, 4>;
 
+// Of each column the widest cell that is within its limit; the last has the rest of the page.
 std::array<std::size_t, 4> column_widths(std::span<const option_row> rows) {
   std::array<std::size_t, 4> widths{};
   for (std::size_t i = 0; i + 1 < widths.size(); ++i) {
@@ -44,7 +46,7 @@ std::array<std::size_t, 4> column_widths(std::span<const option_row> rows) {
 }
 
 // Cells with two spaces between, without spaces at the end.
-std::string aligned(const option_row& row, const std::array<std::size_t, 4>& widths) {
+std::string align_row(const option_row& row, const std::array<std::size_t, 4>& widths) {
   std::string out;
   for (std::size_t i = 0; i < row.size(); ++i)
     out += row[i] + std::string(widths[i] - std::min(widths[i], display_width(row[i])) + 2, ' ');
@@ -52,24 +54,23 @@ std::string aligned(const option_row& row, const std::array<std::size_t, 4>& wid
   return out + "\n";
 }
 
-std::string below_key(const std::string& text) {
+// A text below its key, wrapped to the page.
+std::string indented_lines(const std::string& text) {
   std::string out;
   for (const auto& line : wrap_text(text, page_width - indent.size())) out += std::string(indent) + line + "\n";
   return out;
 }
 
-std::string in_code(const std::string& text) { return text.empty() ? "" : "`" + text + "`"; }
+// For Markdown; an empty cell stays empty.
+std::string as_code(const std::string& text) { return text.empty() ? "" : "`" + text + "`"; }
 
 }  // namespace
 
-std::string spelled(bool value) { return value ? "true" : "false"; }
+std::string toml_text(bool value) { return value ? "true" : "false"; }
 
-std::string spelled(double value) {
-  char buffer[64];
-  return {buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr};
-}
+std::string toml_text(double value) { return shortest_text(value); }
 
-std::string spelled(const std::string& value) {
+std::string toml_text(const std::string& value) {
   std::string out = "\"";
   for (const char c : value) {
     if (c == '\n') {
@@ -84,17 +85,17 @@ std::string spelled(const std::string& value) {
 
 std::string option_table(std::span<const listed_option> options) {
   std::vector<option_row> rows;
-  for (const auto& option : options) rows.push_back({option.key, defaults_of(option), option.unit, option.allowed});
+  for (const auto& option : options) rows.push_back({option.key, default_text(option), option.unit, option.allowed});
   const auto widths = column_widths(rows);
-  std::string out = aligned(
+  std::string out = align_row(
       {std::string(headings[0]), std::string(headings[1]), std::string(headings[2]), std::string(headings[3])}, widths);
   out += std::string(page_width, '-') + "\n";
   for (std::size_t k = 0; k < rows.size(); ++k) {
     std::string more;
     for (std::size_t i = 1; i < rows[k].size(); ++i)
       if (display_width(rows[k][i]) > widths[i])
-        more += below_key(std::string(headings[i]) + ": " + std::exchange(rows[k][i], "see below"));
-    out += aligned(rows[k], widths) + below_key(options[k].meaning) + more;
+        more += indented_lines(std::string(headings[i]) + ": " + std::exchange(rows[k][i], "see below"));
+    out += align_row(rows[k], widths) + indented_lines(options[k].meaning) + more;
   }
   if (std::ranges::any_of(options, &listed_option::optional_group))
     out += "\n\"off (x)\": the group is off until one of its keys is given; x is then the default.\n";
@@ -109,7 +110,7 @@ std::string option_markdown(std::span<const listed_option> options, std::span<co
   }
   out += " allowed | unit | meaning |\n" + rule + " --- | --- | --- |\n";
   for (const auto& option : options) {
-    out += "| " + in_code(option.key) + " |";
+    out += "| " + as_code(option.key) + " |";
     for (std::size_t i = 0; i < presets.size(); ++i)
       out += " " + option.defaults[std::min(i, option.defaults.size() - 1)] + " |";
     out += " " + option.allowed + " | " + option.unit + " | " + option.meaning + " |\n";
@@ -135,6 +136,7 @@ struct default_column {
       if (const auto* option = form->find(key)) return option->defaults[std::min(preset, option->defaults.size() - 1)];
     return {};
   }
+  // Whether the form's defaults under that preset are those of the column, as far as both have the keys.
   bool agrees(const option_section& form, std::size_t preset) const {
     const default_column other{{}, {{&form, preset}}};
     return std::ranges::all_of(form.options, [&](const listed_option& option) {

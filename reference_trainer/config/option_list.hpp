@@ -32,18 +32,18 @@ struct listed_option {
   void (*check)(const config& section, std::string_view key, const option_range& range) = nullptr;
 };
 
-/// As a recipe spells them.
-std::string spelled(bool value);
-std::string spelled(double value);
-std::string spelled(const std::string& value);
+/// A value as a recipe spells it: strings in quotes with escapes, numbers in the fewest digits, lists in brackets.
+std::string toml_text(bool value);
+std::string toml_text(double value);
+std::string toml_text(const std::string& value);
 template <class T>
-std::string spelled(const std::vector<T>& values) {
+std::string toml_text(const std::vector<T>& values) {
   std::string out;
   for (const auto& value : values) {
     if constexpr (std::is_same_v<T, std::filesystem::path>) {
-      out += (out.empty() ? "" : ", ") + spelled(value.string());
+      out += (out.empty() ? "" : ", ") + toml_text(value.string());
     } else {
-      out += (out.empty() ? "" : ", ") + spelled(value);
+      out += (out.empty() ? "" : ", ") + toml_text(value);
     }
   }
   return "[" + out + "]";
@@ -56,6 +56,7 @@ std::string option_markdown(std::span<const listed_option> options, std::span<co
 
 namespace detail {
 
+/// Lists what a struct describes, with the values of one object per preset as defaults.
 struct option_lister {
   std::vector<listed_option>& out;
   const std::string& section;
@@ -73,6 +74,7 @@ struct option_lister {
   }
 
  private:
+  // A group is listed option by option; `shown` stands for the default unless it is empty.
   template <class T, class... Presets>
   void list(const option& about, std::string_view shown, const T& first, const Presets&... more) const {
     const std::string key = group + std::string(about.name);
@@ -94,7 +96,7 @@ struct option_lister {
                          .range = about.range,
                          .check = check_given<T>};
       if (shown.empty()) {
-        (line.defaults.push_back(text_of(first)), ..., line.defaults.push_back(text_of(more)));
+        (line.defaults.push_back(spelled_default(first)), ..., line.defaults.push_back(spelled_default(more)));
       } else {
         line.defaults.emplace_back(shown);
       }
@@ -114,21 +116,22 @@ struct option_lister {
     }
   }
 
+  // The default as a recipe spells it; "none" for a path or an option that is not set.
   template <class T>
-  static std::string text_of(const T& value) {
+  static std::string spelled_default(const T& value) {
     if constexpr (std::is_enum_v<T>) {
       return option_names(value)[static_cast<std::size_t>(value)];
     } else if constexpr (!std::is_void_v<typename coho::detail::optional_value<T>::type>) {
-      return value ? text_of(*value) : "none";
+      return value ? spelled_default(*value) : "none";
     } else if constexpr (std::is_same_v<T, std::filesystem::path>) {
-      return value.empty() ? "none" : spelled(value.string());
+      return value.empty() ? "none" : toml_text(value.string());
     } else if constexpr (std::is_same_v<T, std::vector<std::filesystem::path>>) {
-      return value.empty() ? "none" : spelled(value);
+      return value.empty() ? "none" : toml_text(value);
     } else if constexpr (option_number<T>) {
       if constexpr (std::is_integral_v<T>) return std::to_string(value);
-      return spelled(static_cast<double>(value));
+      return toml_text(static_cast<double>(value));
     } else {
-      return spelled(value);
+      return toml_text(value);
     }
   }
 };
@@ -153,6 +156,7 @@ struct option_section {
   std::vector<std::string> presets{"default"};  ///< headings of the columns of defaults
   bool partial = false;                         ///< a few keys of a section that other stages describe
 
+  /// The option of that whole key; null where the section has none.
   const listed_option* find(std::string_view key) const;
 };
 

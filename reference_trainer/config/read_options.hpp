@@ -37,12 +37,14 @@ struct option_reader {
     read(about, value, about.must_be_given);
   }
 
+  /// Calls the struct's own check, where it has one, with the section that it was read from.
   template <class T>
   static void settle(T& value, const config& own) {
     if constexpr (requires { value.settle(own); }) value.settle(own);
   }
 
  private:
+  // An option, or a group with its options; those of an absent group are declared, so that they are known keys.
   template <class T>
   void read(const option& about, T& value, bool must_be_given) const {
     const std::string key = group + std::string(about.name);
@@ -57,12 +59,13 @@ struct option_reader {
       inner::describe(option_reader{section, except, key + ".", value.has_value()}, value ? *value : unused);
       if (value) settle(*value, section.section(key));
     } else if (!given) {
-      section.mention({key});
+      section.declare({key});
     } else {
       read_value(about, key, value, must_be_given);
     }
   }
 
+  // One option, checked against its range; a key that is absent leaves the value, unless it must be given.
   template <class T>
   void read_value(const option& about, const std::string& key, T& value, bool must_be_given) const {
     using inner = typename coho::detail::optional_value<T>::type;

@@ -21,20 +21,22 @@ void merge(toml::table& base, toml::table&& over);
 // [prompts.source.dolly] over [[prompts.source]]: its keys for the entry of that name, or a new one.
 void merge_entries(toml::array& base, toml::table&& over) {
   for (auto&& [key, value] : over) {
-    auto& said = *value.as_table();
-    if (auto* entry = entry_of(base, key.str())) {
-      merge(*entry, std::move(said));
+    auto& entry_keys = *value.as_table();
+    if (auto* entry = find_entry(base, key.str())) {
+      merge(*entry, std::move(entry_keys));
     } else {
-      said.insert_or_assign("name", key.str());
-      base.push_back(std::move(said));
+      entry_keys.insert_or_assign("name", key.str());
+      base.push_back(std::move(entry_keys));
     }
   }
 }
 
+// Whether it is a section of named entries, as [prompts.source.dolly] makes it.
 bool holds_tables_alone(toml::table& table) {
   return std::ranges::all_of(table, [](const auto& entry) { return entry.second.is_table(); });
 }
 
+// Key by key into `base`; values and lists of `over` replace those of `base`.
 void merge(toml::table& base, toml::table&& over) {
   for (auto&& [key, value] : over) {
     auto* below = base.get(key.str());
@@ -49,6 +51,7 @@ void merge(toml::table& base, toml::table&& over) {
   }
 }
 
+// The recipe that one extends: next to it, or a shipped one. Throws file_error at `place`.
 fs::path find_base(const std::string& name, const fs::path& recipe, const std::string& place) {
   std::vector<fs::path> candidates;
   for (const fs::path& folder : {recipe.parent_path(), shipped("recipes")})
@@ -65,7 +68,8 @@ fs::path find_base(const std::string& name, const fs::path& recipe, const std::s
                    "give a file beside it, or the name of a shipped recipe");
 }
 
-toml::table read(const fs::path& path, std::vector<fs::path> above) {
+// A recipe merged over those that it extends; `above`: the recipes that extend it, so that a circle is refused.
+toml::table read_with_bases(const fs::path& path, std::vector<fs::path> above) {
   for (const auto& other : above) {
     std::error_code ignored;
     if (fs::equivalent(other, path, ignored))
@@ -79,7 +83,7 @@ toml::table read(const fs::path& path, std::vector<fs::path> above) {
   const fs::path base_path = find_base(extends->as_string()->get(), path, place);
   out.erase("extends");
   above.push_back(path);
-  toml::table base = read(base_path, std::move(above));
+  toml::table base = read_with_bases(base_path, std::move(above));
   merge(base, std::move(out));
   return base;
 }
@@ -115,6 +119,6 @@ toml::table parse_recipe(std::string_view text, std::string_view source_name) {
   }
 }
 
-toml::table read_recipe(const fs::path& path) { return read(path, {}); }
+toml::table read_recipe(const fs::path& path) { return read_with_bases(path, {}); }
 
 }  // namespace coho::trainer

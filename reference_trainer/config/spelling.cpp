@@ -1,6 +1,7 @@
 #include "config/spelling.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <vector>
 
 namespace coho::trainer {
@@ -27,6 +28,11 @@ std::string nearest(std::string_view word, std::span<const std::string> candidat
     if (distance < best_distance && distance < candidate.size()) best_distance = distance, best = candidate;
   }
   return best;
+}
+
+std::string shortest_text(double number) {
+  char buffer[64];  // the longest double has 24 characters
+  return {buffer, std::to_chars(buffer, buffer + sizeof buffer, number).ptr};
 }
 
 std::string escape_controls(std::string_view text) {

@@ -21,8 +21,11 @@
 
 #include <toml++/toml.h>
 
+#include "config/spelling.hpp"
+
 namespace coho::trainer {
 
+// The parts of a dotted key; never empty: those of "" are one empty part.
 inline std::vector<std::string> split_key(std::string_view key) {
   std::vector<std::string> parts(1);
   for (const char c : key) {
@@ -35,6 +38,7 @@ inline std::vector<std::string> split_key(std::string_view key) {
   return parts;
 }
 
+// Whether every part is a name that TOML takes without quotes: letters, digits, _ and -.
 inline bool is_bare_key(std::string_view key) {
   const auto parts = split_key(key);
   return std::ranges::all_of(parts, [](const std::string& part) {
@@ -43,9 +47,9 @@ inline bool is_bare_key(std::string_view key) {
   });
 }
 
-// An entry of a list of sections: by its name, else by its place counted from 0.
+// An entry of a list of sections, by its name or by its number from 0; null where the list has none.
 template <class List>
-auto* entry_of(List& list, std::string_view part) {
+auto* find_entry(List& list, std::string_view part) {
   using table = std::remove_pointer_t<decltype(list.get(0)->as_table())>;
   std::size_t place = 0;
   for (auto& item : list) {
@@ -57,11 +61,12 @@ auto* entry_of(List& list, std::string_view part) {
   return number && place < list.size() ? list.get(place)->as_table() : static_cast<table*>(nullptr);
 }
 
+// The value or section of a dotted key; null where a part of the key is absent or a value.
 inline const toml::node* find_node(const toml::table& root, std::string_view key) {
   const toml::node* node = &root;
   for (const auto& part : split_key(key)) {
     if (const auto* list = node->as_array()) {
-      node = entry_of(*list, part);
+      node = find_entry(*list, part);
     } else {
       const auto* table = node->as_table();
       node = table == nullptr ? nullptr : table->get(part);
@@ -71,16 +76,16 @@ inline const toml::node* find_node(const toml::table& root, std::string_view key
   return node;
 }
 
-// The table that holds a key's last part, made where absent; nothing where a value is in the way, or a list of
+// The section that holds a key's last part, created where absent; null where a value is in the way, or a list of
 // sections has no such entry.
-inline toml::table* make_parent(toml::table& root, const std::vector<std::string>& parts) {
+inline toml::table* make_parent_section(toml::table& root, const std::vector<std::string>& parts) {
   auto* table = &root;
   for (std::size_t i = 0; i + 1 < parts.size(); ++i) {
     auto* next = table->get(parts[i]);
     if (next == nullptr) next = &table->insert(parts[i], toml::table{}).first->second;
     if (auto* list = next->as_array()) {
       if (i + 2 >= parts.size()) return nullptr;
-      table = entry_of(*list, parts[++i]);
+      table = find_entry(*list, parts[++i]);
     } else {
       table = next->as_table();
     }
@@ -89,22 +94,18 @@ inline toml::table* make_parent(toml::table& root, const std::vector<std::string
   return table;
 }
 
+// Sets a key and creates its sections; without effect where `make_parent_section` finds none.
 template <class Value>
 void store(toml::table& root, std::string_view key, Value&& value) {
   const auto parts = split_key(key);
-  if (auto* parent = make_parent(root, parts)) parent->insert_or_assign(parts.back(), std::forward<Value>(value));
-}
-
-// Numbers in the fewest digits that read back as the same number.
-inline std::string shortest(double number) {
-  char buffer[64];
-  return {buffer, std::to_chars(buffer, buffer + sizeof buffer, number).ptr};
+  if (auto* parent = make_parent_section(root, parts))
+    parent->insert_or_assign(parts.back(), std::forward<Value>(value));
 }
 
 // As TOML that reads back as the same value, a list on one line; `flags` of toml++'s formatter.
 inline std::string print_toml(const toml::node& node, toml::format_flags flags) {
   if (const auto* number = node.as_floating_point(); number != nullptr && std::isfinite(number->get())) {
-    const auto text = shortest(number->get());
+    const auto text = shortest_text(number->get());
     return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
   }
   if (const auto* list = node.as_array()) {
@@ -125,13 +126,14 @@ inline std::string print_value(const toml::node& node) {
   return print_toml(node, recipe_format & ~toml::format_flags::allow_multi_line_strings);
 }
 
-// For people who read it rather than for a parser.
-inline std::string show_value(const toml::node& node) {
+// For people, not for a parser: strings without quotes, 2.0 as 2.
+inline std::string text_for_people(const toml::node& node) {
   if (const auto* text = node.as_string()) return text->get();
   const auto* number = node.as_floating_point();
-  return number == nullptr ? print_value(node) : shortest(number->get());
+  return number == nullptr ? print_value(node) : shortest_text(number->get());
 }
 
+// The type of a value with its article, as in "sft.epochs is a string".
 inline std::string_view describe_type(const toml::node& node) {
   switch (node.type()) {
     case toml::node_type::string:
@@ -179,13 +181,15 @@ inline void print_section(const toml::table& table, const std::string& name, std
   }
 }
 
+// For template arguments of `convert` and the others below.
 template <class T>
 struct is_vector : std::false_type {};
 template <class T>
 struct is_vector<std::vector<T>> : std::true_type {};
 
+// What a key of type T takes, as in "expected a number".
 template <class T>
-std::string wanted_type() {
+std::string expected_type() {
   if constexpr (std::is_same_v<T, bool>)
     return "true or false";
   else if constexpr (std::is_unsigned_v<T>)
@@ -195,11 +199,13 @@ std::string wanted_type() {
   else if constexpr (std::is_floating_point_v<T>)
     return "a number";
   else if constexpr (is_vector<T>::value)
-    return "a list of values, each " + wanted_type<typename T::value_type>();
+    return "a list of values, each " + expected_type<typename T::value_type>();
   else
     return "a string";
 }
 
+// The value as a T; nothing where it is of another type or does not fit: 1.0 and 1e6 are integers too, a single value
+// is also a list of one.
 template <class T>
 std::optional<T> convert(const toml::node& node) {
   if constexpr (std::is_same_v<T, bool>) {
@@ -240,6 +246,7 @@ std::optional<T> convert(const toml::node& node) {
   }
 }
 
+// Sets a key to a C++ value: paths as strings.
 template <class T>
 void store_typed(toml::table& root, std::string_view key, const T& value) {
   if constexpr (is_vector<T>::value) {
@@ -263,6 +270,8 @@ void store_typed(toml::table& root, std::string_view key, const T& value) {
   }
 }
 
+// Appends every dotted key below a section that has a value. An empty section counts as one; entries of a list of
+// sections are named by their `name`, or by their number from 0.
 inline void collect_leaves(const toml::table& table, const std::string& prefix, std::vector<std::string>& out) {
   for (const auto& [name, node] : table) {
     const auto key = prefix + std::string(name.str());

@@ -108,7 +108,7 @@ class chain {
     settings.allow_keys(shared_keys_);
     settings.share_overrides();
     stage_context context(name, settings, false, dry_run_, context_.quiet);
-    if (dry_run_) context.on_rehearsal = [](const config&, const auto&) {};
+    if (dry_run_) context.on_dry_run = [](const config&, const auto&) {};
     context.terminal = context_.terminal;
     context.seed = context_.seed;
     context.threads = threads > 0 ? threads : context_.threads;

@@ -157,7 +157,7 @@ class hhh_stage : public stage {
   }
 
   void run(stage_context& context) override {
-    make_folder_of(context.out);  // before work that may take hours
+    create_parent_folder(context.out);  // before work that may take hours
     for (auto& item : items_) item = cut_item(item, *model_.tokenizer, (*read_.max_tokens - wording_tokens) / 3);
     judge_role judge(*model_.bank, "judge", *model_.tokenizer);
     auto bar = context.start_progress("eval", items_.size(), "items");

@@ -78,7 +78,7 @@ class preferences_stage : public stage {
   }
 
   void run(stage_context& context) override {
-    make_folder_of(context.out);  // before work that may take hours
+    create_parent_folder(context.out);  // before work that may take hours
     auto bar = context.start_progress("eval", read_.limit * read_.data.size(), "pairs");
     std::size_t left_out = 0;
     text_table table({"pairs of", "pairs", "left out", "accuracy", "± s.e.", "ties", "margin", "loss", "Brier",

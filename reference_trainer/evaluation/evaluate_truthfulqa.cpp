@@ -112,7 +112,7 @@ class truthfulqa_stage : public stage {
   }
 
   void run(stage_context& context) override {
-    make_folder_of(context.out);  // before work that may take hours
+    create_parent_folder(context.out);  // before work that may take hours
     judge_role judge(*model_.bank, "judge", *model_.tokenizer);
     std::size_t total = 0;
     for (const auto& item : items_) total += asked(item, read_.first_half);

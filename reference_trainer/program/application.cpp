@@ -34,6 +34,7 @@ struct common_values {
   bool resume = false, dry_run = false, quiet = false, skip_bad = false;
 };
 
+// A flag of a subcommand with what the command line gave it.
 struct parsed_flag {
   const stage_flag* flag;
   std::vector<std::string> values;
@@ -43,19 +44,21 @@ struct parsed_flag {
 // In the column that CLI11 gives it: help is read on 100 columns.
 constexpr std::size_t help_column = 30, help_width = 70;
 
-std::string wrapped_help(const std::string& help) {
+// A flag's help on lines of the width that CLI11 leaves it.
+std::string wrap_help(const std::string& help) {
   std::string out;
   for (const auto& line : wrap_text(help, help_width)) out += (out.empty() ? "" : "\n") + line;
   return out;
 }
 
+// The flags of every subcommand; their values go to `flags`.
 void add_common(CLI::App& app, common_values& flags) {
   const auto add_value = [&](const char* names, auto& value) {
     const auto& about = find_common_flag(names);
-    return app.add_option(names, value, wrapped_help(about.help))->group("Common options")->type_name(about.value);
+    return app.add_option(names, value, wrap_help(about.help))->group("Common options")->type_name(about.value);
   };
   const auto add_switch = [&](const char* names, bool& value) {
-    app.add_flag(names, value, wrapped_help(find_common_flag(names).help))->group("Common options");
+    app.add_flag(names, value, wrap_help(find_common_flag(names).help))->group("Common options");
   };
   add_value("-c,--config", flags.recipe);
   add_value("--set", flags.overrides)->allow_extra_args(false);
@@ -69,7 +72,8 @@ void add_common(CLI::App& app, common_values& flags) {
   add_switch("-q,--quiet", flags.quiet);
 }
 
-// CLI11 says "The following argument was not expected: --modle"; naming the nearest flag helps more with a typo.
+// The message for a command line that does not parse. CLI11 says "The following argument was not expected: --modle";
+// naming the nearest flag or subcommand helps more with a typo.
 std::string explain_usage(const CLI::App& app, const CLI::ParseError& problem, int argc, const char* const* argv) {
   const CLI::App* active = &app;
   for (const auto* chosen : app.get_subcommands()) active = chosen;
@@ -93,8 +97,8 @@ std::string explain_usage(const CLI::App& app, const CLI::ParseError& problem, i
   return problem.what();
 }
 
-// The counts of a run.
-void say_counts(stage_context& context) {
+// What a run left out or cut, which is counted and reported once.
+void log_counts(stage_context& context) {
   for (const auto& line : dropped_parts::of_run().take_lines()) context.log(line);
   const auto& positions = position_watch::setting();
   if (positions.count() > 1)
@@ -107,7 +111,7 @@ void say_counts(stage_context& context) {
 
 // Runs a subcommand. Messages from code without a context go to its terminal, each line once; counts are printed at
 // the end, even if the stage fails: they may tell why.
-void run_noted(const subcommand& command, const config& options, stage_context& context, bool skip_bad) {
+void run_with_notices(const subcommand& command, const config& options, stage_context& context, bool skip_bad) {
   const auto print = [terminal = context.terminal](std::string_view line) { terminal->print(line); };
   auto& bad = bad_records::setting();
   if (skip_bad) {
@@ -121,10 +125,10 @@ void run_noted(const subcommand& command, const config& options, stage_context& 
   try {
     run_subcommand(command, options, context);
   } catch (...) {
-    say_counts(context);
+    log_counts(context);
     throw;
   }
-  say_counts(context);
+  log_counts(context);
 }
 
 }  // namespace
@@ -148,11 +152,11 @@ int application::run(int argc, const char* const* argv) {
         break;
       }
     }
-    return fail(program, std::current_exception());
+    return report_failure(program, std::current_exception());
   }
 }
 
-int application::fail(const std::string& program, std::exception_ptr failure) {
+int application::report_failure(const std::string& program, std::exception_ptr failure) {
   if (!ranks_) {
     // Before the processes are connected they all fail alike: one of them reports it.
     const auto described = describe_error(failure);
@@ -164,14 +168,14 @@ int application::fail(const std::string& program, std::exception_ptr failure) {
 
 namespace {
 
-// The end of a stage's help.
-std::string help_on_options(const subcommand& command) {
-  const auto keys = options_of(command);
+// The end of a stage's --help: the table of its options; empty where it has none.
+std::string option_help(const subcommand& command) {
+  const auto keys = stage_options(command);
   return keys.empty() ? std::string() : "Options, as keys of a recipe and of --set:\n\n" + option_table(keys);
 }
 
-// Of a flag: its own, or the meaning of its key.
-std::string help_of(const stage_flag& flag, const subcommand& command) {
+// The help of a flag: its own, or the meaning of its key.
+std::string flag_help(const stage_flag& flag, const subcommand& command) {
   if (!flag.help.empty()) return flag.help;
   for (const auto& section : command.options)
     for (const auto& option : section.options)
@@ -196,15 +200,16 @@ struct command_line {
         ->type_name("RECIPE");
     app.require_subcommand(1);
     for (std::size_t i = 0; i < commands.size(); ++i) {
-      apps.push_back(app.add_subcommand(commands[i].name, wrapped_help(commands[i].help))->group(commands[i].group));
+      apps.push_back(app.add_subcommand(commands[i].name, wrap_help(commands[i].help))->group(commands[i].group));
       add_flags(*apps.back(), commands[i], parsed[i]);
       add_common(*apps.back(), common);
-      apps.back()->footer([&command = commands[i]] { return help_on_options(command); });
+      apps.back()->footer([&command = commands[i]] { return option_help(command); });
     }
   }
   command_line(const command_line&) = delete;
   command_line& operator=(const command_line&) = delete;
 
+  /// The number of the subcommand that was given, once the line is parsed.
   std::size_t chosen() const {
     return static_cast<std::size_t>(std::ranges::find_if(apps, [](const CLI::App* a) { return a->parsed(); }) -
                                     apps.begin());
@@ -241,10 +246,11 @@ struct command_line {
   }
 
  private:
+  // The flags of a subcommand; `into` is not to move afterwards, as CLI11 keeps references to its values.
   static void add_flags(CLI::App& app, const subcommand& command, std::vector<parsed_flag>& into) {
     into.reserve(command.flags.size());
     for (const auto& flag : command.flags) {
-      const std::string help = wrapped_help(help_of(flag, command));
+      const std::string help = wrap_help(flag_help(flag, command));
       auto& entry = into.emplace_back(parsed_flag{&flag, {}});
       if (!flag.fixed_value.empty()) {
         entry.option = app.add_flag(flag.name, help);
@@ -285,21 +291,21 @@ int application::dispatch(int argc, const char* const* argv) {
   line.apply(options);
   for (const auto& other : commands_) options.allow_sections(other.sections());
   options.allow_keys(shared_keys(commands_));
-  if (on_rehearsal_ || command.shares_overrides) options.share_overrides();
-  if (on_rehearsal_) require_reader_of_overrides(options, planned_, commands_);
+  if (on_dry_run_ || command.shares_overrides) options.share_overrides();
+  if (on_dry_run_) require_reader_of_overrides(options, planned_, commands_);
 
   // Planning a whole recipe needs no other processes, and MPI can start only once per process.
-  ranks_ = on_rehearsal_ ? nullptr : start_ranks(command.name, command.parallel);
+  ranks_ = on_dry_run_ ? nullptr : start_ranks(command.name, command.parallel);
   install_interrupt_handlers();
   stage_context context(command.name, options, common.resume, common.dry_run, common.quiet, ranks_);
-  context.on_rehearsal = on_rehearsal_;
-  run_noted(command, options, context, common.skip_bad);
+  context.on_dry_run = on_dry_run_;
+  run_with_notices(command, options, context, common.skip_bad);
   if (!std::cout.flush()) throw output_error("standard output cannot be written");
   if (ranks_) ranks_->carrier().finish();
   return static_cast<int>(exit_code::success);
 }
 
-std::vector<recipe_stage> stages_of(const config& recipe, const std::vector<subcommand>& commands) {
+std::vector<recipe_stage> recipe_stages(const config& recipe, const std::vector<subcommand>& commands) {
   const auto sections = recipe.keys();
   const auto holds = [&](std::string name) {
     std::ranges::replace(name, '-', '_');  // the stage self-align has the section self_align
@@ -318,15 +324,14 @@ std::vector<recipe_stage> stages_of(const config& recipe, const std::vector<subc
 
 void require_reader_of_overrides(const config& options, const std::vector<recipe_stage>& stages,
                                  const std::vector<subcommand>& commands) {
-  const auto reads = [](const subcommand& command, const std::string& section) {
-    const auto sections = command.sections();
-    return std::ranges::find(sections, section) != sections.end();
-  };
   for (const auto& [key, place] : options.overrides()) {
     const auto section = key.substr(0, key.find('.'));
-    const auto of_section = [&](const subcommand& command) { return reads(command, section); };
-    if (std::ranges::any_of(commands, of_section) &&
-        std::ranges::none_of(stages, [&](const recipe_stage& stage) { return of_section(*stage.command); }))
+    const auto reads = [&](const subcommand& command) {
+      const auto sections = command.sections();
+      return std::ranges::find(sections, section) != sections.end();
+    };
+    if (std::ranges::any_of(commands, reads) &&
+        std::ranges::none_of(stages, [&](const recipe_stage& stage) { return reads(*stage.command); }))
       throw config_error(place + ": " + key + " has no effect here: no stage of the recipe reads the section " +
                          section);
   }
@@ -337,12 +342,12 @@ int application::plan_recipe(std::span<const char* const> words) {
   if (read_launch().rank.value_or(0) > 0) return static_cast<int>(exit_code::success);  // rank 0 reports it
   const auto recipe = find_recipe(words[2], recipe_folders_).string();
   application planner = *this;
-  const auto stages = stages_of(config::load(recipe), commands_);
+  const auto stages = recipe_stages(config::load(recipe), commands_);
   planner.planned_ = stages;
   if (stages.empty()) throw config_error(recipe + ": holds the section of no stage");
   std::vector<std::string> without;
   for (const auto& stage : stages) {
-    planner.on_rehearsal_ = [&](const config&, const std::function<std::string()>& estimate) {
+    planner.on_dry_run_ = [&](const config&, const std::function<std::string()>& estimate) {
       if (!estimate) {
         without.push_back(stage.title());
         return;

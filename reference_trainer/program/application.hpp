@@ -26,7 +26,7 @@ struct recipe_stage {
 };
 
 /// The stages whose sections a recipe has, in the order of `commands`; for a recipe of the demo only the demo.
-std::vector<recipe_stage> stages_of(const config& recipe, const std::vector<subcommand>& commands);
+std::vector<recipe_stage> recipe_stages(const config& recipe, const std::vector<subcommand>& commands);
 
 /// `config_error` for an override of a section that some command reads, but none of these stages: a mistake even where
 /// the overrides are for all stages of a recipe.
@@ -44,6 +44,7 @@ void require_reader_of_overrides(const config& options, const std::vector<recipe
 class application {
  public:
   application(std::string name, std::string description, std::string version);
+  /// A further subcommand, after those that --help lists already.
   void add(subcommand command);
   /// A folder in which `--config NAME` is looked up as NAME or NAME.toml when it is not an existing path.
   void add_recipe_folder(std::filesystem::path folder);
@@ -52,15 +53,17 @@ class application {
   const std::vector<subcommand>& subcommands() const noexcept { return commands_; }
 
  private:
+  /// Parses the command line and runs its subcommand. Returns the exit status; throws what the subcommand throws.
   int dispatch(int argc, const char* const* argv);
   /// `coho --dry-run RECIPE [flags]`: the plan of each stage in the recipe.
   int plan_recipe(std::span<const char* const> words);
-  int fail(const std::string& program, std::exception_ptr failure);
+  /// Reports an exception that ended a run, on one rank of several. Returns the exit status.
+  int report_failure(const std::string& program, std::exception_ptr failure);
 
   std::string name_, description_, version_;
   std::vector<subcommand> commands_;
   std::vector<std::filesystem::path> recipe_folders_;
-  std::function<void(const config&, const std::function<std::string()>&)> on_rehearsal_;
+  std::function<void(const config&, const std::function<std::string()>&)> on_dry_run_;
   std::vector<recipe_stage> planned_;     ///< while a recipe is planned: its stages
   std::shared_ptr<process_group> ranks_;  ///< once there is more than this process
 };

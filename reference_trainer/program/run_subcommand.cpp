@@ -53,15 +53,15 @@ recipe_key find_key(const config& options, const std::string& option) {
 void declare_all(const subcommand& command, const config& options) {
   constexpr std::string_view any_entry = ".NAME.";
   const auto given = options.given();
-  for (const auto& option : options_of(command)) {
+  for (const auto& option : stage_options(command)) {
     const auto at = option.key.find(any_entry);
     if (at == std::string::npos) {
-      options.mention({option.key});
+      options.declare({option.key});
       continue;
     }
     const auto list = option.key.substr(0, at + 1), last = option.key.substr(at + any_entry.size() - 1);
     for (const auto& [key, value] : given)
-      if (key.starts_with(list) && (key.ends_with(last) || key.ends_with(".name"))) options.mention({key});
+      if (key.starts_with(list) && (key.ends_with(last) || key.ends_with(".name"))) options.declare({key});
   }
 }
 

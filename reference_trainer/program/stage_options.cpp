@@ -9,7 +9,7 @@
 
 namespace coho::trainer {
 
-std::vector<listed_option> options_of(const subcommand& stage) {
+std::vector<listed_option> stage_options(const subcommand& stage) {
   std::vector<listed_option> out;
   for (const auto& section : stage.options) out.insert(out.end(), section.options.begin(), section.options.end());
   return out;
@@ -70,7 +70,7 @@ const common_flag& find_common_flag(std::string_view names) {
 std::map<std::string, shared_key> shared_keys(const std::vector<subcommand>& stages) {
   std::map<std::string, shared_key> out;
   for (const auto& stage : stages) {
-    for (const auto& option : options_of(stage)) {
+    for (const auto& option : stage_options(stage)) {
       auto& entry = out[option.key];
       if (entry.readers != stage.name && !entry.readers.ends_with(", " + stage.name))
         entry.readers += (entry.readers.empty() ? "" : ", ") + stage.name;

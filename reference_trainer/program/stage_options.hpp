@@ -11,7 +11,7 @@
 namespace coho::trainer {
 
 /// The options of a stage, in the order of its sections.
-std::vector<listed_option> options_of(const subcommand& stage);
+std::vector<listed_option> stage_options(const subcommand& stage);
 
 /// Every section of the stages once, after those at the top of a recipe ("general"); where stages differ in its
 /// defaults, with a column for each.

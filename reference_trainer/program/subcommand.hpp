@@ -48,7 +48,7 @@ struct subcommand {
   std::vector<stage_variant> variants{};
   bool shares_overrides = false;  ///< it hands --set on to other stages: any section may be named
 
-  /// The names of its sections.
+  /// The names of the sections that it reads, in the order of `options`; "" for the top of a recipe.
   std::vector<std::string> sections() const {
     std::vector<std::string> out;
     for (const auto& section : options) out.push_back(section.name);

@@ -13,13 +13,14 @@ namespace {
 std::atomic<bool> interrupted_flag{false}, ctrl_c_flag{false}, agreed_stop{false};
 static_assert(std::atomic<bool>::is_always_lock_free);
 
+// Sets the flag; the second signal ends the process.
 template <std::atomic<bool>& Flag>
 void on_signal(int) {
   if (Flag.exchange(true)) ::_exit(static_cast<int>(exit_code::interrupted));
 }
 
-// Without SA_RESTART: a read of the terminal ends.
-void handle(int signal, void (*handler)(int), struct ::sigaction* before = nullptr) {
+// Installs a handler without SA_RESTART, so that a signal ends a read of the terminal; `before` gets the former one.
+void set_signal_handler(int signal, void (*handler)(int), struct ::sigaction* before = nullptr) {
   struct ::sigaction action {};
   action.sa_handler = handler;
   ::sigemptyset(&action.sa_mask);
@@ -29,8 +30,8 @@ void handle(int signal, void (*handler)(int), struct ::sigaction* before = nullp
 }  // namespace
 
 void install_interrupt_handlers() {
-  handle(SIGINT, on_signal<interrupted_flag>);
-  handle(SIGTERM, on_signal<interrupted_flag>);
+  set_signal_handler(SIGINT, on_signal<interrupted_flag>);
+  set_signal_handler(SIGTERM, on_signal<interrupted_flag>);
   ::signal(SIGPIPE, SIG_IGN);
 }
 
@@ -46,7 +47,7 @@ void agree_to_stop() noexcept { agreed_stop = true; }
 ctrl_c::ctrl_c(bool install) : installed_(install) {
   if (!installed_) return;
   ctrl_c_flag = false;
-  handle(SIGINT, on_signal<ctrl_c_flag>, &before_);
+  set_signal_handler(SIGINT, on_signal<ctrl_c_flag>, &before_);
 }
 
 ctrl_c::~ctrl_c() {
@@ -59,6 +60,6 @@ bool ctrl_c::has_input(int descriptor) noexcept {
 }
 
 bool ctrl_c::pending() const noexcept { return installed_ && ctrl_c_flag; }
-bool ctrl_c::take() noexcept { return installed_ && ctrl_c_flag.exchange(false); }
+bool ctrl_c::consume() noexcept { return installed_ && ctrl_c_flag.exchange(false); }
 
 }  // namespace coho::trainer

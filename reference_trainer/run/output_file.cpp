@@ -14,11 +14,12 @@ void refuse_same_file(std::string_view key, const std::filesystem::path& out,
   for (const auto& input : inputs) {
     std::error_code none;
     if (!input.empty() && std::filesystem::equivalent(out, input, none))
-      throw config_error(std::string(key) + " = " + out.string() + " is a file that this stage reads: give another");
+      throw config_error(std::string(key) + " = " + out.string() +
+                         " is a file that this stage reads: give another one");
   }
 }
 
-void make_folder_of(const std::filesystem::path& out) {
+void create_parent_folder(const std::filesystem::path& out) {
   const auto folder = out.parent_path();
   if (folder.empty()) return;
   std::error_code failure;
@@ -26,7 +27,7 @@ void make_folder_of(const std::filesystem::path& out) {
   if (failure) throw output_error(folder.string() + ": cannot be made: " + failure.message());
 }
 
-bool say_complete(const std::filesystem::path& out, stage_context& context) {
+bool log_if_complete(const std::filesystem::path& out, stage_context& context) {
   if (!jsonl_writer::is_complete(out)) return false;
   context.log(out.string() + " is complete: nothing to do");
   return true;

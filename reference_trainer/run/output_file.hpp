@@ -15,9 +15,9 @@ void refuse_same_file(std::string_view key, const std::filesystem::path& out,
 
 /// Creates the folder of an output file, so that it is not missing when the work is done. Does nothing for an
 /// empty path; throws output_error when it cannot be created.
-void make_folder_of(const std::filesystem::path& out);
+void create_parent_folder(const std::filesystem::path& out);
 
 /// Whether a resumed run finds its file of records finished, and logs so.
-bool say_complete(const std::filesystem::path& out, stage_context& context);
+bool log_if_complete(const std::filesystem::path& out, stage_context& context);
 
 }  // namespace coho::trainer

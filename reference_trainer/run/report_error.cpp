@@ -28,7 +28,8 @@ std::string one_line(std::string_view text) {
   return repair_utf8(out);
 }
 
-exit_code code_of(const file_error& failure) {
+// Missing, unusable, or not writable.
+exit_code file_exit_code(const file_error& failure) {
   // Writers of files name the target, which may not exist yet.
   if (std::string_view(failure.what()).find(": cannot be written") != std::string_view::npos) return exit_code::output;
   // An inaccessible path, as in a folder without permission, is not missing.
@@ -62,7 +63,7 @@ described_error describe_error(std::exception_ptr failure) {
   } catch (const config_error& e) {
     return {exit_code::config, one_line(e.what())};
   } catch (const file_error& e) {
-    return {code_of(e), one_line(e.what())};
+    return {file_exit_code(e), one_line(e.what())};
   } catch (const option_error& e) {
     return {exit_code::option, one_line(e.what())};
   } catch (const argument_error& e) {

@@ -15,11 +15,11 @@ void run_in_order(stage& work, const config& options, stage_context& context) {
   // Misspelt keys are reported before the missing or invalid values that they cause.
   options.check_unknown();
   work.check(options, context);
-  if (context.dry_run) return context.rehearse(options, work.plan(options, context));
+  if (context.dry_run) return context.end_dry_run(options, work.plan(options, context));
   if (context.resume && work.finished(context)) return;
   if (context.resume && has_checkpoint(work.folder())) require_same_recipe(options, work.folder(), context);
   work.load(options, context);
-  context.begin(options, work.folder());
+  context.start_run(options, work.folder());
   use_threads(context);
   work.run(context);
 }

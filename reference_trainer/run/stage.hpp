@@ -35,20 +35,24 @@ class stage {
   stage(const stage&) = delete;
   stage& operator=(const stage&) = delete;
 
+  /// The constraints above. Throws config_error, or file_error for the small files.
   virtual void check(const config& options, stage_context& context);
   /// Text on memory and time, computed on request; empty: none.
   virtual std::function<std::string()> plan(const config& options, const stage_context& context) const;
   /// Called with --resume. Logs its own message, as the result may be a file or a folder.
   virtual bool finished(stage_context& context) const;
+  /// Opens models and data. Writes nothing: where it throws, an earlier run's results are still there.
   virtual void load(const config& options, stage_context& context);
   /// The folder that the resolved recipe is saved in; empty: none.
   virtual std::filesystem::path folder() const;
+  /// The work itself; interruptible at its safe points.
   virtual void run(stage_context& context) = 0;
 };
 
 /// The order above, for a stage that has been read.
 void run_in_order(stage& work, const config& options, stage_context& context);
 
+/// Reads a stage from its config and runs it in that order.
 template <std::derived_from<stage> Stage>
 void run_stage(const config& options, stage_context& context) {
   Stage work(options, context);

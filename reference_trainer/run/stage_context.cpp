@@ -20,11 +20,12 @@ namespace coho::trainer {
 
 namespace {
 
+// All cores, or with several ranks a rank's part of its machine's.
 std::size_t default_threads(process_group& ranks) {
   return ranks.size() > 1 ? fair_threads(ranks.carrier()) : std::max(1u, std::thread::hardware_concurrency());
 }
 
-// One on which a line can be redrawn: the "dumb" terminals of editors cannot.
+// Whether stderr is a terminal on which a line can be redrawn: the "dumb" ones of editors cannot.
 bool is_terminal() {
   const char* kind = std::getenv("TERM");
   return ::isatty(2) != 0 && (kind == nullptr || std::string_view(kind) != "dumb");
@@ -54,9 +55,9 @@ void general_options::settle(const config& section) const {
   section.check(device == "cpu" || device == "cuda" || numbered, "device", "cpu, cuda or cuda:0, cuda:1, …");
 }
 
-void stage_context::rehearse(const config& options, const std::function<std::string()>& estimate) {
+void stage_context::end_dry_run(const config& options, const std::function<std::string()>& estimate) {
   options.check_unknown();
-  if (on_rehearsal) return on_rehearsal(options, estimate);
+  if (on_dry_run) return on_dry_run(options, estimate);
   if (!ranks->first()) return;
   // The plan comes first: where it fails nothing is printed.
   std::istringstream lines(estimate ? estimate() : std::string());
@@ -68,7 +69,7 @@ void stage_context::rehearse(const config& options, const std::function<std::str
   std::cout.flush();
 }
 
-void stage_context::begin(const config& options, const std::filesystem::path& directory) {
+void stage_context::start_run(const config& options, const std::filesystem::path& directory) {
   options.check_unknown();
   stop_if_interrupted();
   if (ranks->size() > 1) require_same_run(*ranks, run_fingerprints(options.resolved(), options.read_paths()));

@@ -35,6 +35,7 @@ struct general_options {
     visit({"device", "device that the models are on: cpu, cuda or cuda:1; quantize always runs on the CPU"},
           o.device...);
   }
+  /// config_error unless `device` is one of the names above.
   void settle(const config& section) const;
 };
 
@@ -59,18 +60,18 @@ class stage_context {
   /// keys and ranks whose recipes differ, and saves the config as config.toml in `directory`, which is made if absent;
   /// with an empty directory it saves nothing. Where `directory` holds a checkpoint to resume, `save_recipe` follows
   /// once it is restored.
-  void begin(const config& options, const std::filesystem::path& directory = {});
+  void start_run(const config& options, const std::filesystem::path& directory = {});
 
   /// Writes the config with its defaults to `directory`/config.toml, on the first rank.
   void save_recipe(const std::filesystem::path& directory) const;
 
   /// Ends a stage in a dry run, before it opens models and data: rejects unknown keys, then prints the
-  /// resolved config and, each line as a comment, the text of `estimate`. With `on_rehearsal` set, hands both to that
+  /// resolved config and, each line as a comment, the text of `estimate`. With `on_dry_run` set, hands both to that
   /// instead; its `estimate` is empty where a stage makes none.
-  void rehearse(const config& options, const std::function<std::string()>& estimate = {});
-  std::function<void(const config&, const std::function<std::string()>& estimate)> on_rehearsal{};
+  void end_dry_run(const config& options, const std::function<std::string()>& estimate = {});
+  std::function<void(const config&, const std::function<std::string()>& estimate)> on_dry_run{};
 
-  /// `out`, or `fallback` when it is not given. Created by `begin`.
+  /// `out`, or `fallback` when it is not given. Created by `start_run`.
   std::filesystem::path out_or(const std::filesystem::path& fallback) const { return out.empty() ? fallback : out; }
 
   /// A line for people, to stderr; nothing when quiet.

@@ -17,6 +17,7 @@
 
 namespace coho::trainer {
 
+/// The length of a run, and the step at which this process begins.
 struct loop_extent {
   std::string title;        ///< of the progress line
   std::uint64_t first = 0;  ///< steps already made
@@ -50,6 +51,7 @@ class training_loop {
     if (context.resume) context.save_recipe(out);
   }
 
+  /// Called by the trainer after a step: writes its metrics, then a checkpoint where one is due or the run is stopped.
   template <class Statistics>
   void on_step_end(const Statistics& statistics) {
     const std::string text = describe_(statistics, log_, bar_);
@@ -87,7 +89,8 @@ class training_loop {
   Position position_;
 };
 
-/// Restores a trainer over fixed data from a checkpoint.
+/// Restores a trainer over fixed data from the values of a checkpoint. Throws argument_error where they are of another
+/// seed or batch size; those that an older checkpoint lacks are taken as equal.
 template <class Trainer>
 void restore_position(Trainer& trainer, const nlohmann::json& saved) {
   const auto now = trainer.save();
@@ -96,9 +99,9 @@ void restore_position(Trainer& trainer, const nlohmann::json& saved) {
                    .batch_size = saved.value("batch_size", now.batch_size)});
 }
 
-/// Its checkpoint state.
+/// Its state for a checkpoint, as `restore_position` reads it.
 template <class Trainer>
-nlohmann::json position_of(const Trainer& trainer) {
+nlohmann::json save_position(const Trainer& trainer) {
   const auto now = trainer.save();
   return {{"step", now.step}, {"seed", now.seed}, {"batch_size", now.batch_size}};
 }

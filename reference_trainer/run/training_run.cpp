@@ -57,38 +57,41 @@ namespace {
 constexpr std::string_view other_recipe =
     "resume with the recipe that the run was started with, or start it anew without --resume";
 
-std::string_view spelled(at::ScalarType type) {
+// A number type as recipes call it.
+std::string_view type_name(at::ScalarType type) {
   return type == at::kByte       ? "8-bit"
          : type == at::kBFloat16 ? "bfloat16"
          : type == at::kFloat    ? "float32"
                                  : at::toString(type);
 }
 
-// The saved tensor, after checking that it fits `own`.
-at::Tensor saved_tensor(const train_state& state, const std::string& directory, const std::string& name,
-                        const at::Tensor& own) {
+// The saved tensor of that name. Throws file_error unless it has the size and type of `own`.
+at::Tensor load_tensor(const train_state& state, const std::string& directory, const std::string& name,
+                       const at::Tensor& own) {
   const auto found = state.tensors.find(name);
   if (found == state.tensors.end() || found->second.numel() != own.numel())
     throw file_error(directory, name, "missing or of another size than this run's parameters", other_recipe);
   const auto type = found->second.scalar_type();
   if (type != own.scalar_type())
     throw file_error(directory, name,
-                     "holds " + std::string(spelled(type)) + " numbers where this run keeps " +
-                         std::string(spelled(own.scalar_type())) + " ones",
+                     "holds " + std::string(type_name(type)) + " numbers where this run keeps " +
+                         std::string(type_name(own.scalar_type())) + " ones",
                      "set `moments` as when the run was started, or start it anew without --resume");
   return found->second;
 }
 
-stored_moment saved_moment(const train_state& state, const std::string& directory, const std::string& name,
-                           const stored_moment& own) {
-  stored_moment out{saved_tensor(state, directory, name, own.values), at::Tensor()};
-  if (own.absmax.defined()) out.absmax = saved_tensor(state, directory, name + "_absmax", own.absmax);
+// A saved moment, with the block maxima of an 8-bit one, checked like its tensors.
+stored_moment load_moment(const train_state& state, const std::string& directory, const std::string& name,
+                          const stored_moment& own) {
+  stored_moment out{load_tensor(state, directory, name, own.values), at::Tensor()};
+  if (own.absmax.defined()) out.absmax = load_tensor(state, directory, name + "_absmax", own.absmax);
   return out;
 }
 
-// A whole number that a checkpoint holds for one of its parts.
-std::int64_t saved_count(const train_state& state, const std::string& directory, const char* kind,
-                         const std::string& part, std::optional<std::int64_t> absent) {
+// A whole number that a checkpoint holds for one of its parts; `absent` where it holds none, without which that is a
+// file_error.
+std::int64_t load_count(const train_state& state, const std::string& directory, const char* kind,
+                        const std::string& part, std::optional<std::int64_t> absent) {
   const nlohmann::json::json_pointer place(nlohmann::json::json_pointer() / kind / part);
   if (absent && !state.values.contains(place)) return *absent;
   if (!state.values.contains(place) || !state.values.at(place).is_number_unsigned())
@@ -96,6 +99,7 @@ std::int64_t saved_count(const train_state& state, const std::string& directory,
   return state.values.at(place).get<std::int64_t>();
 }
 
+// Adds a moment to the state under that name, and the block maxima of an 8-bit one.
 void save_moment(train_state& state, const std::string& name, const stored_moment& moment) {
   state.tensors[name] = moment.values;
   if (moment.absmax.defined()) state.tensors[name + "_absmax"] = moment.absmax;
@@ -127,10 +131,10 @@ std::optional<nlohmann::json> training_checkpoints::restore() {
   };
   std::vector<found> all;
   for (const auto& part : parts_) {
-    found next{saved_tensor(state, directory, part.name + ".values", part.parameters->values()),
-               saved_count(state, directory, "optimizer", part.name, std::nullopt),
-               saved_moment(state, directory, part.name + ".first_moment", part.optimizer->first_moment()),
-               saved_moment(state, directory, part.name + ".second_moment", part.optimizer->second_moment())};
+    found next{load_tensor(state, directory, part.name + ".values", part.parameters->values()),
+               load_count(state, directory, "optimizer", part.name, std::nullopt),
+               load_moment(state, directory, part.name + ".first_moment", part.optimizer->first_moment()),
+               load_moment(state, directory, part.name + ".second_moment", part.optimizer->second_moment())};
     all.push_back(std::move(next));
   }
   const at::NoGradGuard no_gradient;
@@ -138,7 +142,7 @@ std::optional<nlohmann::json> training_checkpoints::restore() {
     parts_[i].parameters->values().copy_(all[i].values);
     parts_[i].optimizer->restore(all[i].steps, all[i].first, all[i].second);
     parts_[i].parameters->set_draws(
-        static_cast<std::uint64_t>(saved_count(state, directory, "draws", parts_[i].name, 0)));
+        static_cast<std::uint64_t>(load_count(state, directory, "draws", parts_[i].name, 0)));
   }
   return state.values;
 }

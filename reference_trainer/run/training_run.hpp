@@ -57,6 +57,7 @@ class training_checkpoints {
                        std::shared_ptr<process_group> ranks = std::make_shared<process_group>())
       : root_(std::move(root)), every_(every), keep_(keep), ranks_(std::move(ranks)) {}
 
+  /// A model that is trained, under the name that it has in the saves. Both are referred to until the last save.
   void add(std::string name, parameter_set& parameters, adamw& optimizer) {
     parts_.push_back({std::move(name), &parameters, &optimizer});
   }
@@ -70,12 +71,14 @@ class training_checkpoints {
     remove();
     return std::nullopt;
   }
-  /// Throws `error` when the ranks' weights have diverged, which only differing machines or a fault can cause.
+  /// Saves all parts, and the run's own `values`, as root/step-N. Throws `error` when the ranks' weights have diverged,
+  /// which only differing machines or a fault can cause.
   void save(std::uint64_t step, const nlohmann::json& values) const;
+  /// The same where `step` is a multiple of `every`.
   void save_if_due(std::uint64_t step, const nlohmann::json& values) const {
     if (every_ > 0 && step % every_ == 0) save(step, values);
   }
-  /// After the run's result has its final name, the saves are no longer needed.
+  /// Removes all saves: once the run's result has its final name, they are no longer needed.
   void remove() const;
 
  private:

@@ -9,7 +9,7 @@ namespace coho::trainer {
 namespace {
 
 // How many bytes at the end of `text`, at most three, may be the beginning of a character.
-std::size_t begun_at_end(std::string_view text) {
+std::size_t incomplete_tail(std::string_view text) {
   for (std::size_t back = 1; back <= std::min<std::size_t>(3, text.size()); ++back) {
     const auto byte = static_cast<unsigned char>(text[text.size() - back]);
     if ((byte & 0xC0u) == 0x80u) continue;
@@ -21,7 +21,7 @@ std::size_t begun_at_end(std::string_view text) {
 
 }  // namespace
 
-valid_output::valid_output(std::ostream& stream) : stream_(stream), below_(stream.rdbuf()) {
+valid_output::valid_output(std::ostream& stream) : stream_(stream), target_(stream.rdbuf()) {
   const auto state = stream_.rdstate();
   stream_.rdbuf(this);
   stream_.setstate(state);
@@ -29,43 +29,43 @@ valid_output::valid_output(std::ostream& stream) : stream_(stream), below_(strea
 
 valid_output::~valid_output() {
   finish();
-  stream_.rdbuf(below_);
+  stream_.rdbuf(target_);
 }
 
 void valid_output::finish() {
-  const std::string rest = repair_utf8({begun_.data(), held_});
-  held_ = 0;
-  put(rest);
-  below_->pubsync();
+  const std::string rest = repair_utf8({incomplete_.data(), incomplete_size_});
+  incomplete_size_ = 0;
+  write(rest);
+  target_->pubsync();
 }
 
-bool valid_output::put(std::string_view bytes) {
+bool valid_output::write(std::string_view bytes) {
   const auto count = static_cast<std::streamsize>(bytes.size());
-  return count == 0 || below_->sputn(bytes.data(), count) == count;
+  return count == 0 || target_->sputn(bytes.data(), count) == count;
 }
 
-bool valid_output::take(std::string_view bytes) {
+bool valid_output::write_valid(std::string_view bytes) {
   std::string joined;
-  if (held_ > 0) {
-    joined.assign(begun_.data(), held_).append(bytes);
+  if (incomplete_size_ > 0) {
+    joined.assign(incomplete_.data(), incomplete_size_).append(bytes);
     bytes = joined;
   }
-  held_ = begun_at_end(bytes);
-  const auto whole = bytes.substr(0, bytes.size() - held_);
-  bytes.copy(begun_.data(), held_, whole.size());
-  return is_utf8(whole) ? put(whole) : put(repair_utf8(whole));
+  incomplete_size_ = incomplete_tail(bytes);
+  const auto whole = bytes.substr(0, bytes.size() - incomplete_size_);
+  bytes.copy(incomplete_.data(), incomplete_size_, whole.size());
+  return is_utf8(whole) ? write(whole) : write(repair_utf8(whole));
 }
 
 valid_output::int_type valid_output::overflow(int_type c) {
   if (traits_type::eq_int_type(c, traits_type::eof())) return traits_type::not_eof(c);
   const char byte = traits_type::to_char_type(c);
-  return take({&byte, 1}) ? c : traits_type::eof();
+  return write_valid({&byte, 1}) ? c : traits_type::eof();
 }
 
 std::streamsize valid_output::xsputn(const char* bytes, std::streamsize count) {
-  return take({bytes, static_cast<std::size_t>(count)}) ? count : 0;
+  return write_valid({bytes, static_cast<std::size_t>(count)}) ? count : 0;
 }
 
-int valid_output::sync() { return below_->pubsync(); }
+int valid_output::sync() { return target_->pubsync(); }
 
 }  // namespace coho::trainer

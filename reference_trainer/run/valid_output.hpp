@@ -22,7 +22,7 @@ class valid_output : public std::streambuf {
   valid_output(const valid_output&) = delete;
   valid_output& operator=(const valid_output&) = delete;
 
-  /// Writes what was held back.
+  /// Writes what was held back, as U+FFFD, and flushes.
   void finish();
 
  protected:
@@ -31,13 +31,15 @@ class valid_output : public std::streambuf {
   int sync() override;
 
  private:
-  bool take(std::string_view bytes);
-  bool put(std::string_view bytes);
+  /// Writes bytes as UTF-8, with those that were held back before them; holds back the beginning of a character.
+  bool write_valid(std::string_view bytes);
+  /// Writes bytes to the stream's own buffer. Whether it took them all.
+  bool write(std::string_view bytes);
 
   std::ostream& stream_;
-  std::streambuf* below_;
-  std::array<char, 4> begun_{};  ///< of a character whose other bytes are still missing
-  std::size_t held_ = 0;
+  std::streambuf* target_;
+  std::array<char, 4> incomplete_{};  ///< of a character whose other bytes are still missing
+  std::size_t incomplete_size_ = 0;
 };
 
 }  // namespace coho::trainer

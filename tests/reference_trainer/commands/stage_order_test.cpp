@@ -65,7 +65,7 @@ TEST_CASE("stages: a dry run opens no model and no data, and writes nothing") {
     for (const bool resume : {false, true}) {
       stage_context context("test", options, resume, true, true);
       bool planned = false;
-      context.on_rehearsal = [&](const config&, const auto&) { planned = true; };
+      context.on_dry_run = [&](const config&, const auto&) { planned = true; };
       one.run(options, context);
       CHECK(planned);
     }

@@ -81,7 +81,7 @@ TEST_CASE("a value of the wrong type is refused with file, line and what was exp
 TEST_CASE("unknown keys are errors with the nearest known key") {
   const auto read = [](const config& c) {
     c.get<double>("ppo.kl_coefficient", 0), c.get<int>("ppo.steps", 0), c.get<bool>("ppo.whiten", false);
-    c.mention({"ppo.names", "seed"});
+    c.declare({"ppo.names", "seed"});
     const std::vector<std::string> others{"sft"};
     c.allow_sections(others);
   };
@@ -133,7 +133,7 @@ TEST_CASE("the resolved config reads back to the same values") {
   CHECK(again.get<double>("ppo.whole", 0) == 1.0);
   CHECK(again.get<std::string>("model.path", std::string()) == "a b\"c");
   CHECK(again.get<std::uint64_t>("seed", 0) == 3);
-  CHECK_NOTHROW(again.mention({"ppo.names"}));
+  CHECK_NOTHROW(again.declare({"ppo.names"}));
   CHECK_NOTHROW(again.check_unknown());
   CHECK(again.resolved().find("kl_coefficient") == std::string::npos);
 }
@@ -198,7 +198,7 @@ TEST_CASE("options: a list of sections is read by the names of its entries, in t
   };
   const auto c = config::parse(text, "r.toml", std::vector<std::string>{"set.source.ant.count=7"});
   CHECK(names(c) == "zebra=5? ant=7b ");
-  c.mention({"set.size"});
+  c.declare({"set.size"});
   CHECK_NOTHROW(c.check_unknown());
   CHECK(c.place("set.source.zebra.count") == "r.toml:5");
   CHECK(c.place("set.source.ant.count") == "--set set.source.ant.count=7");
@@ -282,7 +282,7 @@ TEST_CASE("options: an empty section is known where its keys are") {
 TEST_CASE("options: an override of a section of other stages is refused unless the overrides are shared") {
   const std::vector<std::string> others{"ppo"};
   const auto problem = [&](const config& c) {
-    c.get<double>("sft.rate", 0), c.mention({"seed"});
+    c.get<double>("sft.rate", 0), c.declare({"seed"});
     c.allow_sections(others);
     return message_of([&] { c.check_unknown(); });
   };

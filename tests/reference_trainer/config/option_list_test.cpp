@@ -44,11 +44,11 @@ TEST_CASE("option_list: keys, the defaults of each preset, ranges and units") {
 }
 
 TEST_CASE("option_list: values as a recipe spells them") {
-  CHECK(spelled(true) == "true");
-  CHECK(spelled(0.3) == "0.3");
-  CHECK(spelled(std::string("a b")) == "\"a b\"");
-  CHECK(spelled(std::vector<std::string>{"x", "y"}) == "[\"x\", \"y\"]");
-  CHECK(spelled(std::vector<std::string>{}) == "[]");
+  CHECK(toml_text(true) == "true");
+  CHECK(toml_text(0.3) == "0.3");
+  CHECK(toml_text(std::string("a b")) == "\"a b\"");
+  CHECK(toml_text(std::vector<std::string>{"x", "y"}) == "[\"x\", \"y\"]");
+  CHECK(toml_text(std::vector<std::string>{}) == "[]");
 }
 
 TEST_CASE("option_list: tables for a terminal and for a page") {

@@ -19,3 +19,9 @@ TEST_CASE("control characters are escaped, other bytes stay") {
   CHECK(coho::trainer::escape_controls("a\nb\tc\x1b é\x7f") == "a\\nb\\tc\\x1b é\\x7f");
   CHECK(coho::trainer::escape_controls("") == "");
 }
+
+TEST_CASE("a number is spelled in the fewest digits that read back as it") {
+  CHECK(coho::trainer::shortest_text(0.1) == "0.1");
+  CHECK(coho::trainer::shortest_text(1e-8) == "1e-08");
+  CHECK(coho::trainer::shortest_text(2) == "2");
+}

@@ -60,8 +60,8 @@ application example(seen_options& seen) {
                         seen.seed = context.seed;
                         seen.threads = context.threads;
                         seen.resume = context.resume;
-                        if (context.dry_run) return context.rehearse(c, [] { return "memory: 1 GiB"; });
-                        context.begin(c, context.out);
+                        if (context.dry_run) return context.end_dry_run(c, [] { return "memory: 1 GiB"; });
+                        context.start_run(c, context.out);
                         context.log("working");
                         seen.worked = true;
                       }};
@@ -148,7 +148,7 @@ TEST_CASE("a dry run whose plan fails prints no half of it") {
   application program("coho", "trains", "1");
   program.add({"plan", "plans", [](const config& c, stage_context& context) {
                  c.get<int>("size", 1);
-                 context.rehearse(c, []() -> std::string { throw coho::argument_error("too large"); });
+                 context.end_dry_run(c, []() -> std::string { throw coho::argument_error("too large"); });
                }});
   const auto result = run(program, {"plan", "--dry-run"});
   CHECK(result.code == 7);
@@ -236,7 +236,7 @@ TEST_CASE("help and version go to standard output with status 0") {
 TEST_CASE("SIGINT is seen at the next safe point and ends in 130") {
   application program("coho", "trains", "1");
   program.add({"loop", "runs until stopped", [](const config& c, stage_context& context) {
-                 context.begin(c);
+                 context.start_run(c);
                  CHECK_FALSE(context.interrupted());
                  std::raise(SIGINT);
                  CHECK(context.interrupted());
@@ -250,7 +250,7 @@ TEST_CASE("SIGINT is seen at the next safe point and ends in 130") {
 TEST_CASE("a stop that another rank asked for is not this one's first signal") {
   application program("coho", "trains", "1");
   program.add({"loop", "runs until stopped", [](const config& c, stage_context& context) {
-                 context.begin(c);
+                 context.start_run(c);
                  coho::test::on_ranks(2, [&](process_group& group) {
                    if (group.first()) {
                      group.any(true);

@@ -42,7 +42,7 @@ std::string refusal(const std::string& recipe, const Thrown& thrown) {
 std::string refusal_of(const subcommand& command, const std::string& recipe, const settings& given = {}) {
   const auto options = config::parse(recipe, "r.toml", given);
   stage_context context(command.name, options, false, true, true);
-  context.on_rehearsal = [](const config&, const auto&) {};
+  context.on_dry_run = [](const config&, const auto&) {};
   try {
     run_subcommand(command, options, context);
   } catch (const config_error& e) {

@@ -36,14 +36,14 @@ TEST_CASE("stage_options: no key is listed twice, and what a recipe may leave to
   auto stages = stage_commands();
   stages.push_back(make_demo_command());
   for (const auto& stage : stages) {
-    auto all = options_of(stage);
+    auto all = stage_options(stage);
     INFO(stage.name);
     CHECK_FALSE(all.empty());
     std::ranges::sort(all, {}, &listed_option::key);
     CHECK(std::ranges::adjacent_find(all, {}, &listed_option::key) == all.end());
     for (const auto& option : all) CHECK_FALSE(option.meaning.empty());
   }
-  for (const auto& option : options_of(make_reward_command()))
+  for (const auto& option : stage_options(make_reward_command()))
     if (option.key == "reward.learning_rate.warmup_steps") CHECK(option.defaults.front() == "0.03");
 }
 
@@ -52,7 +52,7 @@ TEST_CASE("stage_options: every flag sets a key that is described") {
   stages.push_back(make_demo_command());
   stages.push_back(make_demo_base_command());
   for (const auto& stage : stages) {
-    const auto all = options_of(stage);
+    const auto all = stage_options(stage);
     for (const auto& flag : stage.flags) {
       INFO(stage.name << " " << flag.name << " " << flag.key);
       CHECK(std::ranges::find(all, flag.key, &listed_option::key) != all.end());

@@ -17,8 +17,8 @@ TEST_CASE("interruption: Ctrl-C is a request while one lives") {
     for (int i = 0; i < 2; ++i) {
       ::raise(SIGINT);
       CHECK(request.pending());
-      CHECK(request.take());
-      CHECK_FALSE(request.take());
+      CHECK(request.consume());
+      CHECK_FALSE(request.consume());
     }
   }
   ::sigaction(SIGINT, nullptr, &after);

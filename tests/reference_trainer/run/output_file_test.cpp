@@ -23,10 +23,10 @@ TEST_CASE("output file: what a stage reads it does not write, by whatever name i
 
 TEST_CASE("output file: the folder of a file is made, or told why not") {
   const temporary_directory folder;
-  make_folder_of(folder / "one/two/report.json");
+  create_parent_folder(folder / "one/two/report.json");
   CHECK(std::filesystem::is_directory(folder / "one/two"));
-  CHECK_NOTHROW(make_folder_of("report.json"));
-  CHECK_NOTHROW(make_folder_of({}));
+  CHECK_NOTHROW(create_parent_folder("report.json"));
+  CHECK_NOTHROW(create_parent_folder({}));
   write_bytes(folder / "file", "");
-  CHECK_THROWS_AS(make_folder_of(folder / "file/report.json"), output_error);
+  CHECK_THROWS_AS(create_parent_folder(folder / "file/report.json"), output_error);
 }

@@ -82,12 +82,12 @@ std::vector<subcommand> recipe_commands() {
 std::map<std::string, std::set<std::string>> resolved_values(const std::string& name) {
   std::map<std::string, std::set<std::string>> out;
   const auto commands = recipe_commands();
-  for (const auto& stage : stages_of(config::load(recipe_path(name)), commands)) {
+  for (const auto& stage : recipe_stages(config::load(recipe_path(name)), commands)) {
     config options = config::load(recipe_path(name));
     if (stage.variant) options.set_text(stage.variant->key, "true", stage.variant->flag);
     for (const auto& command : commands) options.allow_sections(command.sections());
     stage_context context(stage.command->name, options, false, true, true);
-    context.on_rehearsal = [&](const config& read, const auto&) {
+    context.on_dry_run = [&](const config& read, const auto&) {
       for (const auto& [key, value] : config::parse(read.resolved(), "resolved").given()) out[key].insert(value);
     };
     stage.command->run(options, context);
