@@ -82,11 +82,8 @@ struct ppo_stage_options {
   }
   /// Throws config_error where an option has no effect.
   void settle(const config& section) const {
-    const ppo_stage_options defaults{};
-    checkpoints.settle(section, defaults.checkpoints.keep);
-    refuse_unused(section, "intervention_position",
-                  guideline.interventions.empty() && guideline.position != defaults.guideline.position, "interventions",
-                  "without ppo.interventions");
+    checkpoints.settle(section, ppo_stage_options{}.checkpoints.keep);
+    guideline.settle(section);
   }
 };
 
@@ -162,8 +159,6 @@ void check_ppo(const config& section, const ppo_settings& settings) {
   for (const auto& [key, value] :
        {std::pair{"principles", &guideline.principles}, std::pair{"interventions", &guideline.interventions}})
     section.check(settings.read.scored() || value->empty(), key, "unset: it has no effect without a reward model");
-  section.check(!guideline.interventions.empty() || guideline.use_interventions.empty(), "use_interventions",
-                "left out unless ppo.interventions names the file");
 }
 
 /// The run of PPO: models, data, trainer, evaluation.
