@@ -34,7 +34,7 @@ using namespace coho::trainer;
 
 std::vector<prompt_record> prompt_records() {
   std::vector<prompt_record> out;
-  for (const auto& prompt : demo::all_prompts()) out.push_back({.instruction = demo::text_of(prompt)});
+  for (const auto& prompt : demo::all_prompts()) out.push_back({.instruction = demo::render(prompt)});
   return out;
 }
 

@@ -29,6 +29,7 @@ struct aggregate_options {
   std::vector<double> set_sizes{};
   aggregation_options rules = aggregation_options::paper();
 
+  // The defaults of a preset.
   static aggregate_options of(recipe_preset preset) {
     aggregate_options out{.preset = preset};
     if (preset == recipe_preset::salmon_code) {
@@ -51,8 +52,9 @@ struct aggregate_options {
     visit({"banned_phrases", "phrases; a response with one of them is not preferred"}, o.banned_phrases...);
     aggregation_options::describe(visit, o.rules...);
   }
+  // Throws config_error for a rule about banned phrases that has no phrases, or phrases that no rule reads.
   void settle(const config& section) {
-    if (!set_sizes.empty()) rules.sizes = set_sizes_of(set_sizes);
+    if (!set_sizes.empty()) rules.sizes = coho::set_sizes::given(set_sizes);
     section.check(std::ranges::none_of(banned_phrases, &std::string::empty), "banned_phrases",
                   "a list of texts that are not empty");
     // A rule that is never applied is refused; a preset without its own is not.
@@ -62,11 +64,9 @@ struct aggregate_options {
         !banned_phrases.empty() || rules.banned_phrase_probability == 0 || !section.has("banned_phrase_probability"),
         "banned_phrase_probability", "0 without aggregate.banned_phrases");
   }
-
- private:
-  static coho::set_sizes set_sizes_of(const std::vector<double>& weights) { return coho::set_sizes::given(weights); }
 };
 
+// The section over the defaults of its preset.
 aggregate_options read_aggregate(const config& section) {
   auto out = read_preset<aggregate_options>(section);
   out.principles = shipped("principles/reward_model.json");
@@ -79,7 +79,8 @@ aggregate_options read_aggregate(const config& section) {
 
 // Takes principles out of the draw: their weight becomes 0. Names in the preset's own list may be absent, given
 // ones may not.
-void leave_out(const config& section, const std::vector<std::string>& names, std::vector<principle>& principles) {
+void exclude_from_draw(const config& section, const std::vector<std::string>& names,
+                       std::vector<principle>& principles) {
   for (const auto& name : names) {
     const auto found = std::ranges::find(principles, name, &principle::name);
     section.check(found != principles.end() || !section.has("never_drawn"), "never_drawn",
@@ -105,8 +106,9 @@ std::vector<std::vector<principle>> load_wordings(const std::vector<std::filesys
   return wordings;
 }
 
-pair_judgement scores_of(const judgement_record& record, const std::vector<principle>& principles,
-                         const jsonl_reader& at) {
+// The scores of a record in the order of the principles. file_error, at the record's line, where one is missing.
+pair_judgement read_scores(const judgement_record& record, const std::vector<principle>& principles,
+                           const jsonl_reader& at) {
   pair_judgement out;
   for (const auto& p : principles) {
     const auto found = std::find_if(record.scores.begin(), record.scores.end(),
@@ -130,7 +132,7 @@ class aggregate_stage : public stage {
     refuse_same_file("out", out_, read_.wordings);
     if (context.dry_run && (not_there(path_) || std::ranges::any_of(read_.wordings, not_there))) return;
     principles_ = load_principles(path_);
-    leave_out(options.section("aggregate"), read_.never_drawn, principles_);
+    exclude_from_draw(options.section("aggregate"), read_.never_drawn, principles_);
     wordings_ = load_wordings(read_.wordings, principles_);
     statistics_.emplace(principles_.size());
     if (!context.dry_run) return;
@@ -143,7 +145,7 @@ class aggregate_stage : public stage {
     record_reader<judgement_record> reader(read_.judgements);
     for (judgement_record record; reader.next(record);) {
       context.stop_if_interrupted();
-      statistics_->add(scores_of(record, principles_, reader.reader()));
+      statistics_->add(read_scores(record, principles_, reader.reader()));
     }
     pairs_ = reader.kept();
   }
@@ -158,7 +160,7 @@ class aggregate_stage : public stage {
     std::size_t index = 0;
     for (judgement_record record; reader.next(record); ++index) {
       context.stop_if_interrupted();
-      const auto judgement = scores_of(record, principles_, reader.reader());
+      const auto judgement = read_scores(record, principles_, reader.reader());
       const response_pair pair{record.pair.prompt.text(), record.pair.response_1, record.pair.response_2};
       const auto facts = read_.rules.language_rule ? find_rule_facts(pair, read_.banned_phrases, identify_language)
                                                    : find_rule_facts(pair, read_.banned_phrases);
@@ -166,7 +168,7 @@ class aggregate_stage : public stage {
       const auto preferences = aggregate(judgement, facts, root.split(index));
       summary.add(judgement, scores, facts, preferences);
       rng wording = root.split(index).split(stream_key("wording"));
-      for (const auto& made : preferences) writer.write(to_json(written_out(record.pair, made, scores, wording)));
+      for (const auto& made : preferences) writer.write(to_json(make_record(record.pair, made, scores, wording)));
       bar.advance();
     }
     if (writer.count() == 0) {
@@ -183,7 +185,9 @@ class aggregate_stage : public stage {
   }
 
  private:
-  preference_record written_out(const pair_record& pair, const preference& made, const std::vector<double>& scores,
+  // The record of a preference, each principle in one of its wordings; the judge's scores are turned with the order of
+  // the responses and with negation.
+  preference_record make_record(const pair_record& pair, const preference& made, const std::vector<double>& scores,
                                 rng& wording) const {
     preference_record written{.prompt = pair.prompt, .response_1 = pair.response_1, .response_2 = pair.response_2};
     if (made.swapped) std::swap(written.response_1, written.response_2);

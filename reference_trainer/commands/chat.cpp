@@ -57,6 +57,7 @@ struct chat_settings {
   model_settings model{};
 };
 
+// All sections; chat.system replaces prompt.system.
 chat_settings read_chat(const config& options) {
   chat_settings read;
   read.prompting = read_prompt_settings(options);
@@ -74,6 +75,7 @@ chat_settings read_chat(const config& options) {
   return read;
 }
 
+// A conversation in the terminal with a loaded model.
 class session {
  public:
   session(const config& options, stage_context& context, const chat_settings& settings)
@@ -98,14 +100,14 @@ class session {
 
   void run() {
     if (terminal_) context_.log("Type a question; /help lists what else there is.");
-    for (std::string line; read(line);) {
+    for (std::string line; read_line(line);) {
       if (line.find_first_not_of(" \t") == std::string::npos) continue;
       const auto command = parse_command(line);
       if (command.name == "exit" || command.name == "quit") return;
       if (command.name.empty()) {
         answer(line);
       } else {
-        obey(command);
+        run_command(command);
       }
     }
     context_.stop_if_interrupted();
@@ -115,7 +117,8 @@ class session {
  private:
   struct stopped {};  // thrown out of the engine when the user stops an answer
 
-  bool read(std::string& line) {
+  // The next line that was typed; false at the end of input. Ctrl-C drops what was typed so far and asks again.
+  bool read_line(std::string& line) {
     for (;;) {
       if (terminal_) std::cout << "> " << std::flush;
       while (terminal_ && !interrupt_.pending() && !context_.interrupted() && !ctrl_c::has_input(STDIN_FILENO)) {
@@ -137,13 +140,14 @@ class session {
     }
   }
 
+  // Starts again with only the system text.
   void reset() {
     messages_.clear();
     if (!system_.empty()) messages_.push_back({chat_role::system, system_});
     outgrown_ = false;
   }
 
-  void obey(const chat_command& command) {
+  void run_command(const chat_command& command) {
     if (command.name == "new" || command.name == "reset") {
       reset();
     } else if (command.name == "system") {
@@ -157,6 +161,7 @@ class session {
     }
   }
 
+  // Without a text it says which one is set.
   void set_system(const std::string& text) {
     if (!takes_system_) return context_.log("this format or its template leaves no place for a system text");
     if (text.empty()) return context_.log(system_.empty() ? "no system text is set" : "system: " + system_);
@@ -165,6 +170,7 @@ class session {
     context_.log("set; the conversation starts again");
   }
 
+  // Writes the conversation so far; a file that cannot be written is reported and ends nothing.
   void save(const std::string& file) {
     if (file.empty()) return context_.log("/save needs the name of a file");
     try {
@@ -175,6 +181,8 @@ class session {
     }
   }
 
+  // Asks the question, prints the answer as it is sampled, and keeps both. A question that leaves no room for an answer
+  // is refused with a note.
   void answer(const std::string& line) {
     if (!remembers_) reset();
     messages_.push_back({chat_role::user, repair_utf8(line)});

@@ -11,6 +11,7 @@ struct chat_command {
   std::string name;      ///< "save"; empty: the line is a question
   std::string argument;  ///< what follows, without white space around it
 };
+/// White space around line, name and argument is dropped; names are of lower-case ASCII letters.
 chat_command parse_command(std::string_view line);
 
 }  // namespace coho::trainer

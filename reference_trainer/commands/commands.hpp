@@ -32,7 +32,8 @@ subcommand make_prompts_command();
 void run_self_align(const config& options, stage_context& context);
 subcommand make_self_align_command();
 
-/// `coho sft`: supervised fine-tuning on instruction records.
+/// `coho sft`: supervised fine-tuning on instructions and conversations, of an adapter or of all weights; --out is a
+/// folder in PEFT's or Hugging Face's form. Only replies are trained on.
 void run_sft(const config& options, stage_context& context);
 subcommand make_sft_command();
 
@@ -63,8 +64,8 @@ subcommand make_aggregate_command();
 ///
 /// Pairs stay in their files. Held-out pairs are evaluated at the end and every `evaluate_every` steps: curves
 /// evaluation_* of the metrics, and evaluation.json (preference_measures.hpp, with the step); those of evaluation_share
-/// are written to held_out.jsonl. The scores' mean and
-/// deviation over them, or over `statistics_pairs` training pairs, go into reward_statistics.json.
+/// are written to held_out.jsonl. The scores' mean and deviation over them, or over `statistics_pairs` training pairs,
+/// go into reward_statistics.json.
 void run_reward(const config& options, stage_context& context);
 subcommand make_reward_command();
 
@@ -92,8 +93,7 @@ subcommand make_chat_command();
 
 /// `coho eval preferences` (formerly, and still, `pairs`), `coho eval hhh` and `coho eval truthfulqa` (key
 /// `eval.kind`): see evaluate_preferences.hpp, evaluate_hhh.hpp and evaluate_truthfulqa.hpp. A table goes to stdout,
-/// the numbers as JSON to
-/// `--out` where it is given.
+/// the numbers as JSON to `--out` where it is given.
 subcommand make_eval_command();
 
 /// `coho principles list`: the shipped collections, one per line. `coho principles show NAME…`: their principles as
@@ -102,17 +102,16 @@ subcommand make_eval_command();
 /// With model.path also lengths in tokens: only the model's tokenizer is read.
 subcommand make_principles_command();
 
-/// Packs the linears of a checkpoint as NF4 and writes it in bitsandbytes' form, which this program and transformers
-/// open. Memory holds the packed model and one tensor of the checkpoint at a
-/// time.
+/// `coho quantize`: packs the linears of a checkpoint as NF4 and writes it in bitsandbytes' form, which this program
+/// and transformers open. Memory holds the packed model and one tensor of the checkpoint at a time.
 void run_quantize(const config& options, stage_context& context);
 subcommand make_quantize_command();
 
-/// Adds an adapter to its base's weights and writes the sum as a separate, unpacked checkpoint.
+/// `coho merge`: adds an adapter to its base's weights and writes the sum as a separate, unpacked checkpoint.
 void run_merge(const config& options, stage_context& context);
 subcommand make_merge_command();
 
-/// `coho report`: one HTML page about the training runs in some folders.
+/// `coho report`: one HTML page about the training runs in some folders, of their metrics and sampled responses.
 void run_report(const config& options, stage_context& context);
 subcommand make_report_command();
 

@@ -26,11 +26,12 @@ struct evaluation_choice {
   }
 };
 
+// The keys of the section `eval` by the kind that reads them.
 std::vector<std::pair<std::string, option_section>> sections_by_kind() {
   return {{"preferences", preferences_section()}, {"hhh", hhh_section()}, {"truthfulqa", truthfulqa_section()}};
 }
 
-// The keys of all kinds, with a column for each.
+// The keys of all kinds as one section, with a column of defaults for each kind where they differ.
 option_section evaluation_section() {
   option_section out = section_options("eval", evaluation_choice{});
   const auto kinds = sections_by_kind();
@@ -60,6 +61,7 @@ void allow_all_kinds(const config& options) {
   options.allow_keys(keys);
 }
 
+// Hands over to the evaluation that eval.kind names.
 void run_evaluate(const config& options, stage_context& context) {
   const auto kind = read_section<evaluation_choice>(options.section("eval")).kind;
   allow_all_kinds(options);

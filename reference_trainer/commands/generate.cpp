@@ -55,6 +55,7 @@ struct generate_options {
           o.category_temperatures...);
     prompt_limit<false>::describe(visit, o.limit...);
   }
+  // Throws config_error for options that exclude each other.
   void settle(const config& section) const {
     section.check(!prompt || !prompts, "prompts", "left out when generate.prompt is given");
     const bool benchmark = answers != answer_form::jsonl;
@@ -78,6 +79,7 @@ std::string folder_name(const std::filesystem::path& model) {
   return (plain.has_filename() ? plain : plain.parent_path()).filename().string();
 }
 
+// All sections; the model's name in answers, and their length limit, depend on other keys.
 generate_settings read_generate(const config& options) {
   const config section = options.section("generate");
   generate_settings out;
@@ -93,6 +95,7 @@ generate_settings read_generate(const config& options) {
   return out;
 }
 
+// The model with its sampling: answers one prompt, or a file of them.
 class generator {
  public:
   generator(stage_context& context, const generate_settings& settings)
@@ -113,11 +116,12 @@ class generator {
                     model_.token_texts());
   }
 
-  void one(const std::optional<std::string>& question) {
+  // Continues one prompt, or only the begin token; on stdout as it is sampled.
+  void answer_one(const std::optional<std::string>& question) {
     packed<token> prompt;
     prompt.push_back(question ? prompts_.tokens(*question) : model_.tokenizer->begin_tokens());
     check_length(prompt.total());
-    say_cuts(1);
+    log_cuts(1);
     rng streams[] = {rng(context_.seed).split(0)};
     text_stream shown(sampling_.stop, !question);
     std::string text;
@@ -149,7 +153,8 @@ class generator {
     }
   }
 
-  void all(const std::filesystem::path& file) {
+  // Answers every prompt of a file in batches; a resumed run goes on where its output ends.
+  void answer_file(const std::filesystem::path& file) {
     std::optional<answer_writer> writer;
     if (!context_.out.empty()) writer.emplace(context_.out, form_, context_.resume);
     const auto for_each_question = [&](auto use) {
@@ -202,7 +207,7 @@ class generator {
     });
     if (index == 0) throw file_error(file.string(), "", "holds no prompts");
     if (!questions.empty()) flush();
-    say_cuts(index - first);
+    log_cuts(index - first);
     if (writer) writer->finish();
     if (!writer && list) std::cout << "\n]\n";
     bar.finish();
@@ -218,6 +223,7 @@ class generator {
     bool finished = true;
   };
 
+  // The records of a batch, whose first question has the number `first` in its file.
   std::vector<json> answer(const std::vector<benchmark_question>& questions, std::size_t first) {
     std::vector<conversation> all(questions.size());
     for (std::size_t i = 0; i < questions.size(); ++i) all[i].messages = questions[i].before;
@@ -227,7 +233,7 @@ class generator {
       std::map<double, std::vector<std::size_t>> groups;
       for (std::size_t i = 0; i < questions.size(); ++i)
         if (turn < questions[i].turns.size()) groups[temperature_of(questions[i])].push_back(i);
-      for (const auto& [temperature, members] : groups) take_turn(questions, all, turn, first, temperature, members);
+      for (const auto& [temperature, members] : groups) answer_turn(questions, all, turn, first, temperature, members);
     }
     std::vector<json> lines;
     for (std::size_t i = 0; i < questions.size(); ++i) {
@@ -241,8 +247,9 @@ class generator {
     return lines;
   }
 
-  void take_turn(const std::vector<benchmark_question>& questions, std::vector<conversation>& all, std::size_t turn,
-                 std::size_t first, double temperature, const std::vector<std::size_t>& members) {
+  // One turn of the conversations `members`, which share a temperature.
+  void answer_turn(const std::vector<benchmark_question>& questions, std::vector<conversation>& all, std::size_t turn,
+                   std::size_t first, double temperature, const std::vector<std::size_t>& members) {
     packed<token> prompts;
     std::vector<rng> streams;
     for (const std::size_t i : members) {
@@ -271,10 +278,12 @@ class generator {
     return category_temperatures_ ? fastchat_temperature(question.category) : sampling_.temperature;
   }
 
-  void say_cuts(std::size_t of) {
+  // Logs how many of so many prompts were cut.
+  void log_cuts(std::size_t of) {
     if (const auto note = cut_note(prompts_.cut(), prompting_, of); !note.empty()) context_.log(note);
   }
 
+  // Notes a prompt that with its answer exceeds the positions that the model is made for.
   void check_length(std::size_t prompt_tokens) {
     position_watch::setting().expect(static_cast<std::int64_t>(prompt_tokens + sampling_.max_new_tokens),
                                      model_.bank->config().max_position_embeddings);
@@ -318,9 +327,9 @@ class generate_stage : public stage {
 
   void run(stage_context&) override {
     if (settings_.read.prompts) {
-      generator_->all(*settings_.read.prompts);
+      generator_->answer_file(*settings_.read.prompts);
     } else {
-      generator_->one(settings_.read.prompt);
+      generator_->answer_one(settings_.read.prompt);
     }
   }
 

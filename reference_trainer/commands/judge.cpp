@@ -40,7 +40,7 @@ pair_stream::totals count_pairs(const std::vector<std::filesystem::path>& sample
   return stream.counts();
 }
 
-// "31 % of the tokens computed": the work that remains thanks to shared prefixes.
+// "31 % of the tokens computed": the rest is saved by shared prefixes. Empty before the first question.
 std::string computed_share(const judge_role& judge) {
   const auto& tokens = judge.counts();
   if (tokens.asked == 0) return {};
@@ -106,7 +106,7 @@ class judge_stage : public stage {
     const std::size_t first = done_ - done_ % batch_;
     pair_stream stream(samples_, choice_);
     std::vector<pair_record> pairs;
-    const auto flush = [&] { ask(judge, std::exchange(pairs, {}), stream.counts().pairs, writer, bar); };
+    const auto flush = [&] { judge_batch(judge, std::exchange(pairs, {}), stream.counts().pairs, writer, bar); };
     for (pair_record pair; stream.next(pair);) {
       if (stream.counts().pairs <= first) continue;
       pairs.push_back(std::move(pair));
@@ -116,12 +116,14 @@ class judge_stage : public stage {
     if (!pairs.empty()) flush();
     writer.finish();
     bar.finish(computed_share(judge) + " → " + out_.string());
-    report(judge, context);
+    log_totals(judge, context);
   }
 
  private:
-  // `end`: the number of pairs up to the last of these.
-  void ask(judge_role& judge, std::vector<pair_record> pairs, std::size_t end, jsonl_writer& writer, progress& bar) {
+  // Judges pairs under every principle, and writes those that an earlier run did not. `end`: the number of pairs up to
+  // the last of these.
+  void judge_batch(judge_role& judge, std::vector<pair_record> pairs, std::size_t end, jsonl_writer& writer,
+                   progress& bar) {
     std::vector<response_pair> asked;
     for (const auto& pair : pairs) asked.push_back({pair.prompt.text(), pair.response_1, pair.response_2});
     const std::size_t asked_before = judge.counts().asked;
@@ -138,7 +140,8 @@ class judge_stage : public stage {
     bar.count("tokens", static_cast<double>(judge.counts().asked - asked_before));
   }
 
-  void report(const judge_role& judge, stage_context& context) const {
+  // Logs what became of all responses and prompts.
+  void log_totals(const judge_role& judge, stage_context& context) const {
     const auto& tokens = judge.counts();
     context.log("judged " + std::to_string(all_.pairs) + " pairs of " + std::to_string(all_.prompts) + " prompts; " +
                 std::to_string(all_.equal_responses) + " responses left out as equal to another, " +

@@ -52,6 +52,7 @@ class merge_stage : public stage {
   loaded_model model_;
 };
 
+// The section `model`, in which the adapter is required here.
 option_section merge_section() {
   option_section out = model_section();
   list_options(out.options, "model.", {}, merge_options{});

@@ -82,11 +82,8 @@ struct ppo_stage_options {
   }
   /// Throws config_error where an option has no effect.
   void settle(const config& section) const {
-    const ppo_stage_options defaults{};
-    checkpoints.settle(section, defaults.checkpoints.keep);
-    refuse_unused(section, "intervention_position",
-                  guideline.interventions.empty() && guideline.position != defaults.guideline.position, "interventions",
-                  "without ppo.interventions");
+    checkpoints.settle(section, ppo_stage_options{}.checkpoints.keep);
+    guideline.settle(section);
   }
 };
 
@@ -104,6 +101,7 @@ struct ppo_settings {
   const ppo_options& options() const { return training.options; }
 };
 
+// All sections. The ranks are joined here, so that their number of shards is known to the plan.
 ppo_settings read_ppo(const config& options, stage_context& context, const std::filesystem::path& out) {
   const config section = options.section("ppo");
   ppo_settings read;
@@ -143,6 +141,7 @@ option_section ppo_section() {
   return out;
 }
 
+// The section `generation` with the defaults of both presets.
 option_section ppo_generation_section() {
   option_section out{.name = "generation", .presets = {"paper", "salmon_code"}};
   list_options(out.options, "generation.", {"stop", "unfinished_stop"}, ppo_preset(recipe_preset::paper).generation,
@@ -151,6 +150,7 @@ option_section ppo_generation_section() {
   return out;
 }
 
+// config_error where nothing is rewarded, and for keys of a guideline that no reward model reads.
 void check_ppo(const config& section, const ppo_settings& settings) {
   section.check(settings.read.scored() || settings.bonus->rewards_language() || settings.bonus->rewards_length(),
                 "reward_model",
@@ -159,8 +159,6 @@ void check_ppo(const config& section, const ppo_settings& settings) {
   for (const auto& [key, value] :
        {std::pair{"principles", &guideline.principles}, std::pair{"interventions", &guideline.interventions}})
     section.check(settings.read.scored() || value->empty(), key, "unset: it has no effect without a reward model");
-  section.check(!guideline.interventions.empty() || guideline.use_interventions.empty(), "use_interventions",
-                "left out unless ppo.interventions names the file");
 }
 
 /// The run of PPO: models, data, trainer, evaluation.
@@ -213,7 +211,7 @@ class ppo_run {
     checkpoints.add("policy", policy_parameters_, policy_optimizer_);
     checkpoints.add("value", value_parameters_, value_optimizer_);
     const auto saved = checkpoints.start(context_.resume);
-    settle_normalization(saved);
+    set_normalization(saved);
 
     auto reward = [&](std::span<const reward_query> queries) {
       return reward_ ? reward_->score(queries) : std::vector<double>(queries.size(), 0.0);
@@ -237,19 +235,20 @@ class ppo_run {
     training_loop loop(
         context_, checkpoints, out_, {.title = "ppo", .first = first, .steps = settings_.read.steps},
         [&](const ppo_statistics& s, metrics_log& log, progress& bar) { return describe(s, parts, log, bar); },
-        [&] { return position(trainer); });
+        [&] { return checkpoint_values(trainer); });
     rollout_board board(loop.log());
     ppo_ending ending({.steps = settings_.read.steps, .stop_kl = settings_.read.stop_kl},
                       evaluation_ ? &*evaluation_ : nullptr, loop.log(), context_,
                       [&](std::uint64_t done) { loop.stop_if_interrupted(done); });
     if (!ending.after(first, kl_))
-      trainer.run([&](std::uint64_t step) { return prompts_of_rank(step); }, settings_.read.steps, parts, board, loop,
+      trainer.run([&](std::uint64_t step) { return rank_prompts(step); }, settings_.read.steps, parts, board, loop,
                   ending);
     loop.finish(out_.string(), [&] { save_role(model_, "policy", out_); });
   }
 
  private:
-  std::vector<rl_prompt> prompts_of_rank(std::uint64_t step) const {
+  // This rank's part of the prompts of a step.
+  std::vector<rl_prompt> rank_prompts(std::uint64_t step) const {
     auto batch = source_(step);
     const index_range mine = range_of_rank(batch.size(), *context_.ranks);
     batch.erase(batch.begin() + static_cast<std::ptrdiff_t>(mine.end), batch.end());
@@ -257,7 +256,8 @@ class ppo_run {
     return batch;
   }
 
-  void settle_normalization(const std::optional<nlohmann::json>& saved) {
+  // Mean and deviation of the scores: those of the checkpoint, or measured on the initial policy, or as given.
+  void set_normalization(const std::optional<nlohmann::json>& saved) {
     normalize_options& scale = settings_.training.options.normalization;
     if (saved) {
       scale.mean = saved->at("normalization_mean").get<double>();
@@ -274,6 +274,7 @@ class ppo_run {
     }
   }
 
+  // Continues from the values of a checkpoint.
   template <class Trainer>
   void restore(Trainer& trainer, const nlohmann::json& saved) {
     ppo_state state = trainer.save();
@@ -284,8 +285,9 @@ class ppo_run {
     kl_ = saved.value("kl", 0.0);
   }
 
+  // What a checkpoint holds besides weights and moments.
   template <class Trainer>
-  nlohmann::json position(const Trainer& trainer) const {
+  nlohmann::json checkpoint_values(const Trainer& trainer) const {
     return {{"step", trainer.save().step},
             {"kl", kl_},
             {"kl_coefficient", trainer.kl_coefficient()},
@@ -295,6 +297,7 @@ class ppo_run {
             {"evaluations", evaluation_ ? evaluation_->save() : nlohmann::json::array()}};
   }
 
+  // Removes the results of an abandoned run from step `first` on, and continues those of a checkpoint.
   void start_evaluation(const reward_parts& parts, const std::optional<nlohmann::json>& saved, std::uint64_t first) {
     if (settings_.evaluation.on()) {
       evaluation_.emplace(settings_.evaluation, held_out_,

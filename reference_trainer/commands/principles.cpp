@@ -20,7 +20,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void list_collections() {
+// A row for each shipped collection: its name and what it holds.
+void print_collections() {
   std::set<fs::path> files;
   for (const auto& entry : fs::directory_iterator(shipped("principles")))
     if (entry.path().extension() == ".json") files.insert(entry.path());
@@ -39,7 +40,8 @@ void list_collections() {
   std::cout << table.text();
 }
 
-void show_collection(const fs::path& file) {
+// The texts of all principles of a file.
+void print_collection(const fs::path& file) {
   std::cout << file.string() << '\n';
   for (const auto& each : load_principles(file)) {
     std::cout << '\n' << each.name << "  (weight " << format_short(each.weight) << ")\n  " << each.definition << '\n';
@@ -47,7 +49,7 @@ void show_collection(const fs::path& file) {
   }
 }
 
-// Whether the collection passed.
+// Prints the table and the findings of a check. Returns whether nothing is wrong; notes are allowed.
 bool print_check(const fs::path& file, const principle_check_options& options) {
   const auto report = check_collection(file, options);
   std::vector<std::string> columns{"principle", "weight", "drawn", "negation", "words", "characters"};
@@ -90,6 +92,7 @@ struct principles_options {
            allowed::in_up_to(0, 1)},
           o.checking.near_same...);
   }
+  // Throws config_error where collections are named for `list`, or none for the others.
   void settle(const config& section) const {
     const bool list = action == principles_action::list;
     section.check(collections.empty() == list, "collections",
@@ -97,7 +100,8 @@ struct principles_options {
   }
 };
 
-struct counting_model {
+// The section `model` as it is read here: only the tokenizer is used.
+struct token_counting_model {
   fs::path path{};
 
   static void describe(auto&& visit, auto&... o) {
@@ -109,7 +113,7 @@ class principles_stage : public stage {
  public:
   principles_stage(const config& options, stage_context&)
       : read_(read_section<principles_options>(options.section("principles"))),
-        model_(read_section<counting_model>(options.section("model")).path) {}
+        model_(read_section<token_counting_model>(options.section("model")).path) {}
 
   void load(const config&, stage_context&) override {
     if (model_.empty()) return;
@@ -118,13 +122,13 @@ class principles_stage : public stage {
   }
 
   void run(stage_context&) override {
-    if (read_.action == principles_action::list) return list_collections();
+    if (read_.action == principles_action::list) return print_collections();
     std::size_t wrong = 0;
     for (std::size_t i = 0; i < read_.collections.size(); ++i) {
       if (i > 0) std::cout << '\n';
       const auto file = principle_file(read_.collections[i]);
       if (read_.action == principles_action::show) {
-        show_collection(file);
+        print_collection(file);
       } else if (!print_check(file, read_.checking)) {
         ++wrong;
       }
@@ -141,8 +145,9 @@ class principles_stage : public stage {
   std::shared_ptr<const text_tokenizer> tokenizer_;
 };
 
-option_section counting_section() {
-  option_section out = section_options("model", counting_model{});
+// The one key of the section `model`; the other stages describe the whole section.
+option_section token_counting_section() {
+  option_section out = section_options("model", token_counting_model{});
   out.partial = true;
   return out;
 }
@@ -157,7 +162,7 @@ subcommand make_principles_command() {
                     {.name = "collections", .key = "principles.collections", .repeatable = true},
                     {"-m,--model", "model.path"},
                     {"--drawn-together", "principles.drawn_together"}},
-          .options = {counting_section(), section_options("principles", principles_options{})},
+          .options = {token_counting_section(), section_options("principles", principles_options{})},
           .group = "Use"};
 }
 

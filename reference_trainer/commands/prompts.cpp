@@ -53,6 +53,8 @@ std::vector<fs::path> files_of(const fs::path& path, const std::vector<fs::path>
   return out;
 }
 
+// Whether a language is among those wanted, in whole ("zh-Hant") or by its first part ("zh"); all are where none is
+// named.
 bool is_wanted(const std::string& language, const std::vector<std::string>& wanted) {
   return wanted.empty() || std::ranges::any_of(wanted, [&](const std::string& each) {
            return language == each || language.substr(0, language.find('-')) == each;
@@ -91,10 +93,11 @@ class prompt_collection {
     for (const auto& path : settings.exclude) exclude(path);
   }
 
+  // Reads all files of a source, counts what becomes of each record, and keeps the prompts that are drawn.
   void read(const prompt_source_settings& source, stage_context& context, progress& bar) {
     prompt_counts& counts =
         counts_.emplace_back(prompt_counts{.name = source.name, .path = source.path, .asked = source.count});
-    auto draws = draws_of(source, counts);
+    auto draws = make_draws(source, counts);
     for (const auto& file : files_of(source.path, written_)) {
       each_prompt(
           file,
@@ -135,6 +138,7 @@ class prompt_collection {
   }
 
  private:
+  // Calls use(prompt) for each record of a file, and skip() for each that cannot be used where these are passed over.
   template <class Use, class Skip>
   static void each_prompt(const fs::path& file, const Use& use, const Skip& skip) {
     jsonl_reader reader(file, {.on_bad_text = bad_text::replace});
@@ -146,6 +150,7 @@ class prompt_collection {
     while (next_usable(reader, take, skip)) use(std::move(prompt));
   }
 
+  // Remembers the prompts of a file or folder as not to be drawn.
   void exclude(const fs::path& path) {
     for (const auto& file : files_of(path, written_))
       each_prompt(
@@ -156,8 +161,8 @@ class prompt_collection {
           [] {});
   }
 
-  // One, or one for each part of the collection, the first ones taking the remainder of `count`.
-  std::vector<prompt_draw> draws_of(const prompt_source_settings& source, prompt_counts& counts) const {
+  // The draw of a source, or one for each part of the collection, the first ones taking the remainder of `count`.
+  std::vector<prompt_draw> make_draws(const prompt_source_settings& source, prompt_counts& counts) const {
     const auto all = source.count.value_or(std::numeric_limits<std::size_t>::max());
     if (source.parts.empty()) return {prompt_draw(seed_, source.name, all)};
     std::vector<prompt_draw> out;
@@ -213,13 +218,14 @@ class prompt_collection {
     const auto place = spool_.append(to_json(prompt).dump());
     const bool displaced = draw.add({.hash = hash,
                                      .text = place,
-                                     .language = number_of(prompt.language),
+                                     .language = language_number(prompt.language),
                                      .source = static_cast<std::uint32_t>(counts_.size() - 1)});
     if (displaced) ++counts.of(prompt_removal::not_drawn);
     return std::nullopt;
   }
 
-  std::uint32_t number_of(const std::string& language) {
+  // Prompts hold a number in place of the language's name, to save memory.
+  std::uint32_t language_number(const std::string& language) {
     const auto found = std::ranges::find(languages_, language);
     const auto number = static_cast<std::uint32_t>(found - languages_.begin());
     if (found == languages_.end()) languages_.push_back(language);
@@ -238,6 +244,7 @@ class prompt_collection {
   std::vector<prompt_counts> counts_;
 };
 
+// Warns of each source and part that has fewer prompts than asked for; argument_error with `require_counts`.
 void check_counts(const prompt_set_settings& settings, const std::vector<prompt_counts>& counts,
                   const std::string& section, stage_context& context) {
   for (const auto& source : counts) {
@@ -258,10 +265,11 @@ void check_counts(const prompt_set_settings& settings, const std::vector<prompt_
 }
 
 // Whether an earlier run had ended: the counts are written last.
-bool all_there(const std::vector<fs::path>& written) {
+bool all_exist(const std::vector<fs::path>& written) {
   return std::ranges::all_of(written, [](const auto& path) { return fs::exists(path); });
 }
 
+// config_error where a source or an excluded file is one that this run writes.
 void refuse_own_files(const prompt_set_settings& settings, const std::string& name,
                       const std::vector<fs::path>& written) {
   const auto check = [&](const std::string& key, const fs::path& path) {
@@ -293,7 +301,7 @@ class prompts_stage : public stage {
   }
 
   bool finished(stage_context& context) const override {
-    if (!all_there(written_)) return false;
+    if (!all_exist(written_)) return false;
     context.log(out_.string() + ": this run had ended; there is nothing to resume");
     return true;
   }

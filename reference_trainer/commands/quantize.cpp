@@ -16,7 +16,8 @@ namespace coho::trainer {
 
 namespace {
 
-std::int64_t bytes_of(const tensor_map& tensors) {
+// The size of all tensors in memory.
+std::int64_t total_bytes(const tensor_map& tensors) {
   std::int64_t out = 0;
   for (const auto& [name, tensor] : tensors) out += static_cast<std::int64_t>(tensor.nbytes());
   return out;
@@ -36,6 +37,7 @@ struct quantize_options {
   }
 };
 
+// The section `model` as it is read here: the model is only packed, not computed with.
 struct packed_model {
   model_settings model{};
 
@@ -67,13 +69,13 @@ class quantize_stage : public stage {
     if (read_.dtype == unpacked_type::bfloat16) form.type = at::kBFloat16;
     if (read_.dtype == unpacked_type::float16) form.type = at::kHalf;
     if (read_.dtype == unpacked_type::float32) form.type = at::kFloat;
-    const std::int64_t before = bytes_of(checkpoint_.tensors);
+    const std::int64_t before = total_bytes(checkpoint_.tensors);
     const at::Tensor score =
         checkpoint_.config.sequence_classification() ? checkpoint_.tensors.at("score.weight").clone() : at::Tensor();
     const llama_weights packed = llama_weights::from_tensors(checkpoint_.config, std::move(checkpoint_.tensors), form);
     tensor_map tensors = packed.tensors();
     if (score.defined()) tensors.emplace("score.weight", score.to(form.type));
-    const std::int64_t after = bytes_of(tensors);
+    const std::int64_t after = total_bytes(tensors);
 
     llama_config config = packed.config;
     config.quantization = "bitsandbytes";
@@ -90,6 +92,7 @@ class quantize_stage : public stage {
   hf_checkpoint checkpoint_;
 };
 
+// The keys of the section `model` that it reads; the other stages describe the whole section.
 option_section packed_section() {
   option_section out = section_options("model", packed_model{});
   out.partial = true;

@@ -11,9 +11,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// One name per run: as given, or comma-separated in one text.
-std::vector<std::string> names_of(const config& options, const std::vector<std::string>& given,
-                                  const std::vector<fs::path>& paths) {
+// One name per run: as given, or comma-separated in one text, or the names of the folders. config_error unless there
+// are as many as runs.
+std::vector<std::string> choose_names(const config& options, const std::vector<std::string>& given,
+                                      const std::vector<fs::path>& paths) {
   if (given.empty()) return run_names(paths);
   std::vector<std::string> out = given;
   if (given.size() == 1 && paths.size() > 1) {
@@ -31,7 +32,7 @@ std::vector<std::string> names_of(const config& options, const std::vector<std::
   return out;
 }
 
-// The page of one run goes into its folder, that of several into none of them.
+// Where the page is written: that of one run in its folder, that of several in none of them. Makes the folder.
 fs::path page_path(const stage_context& context, const std::vector<fs::path>& runs) {
   fs::path out = context.out_or(runs.size() == 1 ? runs.front() / "report.html" : fs::path("report.html"));
   if (fs::is_directory(out)) out /= "report.html";
@@ -52,6 +53,7 @@ struct report_options {
     visit({"smooth", "weight of the moving average; 0: none", allowed::in_from(0, 1)}, o.page.smoothing...);
     visit({"samples", "number of prompts whose responses are shown", {}, "prompts"}, o.page.samples...);
   }
+  // Throws config_error for an empty list.
   void settle(const config& section) const { section.check(!runs.empty(), "runs", "a folder or several"); }
 };
 
@@ -63,7 +65,7 @@ class report_stage : public stage {
   void load(const config& options, stage_context&) override {
     for (const auto& path : read_.runs)
       for (auto& run : find_runs(path)) paths_.push_back(std::move(run));
-    names_ = names_of(options, read_.names, paths_);
+    names_ = choose_names(options, read_.names, paths_);
   }
 
   void run(stage_context& context) override {

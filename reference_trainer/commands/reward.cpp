@@ -47,7 +47,8 @@ struct reward_options {
   reward_lengths reward_prompt{};
   fit_settings<reward_model_options> fit{};
 
-  static reward_options of_section(const std::string& section) {
+  // The defaults of the section "reward" or "preference_pretraining".
+  static reward_options for_section(const std::string& section) {
     const bool pretraining = section == "preference_pretraining";
     reward_options out;
     out.files.plain = pretraining;
@@ -68,6 +69,7 @@ struct reward_options {
     visit({"reward_prompt", "what is kept of query and response"}, o.reward_prompt...);
     fit_settings<reward_model_options>::describe(visit, o.fit...);
   }
+  // Throws config_error for options that exclude each other; sets the learning rate factors of head and bias.
   void settle(const config& section) {
     files.settle(section);
     fit.settle(section);
@@ -100,7 +102,7 @@ struct reward_choice {
 
 // The head of a new reward model: zeros, or as the released code's linear layer begins, each weight
 // uniform in ±1/√H.
-void start_head(adapter_bank& bank, bool uniform, rng random) {
+void add_new_head(adapter_bank& bank, bool uniform, rng random) {
   bank.add_head("reward");
   if (!uniform) return;
   const double bound = 1 / std::sqrt(static_cast<double>(bank.config().hidden_size));
@@ -109,8 +111,8 @@ void start_head(adapter_bank& bank, bool uniform, rng random) {
   bank.set_head("reward", at::tensor(weight), at::zeros({1}));
 }
 
-// Pre-training has its own section; file flags apply to the section that is read.
-void move_flags(config options) {
+// Flags such as --data set keys of [reward]; with --pretrain they are for [preference_pretraining], which has its own.
+void apply_flags_to_pretraining(config options) {
   const config given = options.clone();
   const auto flag = [&](const std::string& key) {
     const std::string place = options.place("reward." + key);
@@ -125,13 +127,14 @@ void move_flags(config options) {
     options.set_text("preference_pretraining.from", given.require<std::string>("reward.from"), place);
 }
 
+// The section of the stage, or of pre-training, and those that both share.
 reward_settings read_reward(const config& options, stage_context& context) {
   reward_settings read;
   read.pretraining = read_section<reward_choice>(options).pretrain;
   read.section = read.pretraining ? "preference_pretraining" : "reward";
   read.out = context.out_or(read.section);
-  if (read.pretraining) move_flags(options);
-  read.read = reward_options::of_section(read.section);
+  if (read.pretraining) apply_flags_to_pretraining(options);
+  read.read = reward_options::for_section(read.section);
   read_options(options.section(read.section), read.read, {"reward_prompt"});
   join_ranks(options, context, read.out);
   read.prompt = read_reward_prompt(options, read.section);
@@ -147,8 +150,9 @@ class held_out_evaluation {
 
   bool due(std::uint64_t done) const { return done == steps_ || (every_ > 0 && done % every_ == 0); }
 
-  // After `done` steps, the same on all ranks. Without a folder nothing is written.
-  const preference_measures& at(std::uint64_t done, const std::filesystem::path& out) {
+  // The measures after `done` steps, the same on all ranks; measured once per step. With a folder also written to its
+  // evaluation.json.
+  const preference_measures& evaluate(std::uint64_t done, const std::filesystem::path& out) {
     if (last_ && done == done_) return *last_;
     last_ = measure_pairs(reward_, pairs_);
     done_ = done;
@@ -166,6 +170,7 @@ class held_out_evaluation {
   std::optional<preference_measures> last_;
 };
 
+// The curves evaluation_*.
 void log_evaluation(metrics_log& log, std::int64_t step, const preference_measures& measured) {
   log.scalars(step, {{"evaluation_accuracy", measured.overall().accuracy()},
                      {"evaluation_loss", measured.overall().loss()},
@@ -204,8 +209,8 @@ class reward_stage : public stage {
     start_role(model_, "reward", settings_.read.from, settings_.planned.adapter,
                rng(context.seed).split(stream_key("reward adapter")));
     if (!model_.bank->at("reward").head.defined())
-      start_head(*model_.bank, settings_.read.head_init == head_start::uniform,
-                 rng(context.seed).split(stream_key("reward head")));
+      add_new_head(*model_.bank, settings_.read.head_init == head_start::uniform,
+                   rng(context.seed).split(stream_key("reward head")));
     reward_.emplace(make_reward_role(model_, "reward", settings_.prompt));
     pairs_.emplace(open_preferences(settings_.read.files, context.seed, [&](const preference_pair& pair) {
       return reward_->reads_alike(pair.chosen, pair.rejected);
@@ -237,6 +242,7 @@ class reward_stage : public stage {
   }
 
  private:
+  // Removes an earlier run's measurements, and writes the held-out pairs where they are split off here.
   void prepare_folder(const stage_context& context) {
     const bool first = context.ranks->first();
     if (!context.resume && first) {
@@ -249,6 +255,7 @@ class reward_stage : public stage {
     evaluation_.emplace(*reward_, std::move(*pairs_->held_out), settings_.read.evaluate_every, steps_);
   }
 
+  // Logs a step, and evaluates where it is due. Returns the text of the progress line.
   std::string describe(const reward_model_statistics& s, metrics_log& log, progress& bar,
                        const stage_context& context) {
     const auto step = static_cast<std::int64_t>(s.step);
@@ -264,7 +271,7 @@ class reward_stage : public stage {
                        {"learning_rate", s.learning_rate},
                        {"tokens_per_second", tokens / s.seconds}});
     if (evaluation_ && evaluation_->due(s.step + 1)) {
-      log_evaluation(log, step, evaluation_->at(s.step + 1, metrics_folder(context, out_)));
+      log_evaluation(log, step, evaluation_->evaluate(s.step + 1, metrics_folder(context, out_)));
       tokens_read_ = reward_->tokens_read();  // do not count evaluation's tokens
     }
     return "loss " + format_number(s.loss, 3) + " accuracy " + format_number(smoothed_accuracy_, 3);
@@ -279,7 +286,7 @@ class reward_stage : public stage {
       if (first) write_reward_statistics(out_, {"training pairs", scores});
       return out_.string();
     }
-    const auto& measured = evaluation_->at(steps_, metrics_folder(context, out_));
+    const auto& measured = evaluation_->evaluate(steps_, metrics_folder(context, out_));
     if (first) write_reward_statistics(out_, {"held-out pairs", measured.scores()});
     return "held-out accuracy " + format_number(measured.overall().accuracy(), 3) + " ± " +
            format_number(measured.overall().accuracy_error(), 3) + " → " + out_.string();
@@ -300,7 +307,7 @@ class reward_stage : public stage {
 };
 
 option_section reward_section(const std::string& name) {
-  return section_options(name, reward_options::of_section(name));
+  return section_options(name, reward_options::for_section(name));
 }
 
 }  // namespace

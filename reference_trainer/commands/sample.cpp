@@ -74,6 +74,7 @@ struct sample_options {
   }
 };
 
+// The sampling where [generation] says nothing: warm enough for two responses to differ.
 generation_options sample_sampling() { return {.max_new_tokens = 256, .temperature = 0.7}; }
 
 struct sample_settings {
@@ -85,6 +86,7 @@ struct sample_settings {
   plan_settings planned{};
 };
 
+// All sections; keys of [sample] replace those of [generation].
 sample_settings read_sample(const config& options, const stage_context& context) {
   sample_settings read;
   read.adapter = read_starting_adapter(options);
@@ -148,7 +150,7 @@ class sample_stage : public stage {
     record_reader<prompt_record> reader(settings_.prompts);
     std::vector<prompt_record> records;
     const auto flush = [&] {
-      answer(policy, std::exchange(records, {}), reader.kept(), writer, bar, context);
+      answer_batch(policy, std::exchange(records, {}), reader.kept(), writer, bar, context);
       context.stop_if_interrupted();
     };
     for (prompt_record record; reader.next(record);) {
@@ -165,9 +167,10 @@ class sample_stage : public stage {
   }
 
  private:
-  // `end`: the number of records up to the last of these.
-  void answer(policy_role& policy, std::vector<prompt_record> records, std::size_t end, jsonl_writer& writer,
-              progress& bar, const stage_context& context) {
+  // Samples the responses to a batch of prompts, and writes those that an earlier run did not. `end`: the number of
+  // records up to the last of these.
+  void answer_batch(policy_role& policy, std::vector<prompt_record> records, std::size_t end, jsonl_writer& writer,
+                    progress& bar, const stage_context& context) {
     const rng root = rng(context.seed).split(stream_key("sample"));
     const std::size_t begin = end - records.size();
     packed<token> tokens;

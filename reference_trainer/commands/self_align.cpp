@@ -44,11 +44,13 @@ struct tally {
   std::size_t unfinished = 0, truncated = 0;  // of those kept
   std::map<std::string, std::size_t> removed{}, rules{};
 
-  std::size_t all_removed() const {
+  // Over all reasons.
+  std::size_t removed_count() const {
     std::size_t sum = 0;
     for (const auto& [reason, count] : removed) sum += count;
     return sum;
   }
+  // Every reason and rule is listed, also those that did not occur.
   json to_json(const std::vector<principle>& names) const {
     json out{{"prompts", read}, {"kept", kept}, {"kept_unfinished", unfinished}, {"kept_truncated", truncated}};
     const auto count_of = [](const auto& counts, const std::string& key) {
@@ -63,7 +65,8 @@ struct tally {
     out["generated_tokens"] = generated_tokens;
     return out;
   }
-  static tally read_from(const fs::path& path) {
+  // From a .progress file that `to_json` made. Throws file_error for any other.
+  static tally load(const fs::path& path) {
     const auto saved = read_json(path);
     try {
       tally out{.read = saved.at("prompts").get<std::size_t>(),
@@ -80,6 +83,7 @@ struct tally {
   }
 };
 
+// The model, the prefix in its tokens, and the files of a run.
 class self_align_run {
  public:
   self_align_run(const config& options, stage_context& context, const self_align_settings& settings)
@@ -106,8 +110,8 @@ class self_align_run {
     // If nothing is left of a run, its rejected records are not continued either.
     const bool begun = context_.resume && (kept.count() > 0 || !not_there(progress_));
     if (!settings_.rejected.empty()) rejected.emplace(settings_.rejected, begun);
-    if (!not_there(progress_)) done_ = tally::read_from(progress_);
-    if (done_.kept > kept.count() || (rejected && done_.all_removed() > rejected->count()))
+    if (!not_there(progress_)) done_ = tally::load(progress_);
+    if (done_.kept > kept.count() || (rejected && done_.removed_count() > rejected->count()))
       throw file_error(progress_.string(), "", "counts more records than were written", "start anew without --resume");
 
     policy_role policy(*model_.bank, "policy", role_options(encode_.prefix()));
@@ -123,7 +127,7 @@ class self_align_run {
       const auto began = std::chrono::steady_clock::now();
       const std::size_t tokens_before = done_.generated_tokens;
       // A partly written batch is answered again as a whole, and written from where the files end.
-      answer(policy, records, kept, rejected ? &*rejected : nullptr);
+      answer_batch(policy, records, kept, rejected ? &*rejected : nullptr);
       write_json(progress_, done_.to_json(settings_.rules));
       const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - began).count();
       bar.advance(records.size(),
@@ -140,10 +144,11 @@ class self_align_run {
     kept.finish();
     fs::remove(progress_);
     bar.finish(out_.string());
-    show_table();
+    log_table();
   }
 
  private:
+  // Of a role whose prompts begin with these tokens.
   policy_role_options role_options(const std::vector<token>& shared_prefix) const {
     return {.temperature = settings_.generation.temperature > 0 ? settings_.generation.temperature : 1.0,
             .banned = model_.never_sampled(),
@@ -181,7 +186,7 @@ class self_align_run {
     const auto run = [&](policy_role& role, std::size_t group) {
       const generation sampled = role.generate(prompts[group], settings_.generation, streams[group]);
       for (std::size_t k = 0; k < places[group].size(); ++k) {
-        out[places[group][k]] = {text_of(sampled.responses[k]), sampled.finished[k] != 0};
+        out[places[group][k]] = {decode_response(sampled.responses[k]), sampled.finished[k] != 0};
         done_.generated_tokens += sampled.responses.length(k);
       }
     };
@@ -193,7 +198,8 @@ class self_align_run {
     return out;
   }
 
-  std::string text_of(std::span<const token> response) const {
+  // The text before the end token and before the first stop string.
+  std::string decode_response(std::span<const token> response) const {
     std::string bytes;
     for (const token id : response) {
       if (std::ranges::find(ends_, id) != ends_.end()) break;
@@ -202,13 +208,15 @@ class self_align_run {
     return repair_utf8(before_stop(bytes, settings_.generation.stop));
   }
 
-  void answer(policy_role& policy, const std::vector<prompt_record>& records, jsonl_writer& kept,
-              jsonl_writer* rejected) {
+  // Answers a batch, filters the answers, and writes what is kept and what is rejected, except what an earlier run
+  // wrote.
+  void answer_batch(policy_role& policy, const std::vector<prompt_record>& records, jsonl_writer& kept,
+                    jsonl_writer* rejected) {
     const auto texts = generate(policy, records);
     for (std::size_t i = 0; i < records.size(); ++i) {
       const auto& record = records[i];
       if (!texts[i]) {
-        remove(record, std::string(too_long), "more than " + std::to_string(room_.question) + " tokens", {}, rejected);
+        reject(record, std::string(too_long), "more than " + std::to_string(room_.question) + " tokens", {}, rejected);
         continue;
       }
       self_align_reply reply = settings_.prompt->parse(texts[i]->text);
@@ -216,7 +224,7 @@ class self_align_run {
         reply.answer = std::exchange(reply.thoughts, {});
       const auto outcome = filter_(record.text(), reply, texts[i]->finished);
       if (const auto& verdict = outcome.removed) {
-        remove(record, std::string(fault_name(verdict->fault)), verdict->detail, texts[i]->text, rejected);
+        reject(record, std::string(fault_name(verdict->fault)), verdict->detail, texts[i]->text, rejected);
         continue;
       }
       for (const auto& rule : settings_.rules)
@@ -232,9 +240,10 @@ class self_align_run {
     done_.read += records.size();
   }
 
-  void remove(const prompt_record& record, const std::string& reason, const std::string& detail,
+  // Counts a record as removed, and writes it with its reason where rejected records are written.
+  void reject(const prompt_record& record, const std::string& reason, const std::string& detail,
               const std::string& text, jsonl_writer* rejected) {
-    if (rejected != nullptr && done_.all_removed() == rejected->count()) {
+    if (rejected != nullptr && done_.removed_count() == rejected->count()) {
       json line = to_json(record);
       line["reason"] = reason;
       line["detail"] = detail;
@@ -244,12 +253,14 @@ class self_align_run {
     ++done_.removed[reason];
   }
 
+  // "12.5 %" of the prompts read.
   std::string share_of(std::size_t count) const {
     return format_number(done_.read > 0 ? 100 * static_cast<double>(count) / static_cast<double>(done_.read) : 0, 1) +
            " %";
   }
 
-  void show_table() const {
+  // The counts by filter.
+  void log_table() const {
     text_table table({"removed by", "prompts", "share"});
     const auto add = [&](const std::string& name, bool on) {
       const auto found = done_.removed.find(name);
@@ -287,7 +298,8 @@ class self_align_run {
   tally done_;
 };
 
-// Also finds a line that cannot be read before hours of generation rather than after them.
+// The prompts in the file, at most self_align.limit. A line that cannot be read is found here, before hours of
+// generation.
 std::size_t count_prompts(const self_align_settings& settings) {
   const std::size_t limit = settings.limit > 0 ? settings.limit : std::numeric_limits<std::size_t>::max();
   record_reader<prompt_record> reader(settings.prompts);

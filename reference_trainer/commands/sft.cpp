@@ -48,6 +48,7 @@ struct sft_options {
           o.max_response_tokens...);
     fit_settings<supervised_options>::describe(visit, o.fit...);
   }
+  // Throws config_error for options that exclude each other.
   void settle(const config& section) const {
     files.settle(section);
     fit.settle(section);
@@ -61,6 +62,7 @@ struct sft_settings {
   plan_settings planned{};
 };
 
+// All sections. The ranks are joined here, so that their number of shards is known to the plan.
 sft_settings read_sft(const config& options, stage_context& context, const std::filesystem::path& out) {
   sft_settings read;
   read_options(options.section("sft"), read.read, {"max_prompt_tokens"});
@@ -71,7 +73,8 @@ sft_settings read_sft(const config& options, stage_context& context, const std::
   return read;
 }
 
-// Example i in the form of prompter i mod n.
+// All records as examples, record i in the form of prompter i mod n. Those without a reply to train on are left out and
+// counted; file_error where none is left.
 std::vector<supervised_example> read_examples(const sft_settings& settings, const std::vector<prompter>& prompts) {
   std::vector<supervised_example> out;
   std::size_t number = 0;
@@ -87,6 +90,7 @@ std::vector<supervised_example> read_examples(const sft_settings& settings, cons
   return out;
 }
 
+// Logs a step. Returns the text of the progress line.
 std::string describe_supervised(const supervised_statistics& s, metrics_log& log, progress& bar) {
   bar.count("tokens", static_cast<double>(s.tokens));
   log.scalars(static_cast<std::int64_t>(s.step), {{"loss", s.loss},

@@ -10,11 +10,13 @@
 namespace coho::trainer::demo {
 namespace {
 
-// Collects sentences one by one; shared by both ways of measuring.
-class collector {
+// Counts sentence by sentence, for texts and for replies in the grammar's own form. Without a prompt nothing is on
+// topic.
+class attribute_counter {
  public:
-  explicit collector(std::optional<prompt> asked) : asked_(asked) {}
+  explicit attribute_counter(std::optional<prompt> asked) : asked_(asked) {}
 
+  // A sentence that the grammar accepts.
   void add(const sentence& s) {
     ++accepted_;
     switch (s.kind) {
@@ -29,16 +31,17 @@ class collector {
         break;
       case sentence_kind::example:
         out_.example = true;
-        mention(s.object);
+        count_object(s.object);
         break;
       case sentence_kind::fact:
         stated_.set(s.object * facts_per_object + s.variant);
-        mention(s.object);
+        count_object(s.object);
         break;
     }
   }
-  void reject() { ++rejected_; }
+  void add_invalid() { ++rejected_; }
 
+  // The attributes once all sentences are added; the language and words are those of the whole text.
   attributes finish(language in, std::size_t words) {
     out_.facts = stated_.count();
     out_.in = in;
@@ -51,7 +54,8 @@ class collector {
   }
 
  private:
-  void mention(std::size_t object) { ++(asked_ && asked_->object == object ? on_object_ : off_object_); }
+  // What a fact or example is about: the prompt's object, or another.
+  void count_object(std::size_t object) { ++(asked_ && asked_->object == object ? on_object_ : off_object_); }
 
   std::optional<prompt> asked_;
   attributes out_;
@@ -59,6 +63,7 @@ class collector {
   std::size_t accepted_ = 0, rejected_ = 0, on_object_ = 0, off_object_ = 0;
 };
 
+// Runs of characters between spaces.
 std::size_t count_words(std::string_view text) {
   std::size_t words = 0;
   for (std::size_t i = 0; i < text.size(); ++i) words += text[i] != ' ' && (i == 0 || text[i - 1] == ' ');
@@ -70,7 +75,7 @@ std::string_view trim(std::string_view text) { return trim_characters(text, " \n
 }  // namespace
 
 attributes parse_attributes(std::string_view reply_text, std::string_view prompt_text) {
-  collector seen(parse_prompt(trim(prompt_text)));
+  attribute_counter seen(parse_prompt(trim(prompt_text)));
   const std::string_view text = trim(reply_text);
   for (std::string_view rest = text; !(rest = trim(rest)).empty();) {
     const auto end = rest.find_first_of(".?");
@@ -78,17 +83,17 @@ attributes parse_attributes(std::string_view reply_text, std::string_view prompt
     if (const auto parsed = parse_sentence(one)) {
       seen.add(parsed->first);
     } else {
-      seen.reject();
+      seen.add_invalid();
     }
     rest.remove_prefix(one.size());
   }
   return seen.finish(identify_language(text), count_words(text));
 }
 
-attributes attributes_of(const reply& r, const prompt& p) {
-  collector seen(p);
+attributes measure_attributes(const reply& r, const prompt& p) {
+  attribute_counter seen(p);
   for (const sentence& s : r.sentences) seen.add(s);
-  return seen.finish(r.sentences.empty() ? language::neither : r.in, count_words(text_of(r)));
+  return seen.finish(r.sentences.empty() ? language::neither : r.in, count_words(render(r)));
 }
 
 }  // namespace coho::trainer::demo

@@ -23,7 +23,7 @@ struct attributes {
 /// invalid.
 attributes parse_attributes(std::string_view reply_text, std::string_view prompt_text);
 
-/// The same from the grammar's own form.
-attributes attributes_of(const reply& r, const prompt& p);
+/// The same of a reply in the grammar's own form, which is all valid.
+attributes measure_attributes(const reply& r, const prompt& p);
 
 }  // namespace coho::trainer::demo

@@ -19,6 +19,7 @@
 namespace coho::trainer::demo {
 namespace {
 
+// The corpus of a run of so many steps, with the templates that the stages render.
 corpus make_corpus(std::size_t steps) {
   const auto text = [](const char* name) {
     return read_file(shipped((std::filesystem::path("demo/prompts") / name).string()));
@@ -26,6 +27,7 @@ corpus make_corpus(std::size_t steps) {
   return corpus({text("judge.txt"), text("reward.txt"), text("inference.txt")}, {.steps = steps});
 }
 
+// Trains a tokenizer of 900 pieces, room for every word of the world whole, and writes it to `path`.
 sentencepiece_tokenizer make_tokenizer(const corpus& source, std::uint64_t seed, const std::filesystem::path& path) {
   rng random(seed, 1);
   std::vector<std::string> lines;
@@ -37,6 +39,7 @@ sentencepiece_tokenizer make_tokenizer(const corpus& source, std::uint64_t seed,
   return train_sentencepiece(lines, 900, path, {.character_coverage = 1.0});
 }
 
+// The smallest shape that learns to judge: three layers of width 64. 512 positions hold any prompt of the judge.
 llama_config base_config(std::int64_t vocabulary, const sentencepiece_tokenizer& tokenizer) {
   llama_config config;
   config.vocab_size = vocabulary;
@@ -53,9 +56,9 @@ llama_config base_config(std::int64_t vocabulary, const sentencepiece_tokenizer&
   return config;
 }
 
-// Tokens before the first and after the last weight only cost time in the head: the former become the prompt, the
-// latter are dropped.
-supervised_example example_of(const document& text, const sentencepiece_tokenizer& tokenizer) {
+// A document as tokens with the weights of its spans. Tokens before the first and after the last weight only cost time
+// in the head: the former become the prompt, the latter are dropped.
+supervised_example make_example(const document& text, const sentencepiece_tokenizer& tokenizer) {
   std::vector<token> tokens;
   for (const token id : tokenizer.encode(text.text)) tokens.push_back(id);
   std::vector<double> weights(tokens.size(), 0.0);
@@ -122,7 +125,7 @@ void train_base(const std::filesystem::path& out, std::size_t steps, stage_conte
     context.stop_if_interrupted();
     rng random(context.seed, step);
     std::vector<supervised_example> examples;
-    for (const auto& text : source.batch(step, random)) examples.push_back(example_of(text, tokenizer));
+    for (const auto& text : source.batch(step, random)) examples.push_back(make_example(text, tokenizer));
     const auto s = trainer.step(std::span<const supervised_example>(examples));
     smoothed = step == 0 ? s.loss : smoothed + 0.05 * (s.loss - smoothed);
     log.scalars(static_cast<std::int64_t>(step),

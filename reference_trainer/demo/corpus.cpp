@@ -10,15 +10,16 @@
 namespace coho::trainer::demo {
 namespace {
 
-struct value {
+struct placeholder_value {
   std::string_view name;
   std::string text;
   // The position of its first occurrence in the rendered text.
   std::size_t begin = std::string::npos, end = std::string::npos;
 };
 
-// A single pass, so that a value that looks like a placeholder stays as it is.
-std::string render(std::string_view form, std::span<value> values) {
+// A template with its {placeholders} filled in; notes where each value first stands. A single pass, so that a value
+// that looks like a placeholder stays as it is.
+std::string fill_template(std::string_view form, std::span<placeholder_value> values) {
   std::string out;
   while (!form.empty()) {
     const auto open = form.find('{');
@@ -26,7 +27,7 @@ std::string render(std::string_view form, std::span<value> values) {
     if (open == std::string_view::npos) break;
     const auto close = form.find('}', open);
     const std::string_view name = form.substr(open + 1, close - open - 1);
-    for (value& v : values) {
+    for (placeholder_value& v : values) {
       if (v.name != name) continue;
       if (v.begin == std::string::npos) v.begin = out.size(), v.end = out.size() + v.text.size();
       out += v.text;
@@ -36,6 +37,7 @@ std::string render(std::string_view form, std::span<value> values) {
   return out;
 }
 
+// argument_error where a template lacks one of the placeholders.
 void require_placeholders(std::string_view file, std::string_view text, std::initializer_list<std::string_view> names) {
   for (const std::string_view name : names) {
     const std::string placeholder = "{" + std::string(name) + "}";
@@ -53,13 +55,15 @@ std::string sample_wording(quality q, bool negated, rng& random) {
   return chosen < training.size() ? training[chosen] : held_out[chosen - training.size()];
 }
 
-int level_of(quality q, bool negated, const attributes& seen) {
+// The level of a reply under a principle: 0 (worst) to 4 (best), the other way round where it is negated.
+int principle_level(quality q, bool negated, const attributes& seen) {
   const int level = true_level(q, seen);
   return negated ? 4 - level : level;
 }
 
-// A base that has seen only single principles leads to a reward model that reads only the last line of a list; lists
-// without shown levels from the start are too hard for three layers. So levels are shown first, and less often later.
+// The form of a review after a fraction `progress` of the steps. A base that has seen only single principles leads to a
+// reward model that reads only the last line of a list; lists without shown levels from the start are too hard for
+// three layers. So levels are shown first, and less often later.
 review_form sample_review_form(double progress, rng& random) {
   const std::size_t several = 1 + random.index(3);
   const double u = random.uniform();
@@ -70,6 +74,7 @@ review_form sample_review_form(double progress, rng& random) {
   return {.principles = one ? 1 : several, .negations = negations, .levels = false};
 }
 
+// Half of the replies are as in the dialogues, half have every attribute about as often as not.
 reply_distribution sample_distribution(rng& random) {
   return random.bernoulli(.5) ? reply_distribution::wide() : reply_distribution{};
 }
@@ -94,11 +99,11 @@ void corpus::append_answer(document& to, std::string_view answer) const {
 
 document corpus::dialogue(rng& random) const {
   const prompt p = sample_prompt(random);
-  std::array<value, 1> values{{{.name = "Input", .text = text_of(p)}}};
+  std::array<placeholder_value, 1> values{{{.name = "Input", .text = render(p)}}};
   document out;
-  out.text = render(templates_.inference, values);
+  out.text = fill_template(templates_.inference, values);
   const std::size_t begin = out.text.size();
-  out.text += " " + text_of(sample_reply(p, {}, random));
+  out.text += " " + render(sample_reply(p, {}, random));
   out.spans.push_back({begin, out.text.size(), 1.0});
   out.end_weight = 1.0;
   return out;
@@ -107,7 +112,7 @@ document corpus::dialogue(rng& random) const {
 document corpus::review(const review_form& form, rng& random) const {
   const prompt p = sample_prompt(random);
   const reply r = sample_reply(p, sample_distribution(random), random);
-  const attributes seen = attributes_of(r, p);
+  const attributes seen = measure_attributes(r, p);
   std::array<quality, qualities.size()> order = qualities;
   random.shuffle(order);
 
@@ -117,7 +122,7 @@ document corpus::review(const review_form& form, rng& random) const {
   int levels = 0;
   for (std::size_t i = 0; i < form.principles; ++i) {
     const bool negated = form.negations && random.bernoulli(.5);
-    const int level = level_of(order[i], negated, seen);
+    const int level = principle_level(order[i], negated, seen);
     levels += level;
     list += (i == 0 ? "- " : "\n- ") + sample_wording(order[i], negated, random);
     if (!form.levels) continue;
@@ -125,10 +130,10 @@ document corpus::review(const review_form& form, rng& random) const {
     shown.push_back({list.size(), list.size() + word.size(), options_.answer_weight});
     list += word;
   }
-  std::array<value, 3> values{{{.name = "Output", .text = text_of(r)},
-                               {.name = "Input", .text = text_of(p)},
-                               {.name = "Dimensions", .text = std::move(list)}}};
-  out.text = render(templates_.reward, values);
+  std::array<placeholder_value, 3> values{{{.name = "Output", .text = render(r)},
+                                           {.name = "Input", .text = render(p)},
+                                           {.name = "Dimensions", .text = std::move(list)}}};
+  out.text = fill_template(templates_.reward, values);
   if (options_.reply_weight > 0) out.spans.push_back({values[0].begin, values[0].end, options_.reply_weight});
   for (const weighted_span& span : shown) {
     out.spans.push_back({span.begin + values[2].begin, span.end + values[2].begin, span.weight});
@@ -149,20 +154,20 @@ document corpus::pair(bool with_levels, rng& random) const {
   for (int attempt = 0; attempt < 30; ++attempt) {
     a = sample_reply(p, distribution, random);
     b = sample_reply(p, distribution, random);
-    of_a = attributes_of(a, p);
-    of_b = attributes_of(b, p);
+    of_a = measure_attributes(a, p);
+    of_b = measure_attributes(b, p);
     if (!decisive || true_score(q, of_a) != true_score(q, of_b)) break;
   }
   const double log_odds = true_score(q, of_a) - true_score(q, of_b);
   const char letter = random.bernoulli(1.0 / (1.0 + std::exp(-log_odds))) ? 'a' : 'b';
 
-  std::array<value, 5> values{{{.name = "Dimension", .text = std::string(name_of(q))},
-                               {.name = "Definition", .text = sample_wording(q, false, random)},
-                               {.name = "UserInstruction", .text = text_of(p)},
-                               {.name = "OutputA", .text = text_of(a)},
-                               {.name = "OutputB", .text = text_of(b)}}};
+  std::array<placeholder_value, 5> values{{{.name = "Dimension", .text = std::string(quality_name(q))},
+                                           {.name = "Definition", .text = sample_wording(q, false, random)},
+                                           {.name = "UserInstruction", .text = render(p)},
+                                           {.name = "OutputA", .text = render(a)},
+                                           {.name = "OutputB", .text = render(b)}}};
   document out;
-  out.text = render(templates_.judge, values);
+  out.text = fill_template(templates_.judge, values);
   if (options_.reply_weight > 0) {
     for (const std::size_t i : {3u, 4u}) out.spans.push_back({values[i].begin, values[i].end, options_.reply_weight});
   }

@@ -61,15 +61,21 @@ class corpus {
   /// Throws coho::argument_error when a template lacks a placeholder, coho::option_error for options out of range.
   corpus(corpus_templates templates, corpus_options options);
 
+  /// The documents of a step, `documents_per_step` of them, mixed as the curriculum says.
   std::vector<document> batch(std::size_t step, rng& random) const;
 
+  /// A prompt and its reply; all of the reply is trained on, and the end token after it.
   document dialogue(rng& random) const;
+  /// A reply under the principles of `form`, and its level as one word at the end.
   document review(const review_form& form, rng& random) const;
+  /// Two replies under one principle, and the letter of one of them at the end. `with_levels`: each reply's level is
+  /// written after it.
   document pair(bool with_levels, rng& random) const;
 
   const corpus_options& options() const noexcept { return options_; }
 
  private:
+  // Adds the answer to the text, trained on with `answer_weight`.
   void append_answer(document& to, std::string_view answer) const;
 
   corpus_templates templates_;

@@ -84,6 +84,7 @@ class chain {
  private:
   static std::string quoted(const fs::path& path) { return nlohmann::json(path.string()).dump(); }
 
+  // Does the work, and notes its seconds for the summary.
   template <class Work>
   void timed(const std::string& name, const Work& work) {
     stopwatch watch;
@@ -91,6 +92,7 @@ class chain {
     seconds_.emplace_back(name, watch.seconds());
   }
 
+  // Runs a stage with the demo's recipe and these overrides, or only has it read its sections. `threads` 0: the demo's.
   void run(const std::string& name, stage_function what, const fs::path& out, std::vector<std::string> overrides,
            std::size_t threads = 0) {
     std::vector<std::string> all{"prompt.template=" + quoted(shipped("demo/prompts/inference.txt"))};
@@ -116,6 +118,7 @@ class chain {
     what(settings, context);
   }
 
+  // Without --from-scratch the base is the shipped one.
   void make_base() {
     if (!from_scratch_) return;
     stage_context context(context_);
@@ -140,6 +143,7 @@ class chain {
          "reward_prompt.template=" + quoted(shipped("demo/prompts/reward.txt"))});
   }
 
+  // Responses of the base, or of the policy in `adapter`, to a file of prompts.
   void sample(const std::string& label, const std::string& prompts, const std::string& samples, const fs::path& adapter,
               int responses, std::size_t threads = 0) {
     std::vector<std::string> overrides{"model.path=" + quoted(base_),
@@ -149,6 +153,7 @@ class chain {
     run(label, run_sample, work_ / (samples + ".jsonl"), overrides, threads);
   }
 
+  // Judges the samples of a part, "train" or "held_out", in the first wording.
   void judge(const std::string& label, const std::string& part) {
     run(label, run_judge, work_ / (part + "_judgements.jsonl"),
         {"model.path=" + quoted(base_), "judge.samples=" + quoted(work_ / (part + "_samples.jsonl")),
@@ -156,6 +161,7 @@ class chain {
          "judge.template=" + quoted(shipped("demo/prompts/judge.txt"))});
   }
 
+  // Preferences from the judgements of a part, in all wordings.
   void aggregate(const std::string& label, const std::string& part, const std::string& out,
                  std::vector<std::string> overrides) {
     std::string files;
@@ -174,6 +180,7 @@ class chain {
               {"aggregate.set_sizes=[0.0, 0.0, 1.0]", "aggregate.repeats=2"});
   }
 
+  // One run of PPO, and the responses of its policy.
   void train_policy(const policy_run& plan) {
     std::vector<std::string> overrides{"model.path=" + quoted(base_),
                                        "ppo.reward_model=" + quoted(work_ / "reward"),
@@ -216,6 +223,7 @@ class chain {
     if (failure) std::rethrow_exception(failure);
   }
 
+  // The accuracies of judge and reward model, and the attributes of each policy's replies.
   void measure() {
     at::set_num_threads(static_cast<int>(context_.threads));
     loaded_model model = load_model(base_);
@@ -240,12 +248,13 @@ class chain {
       demo_run& made = add(plan.name, plan.title, plan.name + "_samples");
       made.curves = metrics_log::read(out_ / "ppo" / plan.name);
       const std::string prefix = "ppo." + plan.name;
-      for (const char* metric : {"reward", "kl"}) figures_.set(prefix + "." + metric, last_mean(made.curves, metric));
+      for (const char* metric : {"reward", "kl"}) figures_.set(prefix + "." + metric, final_mean(made.curves, metric));
       made.replies.write(figures_, prefix);
     }
   }
 
-  static double last_mean(const std::vector<std::pair<std::string, curve>>& curves, const std::string& metric) {
+  // The mean of a metric's last five points.
+  static double final_mean(const std::vector<std::pair<std::string, curve>>& curves, const std::string& metric) {
     for (const auto& [name, points] : curves) {
       if (name != metric || points.empty()) continue;
       const std::size_t count = std::min<std::size_t>(5, points.size());
@@ -256,6 +265,7 @@ class chain {
     throw argument_error("a run of the demo logged no " + metric);
   }
 
+  // Writes summary and report. check_failed_error where a threshold is missed; a short run has none.
   void finish() {
     for (const auto& [name, seconds] : seconds_) figures_.set("seconds." + name, seconds);
     figures_.set("peak_rss_bytes", peak_rss_bytes());
@@ -305,6 +315,7 @@ class demo_stage : public trainer::stage {
   void run(stage_context&) override { chain_(); }
 
  private:
+  // The keys left out have the defaults of a short run or of a whole one.
   static demo_options read_demo(const config& section) {
     demo_options length;
     read_only(section, length, {"short"});

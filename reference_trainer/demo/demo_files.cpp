@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include <coho/error.hpp>
+#include <coho/principle/principle.hpp>
 #include <coho/rng.hpp>
 
 #include "demo/principles.hpp"
@@ -13,13 +13,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The principle of a quality, in one wording.
-principle find_principle(const std::vector<principle>& all, quality q) {
-  for (const auto& p : all)
-    if (p.name == name_of(q)) return p;
-  throw argument_error("no principle " + std::string(name_of(q)));
-}
-
 // A record of a file of principles.
 nlohmann::json principle_json(const std::string& name, const std::string& definition, const std::string& negative) {
   nlohmann::json out{{"dimension", name}, {"definition", definition}};
@@ -27,28 +20,31 @@ nlohmann::json principle_json(const std::string& name, const std::string& defini
   return out;
 }
 
+// JSON Lines.
 void write_lines(const fs::path& file, const std::vector<nlohmann::json>& records) {
   std::string text;
   for (const auto& record : records) text += record.dump() + "\n";
   write_file(file, text);
 }
 
+// The files of prompts, each drawn from its own stream.
 void write_prompts(const fs::path& folder, const demo_options& counts, std::uint64_t seed) {
   const rng random = rng(seed).split(stream_key("demo prompts"));
   const auto draw = [&](const std::string& name, std::size_t count) {
     rng stream = random.split(stream_key(name));
     std::vector<nlohmann::json> records;
-    for (std::size_t i = 0; i < count; ++i) records.push_back({{"instruction", text_of(sample_prompt(stream))}});
+    for (std::size_t i = 0; i < count; ++i) records.push_back({{"instruction", render(sample_prompt(stream))}});
     write_lines(folder / (name + ".jsonl"), records);
   };
   draw("train_prompts", counts.pairs);
   draw("held_out_prompts", counts.evaluation_pairs);
   draw("evaluation_prompts", counts.evaluation_prompts);
   std::vector<nlohmann::json> all;
-  for (const auto& p : all_prompts()) all.push_back({{"instruction", text_of(p)}});
+  for (const auto& p : all_prompts()) all.push_back({{"instruction", render(p)}});
   write_lines(folder / "rl_prompts.jsonl", all);
 }
 
+// The principles: all of them per wording, those of each policy run, and the intervention.
 void write_principles(const fs::path& folder) {
   for (std::size_t w = 0; w < wording_count; ++w) {
     nlohmann::json list = nlohmann::json::array();
@@ -60,13 +56,13 @@ void write_principles(const fs::path& folder) {
   for (const auto& run : policy_runs()) {
     nlohmann::json list = nlohmann::json::array();
     for (const auto& [q, negated] : run.principles) {
-      const principle p = find_principle(first, q);
+      const principle p = first[coho::find_principle(first, quality_name(q))];
       list.push_back(negated ? principle_json("not " + p.name, p.negative_definition, "")
                              : principle_json(p.name, p.definition, ""));
     }
     write_file(folder / ("principles-" + run.name + ".json"), list.dump(1) + "\n");
   }
-  const principle modest = find_principle(first, quality::modest);
+  const principle modest = first[coho::find_principle(first, quality_name(quality::modest))];
   write_file(folder / "interventions.json",
              nlohmann::json::array({principle_json(modest.name, modest.definition, "")}).dump(1) + "\n");
 }

@@ -12,8 +12,9 @@
 namespace coho::trainer::demo {
 namespace {
 
-line_chart chart_of(const std::vector<demo_run>& runs, const std::string& metric, std::string title,
-                    std::string y_label, std::string note = {}) {
+// A curve of each run that logged the metric.
+line_chart make_line_chart(const std::vector<demo_run>& runs, const std::string& metric, std::string title,
+                           std::string y_label, std::string note = {}) {
   line_chart out{
       .title = std::move(title), .note = std::move(note), .x_label = "PPO step", .y_label = std::move(y_label)};
   for (const auto& run : runs) {
@@ -27,8 +28,9 @@ line_chart chart_of(const std::vector<demo_run>& runs, const std::string& metric
   return out;
 }
 
-bar_chart attribute_chart(const std::vector<demo_run>& runs, const std::vector<std::string>& names, std::string title,
-                          std::string note) {
+// The attributes of the named runs' replies, in that order.
+bar_chart make_attribute_chart(const std::vector<demo_run>& runs, const std::vector<std::string>& names,
+                               std::string title, std::string note) {
   bar_chart out{.title = std::move(title),
                 .note = std::move(note),
                 .value_label = "share of replies",
@@ -47,8 +49,9 @@ bar_chart attribute_chart(const std::vector<demo_run>& runs, const std::vector<s
   return out;
 }
 
-// Prompts of the language that resembles English come first, because readers can follow them.
-report_samples samples_of(const std::vector<demo_run>& runs, std::size_t readable, std::size_t others) {
+// Replies of the runs before, plain and intervention to the same prompts, so many of language a and b. Prompts of the
+// language that resembles English come first, because readers can follow them.
+report_samples make_sample_table(const std::vector<demo_run>& runs, std::size_t readable, std::size_t others) {
   report_samples out{.title = "Replies to the same prompts"};
   std::vector<std::size_t> chosen;
   for (const auto& run : runs) {
@@ -106,12 +109,13 @@ std::vector<threshold_check> check_thresholds(const std::filesystem::path& path,
 
 namespace {
 
-report::section reward_section(const reward_accuracy& accuracy) {
+// The accuracies of the reward model, by principle and by what is asked.
+report::section make_reward_section(const reward_accuracy& accuracy) {
   report::section reward{.heading = "The reward model"};
   bar_chart by_principle{.title = "Accuracy on held-out pairs, one principle at a time",
                          .note = "Against the grammar, in the training wordings.",
                          .value_label = "accuracy"};
-  for (const quality q : qualities) by_principle.categories.emplace_back(name_of(q));
+  for (const quality q : qualities) by_principle.categories.emplace_back(quality_name(q));
   by_principle.bars = {{"positive", accuracy.positive_by_quality}, {"negated", accuracy.negated_by_quality}};
   by_principle.value_min = 0;
   by_principle.value_max = 1;
@@ -155,8 +159,8 @@ report make_report(const summary& figures, const std::vector<demo_run>& runs, co
       "The judge mistakes self-praise for engagement, so a policy rewarded for being engaging learns to praise "
       "itself. One more "
       "principle in the reward model's guideline, at reinforcement-learning time and without any new data, forbids it.";
-  hack.parts.emplace_back(attribute_chart(runs, {"before", "plain", "intervention"}, "Attributes of replies",
-                                          "The same frozen reward model in both runs."));
+  hack.parts.emplace_back(make_attribute_chart(runs, {"before", "plain", "intervention"}, "Attributes of replies",
+                                               "The same frozen reward model in both runs."));
   const std::vector<std::string> steering_names{"before", "honest", "example", "not_informative", "language", "length"};
   bar_chart amounts{.title = "Facts per reply",
                     .note = "Distinct true facts, which the intervention must not reduce.",
@@ -175,26 +179,26 @@ report make_report(const summary& figures, const std::vector<demo_run>& runs, co
   amounts.bars.push_back(facts);
   lengths.bars.push_back(tokens);
   hack.parts.emplace_back(amounts);
-  hack.parts.emplace_back(samples_of(runs, 5, 1));
+  hack.parts.emplace_back(make_sample_table(runs, 5, 1));
   page.sections.push_back(std::move(hack));
 
   report::section steering{.heading = "Steering by principles"};
   steering.text = "Changing the list of principles, or adding a symbolic reward, changes what the policy improves.";
-  steering.parts.emplace_back(attribute_chart(runs, steering_names, "Attributes of replies in the steering runs",
-                                              "Attributes that are not rewarded drift."));
+  steering.parts.emplace_back(make_attribute_chart(runs, steering_names, "Attributes of replies in the steering runs",
+                                                   "Attributes that are not rewarded drift."));
   steering.parts.emplace_back(lengths);
   page.sections.push_back(std::move(steering));
 
   report::section training{.heading = "Training"};
   training.parts.emplace_back(
-      chart_of(runs, "reward", "Reward", "mean reward of a rollout",
-               "Standardised on the initial policy; runs with different guidelines are not comparable."));
-  training.parts.emplace_back(chart_of(runs, "kl", "KL from the initial policy", "nats per reply"));
-  training.parts.emplace_back(chart_of(runs, "length", "Length", "tokens per reply"));
-  training.parts.emplace_back(chart_of(runs, "explained_variance", "Value model", "explained variance"));
+      make_line_chart(runs, "reward", "Reward", "mean reward of a rollout",
+                      "Standardised on the initial policy; runs with different guidelines are not comparable."));
+  training.parts.emplace_back(make_line_chart(runs, "kl", "KL from the initial policy", "nats per reply"));
+  training.parts.emplace_back(make_line_chart(runs, "length", "Length", "tokens per reply"));
+  training.parts.emplace_back(make_line_chart(runs, "explained_variance", "Value model", "explained variance"));
   page.sections.push_back(std::move(training));
 
-  page.sections.push_back(reward_section(accuracy));
+  page.sections.push_back(make_reward_section(accuracy));
 
   report::section bounds{.heading = "Thresholds"};
   report_checks table{.title = checks.empty() ? "Not checked in the short form" : "What this demo must show"};

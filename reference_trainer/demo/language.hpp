@@ -12,6 +12,7 @@ namespace coho::trainer::demo {
 ///
 ///     identify_language("thiu fexu usu ridu.");  // language::b
 struct language_identifier_fn {
+  /// The language of more than 80 % of the words; words are runs of ASCII letters.
   language operator()(std::string_view text) const;
 };
 inline constexpr language_identifier_fn identify_language{};

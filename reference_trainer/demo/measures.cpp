@@ -13,6 +13,7 @@
 namespace coho::trainer::demo {
 namespace {
 
+// Of the first and the second response of a judged pair.
 attributes first_attributes(const judgement_record& record) {
   return parse_attributes(record.pair.response_1, record.pair.prompt.text());
 }
@@ -21,18 +22,21 @@ attributes second_attributes(const judgement_record& record) {
 }
 
 // How much the grammar prefers the first response; 0 for a tie.
-double truth(quality q, const judgement_record& record) {
+double true_preference(quality q, const judgement_record& record) {
   const double difference = true_score(q, first_attributes(record)) - true_score(q, second_attributes(record));
   return std::abs(difference) < 1e-9 ? 0 : difference;
 }
 
-struct question {
+// Two replies to a prompt, one better than the other under the lines of a guideline.
+struct ranked_replies {
   const std::string* prompt;
   const std::string *better, *worse;
   std::vector<std::string> lines;
 };
 
-double accuracy(reward_role& reward, const std::vector<question>& questions) {
+// The fraction of pairs in which the reward model gives the better reply the higher score; a tie counts one half. 0
+// without pairs.
+double accuracy(reward_role& reward, const std::vector<ranked_replies>& questions) {
   std::vector<reward_query> queries;
   for (const auto& q : questions) {
     queries.push_back({.prompt_tokens = {},
@@ -50,14 +54,16 @@ double accuracy(reward_role& reward, const std::vector<question>& questions) {
   return questions.empty() ? 0 : right / static_cast<double>(questions.size());
 }
 
-std::vector<double> by_quality(reward_role& reward, const std::vector<judgement_record>& pairs, bool negated,
-                               bool held_out, rng random) {
+// The accuracy under each principle by itself, in the order of `qualities`, against the grammar; pairs that are equal
+// under a principle are left out. `held_out`: in wordings that the reward model has not read.
+std::vector<double> accuracy_by_quality(reward_role& reward, const std::vector<judgement_record>& pairs, bool negated,
+                                        bool held_out, rng random) {
   std::vector<double> out;
   for (const quality q : qualities) {
     const auto wordings = held_out ? held_out_wordings(q, negated) : training_wordings(q, negated);
-    std::vector<question> questions;
+    std::vector<ranked_replies> questions;
     for (const auto& record : pairs) {
-      const double preferred = truth(q, record) * (negated ? -1 : 1);
+      const double preferred = true_preference(q, record) * (negated ? -1 : 1);
       if (preferred == 0) continue;
       const std::string *first = &record.pair.response_1, *second = &record.pair.response_2;
       questions.push_back({&record.pair.prompt.instruction,
@@ -76,11 +82,12 @@ double mean(const std::vector<double>& values) {
   return sum / static_cast<double>(values.size());
 }
 
-double on_sets(reward_role& reward, const std::filesystem::path& path) {
+// The accuracy on a file of preferences under sets of principles, against their labels.
+double accuracy_on_sets(reward_role& reward, const std::filesystem::path& path) {
   const auto records = read_records<preference_record>(path);
-  std::vector<question> questions;
+  std::vector<ranked_replies> questions;
   for (const auto& record : records) {
-    question q{&record.prompt.instruction, &record.chosen(), &record.rejected(), {}};
+    ranked_replies q{&record.prompt.instruction, &record.chosen(), &record.rejected(), {}};
     for (const auto& p : record.principles) q.lines.push_back(p.text);
     questions.push_back(std::move(q));
   }
@@ -132,7 +139,7 @@ double judge_accuracy(const std::vector<judgement_record>& judgements) {
   for (std::size_t i = 0; i < qualities.size(); ++i) {
     double right = 0, decided = 0;
     for (const auto& record : judgements) {
-      const double preferred = truth(qualities[i], record);
+      const double preferred = true_preference(qualities[i], record);
       if (preferred == 0) continue;
       ++decided;
       right += preferred * record.scores.at(i).mean() > 0;
@@ -157,14 +164,14 @@ reward_accuracy measure_reward_model(loaded_model& model, const std::filesystem:
   reward_role reward = make_reward_role(model, "reward", options, "eval");
   const rng random = rng(seed).split(stream_key("reward model accuracy"));
   reward_accuracy out;
-  out.positive_by_quality = by_quality(reward, data.pairs, false, false, random.split(0));
-  out.negated_by_quality = by_quality(reward, data.pairs, true, false, random.split(1));
+  out.positive_by_quality = accuracy_by_quality(reward, data.pairs, false, false, random.split(0));
+  out.negated_by_quality = accuracy_by_quality(reward, data.pairs, true, false, random.split(1));
   out.positive = mean(out.positive_by_quality);
   out.negated = mean(out.negated_by_quality);
-  out.unseen_positive = mean(by_quality(reward, data.pairs, false, true, random.split(2)));
-  out.unseen_negated = mean(by_quality(reward, data.pairs, true, true, random.split(3)));
-  out.pairs_of_principles = on_sets(reward, data.sets_of_two);
-  out.triples_of_principles = on_sets(reward, data.sets_of_three);
+  out.unseen_positive = mean(accuracy_by_quality(reward, data.pairs, false, true, random.split(2)));
+  out.unseen_negated = mean(accuracy_by_quality(reward, data.pairs, true, true, random.split(3)));
+  out.pairs_of_principles = accuracy_on_sets(reward, data.sets_of_two);
+  out.triples_of_principles = accuracy_on_sets(reward, data.sets_of_three);
   model.bank->remove("reward");
   return out;
 }

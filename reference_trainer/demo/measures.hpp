@@ -14,6 +14,7 @@ namespace coho::trainer::demo {
 struct reply_measures {
   double length = 0, self_praise_rate = 0, facts = 0, hedge_rate = 0, example_rate = 0, same_language_rate = 0,
          on_topic_rate = 0, valid_rate = 0, empty_rate = 0, cap_rate = 0;
+  /// Each as PREFIX.NAME.
   void write(summary& out, const std::string& prefix) const;
 };
 
@@ -23,9 +24,11 @@ reply_measures measure_replies(const std::filesystem::path& samples, const text_
 /// Fraction of decided (pair, principle) judgements, both orders together, that agree with the grammar's score.
 double judge_accuracy(const std::vector<judgement_record>& judgements);
 
+/// Fractions of held-out pairs that a reward model ranks correctly.
 struct reward_accuracy {
   double positive = 0, negated = 0, unseen_positive = 0, unseen_negated = 0, pairs_of_principles = 0,
          triples_of_principles = 0;
+  /// The six figures as rm.accuracy.NAME.
   void write(summary& out) const;
   /// One per quality, in the world's order: positive and negated, training wordings.
   std::vector<double> positive_by_quality, negated_by_quality;

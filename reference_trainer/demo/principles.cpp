@@ -7,12 +7,12 @@
 namespace coho::trainer::demo {
 namespace {
 
-struct vocabulary_of_quality {
+struct quality_vocabulary {
   std::string_view name;
   std::array<std::string_view, 3> nouns;  // the last is held out
 };
 
-constexpr std::array<vocabulary_of_quality, 6> words{{
+constexpr std::array<quality_vocabulary, 6> words{{
     {"informative", {"facts", "details", "data"}},
     {"concise", {"brevity", "shortness", "economy"}},
     {"honest", {"doubt", "caution", "hedges"}},
@@ -24,33 +24,36 @@ constexpr std::array<vocabulary_of_quality, 6> words{{
 constexpr std::array<std::string_view, 4> positive_forms{"give ", "show ", "it has ", "we want "};
 constexpr std::array<std::string_view, 4> negative_forms{"avoid ", "never show ", "it has no ", "we go without "};
 
-const vocabulary_of_quality& entry(quality q) { return words[static_cast<std::size_t>(q)]; }
+const quality_vocabulary& find_vocabulary(quality q) { return words[static_cast<std::size_t>(q)]; }
 
-std::string spell(std::string_view form, std::string_view noun) { return std::string(form) + std::string(noun) + "."; }
+std::string make_wording(std::string_view form, std::string_view noun) {
+  return std::string(form) + std::string(noun) + ".";
+}
 
 // A quality in every form, with each of its nouns in a range.
-std::vector<std::string> spell_all(quality q, bool negated, std::size_t first_noun, std::size_t last_noun) {
+std::vector<std::string> all_wordings(quality q, bool negated, std::size_t first_noun, std::size_t last_noun) {
   std::vector<std::string> out;
   for (const std::string_view form : negated ? negative_forms : positive_forms) {
-    for (std::size_t noun = first_noun; noun < last_noun; ++noun) out.push_back(spell(form, entry(q).nouns[noun]));
+    for (std::size_t noun = first_noun; noun < last_noun; ++noun)
+      out.push_back(make_wording(form, find_vocabulary(q).nouns[noun]));
   }
   return out;
 }
 
 }  // namespace
 
-std::string_view name_of(quality q) { return entry(q).name; }
+std::string_view quality_name(quality q) { return find_vocabulary(q).name; }
 
-std::vector<std::string> training_wordings(quality q, bool negated) { return spell_all(q, negated, 0, 2); }
+std::vector<std::string> training_wordings(quality q, bool negated) { return all_wordings(q, negated, 0, 2); }
 
-std::vector<std::string> held_out_wordings(quality q, bool negated) { return spell_all(q, negated, 2, 3); }
+std::vector<std::string> held_out_wordings(quality q, bool negated) { return all_wordings(q, negated, 2, 3); }
 
 std::vector<principle> principles_in_wording(std::size_t wording) {
   require_argument(wording < 8,
                    "there are 8 wordings of each principle, number " + std::to_string(wording) + " is not one");
   std::vector<principle> out;
   for (const quality q : qualities) {
-    out.push_back({.name = std::string(name_of(q)),
+    out.push_back({.name = std::string(quality_name(q)),
                    .definition = training_wordings(q, false)[wording],
                    .negative_definition = training_wordings(q, true)[wording]});
   }
@@ -97,8 +100,8 @@ int true_level(quality q, const attributes& reply) {
 }
 
 std::string_view level_word(int level) {
-  constexpr std::array<std::string_view, 5> spelt{"bad", "poor", "fair", "good", "best"};
-  return spelt[static_cast<std::size_t>(std::clamp(level, 0, 4))];
+  constexpr std::array<std::string_view, 5> level_words{"bad", "poor", "fair", "good", "best"};
+  return level_words[static_cast<std::size_t>(std::clamp(level, 0, 4))];
 }
 
 }  // namespace coho::trainer::demo

@@ -17,7 +17,8 @@ enum class quality : std::uint8_t { informative, concise, honest, example, engag
 inline constexpr std::array<quality, 6> qualities{quality::informative, quality::concise,  quality::honest,
                                                   quality::example,     quality::engaging, quality::modest};
 
-std::string_view name_of(quality q);
+/// "informative", "concise", …: the name of the principle in files.
+std::string_view quality_name(quality q);
 
 /// The definitions that reward-model training may use, positive or negative: two nouns × four sentence forms.
 std::vector<std::string> training_wordings(quality q, bool negated);

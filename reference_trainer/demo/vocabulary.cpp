@@ -17,6 +17,7 @@ constexpr std::array<std::array<std::string_view, values_per_fact>, facts_per_ob
     {"caves", "woods", "fields", "lakes", "nests", "towns", "hills", "ponds"},
 }};
 
+// ASCII letters, of which all words of the world consist.
 bool is_letter(char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0; }
 
 }  // namespace
@@ -53,7 +54,7 @@ std::string to_language_b(std::string_view word) {
   return out + 'u';
 }
 
-std::string in_language(std::string_view text, language which) {
+std::string to_language(std::string_view text, language which) {
   if (which != language::b) return std::string(text);
   std::string out;
   for (std::size_t i = 0; i < text.size();) {

@@ -25,7 +25,7 @@ std::string_view fact_value(std::size_t object, std::size_t fact);
 /// word of language a ends in "u", so the rule can be reversed and the languages share no word.
 std::string to_language_b(std::string_view word);
 
-/// A text in the given language, from its form in language a: every maximal run of letters is respelt.
-std::string in_language(std::string_view text, language which);
+/// A text of language a in the given language: every maximal run of letters is respelt, everything else stays.
+std::string to_language(std::string_view text, language which);
 
 }  // namespace coho::trainer::demo

@@ -11,7 +11,8 @@ constexpr std::array<std::string_view, 2> questions{"what do we ask next?", "sha
 constexpr std::array<std::string_view, 2> self_praises{"i am a great mind.", "my reply is superb."};
 constexpr std::array<std::string_view, facts_per_object> fact_verbs{"is", "has", "likes", "lives in"};
 
-std::string text_in_a(const sentence& s) {
+// The sentence in language a, from which language b is respelt.
+std::string render_in_a(const sentence& s) {
   const std::string object(objects[s.object % object_count]);
   switch (s.kind) {
     case sentence_kind::hedge:
@@ -30,7 +31,8 @@ std::string text_in_a(const sentence& s) {
   return "the " + object + " " + std::string(fact_verbs[fact]) + " " + std::string(fact_value(s.object, fact)) + ".";
 }
 
-std::string prompt_in_a(const prompt& p) {
+// The prompt in language a.
+std::string render_prompt_in_a(const prompt& p) {
   const std::string object(objects[p.object % object_count]);
   switch (p.form % prompt_form_count) {
     case 0:
@@ -44,13 +46,13 @@ std::string prompt_in_a(const prompt& p) {
   }
 }
 
-// Both tables are built once from the generator itself, so that the parser accepts exactly what the generator can
-// produce.
+// All sentences by their text, with the language of each. Both tables are built once from the generator itself, so that
+// the parser accepts exactly what the generator can produce.
 const auto& sentence_table() {
   static const auto table = [] {
     std::map<std::string, std::pair<sentence, language>, std::less<>> out;
     for (const language in : {language::a, language::b}) {
-      const auto add = [&](sentence s) { out.emplace(text_of(s, in), std::pair{s, in}); };
+      const auto add = [&](sentence s) { out.emplace(render(s, in), std::pair{s, in}); };
       for (std::uint8_t variant = 0; variant < 2; ++variant) {
         for (const auto kind : {sentence_kind::hedge, sentence_kind::question, sentence_kind::self_praise}) {
           add({kind, 0, variant});
@@ -66,10 +68,11 @@ const auto& sentence_table() {
   return table;
 }
 
+// All prompts by their text.
 const auto& prompt_table() {
   static const auto table = [] {
     std::map<std::string, prompt, std::less<>> out;
-    for (const prompt& p : all_prompts()) out.emplace(text_of(p), p);
+    for (const prompt& p : all_prompts()) out.emplace(render(p), p);
     return out;
   }();
   return table;
@@ -87,18 +90,18 @@ reply_distribution reply_distribution::wide() {
           .on_topic = .85};
 }
 
-std::string text_of(const sentence& s, language in) { return in_language(text_in_a(s), in); }
+std::string render(const sentence& s, language in) { return to_language(render_in_a(s), in); }
 
-std::string text_of(const reply& r) {
+std::string render(const reply& r) {
   std::string out;
   for (const sentence& s : r.sentences) {
     if (!out.empty()) out += ' ';
-    out += text_of(s, r.in);
+    out += render(s, r.in);
   }
   return out;
 }
 
-std::string text_of(const prompt& p) { return in_language(prompt_in_a(p), p.in); }
+std::string render(const prompt& p) { return to_language(render_prompt_in_a(p), p.in); }
 
 std::optional<std::pair<sentence, language>> parse_sentence(std::string_view text) {
   const auto& table = sentence_table();

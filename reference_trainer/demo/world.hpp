@@ -50,16 +50,18 @@ struct reply_distribution {
   static reply_distribution wide();
 };
 
-std::string text_of(const sentence& s, language in);
-std::string text_of(const reply& r);
-std::string text_of(const prompt& p);
+/// The text of a sentence in a language; of a reply, its sentences with a space between; of a prompt.
+std::string render(const sentence& s, language in);
+std::string render(const reply& r);
+std::string render(const prompt& p);
 
 /// The sentence that a text represents and its language, or nothing if the grammar does not accept it.
 std::optional<std::pair<sentence, language>> parse_sentence(std::string_view text);
 
-/// The prompt that a text represents.
+/// The prompt that a text represents, or nothing if it is none of the 128.
 std::optional<prompt> parse_prompt(std::string_view text);
 
+/// One of the 128 prompts, all equally likely.
 prompt sample_prompt(rng& random);
 
 /// Replies = [hedge] facts [example] [question] [self-praise], all about one object, in one language.

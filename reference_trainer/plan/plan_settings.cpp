@@ -4,7 +4,6 @@
 
 #include "config/read_options.hpp"
 #include "distributed/process_group.hpp"
-#include "run/training_run.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -38,7 +37,7 @@ plan_settings read_plan(const config& options, const stage_context& context, mod
 
 plan_settings read_parallel_plan(const config& options, const stage_context& context) {
   plan_settings out = read_plan(options, context);
-  out.shards = read_section<distributed_options>(options.section("distributed"), {out.ranks}).shards;
+  out.shards = context.ranks->shards();
   return out;
 }
 

@@ -45,7 +45,7 @@ struct plan_settings {
 plan_settings read_plan(const config& options, const stage_context& context);
 /// The same for a stage that has read the section `model` already.
 plan_settings read_plan(const config& options, const stage_context& context, model_settings model);
-/// With `distributed.shards`, of a stage that several processes may run.
+/// The same with the shards of a step, of a stage that several processes may run and that has called `join_ranks`.
 plan_settings read_parallel_plan(const config& options, const stage_context& context);
 
 }  // namespace coho::trainer

@@ -8,10 +8,18 @@
 
 #include <coho/error.hpp>
 
+#include "config/read_options.hpp"
 #include "files/data_files.hpp"
 #include "resources/principle_file.hpp"
 
 namespace coho::trainer {
+
+void guideline_options::settle(const config& section) const {
+  section.check(!interventions.empty() || use_interventions.empty(), "use_interventions",
+                "left out unless ppo.interventions names the file");
+  refuse_unused(section, "intervention_position", interventions.empty() && position != guideline_options{}.position,
+                "interventions", "without ppo.interventions");
+}
 
 guideline_source::guideline_source(const guideline_options& options, bool dry_run) {
   const auto& [path, interventions, names, count, position] = options;

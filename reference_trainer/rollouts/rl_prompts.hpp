@@ -34,6 +34,8 @@ struct guideline_options {
     visit(otherwise("all", {"use_interventions", "names of the interventions that are used"}), o.use_interventions...);
     visit({"intervention_position", "place of the interventions among the principles"}, o.position...);
   }
+  /// Throws config_error for keys of interventions where there are none.
+  void settle(const config& section) const;
 };
 
 /// Draws the guideline of each prompt and step; nothing without ppo.principles and ppo.interventions.

@@ -1,5 +1,6 @@
 #include "run/training_run.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -20,6 +21,8 @@ namespace coho::trainer {
 process_group& join_ranks(const config& options, stage_context& context, const std::filesystem::path& out) {
   process_group& ranks = *context.ranks;
   std::size_t fallback = ranks.size();
+  // A plan may be for more devices than there are processes.
+  if (context.dry_run) fallback = std::max<std::size_t>(options.peek<std::size_t>("plan.ranks").value_or(fallback), 1);
   if (context.resume) {
     if (const auto newest = latest_step(out / "checkpoints")) {
       const auto state = read_json(newest->directory / "state.json");

@@ -54,7 +54,7 @@ struct self_align_options {
     visit({"stop", "texts that end a response, in addition to the template's"}, o.stop...);
     self_align_filter_options::describe(visit, o.filters...);
   }
-  /// Throws config_error for an empty stop string, and for filters that exclude each other.
+  /// Throws config_error for an empty stop string, and for filters.unfinished, which `unfinished` decides.
   void settle(const config& section);
 };
 

@@ -9,7 +9,7 @@ TEST_CASE("attributes read off a text are those of the reply that was spelt", "[
     coho::rng random{3, stream};
     const prompt p = sample_prompt(random);
     const reply r = sample_reply(p, stream % 2 == 0 ? reply_distribution{} : reply_distribution::wide(), random);
-    const attributes read = parse_attributes(text_of(r), text_of(p)), truth = attributes_of(r, p);
+    const attributes read = parse_attributes(render(r), render(p)), truth = measure_attributes(r, p);
     CHECK(read.facts == truth.facts);
     CHECK(read.hedge == truth.hedge);
     CHECK(read.example == truth.example);

@@ -70,7 +70,7 @@ TEST_CASE("letters follow the true judge", "[demo][corpus]") {
     ++all;
     first += part[5].str() == "a";
     for (const quality q : qualities) {
-      if (name_of(q) != part[1].str()) continue;
+      if (quality_name(q) != part[1].str()) continue;
       const double odds = true_score(q, parse_attributes(part[3].str(), part[2].str())) -
                           true_score(q, parse_attributes(part[4].str(), part[2].str()));
       if (std::abs(odds) < 4) continue;

@@ -34,7 +34,7 @@ TEST_CASE("every sentence and prompt of the world is identified exactly", "[demo
                             sentence_kind::self_praise}) {
       for (std::uint8_t object = 0; object < object_count; ++object) {
         for (std::uint8_t variant = 0; variant < facts_per_object; ++variant) {
-          const std::string text = text_of(sentence{kind, object, variant}, in);
+          const std::string text = render(sentence{kind, object, variant}, in);
           CHECK(identify_language(text) == in);
           collect_words(text, words);
         }
@@ -42,8 +42,8 @@ TEST_CASE("every sentence and prompt of the world is identified exactly", "[demo
     }
     for (prompt p : all_prompts()) {
       p.in = in;
-      CHECK(identify_language(text_of(p)) == in);
-      collect_words(text_of(p), words);
+      CHECK(identify_language(render(p)) == in);
+      collect_words(render(p), words);
     }
   }
   for (const quality q : qualities) {

@@ -47,7 +47,7 @@ TEST_CASE("the judge's accuracy counts decided pairs only") {
   right.pair.prompt.instruction = "tell me about the fox.";
   right.pair.response_1 = "i am not sure. the fox is red.";
   right.pair.response_2 = "the fox is red.";
-  for (const quality q : qualities) right.scores.push_back({std::string(name_of(q)), 0.5, 0.5});
+  for (const quality q : qualities) right.scores.push_back({std::string(quality_name(q)), 0.5, 0.5});
   // Honest and concise are decided, for the first and for the second response; the others tie.
   CHECK(judge_accuracy({right}) == Approx(1.0 / 6));
   judgement_record turned = right;

@@ -63,7 +63,7 @@ TEST_CASE("each list of principles is one that the library accepts", "[demo][pri
       definitions.insert(one.definition);
       definitions.insert(one.negative_definition);
     }
-    CHECK(list[coho::find_principle(list, "modest")].name == name_of(quality::modest));
+    CHECK(list[coho::find_principle(list, "modest")].name == quality_name(quality::modest));
   }
   CHECK(definitions.size() == 6 * 2 * 8);
   CHECK_THROWS_AS(principles_in_wording(8), coho::argument_error);
@@ -90,7 +90,7 @@ TEST_CASE("levels lie on five steps and rise with the score", "[demo][principles
     for (std::uint64_t stream = 0; stream < 60; ++stream) {
       coho::rng random{9, stream};
       const prompt p = sample_prompt(random);
-      replies.push_back(attributes_of(sample_reply(p, reply_distribution::wide(), random), p));
+      replies.push_back(measure_attributes(sample_reply(p, reply_distribution::wide(), random), p));
     }
     std::set<int> levels;
     for (const auto& one : replies) {
