@@ -34,6 +34,16 @@
 #include <range/v3/functional/pipeable.hpp>
 #include <range/v3/view/transform.hpp>
 
+// ---- coho/detail/if_called.hpp
+
+namespace coho::inline v0_1::detail {
+
+/// `template <class = detail::if_called>` makes a function a template, and a template is only compiled where it is
+/// called. A file that includes coho.hpp compiles in two thirds of the time for it.
+struct if_called;
+
+}  // namespace coho::inline v0_1::detail
+
 // ---- coho/math.hpp
 
 namespace coho::inline v0_1 {
@@ -119,6 +129,7 @@ struct array_traits<T> {
     const T larger = a < b ? b : a;
     return b != b ? b : larger;
   }
+  // The bounds are rounded to T first; NaN stays NaN.
   static constexpr T clamp(T x, double low, double high) noexcept {
     const T l = static_cast<T>(low), h = static_cast<T>(high);
     const T raised = x < l ? l : x;
@@ -278,6 +289,7 @@ struct array_traits<T> {
   static plain detach(const T& x) { return x; }
 
  private:
+  // The operand itself, or a number as an array of the shape of b.
   template <class A, class B>
   static decltype(auto) lift(const A& a, const B& b) {
     if constexpr (eigen_array<A>) {
@@ -388,6 +400,18 @@ using host_number_t = std::conditional_t<std::floating_point<typename host_numbe
 template <class Number>
 using array_of = Eigen::Array<Number, Eigen::Dynamic, 1>;
 
+/// Whether no number is NaN or infinite.
+template <class Number>
+bool all_finite(const array_of<Number>& x) noexcept {
+  constexpr Eigen::Index part = 1024;
+  Number defect = 0;
+  for (Eigen::Index begin = 0; begin < x.size(); begin += part) {
+    const auto some = x.segment(begin, std::min(part, x.size() - begin));
+    defect += (some - some).sum();
+  }
+  return defect == 0;
+}
+
 }  // namespace detail
 }  // namespace coho::inline v0_1
 
@@ -406,11 +430,12 @@ class option_error : public error {
  public:
   template <class Value>
   option_error(std::string_view option, const Value& value, std::string_view allowed)
-      : error(text(option, value, allowed)) {}
+      : error(message(option, value, allowed)) {}
 
  private:
+  // "option NAME = VALUE is not allowed: it must be ALLOWED"
   template <class Value>
-  static std::string text(std::string_view option, const Value& value, std::string_view allowed) {
+  static std::string message(std::string_view option, const Value& value, std::string_view allowed) {
     std::ostringstream out;
     out << "option " << option << " = " << value << " is not allowed: it must be " << allowed;
     return out.str();
@@ -426,31 +451,34 @@ class argument_error : public error {
 /// A file whose content cannot be used. Names the path, the place in it (line, tensor or byte) and the remedy.
 class file_error : public error {
  public:
-  file_error(std::string_view path, std::string_view place, std::string_view what, std::string_view mend = {})
-      : error(text(path, place, what, mend)), path_(path), place_(place) {}
+  file_error(std::string_view path, std::string_view place, std::string_view what, std::string_view remedy = {})
+      : error(message(path, place, what, remedy)), path_(path), place_(place) {}
 
   const std::string& path() const noexcept { return path_; }
   const std::string& place() const noexcept { return place_; }
 
  private:
-  static std::string text(std::string_view path, std::string_view place, std::string_view what, std::string_view mend) {
+  // "PATH: PLACE: WHAT; REMEDY", without the parts that are empty.
+  static std::string message(std::string_view path, std::string_view place, std::string_view what,
+                             std::string_view remedy) {
     std::string out(path);
     if (!place.empty()) out.append(": ").append(place);
     out.append(": ").append(what);
-    if (!mend.empty()) out.append("; ").append(mend);
+    if (!remedy.empty()) out.append("; ").append(remedy);
     return out;
   }
 
   std::string path_, place_;
 };
 
-/// Throws `option_error` unless `ok`. A function, so that each option check fits on one line.
+/// Throws `option_error` unless `ok`. `allowed` completes the sentence "it must be …". A function, so that each option
+/// check fits on one line.
 template <class Value>
 constexpr void require_option(bool ok, std::string_view option, const Value& value, std::string_view allowed) {
   if (!ok) throw option_error(option, value, allowed);
 }
 
-/// Throws `argument_error` unless `ok`.
+/// Throws `argument_error` with the message `what` unless `ok`.
 inline void require_argument(bool ok, const std::string& what) {
   if (!ok) throw argument_error(what);
 }
@@ -467,9 +495,8 @@ struct offset_names {
   const char *offsets = "offsets", *parts = "sequences", *elements = "tokens";
 };
 
-// `template <class = void>`, here and on other functions and members of the library: a template is only
-// compiled where it is called. A file that includes coho.hpp compiles in two thirds of the time for it.
-template <class = void>
+/// Throws unless the offsets start with 0, never decrease, and end at `total`. `who` is the algorithm, for the message.
+template <class = detail::if_called>
 void check_offsets(std::span<const std::size_t> offsets, std::size_t total, const char* who,
                    const offset_names& names = {}) {
   const std::string start = std::string(who) + ": " + names.offsets;
@@ -484,18 +511,19 @@ void check_offsets(std::span<const std::size_t> offsets, std::size_t total, cons
                                                 std::to_string(total) + " " + names.elements);
 }
 
-template <class = void>
+/// Throws unless `found` is `expected`: the lengths of the argument `what` and of those that it goes with.
+template <class = detail::if_called>
 void check_lengths(std::size_t expected, std::size_t found, const char* who, const char* what) {
   require_argument(expected == found, std::string(who) + ": " + what + " has " + std::to_string(found) +
                                           " elements where " + std::to_string(expected) + " were expected");
 }
 
-/// Tensors of other shapes would be broadcast into a different loss.
+/// Throws unless both tensors have one shape: others would be broadcast into a different loss.
 template <device_array T>
 void check_same_shape(const T& first, const T& other, const char* who) {
   if (first.sizes() != other.sizes()) {
     std::ostringstream out;
-    out << who << ": a tensor of shape " << other.sizes() << " stands beside one of shape " << first.sizes();
+    out << who << ": a tensor of shape " << other.sizes() << " does not go with one of shape " << first.sizes();
     throw argument_error(out.str());
   }
 }
@@ -520,7 +548,7 @@ void check_same_shape(const T& first, const T& other, const char* who) {
 /// Members that are described structs, or optional ones, are groups: their options' names are prefixed with the group's
 /// ("gae.gamma"). The names of an enumeration's values, starting with that of 0, are an array that
 /// `option_names(value)` returns, found by its type. Constraints between members are checked in a member
-/// `check_together(prefix)`.
+/// `check_constraints(prefix)`.
 namespace coho::inline v0_1 {
 
 /// The allowed values of an option. NaN is never allowed.
@@ -530,16 +558,19 @@ struct option_range {
   bool zero = false;      ///< 0 is also allowed, and means off
   bool infinity = false;  ///< infinity is also allowed, and means off
 
+  /// The range with 0 added, which switches the option off.
   constexpr option_range or_zero() const {
     auto out = *this;
     out.zero = true;
     return out;
   }
+  /// The range with +infinity added, which switches the option off.
   constexpr option_range or_infinity() const {
     auto out = *this;
     out.infinity = true;
     return out;
   }
+  /// False for NaN, and for infinity unless `infinity` allows it.
   bool contains(double x) const noexcept {
     if (zero && x == 0) return true;
     if (std::isinf(x) && !(infinity && x > 0)) return false;
@@ -597,7 +628,7 @@ concept option_number = std::is_arithmetic_v<T> && !std::is_same_v<T, bool>;
 
 /// "finite and at least 0", "in (0, 1)", "0 (off) or greater than 1"; for whole numbers "at least 1". Empty where
 /// every value of the type is allowed.
-template <class = void>
+template <class = detail::if_called>
 std::string allowed_text(const option_range& range, bool whole = false) {
   std::ostringstream out;
   out.precision(15);  // 1048576 rather than 1.04858e+06
@@ -623,6 +654,7 @@ template <described Options>
 void validate(const Options& options, const std::string& prefix = {});
 
 namespace detail {
+/// Visitor of `validate`: throws `option_error` for a number out of its range, and enters groups with a longer prefix.
 struct range_check {
   const std::string& prefix;
 
@@ -639,6 +671,7 @@ struct range_check {
   }
 };
 
+/// Visitor of `changed_option` over two structs: `found` is the first name whose values differ, groups included.
 struct difference_search {
   std::string prefix{}, found{};
 
@@ -670,7 +703,7 @@ struct difference_search {
 template <described Options>
 void validate(const Options& options, const std::string& prefix) {
   Options::describe(detail::range_check{prefix}, options);
-  if constexpr (requires { options.check_together(prefix); }) options.check_together(prefix);
+  if constexpr (requires { options.check_constraints(prefix); }) options.check_constraints(prefix);
 }
 
 /// The name of the first option in which two structs differ; empty where they are equal.
@@ -735,7 +768,7 @@ struct token_weights {
 
 namespace detail {
 
-/// Calls f with host arrays whatever the arguments are; tensors are copied out (they are constants to f).
+/// The array itself where it is on the host; a tensor as an Eigen array of double, without its autograd graph.
 template <class T>
 decltype(auto) on_host(const T& x) {
   if constexpr (device_array<T>) {
@@ -745,9 +778,10 @@ decltype(auto) on_host(const T& x) {
   }
 }
 
-/// Moves an Eigen array to where `like` is.
+/// The reverse of `on_host`: an Eigen array as a tensor on the device and in the number type of `like` if that is one,
+/// otherwise as it is.
 template <class Array, class Like>
-auto back_to(Array&& x, const Like& like) {
+auto from_host_as(Array&& x, const Like& like) {
   if constexpr (device_array<Like>) {
     return array_traits<Like>::from_host(x, like);
   } else {
@@ -762,9 +796,11 @@ struct all_real {
   constexpr bool operator[](std::size_t) const noexcept { return true; }
 };
 
+/// `make_token_weights` for elements on the host: checks the options, counts real tokens and sequences with any, then
+/// writes each sequence's weight to its real tokens.
 template <class Mask>
-array_of<double> weights_on_host(const Mask& mask, std::span<const std::size_t> offsets,
-                                 const reduction_options& options) {
+array_of<double> token_weights_on_host(const Mask& mask, std::span<const std::size_t> offsets,
+                                       const reduction_options& options) {
   check_offsets(offsets, mask.size(), "make_token_weights");
   require_option(
       options.kind != reduction::fixed_length || (options.fixed_length > 0 && std::isfinite(options.fixed_length)),
@@ -830,15 +866,15 @@ struct make_token_weights_fn {
   auto operator()(const Mask& mask, std::span<const std::size_t> offsets, const reduction_options& options = {}) const {
     if constexpr (!detail::host_array<Mask>) static_assert(detail::array_check<Mask>::passed);
     const auto& host = detail::on_host(mask);
-    auto weights = detail::weights_on_host(detail::host_elements(host), offsets, options);
-    auto placed = detail::back_to(std::move(weights), mask);
+    auto weights = detail::token_weights_on_host(detail::host_elements(host), offsets, options);
+    auto placed = detail::from_host_as(std::move(weights), mask);
     return token_weights<decltype(placed)>{std::move(placed)};
   }
   /// Every token is real.
   auto operator()(std::span<const std::size_t> offsets, const reduction_options& options = {}) const {
     require_argument(!offsets.empty(), "make_token_weights: offsets must start with 0");
     return token_weights<detail::array_of<double>>{
-        detail::weights_on_host(detail::all_real{offsets.back()}, offsets, options)};
+        detail::token_weights_on_host(detail::all_real{offsets.back()}, offsets, options)};
   }
 };
 inline constexpr make_token_weights_fn make_token_weights{};
@@ -893,6 +929,7 @@ struct sequence_sums_fn {
   }
 
  private:
+  // For elements on the host; masked ones are not read.
   template <class X, class Mask>
   static detail::array_of<double> sums(const X& x, const Mask& mask, std::span<const std::size_t> offsets) {
     detail::check_lengths(x.size(), mask.size(), "sequence_sums", "mask");
@@ -970,7 +1007,7 @@ class array_view : public Eigen::Map<const Eigen::Array<Number, Eigen::Dynamic, 
   template <class Array>
     requires(detail::host_array<Array> && !std::is_base_of_v<array_view, std::remove_cvref_t<Array>>)
   array_view(Array&& array)  // NOLINT: arrays are viewed without being asked to
-      : array_view(lent(std::forward<Array>(array))) {}
+      : array_view(view_or_copy(std::forward<Array>(array))) {}
   array_view(const array_view&) = default;
   // A map assigns elements.
   array_view& operator=(const array_view&) = delete;
@@ -979,16 +1016,18 @@ class array_view : public Eigen::Map<const Eigen::Array<Number, Eigen::Dynamic, 
   const Number* end() const noexcept { return this->data() + this->size(); }
 
  private:
-  struct loan {
+  // Elements, and who keeps them alive.
+  struct viewed_elements {
     const Number* data;
     std::size_t size;
-    std::shared_ptr<const void> kept;
+    std::shared_ptr<const void> owner;
   };
-  explicit array_view(loan from) : map(from.data, static_cast<Eigen::Index>(from.size)), kept_(std::move(from.kept)) {}
+  explicit array_view(viewed_elements from)
+      : map(from.data, static_cast<Eigen::Index>(from.size)), owner_(std::move(from.owner)) {}
 
   // Whether the elements live only as long as the argument: those of a temporary that is not a view.
   template <class Array>
-  static consteval bool temporary() {
+  static consteval bool dies_with_argument() {
     using plain = std::remove_cvref_t<Array>;
     if constexpr (std::is_lvalue_reference_v<Array>) {
       return false;
@@ -998,8 +1037,10 @@ class array_view : public Eigen::Map<const Eigen::Array<Number, Eigen::Dynamic, 
       return !std::ranges::borrowed_range<plain>;
     }
   }
+  // The elements where they are, if their type is Number and they outlive the call; otherwise a copy, in which flags
+  // are 0 or 1.
   template <class Array>
-  static loan lent(Array&& array) {
+  static viewed_elements view_or_copy(Array&& array) {
     const auto elements = detail::host_elements(array);
     if constexpr (!std::is_same_v<decltype(elements), const std::span<const Number>>) {
       std::vector<Number> numbers(elements.size());
@@ -1010,27 +1051,28 @@ class array_view : public Eigen::Map<const Eigen::Array<Number, Eigen::Dynamic, 
           numbers[i] = static_cast<Number>(elements[i]);
         }
       }
-      return kept(std::move(numbers));
-    } else if constexpr (temporary<Array>()) {
-      return kept(std::forward<Array>(array));
+      return keep(std::move(numbers));
+    } else if constexpr (dies_with_argument<Array>()) {
+      return keep(std::forward<Array>(array));
     } else {
       return {elements.data(), elements.size(), nullptr};
     }
   }
+  // Moves the array into storage that copies of the view share.
   template <class Array>
-  static loan kept(Array&& array) {
+  static viewed_elements keep(Array&& array) {
     auto storage = std::make_shared<const std::remove_cvref_t<Array>>(std::forward<Array>(array));
     return {storage->data(), static_cast<std::size_t>(storage->size()), storage};
   }
 
-  std::shared_ptr<const void> kept_;
+  std::shared_ptr<const void> owner_;  // of a copy or of a temporary; null for a view
 };
 
 namespace detail {
 
-/// Whether arrays of From can be read as Numbers; explains why if not.
+/// A compile error with the reason where arrays of From cannot be read as Numbers; true otherwise.
 template <class From, class Number>
-consteval bool check_numbers() {
+consteval bool check_number_type() {
   static_assert(std::is_floating_point_v<From>,
                 "coho: log-probs, values, scores and rewards are floating-point numbers, not integers");
   static_assert(!std::is_floating_point_v<From> || sizeof(From) <= sizeof(Number),
@@ -1047,7 +1089,7 @@ class number_array : public array_view<Number> {
   number_array(Array&& array)  // NOLINT: arrays are viewed without being asked to
       : array_view<Number>(std::forward<Array>(array)) {
     using from = own_number_t<Array>;
-    static_assert(check_numbers<from, Number>());
+    static_assert(check_number_type<from, Number>());
     static_assert(!std::is_floating_point_v<from> || std::is_same_v<from, Number>,
                   "coho: inputs in braces are of double; for arrays of float name the type: …_inputs<float>{…}");
   }
@@ -1063,7 +1105,7 @@ class constant_array : public array_view<Number> {
     requires(host_array<Array> && !std::is_base_of_v<array_view<Number>, std::remove_cvref_t<Array>>)
   constant_array(Array&& array)  // NOLINT: arrays are viewed without being asked to
       : array_view<Number>(std::forward<Array>(array)) {
-    static_assert(check_numbers<own_number_t<Array>, Number>());
+    static_assert(check_number_type<own_number_t<Array>, Number>());
   }
   constant_array(const array_view<Number>& view) : array_view<Number>(view) {}  // NOLINT
 };
@@ -1135,7 +1177,7 @@ auto with_array_or(const optional_constant<Array>& in, double number, const F& f
   return in.given ? f(in.values) : f(number);
 }
 
-/// The mask on the host.
+/// The same mask for the implementation on the host: a tensor is copied there, none stays none.
 template <class Array>
 optional_mask<double> host_mask(const optional_mask<Array>& mask) {
   if constexpr (device_array<Array>) {
@@ -1228,20 +1270,22 @@ struct gae_fn {
   auto operator()(const advantage_inputs<Array>& in, const gae_options& options = {}) const {
     if constexpr (detail::device_array<Array>) {
       auto result = (*this)(detail::host_inputs(in), options);
-      return gae_result<Array>{detail::back_to(std::move(result.advantages), in.rewards),
-                               detail::back_to(std::move(result.returns), in.rewards)};
+      return gae_result<Array>{detail::from_host_as(std::move(result.advantages), in.rewards),
+                               detail::from_host_as(std::move(result.returns), in.rewards)};
     } else {
       validate(options);
       const auto size = static_cast<std::size_t>(in.rewards.size());
       detail::check_lengths(size, static_cast<std::size_t>(in.values.size()), "gae", "values");
       detail::check_offsets(in.offsets, size, "gae");
-      return detail::with_mask(in.mask, size, "gae", [&](const auto& mask) { return run(in, mask, options); });
+      return detail::with_mask(in.mask, size, "gae", [&](const auto& mask) { return estimate(in, mask, options); });
     }
   }
 
  private:
+  // The recursion from the last token of each sequence to the first, in double. Two running numbers, V_{t+1} and
+  // A_{t+1}, instead of arrays.
   template <class Number, class Mask>
-  static auto run(const advantage_inputs<Number>& in, const Mask& mask, const gae_options& options) {
+  static auto estimate(const advantage_inputs<Number>& in, const Mask& mask, const gae_options& options) {
     using array = detail::array_of<Number>;
     gae_result<array> result{array(in.rewards.size()), array(in.rewards.size())};
     const Number *const rewards = in.rewards.data(), *const values = in.values.data();
@@ -1262,13 +1306,15 @@ struct gae_fn {
         returns[t] = static_cast<Number>(advantage + value);
       }
       // Non-finite values propagate to the first token.
-      if (!std::isfinite(advantage)) refuse(i);
+      if (!std::isfinite(advantage)) throw_not_finite(i);
     }
     return result;
   }
 
-  [[noreturn]] static void refuse(std::size_t sequence) {
-    throw argument_error("gae: a reward or value of sequence " + std::to_string(sequence) + " is not finite");
+  // Names the sequence, since a non-finite number spreads from its token to the sequence's start.
+  [[noreturn]] static void throw_not_finite(std::size_t sequence) {
+    throw argument_error("gae: a reward or value of sequence " + std::to_string(sequence) +
+                         " is not finite; mask its token or correct it");
   }
 };
 inline constexpr gae_fn gae{};
@@ -1356,6 +1402,7 @@ struct token_batch {
 
   std::size_t size() const noexcept { return prompts.size(); }
 
+  /// The sequences at the given indices, in the order of that range.
   template <class Indices>
   token_batch select(const Indices& indices) const {
     return {prompts.select(indices), responses.select(indices)};
@@ -1386,6 +1433,7 @@ class rng {
   static constexpr result_type min() noexcept { return 0; }
   static constexpr result_type max() noexcept { return std::numeric_limits<result_type>::max(); }
 
+  /// The next 32 bits; every fourth call computes a block.
   constexpr result_type operator()() noexcept {
     if (used_ == 4) {
       block_ = philox(seed_, stream_, counter_++);
@@ -1400,6 +1448,7 @@ class rng {
     return rng((std::uint64_t{mixed[0]} << 32) | mixed[1], (std::uint64_t{mixed[2]} << 32) | mixed[3]);
   }
 
+  /// Two draws: the first is the high half.
   constexpr std::uint64_t bits64() noexcept {
     const std::uint64_t high = (*this)();
     return (high << 32) | (*this)();
@@ -1417,6 +1466,7 @@ class rng {
     return x % n;
   }
 
+  /// True with probability p; draws 64 bits whatever p is.
   constexpr bool bernoulli(double p) noexcept { return uniform() < p; }
 
   /// Standard normal (Box–Muller; one of each pair is dropped so that the state is only the counter).
@@ -1439,6 +1489,7 @@ class rng {
     friend bool operator==(const state&, const state&) = default;
   };
   constexpr state save() const noexcept { return {seed_, stream_, counter_ * 4 - (4 - used_)}; }
+  /// The generator that `save` was called on: its next number is the one that would have come.
   static constexpr rng restore(const state& saved) noexcept {
     rng out(saved.seed, saved.stream);
     out.counter_ = saved.consumed / 4;
@@ -1541,7 +1592,7 @@ struct generation {
   std::vector<std::uint8_t> finished;  ///< one per sequence
 };
 
-/// Gradients to pull back through a policy. Empty spans mean zero.
+/// Gradients of the loss to pull back through a policy: one number per response token each. Empty spans mean zero.
 struct policy_gradient {
   std::span<const double> log_probs{};
   std::span<const double> entropy{};
@@ -1717,40 +1768,14 @@ auto score_queries(Model& model, std::span<const reward_query> queries) {
 
 }  // namespace coho::inline v0_1
 
-// ---- coho/advantage/whiten.hpp
+// ---- coho/moments.hpp
 
+/// Mean and deviation: of an array, of the arrays of all ranks, and of numbers that come one by one.
 namespace coho::inline v0_1 {
 
-/// Divide the sum of squares by n, or by n − 1.
+/// What the sum of squares is divided by: n, or n − 1 (Bessel's correction).
 enum class deviation { population, bessel };
 constexpr auto option_names(deviation) { return std::array{"population", "bessel"}; }
-
-/// Which numbers enter the mean and deviation, and which are changed.
-enum class whiten_scope {
-  real_tokens,    ///< those with mask 1; the others become 0 and are never read
-  all_positions,  ///< padding too, as AlpacaFarm's and SALMON's code do; the mask is ignored
-};
-constexpr auto option_names(whiten_scope) { return std::array{"real_tokens", "all_positions"}; }
-
-struct whiten_options {
-  bool keep_mean = false;                             ///< scale only, as for rewards
-  coho::deviation deviation = deviation::population;  ///< Bessel's correction needs two numbers; of one it is 0
-  double epsilon = 1e-8;                              ///< added to the deviation; > 0
-  whiten_scope scope = whiten_scope::real_tokens;
-
-  /// Over real tokens of the whole batch.
-  static whiten_options paper() { return {}; }
-  /// Like the released code: padding counts. Lay the batch out padded to the fixed response length to reproduce its
-  /// numbers.
-  static whiten_options salmon_code() { return {.scope = whiten_scope::all_positions}; }
-
-  static void describe(auto&& visit, auto&... o) {
-    visit({"keep_mean", "scale only, as for rewards"}, o.keep_mean...);
-    visit({"deviation", "divide the sum of squares by n, or (bessel) by n − 1"}, o.deviation...);
-    visit({"epsilon", "added to the deviation", allowed::above(0)}, o.epsilon...);
-    visit({"scope", "the numbers that mean and deviation are taken over"}, o.scope...);
-  }
-};
 
 /// Mean and deviation of a set of numbers, over all ranks.
 struct moments {
@@ -1764,8 +1789,9 @@ namespace detail {
 /// Mask elements examined together: most such parts are all real or all padding.
 inline constexpr std::size_t mask_part = 64;
 
+/// Elements of [begin, begin + count) whose mask is not 0; `count` is at most `mask_part`.
 template <class Mask>
-std::size_t count_real(const Mask& mask, std::size_t begin, std::size_t count) noexcept {
+std::size_t count_real_tokens(const Mask& mask, std::size_t begin, std::size_t count) noexcept {
   std::uint8_t real = 0;  // a sum in bytes, since byte masks are added fastest this way
   if (count == mask_part) {
     for (std::size_t k = 0; k < mask_part; ++k) real += static_cast<std::uint8_t>(mask[begin + k] != 0);
@@ -1778,15 +1804,15 @@ std::size_t count_real(const Mask& mask, std::size_t begin, std::size_t count) n
 /// Calls f(begin, end, real, mask) for parts of [begin, end), `real` elements of which have a mask other than 0: for
 /// neighbouring parts merged, and with a mask that is real at compile time where all elements are.
 template <class Mask, class F>
-void for_mask_parts(const Mask& mask, std::size_t begin, std::size_t end, const F& f) {
+void for_each_mask_part(const Mask& mask, std::size_t begin, std::size_t end, const F& f) {
   if constexpr (std::is_same_v<Mask, all_real>) {
     f(begin, end, end - begin, mask);
   } else {
     while (begin < end) {
       std::size_t stop = std::min(begin + mask_part, end);
-      const std::size_t real = count_real(mask, begin, stop - begin);
+      const std::size_t real = count_real_tokens(mask, begin, stop - begin);
       if (real == stop - begin) {
-        while (end - stop >= mask_part && count_real(mask, stop, mask_part) == mask_part) stop += mask_part;
+        while (end - stop >= mask_part && count_real_tokens(mask, stop, mask_part) == mask_part) stop += mask_part;
         f(begin, stop, stop - begin, all_real{end});
       } else {
         f(begin, stop, real, mask);
@@ -1800,7 +1826,14 @@ void for_mask_parts(const Mask& mask, std::size_t begin, std::size_t end, const 
 struct moment_sums {
   double count = 0, mean = 0, squares = 0;
 
-  /// By the formula of Chan et al. 1979.
+  /// One more number, by Welford's update: no cancellation for numbers far from 0.
+  void add(double x) noexcept {
+    const double difference = x - mean;
+    count += 1;
+    mean += difference / count;
+    squares += difference * (x - mean);
+  }
+  /// The numbers of both, by the formula of Chan et al. 1979.
   void merge(const moment_sums& other) noexcept {
     if (other.count == 0) return;
     const double total = count + other.count, difference = other.mean - mean;
@@ -1847,7 +1880,7 @@ moment_sums sum_moments(const X& x, const Mask& mask) {
       squares = square;
       counted += real;
     };
-    for_mask_parts(mask, begin, std::min(begin + block, x.size()), add);
+    for_each_mask_part(mask, begin, std::min(begin + block, x.size()), add);
     if (counted == 0) continue;
     all.count += static_cast<double>(counted);
     const double sum = sums.sum(), moved = sum / all.count;
@@ -1857,6 +1890,8 @@ moment_sums sum_moments(const X& x, const Mask& mask) {
   return all;
 }
 
+/// Mean and deviation of the elements of all ranks whose mask is not 0, all 0 where there are none. All ranks call
+/// together. Deviations are taken from the global mean, in a second reduction, so that nothing cancels.
 template <class X, class Mask, communicator Communicator>
 moments global_moments(const X& x, const Mask& mask, deviation kind, Communicator& ranks) {
   const moment_sums local = sum_moments(x, mask);
@@ -1873,71 +1908,6 @@ moments global_moments(const X& x, const Mask& mask, deviation kind, Communicato
 }
 
 }  // namespace detail
-
-struct whiten_fn {
-  /// y = (x − mean) / (deviation + ε) over the real tokens of all ranks; with `keep_mean`, mean is added back.
-  ///
-  /// `x`: array, range or tensor (the result is detached). `mask`: one number per token, nonzero for real tokens; where
-  /// it is 0 the result is 0. Returns an Eigen array of x's number type, or a tensor. All ranks must call together; a
-  /// rank may have no token. When all numbers are equal the result is 0 (or the mean). Throws option_error
-  /// (epsilon), argument_error (lengths differ; a mean or deviation that is not finite, which is NaN or infinity in a
-  /// real token).
-  ///
-  ///     auto normalised = coho::whiten(advantages, mask);
-  ///     auto scaled = coho::whiten(rewards, mask, {.keep_mean = true});
-  template <class X, class Mask, communicator Communicator = const local_communicator>
-    requires(!std::same_as<std::remove_cvref_t<Mask>, whiten_options>)
-  auto operator()(const X& x, const Mask& mask, const whiten_options& options = {},
-                  Communicator&& ranks = local_communicator{}) const {
-    if constexpr (!detail::host_array<X>) static_assert(detail::array_check<X>::passed);
-    const auto& x_local = detail::on_host(x);
-    const auto& mask_local = detail::on_host(mask);
-    const auto elements = detail::host_elements(x_local);
-    const auto real = detail::host_elements(mask_local);
-    using number = detail::host_number_t<decltype(x_local)>;
-    detail::check_lengths(elements.size(), real.size(), "whiten", "mask");
-    auto result = options.scope == whiten_scope::all_positions
-                      ? whitened<number>(elements, detail::all_real{elements.size()}, options, ranks)
-                      : whitened<number>(elements, real, options, ranks);
-    return detail::back_to(std::move(result), x);
-  }
-  /// Every position is real.
-  template <class X>
-  auto operator()(const X& x, const whiten_options& options = {}) const {
-    if constexpr (!detail::host_array<X>) static_assert(detail::array_check<X>::passed);
-    const auto& x_local = detail::on_host(x);
-    const auto elements = detail::host_elements(x_local);
-    const local_communicator ranks;
-    return detail::back_to(
-        whitened<detail::host_number_t<decltype(x_local)>>(elements, detail::all_real{elements.size()}, options, ranks),
-        x);
-  }
-
- private:
-  // (x − mean)/(deviation + ε) of the elements whose mask is not 0, and 0 for the others.
-  template <class Number, class X, class Mask, class Communicator>
-  static detail::array_of<Number> whitened(const X& x, const Mask& mask, const whiten_options& options,
-                                           Communicator& ranks) {
-    validate(options);
-    const moments m = detail::global_moments(x, mask, options.deviation, ranks);
-    require_argument(std::isfinite(m.mean) && std::isfinite(m.deviation),
-                     "whiten: the mean or deviation is not finite; a real token holds NaN or infinity");
-    // Equal numbers differ from their mean by rounding, which a small epsilon would magnify.
-    const bool equal = m.deviation <= 1e-14 * std::abs(m.mean);
-    const double factor = equal ? 0 : 1 / (m.deviation + options.epsilon), added = options.keep_mean ? m.mean : 0;
-    detail::array_of<Number> out(static_cast<Eigen::Index>(x.size()));
-    Number* const result = out.data();
-    const auto write = [&](std::size_t begin, std::size_t end, std::size_t, const auto& real) {
-      for (std::size_t t = begin; t < end; ++t) {
-        const double y = (static_cast<double>(x[t]) - m.mean) * factor + added;
-        result[t] = real[t] != 0 ? static_cast<Number>(y) : Number(0);
-      }
-    };
-    detail::for_mask_parts(mask, 0, x.size(), write);
-    return out;
-  }
-};
-inline constexpr whiten_fn whiten{};
 
 }  // namespace coho::inline v0_1
 
@@ -1967,14 +1937,17 @@ struct group_relative_options {
 
 namespace detail {
 
+/// Checks that group offsets start at 0, do not decrease and end at the number of rewards.
 inline void check_groups(std::span<const std::size_t> offsets, std::size_t rewards, const char* who) {
   check_offsets(offsets, rewards, who, {.offsets = "group offsets", .parts = "groups", .elements = "rewards"});
 }
 
+/// The error of a group with a non-finite reward, or with rewards so large that their squares overflow.
 [[noreturn]] inline void throw_group_not_finite(std::size_t group, const char* who) {
   throw argument_error(std::string(who) + ": the rewards of group " + std::to_string(group) +
                        ", or their deviation, are not finite");
 }
+/// Apart from the throw, which would keep the loop around the call from staying in registers.
 inline void require_finite_group(bool finite, std::size_t group, const char* who) {
   if (!finite) throw_group_not_finite(group, who);
 }
@@ -1982,17 +1955,17 @@ inline void require_finite_group(bool finite, std::size_t group, const char* who
 /// The rewards of one group: copied if their number is a compile-time constant, so that a group stays in registers
 /// despite stores in between.
 template <class Rewards, std::size_t Size>
-struct group_of {
+struct group_rewards {
   double rewards[Size];
 
-  group_of(const Rewards& all, std::size_t begin) {
+  group_rewards(const Rewards& all, std::size_t begin) {
     for (std::size_t i = 0; i < Size; ++i) rewards[i] = static_cast<double>(all[begin + i]);
   }
   static constexpr std::size_t size() noexcept { return Size; }
   double operator[](std::size_t i) const noexcept { return rewards[i]; }
 };
 template <class Rewards>
-struct group_of<Rewards, 0> {
+struct group_rewards<Rewards, 0> {
   const Rewards& all;
   std::size_t begin, end;
 
@@ -2003,18 +1976,18 @@ struct group_of<Rewards, 0> {
 /// Calls f(g, begin, group) for each group. Loops over so few elements cost more than their work: usual sizes are
 /// compile-time constants.
 template <class Rewards, class F>
-void for_groups(const Rewards& rewards, std::span<const std::size_t> groups, const F& f) {
+void for_each_group(const Rewards& rewards, std::span<const std::size_t> groups, const F& f) {
   for (std::size_t g = 0; g + 1 < groups.size(); ++g) {
     const std::size_t begin = groups[g], end = groups[g + 1];
     switch (end - begin) {
       case 4:
-        f(g, begin, group_of<Rewards, 4>(rewards, begin));
+        f(g, begin, group_rewards<Rewards, 4>(rewards, begin));
         break;
       case 8:
-        f(g, begin, group_of<Rewards, 8>(rewards, begin));
+        f(g, begin, group_rewards<Rewards, 8>(rewards, begin));
         break;
       default:
-        f(g, begin, group_of<Rewards, 0>{rewards, begin, end});
+        f(g, begin, group_rewards<Rewards, 0>{rewards, begin, end});
     }
   }
 }
@@ -2038,13 +2011,14 @@ struct group_mean {
     shift += odd;
     shift /= static_cast<double>(rewards.size());
   }
+  /// reward − mean.
   double difference(double reward) const noexcept { return reward - first - shift; }
 };
 
-/// Of one group: out_i = r_i − mean.
+/// out_i = r_i − mean over [begin, end), the rewards of one group; other elements of `out` are left as they are.
 template <class Rewards>
-void subtract_mean(const Rewards& rewards, std::size_t begin, std::size_t end, double* out) {
-  const group_of<Rewards, 0> group{rewards, begin, end};
+void subtract_group_mean(const Rewards& rewards, std::size_t begin, std::size_t end, double* out) {
+  const group_rewards<Rewards, 0> group{rewards, begin, end};
   const group_mean mean(group);
   for (std::size_t i = 0; i < group.size(); ++i) out[begin + i] = mean.difference(group[i]);
 }
@@ -2074,13 +2048,15 @@ struct group_relative_fn {
     if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
     const auto& host = detail::on_host(rewards);
     const auto elements = detail::host_elements(host);
-    return detail::back_to(run<detail::host_number_t<decltype(host)>>(elements, groups, options, ranks), rewards);
+    return detail::from_host_as(
+        scaled_differences<detail::host_number_t<decltype(host)>>(elements, groups, options, ranks), rewards);
   }
 
  private:
+  // Two passes over each group: the sum of squared differences, then the advantages.
   template <class Number, class R, class Communicator>
-  static detail::array_of<Number> run(const R& rewards, std::span<const std::size_t> groups,
-                                      const group_relative_options& options, Communicator& ranks) {
+  static detail::array_of<Number> scaled_differences(const R& rewards, std::span<const std::size_t> groups,
+                                                     const group_relative_options& options, Communicator& ranks) {
     validate(options);
     detail::check_groups(groups, rewards.size(), "group_relative");
     double factor = 1;
@@ -2112,7 +2088,7 @@ struct group_relative_fn {
       for (std::size_t i = 0; i < group.size(); ++i)
         to[begin + i] = static_cast<Number>(mean.difference(group[i]) * scale);
     };
-    detail::for_groups(rewards, groups, one);
+    detail::for_each_group(rewards, groups, one);
     return out;
   }
 };
@@ -2124,25 +2100,14 @@ inline constexpr group_relative_fn group_relative{};
 
 namespace coho::inline v0_1::detail {
 
-/// Calls step(t, state) for the tokens t of each sequence from last to first, starting from a fresh State.
+/// Calls step(t, state) for the tokens t of each sequence from last to first; `state` starts each sequence as State{}.
+/// For recursions such as G_t = r_t + γ·G_{t+1}.
 template <class State, class Step>
 void scan_backwards(std::span<const std::size_t> offsets, const Step& step) {
   for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
     State state{};
     for (std::size_t t = offsets[i + 1]; t > offsets[i];) step(--t, state);
   }
-}
-
-/// Whether no number is NaN or infinite.
-template <class Number>
-bool all_finite(const array_of<Number>& x) noexcept {
-  constexpr Eigen::Index part = 1024;
-  Number defect = 0;
-  for (Eigen::Index begin = 0; begin < x.size(); begin += part) {
-    const auto some = x.segment(begin, std::min(part, x.size() - begin));
-    defect += (some - some).sum();
-  }
-  return defect == 0;
 }
 
 }  // namespace coho::inline v0_1::detail
@@ -2173,20 +2138,21 @@ struct lambda_returns_fn {
   template <class Array = double>
   auto operator()(const advantage_inputs<Array>& in, const gae_options& options = {}) const {
     if constexpr (detail::device_array<Array>) {
-      return detail::back_to((*this)(detail::host_inputs(in), options), in.rewards);
+      return detail::from_host_as((*this)(detail::host_inputs(in), options), in.rewards);
     } else {
       validate(options);
       const auto size = static_cast<std::size_t>(in.rewards.size());
       detail::check_lengths(size, static_cast<std::size_t>(in.values.size()), "lambda_returns", "values");
       detail::check_offsets(in.offsets, size, "lambda_returns");
       return detail::with_mask(in.mask, size, "lambda_returns",
-                               [&](const auto& mask) { return run(in, mask, options); });
+                               [&](const auto& mask) { return discounted_returns(in, mask, options); });
     }
   }
 
  private:
+  // The recursion above with V_{t+1} and G_{t+1} as the state of a backward scan, in double.
   template <class Number, class Mask>
-  static auto run(const advantage_inputs<Number>& in, const Mask& mask, const gae_options& options) {
+  static auto discounted_returns(const advantage_inputs<Number>& in, const Mask& mask, const gae_options& options) {
     detail::array_of<Number> result(in.rewards.size());
     const Number *const rewards = in.rewards.data(), *const values = in.values.data();
     Number* const returns = result.data();
@@ -2259,31 +2225,34 @@ struct leave_one_out_fn {
     if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
     const auto& host = detail::on_host(rewards);
     const auto elements = detail::host_elements(host);
-    auto result = run<detail::host_number_t<decltype(host)>>(elements, groups, options);
-    auto advantages = detail::back_to(std::move(result.advantages), rewards);
-    auto baselines = detail::back_to(std::move(result.baselines), rewards);
-    auto deviations = detail::back_to(std::move(result.deviations), rewards);
+    auto result = subtract_baselines<detail::host_number_t<decltype(host)>>(elements, groups, options);
+    auto advantages = detail::from_host_as(std::move(result.advantages), rewards);
+    auto baselines = detail::from_host_as(std::move(result.baselines), rewards);
+    auto deviations = detail::from_host_as(std::move(result.deviations), rewards);
     return leave_one_out_result<decltype(advantages)>{std::move(advantages), std::move(baselines),
                                                       std::move(deviations)};
   }
 
  private:
   // r_i less the mean of the others is the difference from the whole mean, times n / (n − 1).
-  struct others {
+  struct other_responses {
     detail::group_mean mean;
     double factor;
 
     template <class Group>
-    explicit others(const Group& group) : mean(group) {
+    explicit other_responses(const Group& group) : mean(group) {
       const double n = static_cast<double>(group.size());
       factor = n > 1 ? n / (n - 1) : 1;
     }
+    /// reward − mean of the others; 0 in a group of one.
     double difference(double reward) const noexcept { return mean.difference(reward) * factor; }
   };
 
+  // Advantages and baselines in one pass over the groups; what is not finite is found by one test at its end.
   template <class Number, class R>
-  static leave_one_out_result<detail::array_of<Number>> run(const R& rewards, std::span<const std::size_t> groups,
-                                                            const leave_one_out_options& options) {
+  static leave_one_out_result<detail::array_of<Number>> subtract_baselines(const R& rewards,
+                                                                           std::span<const std::size_t> groups,
+                                                                           const leave_one_out_options& options) {
     validate(options);
     detail::check_groups(groups, rewards.size(), "leave_one_out");
     const auto size = static_cast<Eigen::Index>(rewards.size());
@@ -2293,7 +2262,7 @@ struct leave_one_out_fn {
     Number *const advantages = result.advantages.data(), *const baselines = result.baselines.data();
     double defects[8] = {};  // NaN as soon as a baseline is not finite
     const auto one = [=, &defects](std::size_t, std::size_t begin, const auto& group) {
-      const others mean(group);
+      const other_responses mean(group);
       const auto advantage = [&](std::size_t i) { return mean.difference(group[i]); };
       // One result at a time, so that fixed-length loops vectorise.
       for (std::size_t i = 0; i < group.size(); ++i) advantages[begin + i] = static_cast<Number>(advantage(i));
@@ -2304,31 +2273,34 @@ struct leave_one_out_fn {
         defects[i % 8] += baseline - baseline;
       }
     };
-    detail::for_groups(rewards, groups, one);
-    if (!(detail::array_of<double>::Map(defects, 8).sum() == 0)) refuse(rewards, groups);
-    if (options.scale) scale(rewards, groups, options, result);
+    detail::for_each_group(rewards, groups, one);
+    if (!(detail::array_of<double>::Map(defects, 8).sum() == 0)) find_group_not_finite(rewards, groups);
+    if (options.scale) divide_by_deviations(rewards, groups, options, result);
     return result;
   }
 
+  // The slow search for the group that the test of `subtract_baselines` has found to exist: throws argument_error.
   template <class R>
-  static void refuse(const R& rewards, std::span<const std::size_t> groups) {
+  static void find_group_not_finite(const R& rewards, std::span<const std::size_t> groups) {
     const auto one = [](std::size_t g, std::size_t, const auto& group) {
-      const others mean(group);
+      const other_responses mean(group);
       for (std::size_t i = 0; i < group.size(); ++i) {
         const double baseline = group[i] - mean.difference(group[i]);
         detail::require_finite_group(baseline - baseline == 0, g, "leave_one_out");
       }
     };
-    detail::for_groups(rewards, groups, one);
+    detail::for_each_group(rewards, groups, one);
   }
 
+  // Fills in `deviations` and divides the advantages by them, except where a deviation is only rounding.
   template <class Number, class R>
-  static void scale(const R& rewards, std::span<const std::size_t> groups, const leave_one_out_options& options,
-                    leave_one_out_result<detail::array_of<Number>>& result) {
+  static void divide_by_deviations(const R& rewards, std::span<const std::size_t> groups,
+                                   const leave_one_out_options& options,
+                                   leave_one_out_result<detail::array_of<Number>>& result) {
     std::vector<double> deviations;
     for (std::size_t g = 0; g + 1 < groups.size(); ++g) {
       const std::size_t begin = groups[g], end = groups[g + 1];
-      const others mean(detail::group_of<R, 0>{rewards, begin, end});
+      const other_responses mean(detail::group_rewards<R, 0>{rewards, begin, end});
       deviations.resize(end - begin);
       deviations_of_others(rewards, begin, end, options.deviation, deviations.data());
       for (std::size_t i = begin; i < end; ++i) {
@@ -2343,7 +2315,8 @@ struct leave_one_out_fn {
     }
   }
 
-  // Those before i and those after it, merged. Subtracting r_i from the sum of all squares would cancel: deviations
+  // The deviation of the rewards of [begin, end) without that of i, for each i: those before i and those after it,
+  // merged. Subtracting r_i from the sum of all squares would cancel: deviations
   // of 0 would come out as noise, and be divided by.
   template <class R>
   static void deviations_of_others(const R& rewards, std::size_t begin, std::size_t end, deviation kind, double* out) {
@@ -2383,7 +2356,8 @@ struct return_to_go_options {
 
 namespace detail {
 
-// Discounted sums; non-finite results are left to the caller.
+/// G_t of `return_to_go`, 0 where the mask is 0. Throws as `return_to_go`, under the name `who`, except for results
+/// that are not finite: these are left to the caller.
 template <class Number>
 struct discounted_sums {
   array_of<Number> values;
@@ -2431,19 +2405,20 @@ struct return_to_go_fn {
   template <class Rewards>
   auto operator()(const Rewards& rewards, std::span<const std::size_t> offsets,
                   const return_to_go_options& options = {}) const {
-    return with_mask(rewards, nullptr, offsets, options);
+    return masked_returns(rewards, nullptr, offsets, options);
   }
   template <class Rewards, class Mask>
   auto operator()(const Rewards& rewards, const Mask& mask, std::span<const std::size_t> offsets,
                   const return_to_go_options& options = {}) const {
     if constexpr (!detail::host_array<Mask>) static_assert(detail::array_check<Mask>::passed);
-    return with_mask(rewards, &mask, offsets, options);
+    return masked_returns(rewards, &mask, offsets, options);
   }
 
  private:
+  // `mask`: a pointer to the caller's, or nullptr if all tokens are real.
   template <class Rewards, class Mask>
-  static auto with_mask(const Rewards& rewards, Mask mask, std::span<const std::size_t> offsets,
-                        const return_to_go_options& options) {
+  static auto masked_returns(const Rewards& rewards, Mask mask, std::span<const std::size_t> offsets,
+                             const return_to_go_options& options) {
     if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
     const auto& rewards_local = detail::on_host(rewards);
     const auto r = detail::host_elements(rewards_local);
@@ -2458,10 +2433,108 @@ struct return_to_go_fn {
     }();
     require_argument(detail::all_finite(result.values),
                      "return_to_go: a result is not finite; a real token holds NaN or infinity");
-    return detail::back_to(std::move(result.values), rewards);
+    return detail::from_host_as(std::move(result.values), rewards);
   }
 };
 inline constexpr return_to_go_fn return_to_go{};
+
+}  // namespace coho::inline v0_1
+
+// ---- coho/advantage/whiten.hpp
+
+namespace coho::inline v0_1 {
+
+/// Which numbers enter the mean and deviation, and which are changed.
+enum class whiten_scope {
+  real_tokens,    ///< those with mask 1; the others become 0 and are never read
+  all_positions,  ///< padding too, as AlpacaFarm's and SALMON's code do; the mask is ignored
+};
+constexpr auto option_names(whiten_scope) { return std::array{"real_tokens", "all_positions"}; }
+
+struct whiten_options {
+  bool keep_mean = false;                             ///< scale only, as for rewards
+  coho::deviation deviation = deviation::population;  ///< Bessel's correction needs two numbers; of one it is 0
+  double epsilon = 1e-8;                              ///< added to the deviation; > 0
+  whiten_scope scope = whiten_scope::real_tokens;
+
+  /// Over real tokens of the whole batch.
+  static whiten_options paper() { return {}; }
+  /// Like the released code: padding counts. Lay the batch out padded to the fixed response length to reproduce its
+  /// numbers.
+  static whiten_options salmon_code() { return {.scope = whiten_scope::all_positions}; }
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"keep_mean", "scale only, as for rewards"}, o.keep_mean...);
+    visit({"deviation", "divide the sum of squares by n, or (bessel) by n − 1"}, o.deviation...);
+    visit({"epsilon", "added to the deviation", allowed::above(0)}, o.epsilon...);
+    visit({"scope", "the numbers that mean and deviation are taken over"}, o.scope...);
+  }
+};
+
+struct whiten_fn {
+  /// y = (x − mean) / (deviation + ε) over the real tokens of all ranks; with `keep_mean`, mean is added back.
+  ///
+  /// `x`: array, range or tensor (the result is detached). `mask`: one number per token, nonzero for real tokens; where
+  /// it is 0 the result is 0. Returns an Eigen array of x's number type, or a tensor. All ranks must call together; a
+  /// rank may have no token. When all numbers are equal the result is 0 (or the mean). Throws option_error
+  /// (epsilon), argument_error (lengths differ; a mean or deviation that is not finite, which is NaN or infinity in a
+  /// real token).
+  ///
+  ///     auto normalised = coho::whiten(advantages, mask);
+  ///     auto scaled = coho::whiten(rewards, mask, {.keep_mean = true});
+  template <class X, class Mask, communicator Communicator = const local_communicator>
+    requires(!std::same_as<std::remove_cvref_t<Mask>, whiten_options>)
+  auto operator()(const X& x, const Mask& mask, const whiten_options& options = {},
+                  Communicator&& ranks = local_communicator{}) const {
+    if constexpr (!detail::host_array<X>) static_assert(detail::array_check<X>::passed);
+    const auto& x_local = detail::on_host(x);
+    const auto& mask_local = detail::on_host(mask);
+    const auto elements = detail::host_elements(x_local);
+    const auto real = detail::host_elements(mask_local);
+    using number = detail::host_number_t<decltype(x_local)>;
+    detail::check_lengths(elements.size(), real.size(), "whiten", "mask");
+    auto result = options.scope == whiten_scope::all_positions
+                      ? whiten_elements<number>(elements, detail::all_real{elements.size()}, options, ranks)
+                      : whiten_elements<number>(elements, real, options, ranks);
+    return detail::from_host_as(std::move(result), x);
+  }
+  /// Every position is real.
+  template <class X>
+  auto operator()(const X& x, const whiten_options& options = {}) const {
+    if constexpr (!detail::host_array<X>) static_assert(detail::array_check<X>::passed);
+    const auto& x_local = detail::on_host(x);
+    const auto elements = detail::host_elements(x_local);
+    const local_communicator ranks;
+    return detail::from_host_as(whiten_elements<detail::host_number_t<decltype(x_local)>>(
+                                    elements, detail::all_real{elements.size()}, options, ranks),
+                                x);
+  }
+
+ private:
+  // (x − mean)/(deviation + ε) of the elements whose mask is not 0, and 0 for the others.
+  template <class Number, class X, class Mask, class Communicator>
+  static detail::array_of<Number> whiten_elements(const X& x, const Mask& mask, const whiten_options& options,
+                                                  Communicator& ranks) {
+    validate(options);
+    const moments m = detail::global_moments(x, mask, options.deviation, ranks);
+    require_argument(std::isfinite(m.mean) && std::isfinite(m.deviation),
+                     "whiten: the mean or deviation is not finite; a real token holds NaN or infinity");
+    // Equal numbers differ from their mean by rounding, which a small epsilon would magnify.
+    const bool equal = m.deviation <= 1e-14 * std::abs(m.mean);
+    const double factor = equal ? 0 : 1 / (m.deviation + options.epsilon), added = options.keep_mean ? m.mean : 0;
+    detail::array_of<Number> out(static_cast<Eigen::Index>(x.size()));
+    Number* const result = out.data();
+    const auto write = [&](std::size_t begin, std::size_t end, std::size_t, const auto& real) {
+      for (std::size_t t = begin; t < end; ++t) {
+        const double y = (static_cast<double>(x[t]) - m.mean) * factor + added;
+        result[t] = real[t] != 0 ? static_cast<Number>(y) : Number(0);
+      }
+    };
+    detail::for_each_mask_part(mask, 0, x.size(), write);
+    return out;
+  }
+};
+inline constexpr whiten_fn whiten{};
 
 }  // namespace coho::inline v0_1
 
@@ -2498,19 +2571,20 @@ struct reinforce_plus_plus_fn {
   template <class Rewards, communicator Communicator = const local_communicator>
   auto operator()(const Rewards& rewards, std::span<const std::size_t> offsets,
                   const reinforce_plus_plus_options& options = {}, Communicator&& ranks = local_communicator{}) const {
-    return with_mask(rewards, nullptr, offsets, options, ranks);
+    return masked_advantages(rewards, nullptr, offsets, options, ranks);
   }
   template <class Rewards, class Mask, communicator Communicator = const local_communicator>
   auto operator()(const Rewards& rewards, const Mask& mask, std::span<const std::size_t> offsets,
                   const reinforce_plus_plus_options& options = {}, Communicator&& ranks = local_communicator{}) const {
     if constexpr (!detail::host_array<Mask>) static_assert(detail::array_check<Mask>::passed);
-    return with_mask(rewards, &mask, offsets, options, ranks);
+    return masked_advantages(rewards, &mask, offsets, options, ranks);
   }
 
  private:
+  // `mask`: a pointer to the caller's, or nullptr if all tokens are real.
   template <class Rewards, class Mask, class Communicator>
-  static auto with_mask(const Rewards& rewards, Mask mask, std::span<const std::size_t> offsets,
-                        const reinforce_plus_plus_options& options, Communicator& ranks) {
+  static auto masked_advantages(const Rewards& rewards, Mask mask, std::span<const std::size_t> offsets,
+                                const reinforce_plus_plus_options& options, Communicator& ranks) {
     if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
     const auto& host = detail::on_host(rewards);
     const auto elements = detail::host_elements(host);
@@ -2521,10 +2595,10 @@ struct reinforce_plus_plus_fn {
       return whiten(returns.values, real, options.whitening, ranks);
     };
     if constexpr (std::is_null_pointer_v<Mask>) {
-      return detail::back_to(advantages(std::vector<std::uint8_t>(elements.size(), 1)), rewards);
+      return detail::from_host_as(advantages(std::vector<std::uint8_t>(elements.size(), 1)), rewards);
     } else {
       const auto& mask_local = detail::on_host(*mask);
-      return detail::back_to(advantages(detail::host_elements(mask_local)), rewards);
+      return detail::from_host_as(advantages(detail::host_elements(mask_local)), rewards);
     }
   }
 };
@@ -2568,10 +2642,10 @@ struct reinforce_plus_plus_baseline_fn {
     // As above, `whiten` reports non-finite values.
     Eigen::ArrayXd centred(static_cast<Eigen::Index>(rewards.size()));
     for (std::size_t g = 0; g + 1 < groups.size(); ++g) {
-      detail::subtract_mean(rewards, groups[g], groups[g + 1], centred.data());
+      detail::subtract_group_mean(rewards, groups[g], groups[g + 1], centred.data());
     }
-    return detail::back_to(whiten(sequence_spread(std::as_const(centred), offsets), real, whitening, ranks),
-                           sequence_rewards);
+    return detail::from_host_as(whiten(sequence_spread(std::as_const(centred), offsets), real, whitening, ranks),
+                                sequence_rewards);
   }
 };
 inline constexpr reinforce_plus_plus_baseline_fn reinforce_plus_plus_baseline{};
@@ -2603,12 +2677,12 @@ struct remax_fn {
     static_assert(detail::array_check<Rewards, Greedy>::passed);
     if constexpr (detail::floating_scalar<Rewards>) {
       const double advantage = static_cast<double>(rewards) - static_cast<double>(greedy_rewards);
-      check(advantage, 0);
+      require_finite(advantage, 0);
       return advantage;
     } else {
       const auto& greedy_local = detail::on_host(greedy_rewards);
       const auto greedy = detail::host_elements(greedy_local);
-      return run(rewards, [&](std::size_t size) {
+      return subtract_baselines(rewards, [&](std::size_t size) {
         detail::check_lengths(size, greedy.size(), "remax", "greedy_rewards");
         return [&greedy](std::size_t i) { return static_cast<double>(greedy[i]); };
       });
@@ -2619,7 +2693,7 @@ struct remax_fn {
     static_assert(detail::array_check<Rewards, Greedy>::passed);
     const auto& greedy_local = detail::on_host(greedy_rewards);
     const auto greedy = detail::host_elements(greedy_local);
-    return run(rewards, [&](std::size_t size) {
+    return subtract_baselines(rewards, [&](std::size_t size) {
       detail::check_groups(groups, size, "remax");
       detail::check_lengths(groups.size() - 1, greedy.size(), "remax", "greedy_rewards");
       return [&greedy, groups, g = std::size_t{0}](std::size_t i) mutable {
@@ -2630,7 +2704,8 @@ struct remax_fn {
   }
 
  private:
-  static void check(double advantage, std::size_t i) {
+  // Throws argument_error, naming response i, where its advantage is NaN or infinite.
+  static void require_finite(double advantage, std::size_t i) {
     if (!(advantage - advantage == 0)) {
       throw argument_error("remax: the advantage of response " + std::to_string(i) + " is not finite");
     }
@@ -2638,7 +2713,7 @@ struct remax_fn {
 
   // `make_baseline(n)` checks, and returns a function from response index, in ascending order, to baseline.
   template <class Rewards, class MakeBaseline>
-  static auto run(const Rewards& rewards, MakeBaseline make_baseline) {
+  static auto subtract_baselines(const Rewards& rewards, MakeBaseline make_baseline) {
     const auto& host = detail::on_host(rewards);
     const auto elements = detail::host_elements(host);
     using number = detail::host_number_t<decltype(host)>;
@@ -2663,9 +2738,9 @@ struct remax_fn {
       sums[0] += to[i];
     }
     if (!std::isfinite(sums.sum())) {
-      for (i = 0; i < elements.size(); ++i) check(static_cast<double>(to[i]), i);
+      for (i = 0; i < elements.size(); ++i) require_finite(static_cast<double>(to[i]), i);
     }
-    return detail::back_to(std::move(out), rewards);
+    return detail::from_host_as(std::move(out), rewards);
   }
 };
 inline constexpr remax_fn remax{};
@@ -2796,20 +2871,20 @@ namespace detail {
 
 /// e^−d − 1 + d from e^−d − 1; by its series where rounding would eat the difference.
 template <std::floating_point Number>
-Number k3_of(Number d, Number excess) noexcept {
+Number k3_value(Number d, Number excess) noexcept {
   const Number series = d * d * (Number(0.5) - d * (Number(1.0 / 6) - d * (Number(1.0 / 24) - d * Number(1.0 / 120))));
   return std::abs(d) < Number(1e-3) ? series : excess + d;
 }
 
 /// The estimate of one token.
 template <kl_estimator Estimator, std::floating_point Number>
-Number kl_of(Number d) noexcept {
+Number kl_value(Number d) noexcept {
   using enum kl_estimator;
   if constexpr (Estimator == k1) return d;
   if constexpr (Estimator == k2) return Number(0.5) * d * d;
   if constexpr (Estimator == absolute) return std::abs(d);
   if constexpr (Estimator == k1_clamped) return d < 0 ? Number(0) : d;
-  return k3_of(d, std::expm1(-d));
+  return k3_value(d, std::expm1(-d));
 }
 
 /// Its derivative; T is double or a tensor.
@@ -2850,7 +2925,7 @@ decltype(auto) with_estimator(kl_estimator estimator, F&& f) {
 }
 
 template <kl_estimator Estimator, device_array T>
-T kl_of(const T& d) {
+T kl_value(const T& d) {
   using enum kl_estimator;
   if constexpr (Estimator == k1) return d;
   if constexpr (Estimator == absolute) return d.abs();
@@ -2877,10 +2952,10 @@ struct kl_estimate_fn {
     static_assert(detail::array_check<LogProbs, Reference>::passed);
     return detail::with_estimator(estimator, [&](auto chosen) {
       if constexpr (detail::floating_scalar<LogProbs>) {
-        return detail::kl_of<chosen()>(static_cast<double>(log_probs) - static_cast<double>(reference_log_probs));
+        return detail::kl_value<chosen()>(static_cast<double>(log_probs) - static_cast<double>(reference_log_probs));
       } else if constexpr (detail::device_array<LogProbs>) {
         detail::check_same_shape(log_probs, reference_log_probs, "kl_estimate");
-        return detail::kl_of<chosen()>(LogProbs(log_probs - reference_log_probs));
+        return detail::kl_value<chosen()>(LogProbs(log_probs - reference_log_probs));
       } else {
         return on_host<chosen()>(detail::host_elements(log_probs), detail::host_elements(reference_log_probs));
       }
@@ -2899,7 +2974,7 @@ struct kl_estimate_fn {
     detail::array_of<number> out(static_cast<Eigen::Index>(p.size()));
     number* const to = out.data();
     for (std::size_t t = 0; t < p.size(); ++t) {
-      to[t] = static_cast<number>(detail::kl_of<Estimator>(static_cast<wide>(p[t]) - static_cast<wide>(r[t])));
+      to[t] = static_cast<number>(detail::kl_value<Estimator>(static_cast<wide>(p[t]) - static_cast<wide>(r[t])));
     }
     return out;
   }
@@ -3260,7 +3335,7 @@ concept has_blocks = requires { typename array_traits<T>::blocks; };
 /// A tensor input for operators: a constant of the optimisation unless it is `Free`; masked elements replaced; numbers
 /// expanded in the number type of `like` (not of the weights: an integer mask would truncate them).
 template <bool Free, class T, class Input>
-T device_input(const Input& input, const T& like, const T* weights) {
+T tensor_input(const Input& input, const T& like, const T* weights) {
   if constexpr (floating_scalar<Input>) {
     return like.new_full(like.sizes(), static_cast<double>(input));
   } else {
@@ -3270,7 +3345,7 @@ T device_input(const Input& input, const T& like, const T* weights) {
 }
 
 template <class T, class Input>
-void check_device_input(const Input& input, const T& like, const char* who, const char* what) {
+void check_tensor_input(const Input& input, const T& like, const char* who, const char* what) {
   if constexpr (!floating_scalar<Input>) {
     static_assert(device_array<Input>, "coho: tensors and arrays of the host cannot be mixed");
     check_lengths(static_cast<std::size_t>(like.numel()), static_cast<std::size_t>(input.numel()), who, what);
@@ -3282,7 +3357,7 @@ void check_device_input(const Input& input, const T& like, const char* who, cons
 struct no_weights {};
 
 template <bool Gradient, class Result, class Terms, class T>
-Result by_operators(const Terms& terms, const T& like, const T* weights) {
+Result reduce_by_operators(const Terms& terms, const T& like, const T* weights) {
   const double size = static_cast<double>(std::max<std::int64_t>(like.numel(), 1));
   const auto weighted = [&](const T& x) { return weights == nullptr ? T(x / size) : T(*weights * x); };
   Result result;
@@ -3300,18 +3375,18 @@ Result by_operators(const Terms& terms, const T& like, const T* weights) {
 }
 
 template <std::size_t Free, bool Gradient, class Loss, class Names, class T, class First, class... Rest>
-auto elementwise_over(const Loss& loss, const char* who, const Names& names, const T* weights, const First& first,
-                      const Rest&... rest) {
+auto elementwise_tensor_result(const Loss& loss, const char* who, const Names& names, const T* weights,
+                               const First& first, const Rest&... rest) {
   static_assert(std::is_same_v<T, First>, "coho: tensors and arrays of the host cannot be mixed");
   const T& like = weights == nullptr ? first : *weights;
   const auto formula = [loss]<bool Slopes, class... Ts>(std::bool_constant<Slopes>, const Ts&... inputs) {
     return loss.template element<Slopes>(inputs...);
   };
   return [&]<std::size_t... Is>(std::index_sequence<Is...>) {
-    check_device_input(first, like, who, names[0]);
-    (check_device_input(rest, like, who, names[Is + 1]), ...);
+    check_tensor_input(first, like, who, names[0]);
+    (check_tensor_input(rest, like, who, names[Is + 1]), ...);
     using terms_type =
-        decltype(formula(std::bool_constant<Gradient>{}, first, device_input<false>(rest, first, weights)...));
+        decltype(formula(std::bool_constant<Gradient>{}, first, tensor_input<false>(rest, first, weights)...));
     using result_type = elementwise_result<value_of<T>, T, Free, std::tuple_size_v<decltype(terms_type::measures)>>;
     if constexpr (has_blocks<T> && requires { requires Loss::by_blocks; }) {
       using blocks = typename array_traits<T>::blocks;
@@ -3320,9 +3395,9 @@ auto elementwise_over(const Loss& loss, const char* who, const Names& names, con
       }
     }
     constexpr bool constant = Gradient;
-    return by_operators<Gradient, result_type>(
-        formula(std::bool_constant<Gradient>{}, device_input<!constant>(first, first, weights),
-                device_input<(!constant && Is + 1 < Free)>(rest, first, weights)...),
+    return reduce_by_operators<Gradient, result_type>(
+        formula(std::bool_constant<Gradient>{}, tensor_input<!constant>(first, first, weights),
+                tensor_input<(!constant && Is + 1 < Free)>(rest, first, weights)...),
         like, weights);
   }(std::index_sequence_for<Rest...>{});
 }
@@ -3337,7 +3412,7 @@ auto elementwise_tensors(const Loss& loss, const char* who, const Names& names, 
                   "coho: tensors and arrays of the host cannot be mixed");
     if (weights_given(weights)) given = &weights.values;
   }
-  return elementwise_over<Free, Gradient>(loss, who, names, given, first, rest...);
+  return elementwise_tensor_result<Free, Gradient>(loss, who, names, given, first, rest...);
 }
 
 // Sums are locals and the loss is a copy, so that the compiler knows that stores into gradients do not change them.
@@ -3526,10 +3601,10 @@ struct kl_loss_terms {
     element_terms<T, 1> out;
     if constexpr (Estimator == kl_estimator::k3 && std::floating_point<T>) {
       const T excess = std::expm1(-d);  // of value and slope: one call instead of two
-      out.value = k3_of(d, excess);
+      out.value = k3_value(d, excess);
       if constexpr (Gradient) out.slopes = {-excess};
     } else {
-      out.value = kl_of<Estimator>(d);
+      out.value = kl_value<Estimator>(d);
       if constexpr (Gradient) out.slopes = {T(kl_slope<Estimator>(d))};
     }
     return out;
@@ -3606,7 +3681,7 @@ template <class LogProbs, class Old>
 double ratio_divergence(const LogProbs& log_probs, const Old& old_log_probs) {
   double sum = 0;
   for (Eigen::Index t = 0; t < log_probs.size(); ++t) {
-    sum += kl_of<kl_estimator::k3>(std::clamp(old_log_probs(t) - log_probs(t), -20.0, 20.0));
+    sum += kl_value<kl_estimator::k3>(std::clamp(old_log_probs(t) - log_probs(t), -20.0, 20.0));
   }
   return sum;
 }
@@ -3717,7 +3792,7 @@ preference_term<T> preference_terms(dpo_form form, const T& z, double beta, doub
 
 /// 1 where x > 0, 0 where x < 0, one half at 0.
 template <class T>
-T above_zero(const T& x) {
+T heaviside(const T& x) {
   if constexpr (std::floating_point<T>) return T(0.5) + T(0.5) * (static_cast<T>(x > 0) - static_cast<T>(x < 0));
   const T zero = 0.0 * x;
   return coho::where(x > 0, T(zero + 1.0), T(coho::where(x < 0, zero, T(zero + 0.5))));
@@ -3842,7 +3917,7 @@ class bradley_terry_loss {
     if constexpr (Gradient) {
       const T pull = 2 * centring * total;
       out.slopes = {T(pull + slope), T(pull - slope)};
-      out.measures = {detail::above_zero(T(difference * (2 * target - 1)))};
+      out.measures = {detail::heaviside(T(difference * (2 * target - 1)))};
     }
     return out;
   }
@@ -3976,7 +4051,7 @@ class bradley_terry_ties_loss {
       out.value = value;
       if constexpr (Gradient) {
         out.slopes = {total, -total};
-        out.measures = {detail::above_zero(d * lean)};
+        out.measures = {detail::heaviside(d * lean)};
       }
       return out;
     }
@@ -3988,7 +4063,7 @@ class bradley_terry_ties_loss {
       const auto slope = slopes(d);
       const T total = wins * slope.win + losses * slope.loss + ties * slope.tie;
       out.slopes = {total, T(-total)};
-      out.measures = {detail::above_zero(T(d * lean))};
+      out.measures = {detail::heaviside(T(d * lean))};
     }
     return out;
   }
@@ -4254,14 +4329,14 @@ namespace detail {
 
 /// From the result of an `elementwise_loss` over pairs with the measures accuracy and reward difference.
 template <class Result>
-preference_gradient preference_gradient_of(const Result& result) {
+preference_gradient to_preference_gradient(const Result& result) {
   return {result.value, result.gradients[0], result.gradients[1], result.measures[0], result.measures[1]};
 }
 
 /// For a loss over mean log-probs, `evaluate(chosen_means, rejected_means)`: the chain rule back to sums.
 template <class Known, class Evaluate>
-preference_gradient of_means(const Known& x, Evaluate evaluate) {
-  preference_gradient out = preference_gradient_of(
+preference_gradient evaluate_on_means(const Known& x, Evaluate evaluate) {
+  preference_gradient out = to_preference_gradient(
       evaluate(Eigen::ArrayXd(x.chosen / x.chosen_tokens), Eigen::ArrayXd(x.rejected / x.rejected_tokens)));
   out.d_chosen /= x.chosen_tokens;
   out.d_rejected /= x.rejected_tokens;
@@ -4312,7 +4387,7 @@ struct cpo_options {
     visit({"nll_coefficient", "weight of the negative log-likelihood of the better response", allowed::at_least(0)},
           o.nll_coefficient...);
   }
-  void check_together(const std::string& prefix) const {
+  void check_constraints(const std::string& prefix) const {
     detail::require_label_smoothing(form, label_smoothing, prefix);
   }
 };
@@ -4363,7 +4438,7 @@ class cpo_loss {
     out.value = term.value + nll_slope * chosen;
     if constexpr (Gradient) {
       out.slopes = {T(beta * term.slope + nll_slope), T(-beta * term.slope)};
-      out.measures = {detail::above_zero(z), z};
+      out.measures = {detail::heaviside(z), z};
     }
     return out;
   }
@@ -4384,7 +4459,7 @@ class cpo_loss {
   /// The interface of a preference_loss.
   template <std::same_as<preference_log_probs> Known, class Weights>
   preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
-    return detail::preference_gradient_of(
+    return detail::to_preference_gradient(
         frame.weighted_value_and_grad(*this, weights, known.chosen, known.rejected, known.chosen_tokens));
   }
 
@@ -4410,7 +4485,7 @@ struct dpo_options {
     visit({"form", "of the loss"}, o.form...);
     visit({"label_smoothing", "ε: probability that a label is wrong", allowed::in_from(0, 0.5)}, o.label_smoothing...);
   }
-  void check_together(const std::string& prefix) const {
+  void check_constraints(const std::string& prefix) const {
     detail::require_label_smoothing(form, label_smoothing, prefix);
   }
 };
@@ -4439,7 +4514,7 @@ struct dpo_terms {
     out.value = term.value;
     if constexpr (Gradient) {
       out.slopes = {T(beta * term.slope), T(-beta * term.slope)};
-      out.measures = {above_zero(z), z};
+      out.measures = {heaviside(z), z};
     }
     return out;
   }
@@ -4501,7 +4576,7 @@ class dpo_loss {
   template <std::same_as<preference_log_probs> Known, class Weights>
   preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
     return with_form([&](const auto& terms) {
-      return detail::preference_gradient_of(frame.weighted_value_and_grad(
+      return detail::to_preference_gradient(frame.weighted_value_and_grad(
           terms, weights, known.chosen, known.rejected, known.reference_chosen, known.reference_rejected));
     });
   }
@@ -5017,7 +5092,7 @@ class kto_loss {
     out.value = weight * wrong;
     if constexpr (Gradient) {
       out.slopes = {T(-options_.beta * direction * weight * wrong * right)};
-      out.measures = {detail::above_zero(margin), margin};
+      out.measures = {detail::heaviside(margin), margin};
     }
     return out;
   }
@@ -5211,7 +5286,7 @@ class orpo_loss {
     if constexpr (Gradient) {
       const T pull = options_.lambda * wrong;
       out.slopes = {T(-1.0 - pull * of_chosen.slope), T(pull * of_rejected.slope)};
-      out.measures = {detail::above_zero(z), z};
+      out.measures = {detail::heaviside(z), z};
     }
     return out;
   }
@@ -5229,7 +5304,7 @@ class orpo_loss {
   /// The interface of a preference_loss, over the means of the responses.
   template <std::same_as<preference_log_probs> Known, class Weights>
   preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
-    return detail::of_means(known, [&](const auto& chosen, const auto& rejected) {
+    return detail::evaluate_on_means(known, [&](const auto& chosen, const auto& rejected) {
       return frame.weighted_value_and_grad(*this, weights, chosen, rejected);
     });
   }
@@ -5473,8 +5548,8 @@ class plackett_luce_loss {
     if (longest < 2) return coho::sum(T(scores.narrow(0, 0, 0)));
     const auto rows = static_cast<std::int64_t>(groups), columns = static_cast<std::int64_t>(longest);
     const T place = coho::detach(scores).new_ones({1, columns}).cumsum(1);
-    const T real = place <= detail::back_to(lengths, scores).unsqueeze(1);
-    const T choice = (place <= detail::back_to(ranked, scores).unsqueeze(1)).narrow(1, 0, columns - 1);
+    const T real = place <= detail::from_host_as(lengths, scores).unsqueeze(1);
+    const T choice = (place <= detail::from_host_as(ranked, scores).unsqueeze(1)).narrow(1, 0, columns - 1);
     const T low = coho::detach(scores).min() - 100.0;
     const T table = coho::where(real, T(scores.new_zeros({rows, columns}).masked_scatter(real, scores)), low);
     const T rest = table.flip({1}).logcumsumexp(1).flip({1});
@@ -5486,10 +5561,11 @@ class plackett_luce_loss {
   static auto placed(Result result, const Scores& scores) {
     if constexpr (detail::device_array<Scores>) {
       const auto number = [&](double x) {
-        return coho::sum(detail::back_to(detail::array_of<double>(detail::array_of<double>::Constant(1, x)), scores));
+        return coho::sum(
+            detail::from_host_as(detail::array_of<double>(detail::array_of<double>::Constant(1, x)), scores));
       };
       return plackett_luce_result<detail::value_of<Scores>, plain_t<Scores>>{
-          number(result.value), detail::back_to(std::move(result.d_scores), scores), number(result.accuracy)};
+          number(result.value), detail::from_host_as(std::move(result.d_scores), scores), number(result.accuracy)};
     } else {
       return result;
     }
@@ -5704,7 +5780,7 @@ class simpo_loss {
     out.value = term.value;
     if constexpr (Gradient) {
       out.slopes = {T(beta * term.slope), T(-beta * term.slope)};
-      out.measures = {detail::above_zero(margin), margin};
+      out.measures = {detail::heaviside(margin), margin};
     }
     return out;
   }
@@ -5722,7 +5798,7 @@ class simpo_loss {
   /// The interface of a preference_loss, over the means of the responses.
   template <std::same_as<preference_log_probs> Known, class Weights>
   preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
-    return detail::of_means(known, [&](const auto& chosen, const auto& rejected) {
+    return detail::evaluate_on_means(known, [&](const auto& chosen, const auto& rejected) {
       return frame.weighted_value_and_grad(*this, weights, chosen, rejected);
     });
   }
@@ -5838,7 +5914,7 @@ struct data_position {
 ///     order.batch(7, 0, 1);  // indices of step 7 on the only rank
 class data_order {
  public:
-  template <class = void>
+  template <class = detail::if_called>
   data_order(std::size_t examples, std::size_t batch_size, std::uint64_t seed, bool shuffle)
       : examples_(examples), batch_size_(std::min(batch_size, examples)), seed_(seed), shuffle_(shuffle) {
     require_argument(examples > 0, "there are no examples to train on");
@@ -5847,7 +5923,7 @@ class data_order {
 
   std::uint64_t steps_per_epoch() const noexcept { return (examples_ + batch_size_ - 1) / batch_size_; }
 
-  template <class = void>
+  template <class = detail::if_called>
   std::vector<std::size_t> batch(std::uint64_t step, std::size_t rank, std::size_t ranks) {
     const std::uint64_t epoch = step / steps_per_epoch();
     if (order_.empty() || epoch != epoch_) {
@@ -5909,30 +5985,6 @@ void scale_gradients(Model& model, double factor) {
   }
 }
 
-template <communicator Communicator, trainable Model>
-void all_reduce_gradients(Communicator& ranks, Model& model) {
-  if constexpr (requires { model.all_reduce_gradients(ranks); }) {
-    model.all_reduce_gradients(ranks);
-  } else if constexpr (requires { model.gradients(); }) {
-    for (auto&& gradient : model.gradients()) {
-      ranks.all_reduce_sum(span_of(gradient.data(), static_cast<std::size_t>(gradient.size())));
-    }
-  } else {
-    require_argument(ranks.size() == 1,
-                     "a model without gradients() needs all_reduce_gradients(communicator) to train on "
-                     "more than one process");
-  }
-}
-
-/// The largest of one number per rank.
-template <class Communicator>
-double all_reduce_max(double value, Communicator& ranks) {
-  std::vector<double> all(static_cast<std::size_t>(ranks.size()), 0.0);
-  all[static_cast<std::size_t>(ranks.rank())] = value;
-  ranks.all_reduce_sum(span_of(all));
-  return *std::max_element(all.begin(), all.end());
-}
-
 }  // namespace detail
 
 /// Clips the joint Euclidean norm of the gradients of one or more models: g ← g · min(1, max_norm / ‖g‖), with ‖g‖ over
@@ -5951,7 +6003,44 @@ struct clip_gradient_norm_fn {
 };
 inline constexpr clip_gradient_norm_fn clip_gradient_norm{};
 
-/// Sums the gradients of one or more models over the ranks, in place.
+}  // namespace coho::inline v0_1
+
+// ---- coho/parallel/all_reduce.hpp
+
+namespace coho::inline v0_1 {
+
+namespace detail {
+
+/// One model: by its own member if it has one, otherwise span by span. Throws argument_error on several ranks for a
+/// model that has neither.
+template <communicator Communicator, trainable Model>
+void all_reduce_gradients(Communicator& ranks, Model& model) {
+  if constexpr (requires { model.all_reduce_gradients(ranks); }) {
+    model.all_reduce_gradients(ranks);
+  } else if constexpr (requires { model.gradients(); }) {
+    for (auto&& gradient : model.gradients()) {
+      ranks.all_reduce_sum(span_of(gradient.data(), static_cast<std::size_t>(gradient.size())));
+    }
+  } else {
+    require_argument(ranks.size() == 1,
+                     "a model without gradients() needs all_reduce_gradients(communicator) to train on "
+                     "more than one process");
+  }
+}
+
+/// The largest of one number per rank, by a sum in which each rank has its own place. All ranks call together.
+template <class Communicator>
+double all_reduce_max(double value, Communicator& ranks) {
+  std::vector<double> all(static_cast<std::size_t>(ranks.size()), 0.0);
+  all[static_cast<std::size_t>(ranks.rank())] = value;
+  ranks.all_reduce_sum(span_of(all));
+  return *std::max_element(all.begin(), all.end());
+}
+
+}  // namespace detail
+
+/// Sums the gradients of one or more models over the ranks, in place. All ranks call together; one rank changes
+/// nothing.
 struct all_reduce_gradients_fn {
   template <communicator Communicator, trainable... Models>
   void operator()(Communicator& ranks, Models&... models) const {
@@ -5983,7 +6072,7 @@ struct gradient_step_fn {
     return norm;
   }
 
-  template <class = void>
+  template <class = detail::if_called>
   static void require_finite_norm(double norm, const std::string& what) {
     if (!std::isfinite(norm)) throw error(what + ": the gradient is not finite; nothing was changed");
   }
@@ -6013,7 +6102,7 @@ struct learning_rate_options {
     visit({"total_steps", "where a decaying schedule reaches its floor, and stays", {}, "steps"}, o.total_steps...);
     visit({"floor_fraction", "the rate there, as a fraction of peak", allowed::in(0, 1)}, o.floor_fraction...);
   }
-  void check_together(const std::string& prefix) const {
+  void check_constraints(const std::string& prefix) const {
     require_option(kind == schedule_kind::constant || total_steps > warmup_steps, prefix + "total_steps", total_steps,
                    "greater than warmup_steps for a decaying schedule");
   }
@@ -6035,12 +6124,12 @@ struct learning_rate_options {
 ///     rate(100);  // 1e-5
 class learning_rate_schedule {
  public:
-  template <class = void>
+  template <class = detail::if_called>
   explicit learning_rate_schedule(learning_rate_options options = {}) : options_(options) {
     validate(options, "learning_rate.");
   }
 
-  template <class = void>
+  template <class = detail::if_called>
   double operator()(std::uint64_t step) const noexcept {
     const auto& o = options_;
     if (step < o.warmup_steps) {
@@ -6104,67 +6193,10 @@ struct all_gather_fn {
   }
 
  private:
-  static constexpr std::size_t width = 6;
+  static constexpr std::size_t width = 6;  // bytes per double, which holds integers of 53 bits exactly
   static constexpr std::size_t words(std::size_t bytes) noexcept { return (bytes + width - 1) / width; }
 };
 inline constexpr all_gather_fn all_gather{};
-
-namespace detail {
-
-/// Numbers and arrays of numbers as bytes, to be read in the same order by a process with the same binary layout.
-class byte_writer {
- public:
-  template <class Number>
-  void number(const Number& value) {
-    append(&value, sizeof(Number));
-  }
-  /// Anything with data() and size().
-  template <class Array>
-  void array(const Array& values) {
-    number(static_cast<std::uint64_t>(values.size()));
-    append(values.data(), static_cast<std::size_t>(values.size()) * sizeof(*values.data()));
-  }
-  const std::vector<std::uint8_t>& bytes() const noexcept { return bytes_; }
-
- private:
-  void append(const void* from, std::size_t size) {
-    const std::size_t at = bytes_.size();
-    bytes_.resize(at + size);
-    if (size > 0) std::memcpy(bytes_.data() + at, from, size);
-  }
-  std::vector<std::uint8_t> bytes_;
-};
-
-class byte_reader {
- public:
-  explicit byte_reader(std::span<const std::uint8_t> bytes) : bytes_(bytes) {}
-  bool at_end() const noexcept { return at_ == bytes_.size(); }
-  template <class Number>
-  Number number() {
-    Number out{};
-    take(&out, sizeof(Number));
-    return out;
-  }
-  /// A container that can be resized: std::vector, std::string, an Eigen array.
-  template <class Array>
-  Array array() {
-    Array out;
-    const auto size = number<std::uint64_t>();
-    out.resize(static_cast<decltype(out.size())>(size));
-    take(out.data(), static_cast<std::size_t>(size) * sizeof(*out.data()));
-    return out;
-  }
-
- private:
-  void take(void* to, std::size_t size) {
-    if (size > 0) std::memcpy(to, bytes_.data() + at_, size);
-    at_ += size;
-  }
-  std::span<const std::uint8_t> bytes_;
-  std::size_t at_ = 0;
-};
-
-}  // namespace detail
 
 }  // namespace coho::inline v0_1
 
@@ -6297,33 +6329,12 @@ struct no_gradient_sum {
 
 }  // namespace coho::inline v0_1
 
-// ---- coho/rollout/minibatch.hpp
+// ---- coho/detail/stable_sort.hpp
 
-namespace coho::inline v0_1 {
+namespace coho::inline v0_1::detail {
 
-/// How many sequences and tokens one forward may hold; 0 is no limit. A sequence over the token limit gets a forward
-/// of its own.
-struct batch_limits {
-  std::size_t sequences = 0;
-  std::size_t tokens = 0;
-  bool sort_by_length = false;  ///< long sequences first: evenly loaded batches, largest memory need first
-
-  static void describe(auto&& visit, auto&... o) {
-    visit({"sequences", "limit of one forward; 0: none", {}, "sequences"}, o.sequences...);
-    visit({"tokens", "limit of one forward; 0: none", {}, "tokens"}, o.tokens...);
-    visit({"sort_by_length", "long sequences first"}, o.sort_by_length...);
-  }
-};
-
-/// Who chooses the minibatches of several ranks.
-/// `global`: one shuffle over all ranks, so that results do not depend on the number of ranks (a rank's part of a
-/// minibatch varies). `each_rank`: every rank splits its own sequences (even shards, results depend on the rank count).
-enum class minibatch_scope { global, each_rank };
-constexpr auto option_names(minibatch_scope) { return std::array{"global", "each_rank"}; }
-
-namespace detail {
-
-// std::stable_sort uses a buffer that GCC 12's library calls deprecated, and clang 19 warns at the call.
+/// Sorts; equal elements keep their order. std::stable_sort uses a buffer that GCC 12's library calls deprecated, and
+/// clang 19 warns at the call.
 template <class Less>
 void stable_sort(std::vector<std::size_t>& values, const Less& less) {
   std::vector<std::size_t> places(values.size());
@@ -6335,124 +6346,7 @@ void stable_sort(std::vector<std::size_t>& values, const Less& less) {
   values = std::move(places);
 }
 
-}  // namespace detail
-
-/// Cuts an order of sequences into forwards within the limits. `lengths[i]` is the number of tokens of sequence i.
-///
-///     auto parts = coho::micro_batches(order, lengths, {.sequences = 8});
-struct micro_batches_fn {
-  template <class = void>
-  std::vector<std::vector<std::size_t>> operator()(std::vector<std::size_t> order, std::span<const std::size_t> lengths,
-                                                   const batch_limits& limits) const {
-    if (limits.sort_by_length) {
-      detail::stable_sort(order, [&](std::size_t a, std::size_t b) { return lengths[a] > lengths[b]; });
-    }
-    std::vector<std::vector<std::size_t>> out;
-    std::size_t tokens = 0;
-    for (const std::size_t i : order) {
-      const bool full = out.empty() || (limits.sequences != 0 && out.back().size() == limits.sequences) ||
-                        (limits.tokens != 0 && tokens + lengths[i] > limits.tokens);
-      if (full) {
-        out.emplace_back();
-        tokens = 0;
-      }
-      out.back().push_back(i);
-      tokens += lengths[i];
-    }
-    return out;
-  }
-  /// All sequences in their given order.
-  template <class = void>
-  std::vector<std::vector<std::size_t>> operator()(std::span<const std::size_t> lengths,
-                                                   const batch_limits& limits) const {
-    std::vector<std::size_t> order(lengths.size());
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    return (*this)(std::move(order), lengths, limits);
-  }
-};
-inline constexpr micro_batches_fn micro_batches{};
-
-/// A random partition into minibatches of `size` sequences (the last may be smaller; 0: one minibatch of all).
-///
-/// The order is that of a random tag drawn from `stream.split(key)` for each sequence: which sequences meet does not
-/// depend on the order in which they are given, nor (scope `global`) on how they are spread over ranks. Returns this
-/// rank's indices of each minibatch, equally many on every rank; a rank's part may be empty. With several ranks
-/// and scope `each_rank`, `size` is still counted over all ranks and must be a multiple of their number
-/// (`argument_error`).
-struct minibatches_fn {
-  template <communicator Communicator = const local_communicator>
-  std::vector<std::vector<std::size_t>> operator()(std::span<const std::uint64_t> keys, std::size_t size,
-                                                   const rng& stream, minibatch_scope scope = minibatch_scope::global,
-                                                   Communicator& ranks = local) const {
-    const auto rank = static_cast<std::size_t>(ranks.rank()), rank_count = static_cast<std::size_t>(ranks.size());
-    std::vector<double> counts(rank_count, 0.0);
-    counts[rank] = static_cast<double>(keys.size());
-    ranks.all_reduce_sum(detail::span_of(counts));
-    std::size_t first = 0, total = 0, most = 0;
-    for (std::size_t r = 0; r < rank_count; ++r) {
-      const auto count = static_cast<std::size_t>(counts[r]);
-      if (r < rank) first += count;
-      total += count;
-      most = std::max(most, count);
-    }
-
-    std::vector<double> tags(total, 0.0);
-    for (std::size_t i = 0; i < keys.size(); ++i) tags[first + i] = stream.split(keys[i]).uniform();
-    ranks.all_reduce_sum(detail::span_of(tags));
-
-    const bool together = scope == minibatch_scope::global;
-    if (size == 0) size = std::max<std::size_t>(total, 1);
-    require_argument(together || size >= total || size % rank_count == 0, "a minibatch of " + std::to_string(size) +
-                                                                              " sequences cannot be shared evenly by " +
-                                                                              std::to_string(rank_count) + " ranks");
-    const std::size_t part = together ? size : std::max<std::size_t>(size >= total ? most : size / rank_count, 1);
-    const std::size_t considered = together ? total : keys.size();
-    const std::size_t base = together ? 0 : first;
-
-    std::vector<std::size_t> order(considered);
-    std::iota(order.begin(), order.end(), base);
-    detail::stable_sort(order, [&](std::size_t a, std::size_t b) { return tags[a] < tags[b]; });
-    const std::size_t span = together ? total : most;
-    std::vector<std::vector<std::size_t>> out((span + part - 1) / part);
-    for (std::size_t position = 0; position < order.size(); ++position) {
-      const std::size_t index = order[position];
-      if (index >= first && index < first + keys.size()) out[position / part].push_back(index - first);
-    }
-    return out;
-  }
-};
-inline constexpr minibatches_fn minibatches{};
-
-/// The parts of a flat per-token array that belong to the selected sequences, in their order.
-template <class Number>
-Eigen::Array<Number, Eigen::Dynamic, 1> gather(const Eigen::Array<Number, Eigen::Dynamic, 1>& flat,
-                                               std::span<const std::size_t> offsets,
-                                               std::span<const std::size_t> indices) {
-  Eigen::Index total = 0;
-  for (const std::size_t i : indices) total += static_cast<Eigen::Index>(offsets[i + 1] - offsets[i]);
-  Eigen::Array<Number, Eigen::Dynamic, 1> out(total);
-  Eigen::Index at = 0;
-  for (const std::size_t i : indices) {
-    const auto length = static_cast<Eigen::Index>(offsets[i + 1] - offsets[i]);
-    out.segment(at, length) = flat.segment(static_cast<Eigen::Index>(offsets[i]), length);
-    at += length;
-  }
-  return out;
-}
-
-/// The reverse of `gather`: writes the parts back in place.
-template <class Number>
-void scatter(const Eigen::Array<Number, Eigen::Dynamic, 1>& part, std::span<const std::size_t> offsets,
-             std::span<const std::size_t> indices, Eigen::Array<Number, Eigen::Dynamic, 1>& flat) {
-  Eigen::Index at = 0;
-  for (const std::size_t i : indices) {
-    const auto length = static_cast<Eigen::Index>(offsets[i + 1] - offsets[i]);
-    flat.segment(static_cast<Eigen::Index>(offsets[i]), length) = part.segment(at, length);
-    at += length;
-  }
-}
-
-}  // namespace coho::inline v0_1
+}  // namespace coho::inline v0_1::detail
 
 // ---- coho/parallel/shards.hpp
 
@@ -6732,7 +6626,7 @@ namespace coho::inline v0_1 {
 ///
 ///     coho::single_line("Say it\nplainly.\r\n");  // "Say it plainly."
 struct single_line_fn {
-  template <class = void>
+  template <class = detail::if_called>
   std::string operator()(std::string_view text) const {
     const auto first = text.find_first_not_of(" \t\r\n");
     if (first == std::string_view::npos) return {};
@@ -6782,7 +6676,7 @@ struct placeholder_rule {
   bool repeats = false;
 };
 
-template <class = void>
+template <class = detail::if_called>
 std::span<const placeholder_rule> placeholder_rules(template_kind kind) noexcept {
   static constexpr placeholder_rule judge[] = {
       {"UserInstruction"}, {"OutputA"}, {"OutputB"}, {"Dimension", true, true}, {"Definition"}};
@@ -6848,7 +6742,7 @@ constexpr std::size_t placeholder_length(std::string_view text) noexcept {
 ///     std::string prompt = t.render({{"Input", question}, {"Output", answer}, {"Dimensions", lines}});
 class prompt_template {
  public:
-  template <class = void>
+  template <class = detail::if_called>
   prompt_template(template_kind kind, std::string_view text, std::string_view source_name)
       : kind_(kind), source_name_(source_name), rules_(detail::placeholder_rules(kind)) {
     while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.remove_suffix(1);
@@ -6892,7 +6786,7 @@ class prompt_template {
 
   template_kind kind() const noexcept { return kind_; }
   const std::string& source_name() const noexcept { return source_name_; }
-  template <class = void>
+  template <class = detail::if_called>
   bool uses(std::string_view name) const noexcept {
     for (const piece& p : pieces_) {
       if (rules_[p.rule].name == name) return true;
@@ -6900,7 +6794,7 @@ class prompt_template {
     return false;
   }
   /// The names of the placeholders in order.
-  template <class = void>
+  template <class = detail::if_called>
   std::vector<std::string_view> placeholders() const {
     std::vector<std::string_view> out;
     for (const piece& p : pieces_) out.push_back(rules_[p.rule].name);
@@ -6908,7 +6802,7 @@ class prompt_template {
   }
   /// The literal text between a placeholder's first occurrence and the placeholder before it. Empty when the template
   /// has no such placeholder.
-  template <class = void>
+  template <class = detail::if_called>
   std::string_view text_before(std::string_view name) const noexcept {
     for (const piece& p : pieces_) {
       if (rules_[p.rule].name == name) return p.before;
@@ -6922,7 +6816,7 @@ class prompt_template {
 
   /// The prompt with each placeholder replaced. Throws `argument_error` for a placeholder without a value and for a
   /// value whose name the kind does not have; values for placeholders that an inference template omits are ignored.
-  template <class = void>
+  template <class = detail::if_called>
   std::string render(std::span<const placeholder_value> values) const {
     for (const auto& value : values) {
       bool known = false;
@@ -6942,7 +6836,7 @@ class prompt_template {
     }
     return out.append(tail_);
   }
-  template <class = void>
+  template <class = detail::if_called>
   std::string render(std::initializer_list<placeholder_value> values) const {
     return render(detail::span_of(values.begin(), values.size()));
   }
@@ -6953,12 +6847,12 @@ class prompt_template {
     std::size_t rule;
   };
 
-  template <class = void>
+  template <class = detail::if_called>
   static std::string place(std::size_t line, std::string_view name) {
     return "line " + std::to_string(line) + ", placeholder {" + std::string(name) + "}";
   }
 
-  template <class = void>
+  template <class = detail::if_called>
   std::size_t rule_of(std::string_view name, std::size_t line) const {
     std::string known;
     for (std::size_t rule = 0; rule < rules_.size(); ++rule) {
@@ -6998,7 +6892,7 @@ class judge_prompt {
   static constexpr std::string_view first_answer = "a";
   static constexpr std::string_view second_answer = "b";
 
-  template <class = void>
+  template <class = detail::if_called>
   explicit judge_prompt(prompt_template text) : template_(std::move(text)) {
     require_argument(template_.kind() == template_kind::judge, template_.source_name() + ": not a judge template");
     require_argument(
@@ -7006,7 +6900,7 @@ class judge_prompt {
         template_.source_name() + ": a judge template must end in an open parenthesis, after which the letter is read");
   }
 
-  template <class = void>
+  template <class = detail::if_called>
   std::string operator()(std::string_view instruction, std::string_view output_a, std::string_view output_b,
                          std::string_view dimension, std::string_view definition) const {
     return template_.render({{"UserInstruction", instruction},
@@ -7145,72 +7039,64 @@ namespace coho::inline v0_1 {
 ///     double v = statistics.variance(0);
 class judgement_statistics {
  public:
-  template <class = void>
-  explicit judgement_statistics(std::size_t principles) : moments_(principles) {}
+  template <class = detail::if_called>
+  explicit judgement_statistics(std::size_t principles) : principles_(principles) {}
 
-  std::size_t principles() const noexcept { return moments_.size(); }
+  std::size_t principles() const noexcept { return principles_.size(); }
   /// Pairs added so far.
   std::size_t pairs() const noexcept { return pairs_; }
 
-  /// Throws `argument_error` if there is not one score per principle, or for a non-finite score.
-  template <class = void>
+  /// Throws `argument_error` if there is not one score per principle, or for a non-finite score; the statistics are
+  /// unchanged then.
+  template <class = detail::if_called>
   void add(const pair_judgement& judgement) {
-    require_argument(judgement.scores.size() == moments_.size(),
+    require_argument(judgement.scores.size() == principles_.size(),
                      "a judgement has " + std::to_string(judgement.scores.size()) + " scores for " +
-                         std::to_string(moments_.size()) + " principles");
-    for (std::size_t i = 0; i < moments_.size(); ++i) {
+                         std::to_string(principles_.size()) + " principles");
+    for (std::size_t i = 0; i < principles_.size(); ++i) {
       require_argument(std::isfinite(judgement.scores[i].ab) && std::isfinite(judgement.scores[i].ba),
                        "the judge's score for principle " + std::to_string(i) + " is not finite");
     }
     ++pairs_;
-    for (std::size_t i = 0; i < moments_.size(); ++i) {
+    for (std::size_t i = 0; i < principles_.size(); ++i) {
       const auto& score = judgement.scores[i];
-      moments_[i].add(score.ab);
-      moments_[i].add(score.ba);
-      if (score.agrees()) ++moments_[i].agreeing;
+      principles_[i].scores.add(score.ab);
+      principles_[i].scores.add(score.ba);
+      if (score.agrees()) ++principles_[i].agreeing;
     }
   }
 
-  template <class = void>
+  /// Adds the pairs that another object has seen. Throws `argument_error` for another number of principles.
+  template <class = detail::if_called>
   void merge(const judgement_statistics& other) {
-    require_argument(other.moments_.size() == moments_.size(), "statistics of different numbers of principles");
+    require_argument(other.principles_.size() == principles_.size(), "statistics of different numbers of principles");
     pairs_ += other.pairs_;
-    for (std::size_t i = 0; i < moments_.size(); ++i) moments_[i].merge(other.moments_[i]);
+    for (std::size_t i = 0; i < principles_.size(); ++i) {
+      principles_[i].scores.merge(other.principles_[i].scores);
+      principles_[i].agreeing += other.principles_[i].agreeing;
+    }
   }
 
-  double mean(std::size_t i) const { return moments_.at(i).mean; }
+  /// Of the scores of principle i, in both orders of all pairs; 0 before the first pair.
+  double mean(std::size_t i) const { return principles_.at(i).scores.mean; }
   /// Population variance over both orders of all pairs; 0 before the first pair.
   double variance(std::size_t i) const {
-    return moments_.at(i).count == 0 ? 0.0 : moments_[i].squares / static_cast<double>(moments_[i].count);
+    const auto& scores = principles_.at(i).scores;
+    return scores.count == 0 ? 0.0 : scores.squares / scores.count;
   }
   /// Fraction of pairs for which both orders name the same response; about 1/2 for a judge that guesses. 0 before the
   /// first pair.
   double order_consistency(std::size_t i) const {
-    return pairs_ == 0 ? 0.0 : static_cast<double>(moments_.at(i).agreeing) / static_cast<double>(pairs_);
+    return pairs_ == 0 ? 0.0 : static_cast<double>(principles_.at(i).agreeing) / static_cast<double>(pairs_);
   }
 
  private:
-  /// Welford's update and Chan's merge: no cancellation for scores far from 0.
-  struct moment {
-    std::size_t count = 0, agreeing = 0;
-    double mean = 0, squares = 0;
-
-    void add(double x) noexcept {
-      const double d = x - mean;
-      mean += d / static_cast<double>(++count);
-      squares += d * (x - mean);
-    }
-    void merge(const moment& o) noexcept {
-      if (o.count == 0) return;
-      const double n = static_cast<double>(count), m = static_cast<double>(o.count), d = o.mean - mean;
-      mean += d * m / (n + m);
-      squares += o.squares + d * d * n * m / (n + m);
-      count += o.count;
-      agreeing += o.agreeing;
-    }
+  struct principle_sums {
+    detail::moment_sums scores;  // of both orders
+    std::size_t agreeing = 0;    // pairs whose orders name the same response
   };
 
-  std::vector<moment> moments_;
+  std::vector<principle_sums> principles_;
   std::size_t pairs_ = 0;
 };
 
@@ -7281,7 +7167,7 @@ namespace coho::inline v0_1 {
 ///
 ///     std::string line = coho::definition_of(concise, /* negated */ true);
 struct definition_of_fn {
-  template <class = void>
+  template <class = detail::if_called>
   std::string operator()(const principle& p, bool negated) const {
     require_argument(!negated || p.can_be_negated(), "principle \"" + p.name + "\" has no negative definition");
     return negated ? p.negative_definition : p.definition;
@@ -7302,7 +7188,7 @@ inline constexpr definition_of_fn definition_of{};
 ///
 ///     auto long_winded = coho::negate_principle(concise);
 struct negate_principle_fn {
-  template <class = void>
+  template <class = detail::if_called>
   principle operator()(principle p) const {
     std::string negative = definition_of(p, true);
     p.negative_definition = std::exchange(p.definition, std::move(negative));
@@ -7414,7 +7300,7 @@ class set_sizes {
  public:
   /// P(n) ∝ stop · (1 − stop)^(n − 1) for 1 <= n <= max_size: the geometric distribution, redrawn while n > max_size.
   /// Throws `option_error` unless 0 < stop <= 1 and max_size >= 1.
-  template <class = void>
+  template <class = detail::if_called>
   static set_sizes geometric(double stop = 0.2, std::size_t max_size = 8) {
     require_option(stop > 0 && stop <= 1, "stop", stop, "above 0 and at most 1");
     require_option(max_size >= 1, "max_size", max_size, "at least 1");
@@ -7425,17 +7311,17 @@ class set_sizes {
 
   /// P(n) ∝ masses[n − 1]. Throws `option_error` for a mass that is negative or not finite, or a sum that is not
   /// positive.
-  template <class = void>
+  template <class = detail::if_called>
   static set_sizes given(std::vector<double> masses) {
     return set_sizes(std::move(masses));
   }
-  template <class = void>
+  template <class = detail::if_called>
   static set_sizes given(std::initializer_list<double> masses) {
     return set_sizes(std::vector<double>(masses));
   }
 
   /// Always `n` principles. Throws `option_error` for 0.
-  template <class = void>
+  template <class = detail::if_called>
   static set_sizes fixed(std::size_t n) {
     require_option(n >= 1, "n", n, "at least 1");
     std::vector<double> masses(n, 0.0);
@@ -7464,7 +7350,7 @@ class set_sizes {
   friend bool operator==(const set_sizes&, const set_sizes&) = default;
 
  private:
-  template <class = void>
+  template <class = detail::if_called>
   explicit set_sizes(std::vector<double> masses) : probabilities_(std::move(masses)) {
     double total = 0;
     for (const double mass : probabilities_) {
@@ -7489,7 +7375,7 @@ struct type_boost {
 
 /// The boosts of SALMON's released code (§3.3 of the paper names the idea): reasoning and numbers for reasoning
 /// prompts, ethics and harmlessness for red-teaming ones, +128 each.
-template <class = void>
+template <class = detail::if_called>
 std::vector<type_boost> default_type_boosts() {
   return {{prompt_type::reasoning, {"reason", "numerical"}, 128.0},
           {prompt_type::red_teaming, {"ethical", "harmless"}, 128.0}};
@@ -7534,7 +7420,7 @@ struct draw_principles_fn {
     for (const auto index : sample_without_replacement(weights, count, random)) out.push_back(std::move(all[index]));
     return out;
   }
-  template <class = void>
+  template <class = detail::if_called>
   auto operator()(std::size_t count, rng& random) const {
     return ranges::make_pipeable([count, &random]<class Principles>(Principles&& principles) {
       return draw_principles_fn{}(std::forward<Principles>(principles), count, random);
@@ -7584,7 +7470,7 @@ class principle_sampler {
     return sample_without_replacement(boosted_weights(all, type, options_.boosts), options_.count, random);
   }
   /// The draw that belongs to `prompt_key`: the same for each response to that prompt, and `base` is unchanged.
-  template <class = void>
+  template <class = detail::if_called>
   std::vector<std::size_t> draw(prompt_type type, const rng& base, std::uint64_t prompt_key) const {
     rng random = base.split(prompt_key);
     return draw(type, random);
@@ -7627,12 +7513,12 @@ struct aggregation_options {
   double label_noise_after_rule = 0.0;  ///< the same for labels that a rule decided
 
   /// The paper (§3.2, App. D): mean of the two orders, the most pronounced principle decides, nothing else.
-  template <class = void>
+  template <class = detail::if_called>
   static aggregation_options paper() {
     return {};
   }
   /// The released code: four records per pair, scores divided by variance, order agreement, rules, label noise.
-  template <class = void>
+  template <class = detail::if_called>
   static aggregation_options salmon_code() {
     return {.repeats = 4,
             .sizes = set_sizes::geometric(0.2, 8),
@@ -7758,7 +7644,7 @@ class preference_aggregator {
   const aggregation_options& options() const noexcept { return options_; }
 
   /// Each principle's score in favour of A: orders combined, gates and scaling applied.
-  template <class = void>
+  template <class = detail::if_called>
   std::vector<double> scores(const pair_judgement& judgement) const {
     require_argument(judgement.scores.size() == scales_.size(),
                      "a judgement has " + std::to_string(judgement.scores.size()) + " scores for " +
@@ -7774,13 +7660,13 @@ class preference_aggregator {
 
   /// One record, or nothing if the pair is dropped: no principle drawn tells the responses apart, or the language rule
   /// is on and neither is in the prompt's language.
-  template <class = void>
+  template <class = detail::if_called>
   std::optional<preference> one(const pair_judgement& judgement, const rule_facts& facts, rng& random) const {
     return one(scores(judgement), facts, random);
   }
 
   /// All repeats' records. Repeat r uses `base.split(r)`, so that a record depends only on its pair.
-  template <class = void>
+  template <class = detail::if_called>
   std::vector<preference> operator()(const pair_judgement& judgement, const rule_facts& facts, const rng& base) const {
     const auto numbers = scores(judgement);
     std::vector<preference> out;
@@ -7853,11 +7739,11 @@ class intervention_set {
   intervention_set() = default;
 
   /// All of them switched on. Throws `argument_error` for an empty name or text and for a duplicate name.
-  template <class = void>
+  template <class = detail::if_called>
   explicit intervention_set(std::vector<intervention> known) {
     for (auto& one : known) add(std::move(one));
   }
-  template <class = void>
+  template <class = detail::if_called>
   intervention_set(std::initializer_list<intervention> known) : intervention_set(std::vector<intervention>(known)) {}
   /// Each principle's definition as an intervention; weights and negative definitions are ignored.
   template <principle_range Principles>
@@ -7866,7 +7752,7 @@ class intervention_set {
   }
 
   /// Adds a new one, switched on. Throws `argument_error` if its name is taken by a different text.
-  template <class = void>
+  template <class = detail::if_called>
   intervention_set with(intervention added) const {
     intervention_set out = *this;
     entry* const same_name = out.find(added.name);
@@ -7894,14 +7780,14 @@ class intervention_set {
     return out;
   }
   /// The same set with everything switched off.
-  template <class = void>
+  template <class = detail::if_called>
   intervention_set none() const {
     intervention_set out = *this;
     for (entry& e : out.known_) e.on = false;
     return out;
   }
 
-  template <class = void>
+  template <class = detail::if_called>
   bool contains(std::string_view name) const noexcept {
     for (const entry& e : known_) {
       if (e.on && e.one.name == name) return true;
@@ -7917,7 +7803,7 @@ class intervention_set {
   bool empty() const noexcept { return size() == 0; }
 
   /// Those switched on, in the order in which they were added.
-  template <class = void>
+  template <class = detail::if_called>
   std::vector<intervention> active() const {
     std::vector<intervention> out;
     for (const auto& e : known_) {
@@ -7938,14 +7824,14 @@ class intervention_set {
     }
     return nullptr;
   }
-  template <class = void>
+  template <class = detail::if_called>
   void add(intervention one) {
     require_argument(!one.name.empty(), "an intervention has no name");
     require_argument(!one.text.empty(), "intervention \"" + one.name + "\" has no text");
     require_argument(find(one.name) == nullptr, "intervention \"" + one.name + "\" is already there");
     known_.push_back({std::move(one), true});
   }
-  template <class = void>
+  template <class = detail::if_called>
   void set(std::string_view name, bool on) {
     entry* const found = find(name);
     if (found == nullptr) {
@@ -8005,7 +7891,7 @@ namespace coho::inline v0_1 {
 ///     std::vector<std::string> lines = compose(coho::prompt_type::general, step_random, prompt_key);
 class guideline_composer {
  public:
-  template <class = void>
+  template <class = detail::if_called>
   explicit guideline_composer(principle_sampler sampler, intervention_set interventions = {},
                               intervention_position position = intervention_position::first)
       : sampler_(std::move(sampler)), interventions_(std::move(interventions)), position_(position) {}
@@ -8058,7 +7944,7 @@ namespace chat_formats {
 
 /// Headings in the style of Dromedary: "### User" and "### <assistant>". The preamble (an inference template without
 /// placeholders) may already end with the first user heading, which is then not repeated.
-template <class = void>
+template <class = detail::if_called>
 chat_format dromedary(std::string preamble = {}, std::string_view assistant = "Dromedary") {
   const std::string_view heading = "### User";
   while (!preamble.empty() && preamble.back() == '\n') preamble.pop_back();
@@ -8079,7 +7965,7 @@ chat_format dromedary(std::string preamble = {}, std::string_view assistant = "D
 
 /// LLaMA-2-Chat: instruction marks, the system text inside the first of them, begin and end tokens around each
 /// exchange, no white space around messages.
-template <class = void>
+template <class = detail::if_called>
 chat_format llama2_chat() {
   return {.name = "llama2_chat",
           .default_system = "",
@@ -8099,7 +7985,7 @@ chat_format llama2_chat() {
 }
 
 /// Vicuna (1.1 and later): names with a colon, an end token after each reply.
-template <class = void>
+template <class = detail::if_called>
 chat_format vicuna() {
   return {.name = "vicuna",
           .default_system = "",
@@ -8116,7 +8002,7 @@ chat_format vicuna() {
 }
 
 /// Mistral Instruct: instruction marks, one begin token at the start, the system text before the first message.
-template <class = void>
+template <class = detail::if_called>
 chat_format mistral() {
   return {.name = "mistral",
           .default_system = "",
@@ -8134,7 +8020,7 @@ chat_format mistral() {
 }
 
 /// The format with that name: dromedary, llama2_chat, vicuna or mistral. Throws `option_error` for any other.
-template <class = void>
+template <class = detail::if_called>
 chat_format by_name(std::string_view name) {
   if (name == "dromedary") return dromedary();
   if (name == "llama2_chat") return llama2_chat();
@@ -8146,6 +8032,26 @@ chat_format by_name(std::string_view name) {
 }  // namespace chat_formats
 
 }  // namespace coho::inline v0_1
+
+// ---- coho/detail/white_space.hpp
+
+namespace coho::inline v0_1::detail {
+
+/// The bytes of the white space character that a UTF-8 text starts with, 0 if it starts with another: Unicode's white
+/// space, which chat templates (Python's strip) drop.
+constexpr std::size_t leading_white_space(std::string_view text) noexcept {
+  constexpr std::string_view wide[] = {"\xC2\x85",     "\xC2\xA0",     "\xE1\x9A\x80", "\xE2\x80\xA8",
+                                       "\xE2\x80\xA9", "\xE2\x80\xAF", "\xE2\x81\x9F", "\xE3\x80\x80"};
+  if (text.empty()) return 0;
+  const char c = text.front();
+  if (c == ' ' || (c >= '\t' && c <= '\r') || (c >= '\x1C' && c <= '\x1F')) return 1;
+  for (const auto space : wide)
+    if (text.starts_with(space)) return space.size();
+  const bool typographic = text.size() > 2 && text.starts_with("\xE2\x80");  // U+2000 to U+200A
+  return typographic && static_cast<unsigned char>(text[2]) <= 0x8A ? 3 : 0;
+}
+
+}  // namespace coho::inline v0_1::detail
 
 // ---- coho/prompt/chat_text.hpp
 
@@ -8201,7 +8107,7 @@ struct chat_tokens {
   std::vector<chat_reply_tokens> replies;  ///< all of them, in order
 
   /// One weight per token: that of its reply, 0 outside replies.
-  template <class = void>
+  template <class = detail::if_called>
   std::vector<double> weights() const {
     std::vector<double> out(tokens.size(), 0.0);
     for (const auto& reply : replies)
@@ -8211,19 +8117,6 @@ struct chat_tokens {
 };
 
 namespace detail {
-
-/// The number of bytes of leading white space: Unicode's, which chat templates (Python's strip) drop.
-constexpr std::size_t white_space(std::string_view text) noexcept {
-  constexpr std::string_view wide[] = {"\xC2\x85",     "\xC2\xA0",     "\xE1\x9A\x80", "\xE2\x80\xA8",
-                                       "\xE2\x80\xA9", "\xE2\x80\xAF", "\xE2\x81\x9F", "\xE3\x80\x80"};
-  if (text.empty()) return 0;
-  const char c = text.front();
-  if (c == ' ' || (c >= '\t' && c <= '\r') || (c >= '\x1C' && c <= '\x1F')) return 1;
-  for (const auto space : wide)
-    if (text.starts_with(space)) return space.size();
-  const bool typographic = text.size() > 2 && text.starts_with("\xE2\x80");  // U+2000 to U+200A
-  return typographic && static_cast<unsigned char>(text[2]) <= 0x8A ? 3 : 0;
-}
 
 /// The tokens of `text` after the tokens `before_tokens` of `before`: the tail of encode(before + text). If a token
 /// would cross the border, `text` is tokenised after a line break instead: a model that writes it has read `before` as
@@ -8373,7 +8266,7 @@ struct chat_text {
   bool answered = false;  ///< it ends with a reply
 
   /// The whole text, the response prefix last, with the given spellings of the begin and end tokens (none by default).
-  template <class = void>
+  template <class = detail::if_called>
   std::string text(std::string_view begin = {}, std::string_view end = {}) const {
     std::string out;
     for (const auto& piece : pieces) {
@@ -8422,7 +8315,7 @@ struct chat_text {
 namespace coho::inline v0_1 {
 
 /// An instruction and its optional input as one user message: the input comes after the instruction and a blank line.
-template <class = void>
+template <class = detail::if_called>
 std::string full_instruction(std::string_view instruction, std::string_view input = {}) {
   std::string out(instruction);
   if (!input.empty()) out.append("\n\n").append(input);
@@ -8442,7 +8335,7 @@ std::string full_instruction(std::string_view instruction, std::string_view inpu
 ///     std::string text = chat.text();
 class chat_prompt {
  public:
-  template <class = void>
+  template <class = detail::if_called>
   explicit chat_prompt(chat_format format) : format_(std::move(format)) {
     require_option(!format_.assistant_prefix.empty() || !format_.user_suffix.empty(), "assistant_prefix", "\"\"",
                    "set when user_suffix is empty, otherwise nothing separates question and answer");
@@ -8452,7 +8345,7 @@ class chat_prompt {
   /// Takes the text around a question from an inference template: the whole text as system text if it has no {Input};
   /// otherwise the text before {Input} as system text, and the text after it replaces user suffix and assistant prefix.
   /// A conversation's own system text replaces the whole template.
-  template <class = void>
+  template <class = detail::if_called>
   chat_prompt(chat_format format, const prompt_template& inference) : chat_prompt(std::move(format)) {
     require_argument(inference.kind() == template_kind::inference,
                      inference.source_name() + ": not an inference template");
@@ -8472,16 +8365,16 @@ class chat_prompt {
     from_template_ = true;
   }
 
-  template <class = void>
+  template <class = detail::if_called>
   chat_text operator()(std::span<const chat_message> messages) const {
     return laid_out(messages, false);
   }
-  template <class = void>
+  template <class = detail::if_called>
   chat_text answered(std::span<const chat_message> messages) const {
     return laid_out(messages, true);
   }
   /// A single question.
-  template <class = void>
+  template <class = detail::if_called>
   chat_text operator()(std::string_view question) const {
     const chat_message message{chat_role::user, std::string(question)};
     return (*this)(detail::span_of(&message, 1));
@@ -8490,7 +8383,7 @@ class chat_prompt {
   const chat_format& format() const noexcept { return format_; }
 
  private:
-  template <class = void>
+  template <class = detail::if_called>
   chat_text laid_out(std::span<const chat_message> messages, bool answered) const {
     chat_text out{.pieces = {}, .response_prefix = {}, .stop = format_.stop, .answered = answered};
     if (!answered) out.response_prefix = format_.response_prefix;
@@ -8525,7 +8418,7 @@ class chat_prompt {
     return out;
   }
 
-  template <class = void>
+  template <class = detail::if_called>
   void add_question(chat_piece& piece, const std::string& question, const std::string& system, bool own_system,
                     bool first, bool templated) const {
     const bool leads = first && !templated && !system.empty();
@@ -8550,7 +8443,7 @@ class chat_prompt {
   }
 
   // An earlier reply is followed by another message, the last one by nothing that the model does not write itself.
-  template <class = void>
+  template <class = detail::if_called>
   void add_reply(chat_piece& piece, const chat_message& reply, bool last) const {
     piece.text += format_.response_prefix;
     auto border = piece.text.size();
@@ -8564,19 +8457,20 @@ class chat_prompt {
     piece.replies.push_back(place);
   }
 
-  template <class = void>
+  template <class = detail::if_called>
   static void add_words(chat_piece& piece, std::string_view words, bool message) {
     const auto begin = piece.text.size();
     piece.text += words;
     if (message && !words.empty()) piece.messages.push_back({begin, piece.text.size()});
   }
 
-  template <class = void>
+  template <class = detail::if_called>
   std::string_view shown(std::string_view message, bool front, bool back) const {
     if (!format_.trim_messages) return message;
-    while (front && detail::white_space(message) > 0) message.remove_prefix(detail::white_space(message));
+    while (front && detail::leading_white_space(message) > 0)
+      message.remove_prefix(detail::leading_white_space(message));
     for (std::size_t bytes = 1; back && bytes <= 3 && bytes <= message.size();) {
-      const bool space = detail::white_space(message.substr(message.size() - bytes)) == bytes;
+      const bool space = detail::leading_white_space(message.substr(message.size() - bytes)) == bytes;
       if (space) message.remove_suffix(bytes);
       bytes = space ? 1 : bytes + 1;
     }
@@ -8604,7 +8498,7 @@ namespace coho::inline v0_1 {
 ///     std::string text = prompt(instruction, response, guideline);
 class reward_prompt {
  public:
-  template <class = void>
+  template <class = detail::if_called>
   explicit reward_prompt(prompt_template text) : template_(std::move(text)) {
     require_argument(
         template_.kind() == template_kind::reward || template_.kind() == template_kind::preference_pretraining,
@@ -8727,7 +8621,7 @@ class self_align_prompt {
   /// All text before the question: the shared prefix of all prompts.
   const std::string& prefix() const noexcept { return prefix_; }
   /// The prompt of a question, up to where the model's thoughts begin. Trailing spaces are left to the model.
-  template <class = void>
+  template <class = detail::if_called>
   std::string operator()(std::string_view question) const {
     std::string out = prefix_;
     out.append(question).append(thoughts_heading_.literal);
@@ -8738,7 +8632,7 @@ class self_align_prompt {
   const std::string& stop() const noexcept { return question_heading_.words; }
 
   /// Parses what was written after a prompt, up to a stop string.
-  template <class = void>
+  template <class = detail::if_called>
   self_align_reply parse(std::string_view written) const {
     const std::size_t at = answer_heading_.find(written);
     if (at == std::string_view::npos)
@@ -8748,15 +8642,15 @@ class self_align_prompt {
             .answered = true};
   }
   /// Whether a text contains a heading of a conversation: the model then went on to another turn.
-  template <class = void>
-  bool holds_heading(std::string_view text) const {
+  template <class = detail::if_called>
+  bool contains_heading(std::string_view text) const {
     return question_heading_.find(text) != std::string_view::npos ||
            thoughts_heading_.find(text) != std::string_view::npos ||
            answer_heading_.find(text) != std::string_view::npos;
   }
   /// The sentences, or otherwise the words, with which the thoughts of all exemplars begin; empty when they begin
   /// differently or there is only one exemplar.
-  template <class = void>
+  template <class = detail::if_called>
   std::string opening() const {
     if (exemplars_.size() < 2) return {};
     std::string_view common = exemplars_.front().thoughts;
@@ -8779,7 +8673,7 @@ class self_align_prompt {
     std::string literal, words;
     bool begins_line = false, ends_line = false;  ///< the words have a line break before them, after them
 
-    template <class = void>
+    template <class = detail::if_called>
     std::size_t find(std::string_view text) const {
       if (words.empty()) return std::string_view::npos;
       for (std::size_t at = text.find(words); at != std::string_view::npos; at = text.find(words, at + 1)) {
@@ -8793,7 +8687,7 @@ class self_align_prompt {
     }
   };
 
-  template <class = void>
+  template <class = detail::if_called>
   static heading_text heading(const prompt_template& text, std::string_view name) {
     const std::string_view literal = text.text_before(name), words = trimmed(literal);
     if (words.empty() && name != "Thoughts")
@@ -8834,6 +8728,7 @@ class self_align_prompt {
 ///     static_assert(coho::require_policy<my_model>());
 namespace coho::inline v0_1 {
 
+/// A model with `log_probs`.
 template <class Model>
 consteval bool require_policy() {
   using batch = const token_batch&;
@@ -8847,6 +8742,7 @@ consteval bool require_policy() {
   return true;
 }
 
+/// A policy with `forward`; reports what policy (1) needs first.
 template <class Model>
 consteval bool require_differentiable_policy() {
   if constexpr (!policy<Model>) {
@@ -8871,6 +8767,7 @@ consteval bool require_differentiable_policy() {
   }
 }
 
+/// An object with `generate`.
 template <class Model>
 consteval bool require_sampler() {
   constexpr bool exists = requires(Model& m, const packed<token>& p, const generation_options& o, std::span<rng> r) {
@@ -8883,6 +8780,7 @@ consteval bool require_sampler() {
   return true;
 }
 
+/// A policy that is its own sampler; reports what policy (1) needs first.
 template <class Model>
 consteval bool require_causal_lm() {
   if constexpr (!policy<Model>) {
@@ -8900,6 +8798,7 @@ consteval bool require_causal_lm() {
   }
 }
 
+/// A model with `values`.
 template <class Model>
 consteval bool require_value_model() {
   constexpr bool exists = requires(Model& m, const token_batch& b) { m.values(b); };
@@ -8912,6 +8811,7 @@ consteval bool require_value_model() {
   return true;
 }
 
+/// A value model with `forward`; reports what value_model (1) needs first.
 template <class Model>
 consteval bool require_differentiable_value_model() {
   if constexpr (!value_model<Model>) {
@@ -8935,6 +8835,7 @@ consteval bool require_differentiable_value_model() {
   }
 }
 
+/// A model with `score`, or one that is called with queries.
 template <class Model>
 consteval bool require_reward_model() {
   using queries = std::span<const reward_query>;
@@ -8949,6 +8850,7 @@ consteval bool require_reward_model() {
   return true;
 }
 
+/// A model whose `forward` returns scores and a pullback; `score` is not needed.
 template <class Model>
 consteval bool require_differentiable_reward_model() {
   using queries = std::span<const reward_query>;
@@ -8969,6 +8871,7 @@ consteval bool require_differentiable_reward_model() {
   return true;
 }
 
+/// Only (1) and (2): a driver on several ranks asks for (3) and (4) when it runs.
 template <class Model>
 consteval bool require_trainable() {
   constexpr bool zero = requires(Model& m) { m.zero_gradients(); };
@@ -8982,12 +8885,14 @@ consteval bool require_trainable() {
   return true;
 }
 
+/// An object with `step`.
 template <class Optimizer>
 consteval bool require_optimizer() {
   static_assert(optimizer<Optimizer>, "coho::optimizer (1): the optimizer has no step(double learning_rate)");
   return true;
 }
 
+/// All three members are reported, not only the first that is missing.
 template <class Tokenizer>
 consteval bool require_tokenizer() {
   constexpr bool encode = requires(const Tokenizer& t, std::string_view s) { t.encode(s); };
@@ -9007,6 +8912,7 @@ consteval bool require_tokenizer() {
   return true;
 }
 
+/// An object with `log_odds`.
 template <class Judge>
 consteval bool require_choice_judge() {
   constexpr bool exists =
@@ -9021,6 +8927,7 @@ consteval bool require_choice_judge() {
   return true;
 }
 
+/// A callable whose result can be compared.
 template <class Identifier>
 consteval bool require_language_identifier() {
   constexpr bool exists = requires(const Identifier& l, std::string_view s) { l(s); };
@@ -9033,6 +8940,7 @@ consteval bool require_language_identifier() {
   return true;
 }
 
+/// (1) and (2); `shards()` is optional.
 template <class Communicator>
 consteval bool require_communicator() {
   constexpr bool place = requires(Communicator& c) {
@@ -9105,15 +9013,13 @@ constexpr auto option_names(empty_response_rule) { return std::array{"lowest", "
 
 /// Whether a text is blank: only ASCII white space and controls, and Unicode's spaces, zero-width ones included.
 constexpr bool is_blank(std::string_view text) noexcept {
-  constexpr std::string_view spaces[] = {"\xC2\x85",     "\xC2\xA0",     "\xE1\x9A\x80", "\xE2\x80\xA8", "\xE2\x80\xA9",
-                                         "\xE2\x80\xAF", "\xE2\x81\x9F", "\xE3\x80\x80", "\xEF\xBB\xBF"};
   while (!text.empty()) {
     const auto first = static_cast<unsigned char>(text.front());
-    std::size_t bytes = first <= 0x20 || first == 0x7F ? 1 : 0;
-    for (const auto space : spaces)
-      if (text.starts_with(space)) bytes = space.size();
-    // U+2000 to U+200D
-    if (text.size() > 2 && text.starts_with("\xE2\x80") && static_cast<unsigned char>(text[2]) <= 0x8D) bytes = 3;
+    std::size_t bytes = first <= 0x20 || first == 0x7F ? 1 : detail::leading_white_space(text);
+    // Of no width: U+200B to U+200D, and U+FEFF.
+    constexpr std::string_view invisible[] = {"\xE2\x80\x8B", "\xE2\x80\x8C", "\xE2\x80\x8D", "\xEF\xBB\xBF"};
+    for (const auto character : invisible)
+      if (text.starts_with(character)) bytes = character.size();
     if (bytes == 0) return false;
     text.remove_prefix(bytes);
   }
@@ -9154,7 +9060,7 @@ struct rank_empty_last_fn {
     detail::array_of<number> out(static_cast<Eigen::Index>(elements.size()));
     for (std::size_t i = 0; i < elements.size(); ++i)
       out.data()[i] = !empty.empty() && empty[i] != 0 ? static_cast<number>(least) : static_cast<number>(elements[i]);
-    return detail::back_to(std::move(out), rewards);
+    return detail::from_host_as(std::move(out), rewards);
   }
 };
 inline constexpr rank_empty_last_fn rank_empty_last{};
@@ -9218,7 +9124,7 @@ struct shaping_options {
     visit({"whitening", "how, with whiten"}, o.whitening...);
   }
   /// The reward of an unfinished response, given its reward without the penalty.
-  double penalised(double reward) const noexcept {
+  double reward_with_penalty(double reward) const noexcept {
     return replaces() ? unfinished_penalty : reward + unfinished_penalty;
   }
   /// The change that this makes: the penalty itself where it is added.
@@ -9267,7 +9173,7 @@ struct shape_rewards_fn {
   auto operator()(const shape_rewards_inputs<Array>& in, const shaping_options& options = {},
                   Communicator&& ranks = local_communicator{}) const {
     if constexpr (detail::device_array<Array>) {
-      return detail::back_to((*this)(host(in), options, ranks), in.log_probs);
+      return detail::from_host_as((*this)(host(in), options, ranks), in.log_probs);
     } else {
       options.validate();
       const auto tokens = static_cast<std::size_t>(in.log_probs.size());
@@ -9358,7 +9264,7 @@ struct shape_rewards_fn {
     std::uint64_t broken = 0;  // bits of differences: compilers do not reorder additions, but they vectorise this
     for (std::size_t t = 0; t < size; ++t) {
       const double difference = static_cast<double>(policy[t]) - static_cast<double>(reference[t]);
-      const double kl = limited(detail::kl_of<Estimator>(difference));
+      const double kl = limited(detail::kl_value<Estimator>(difference));
       broken |= std::bit_cast<std::uint64_t>(kl - kl);
       out[t] = 0.0 - factor * kl;
     }
@@ -9370,7 +9276,7 @@ struct shape_rewards_fn {
     const double limit = options.reward_clip > 0 ? options.reward_clip : std::numeric_limits<double>::infinity();
     const double reward =
         array_traits<double>::clamp(static_cast<double>(in.sequence_rewards.data()[i]), -limit, limit);
-    return in.finished.empty() || in.finished[i] != 0 ? reward : options.penalised(reward);
+    return in.finished.empty() || in.finished[i] != 0 ? reward : options.reward_with_penalty(reward);
   }
 
   template <class Mask>
@@ -9493,7 +9399,7 @@ struct normalize_rewards_fn {
       detail::array_of<number> out(static_cast<Eigen::Index>(elements.size()));
       for (std::size_t i = 0; i < elements.size(); ++i)
         out.data()[i] = static_cast<number>(one(static_cast<double>(elements[i])));
-      return detail::back_to(std::move(out), rewards);
+      return detail::from_host_as(std::move(out), rewards);
     }
   }
 
@@ -9605,7 +9511,7 @@ struct overlong_options {
           o.cache_tokens...);
     visit({"penalty", "the whole penalty, subtracted", allowed::at_least(0)}, o.penalty...);
   }
-  void check_together(const std::string& prefix) const {
+  void check_constraints(const std::string& prefix) const {
     require_option(cache_tokens <= max_response_tokens, prefix + "cache_tokens", cache_tokens,
                    "greater than 0 and at most max_response_tokens");
   }
@@ -9734,7 +9640,7 @@ class running_normalization {
       for (std::size_t i = 0; i < elements.size(); ++i) {
         out.data()[i] = static_cast<number>(one(static_cast<double>(elements[i])));
       }
-      return detail::back_to(std::move(out), rewards);
+      return detail::from_host_as(std::move(out), rewards);
     }
   }
 
@@ -9803,7 +9709,7 @@ struct importance_weights_options {
            allowed::at_least(1).or_infinity()},
           o.sequence_high...);
   }
-  void check_together(const std::string& prefix) const {
+  void check_constraints(const std::string& prefix) const {
     require_option(low == 0 || form == importance_form::masked, prefix + "low", low, "0 unless the form is masked");
   }
   /// Throws `option_error` for the first option out of its range, its name prefixed with `prefix`.
@@ -9881,7 +9787,7 @@ struct importance_weights_fn {
         return run<number>(p, s, detail::host_elements(mask_local), offsets, options);
       }
     }();
-    auto weights = detail::back_to(std::move(result.weights), policy);
+    auto weights = detail::from_host_as(std::move(result.weights), policy);
     return importance_weights_result<decltype(weights)>{std::move(weights), result.mean_weight, result.limited_fraction,
                                                         result.effective_sample_size, result.tokens};
   }
@@ -9961,6 +9867,147 @@ inline constexpr importance_weights_fn importance_weights{};
 
 }  // namespace coho::inline v0_1
 
+// ---- coho/rollout/minibatch.hpp
+
+namespace coho::inline v0_1 {
+
+/// How many sequences and tokens one forward may hold; 0 is no limit. A sequence over the token limit gets a forward
+/// of its own.
+struct batch_limits {
+  std::size_t sequences = 0;
+  std::size_t tokens = 0;
+  bool sort_by_length = false;  ///< long sequences first: evenly loaded batches, largest memory need first
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"sequences", "limit of one forward; 0: none", {}, "sequences"}, o.sequences...);
+    visit({"tokens", "limit of one forward; 0: none", {}, "tokens"}, o.tokens...);
+    visit({"sort_by_length", "long sequences first"}, o.sort_by_length...);
+  }
+};
+
+/// Who chooses the minibatches of several ranks.
+/// `global`: one shuffle over all ranks, so that results do not depend on the number of ranks (a rank's part of a
+/// minibatch varies). `each_rank`: every rank splits its own sequences (even shards, results depend on the rank count).
+enum class minibatch_scope { global, each_rank };
+constexpr auto option_names(minibatch_scope) { return std::array{"global", "each_rank"}; }
+
+/// Cuts an order of sequences into forwards within the limits. `lengths[i]` is the number of tokens of sequence i.
+///
+///     auto parts = coho::micro_batches(order, lengths, {.sequences = 8});
+struct micro_batches_fn {
+  template <class = detail::if_called>
+  std::vector<std::vector<std::size_t>> operator()(std::vector<std::size_t> order, std::span<const std::size_t> lengths,
+                                                   const batch_limits& limits) const {
+    if (limits.sort_by_length) {
+      detail::stable_sort(order, [&](std::size_t a, std::size_t b) { return lengths[a] > lengths[b]; });
+    }
+    std::vector<std::vector<std::size_t>> out;
+    std::size_t tokens = 0;
+    for (const std::size_t i : order) {
+      const bool full = out.empty() || (limits.sequences != 0 && out.back().size() == limits.sequences) ||
+                        (limits.tokens != 0 && tokens + lengths[i] > limits.tokens);
+      if (full) {
+        out.emplace_back();
+        tokens = 0;
+      }
+      out.back().push_back(i);
+      tokens += lengths[i];
+    }
+    return out;
+  }
+  /// All sequences in their given order.
+  template <class = detail::if_called>
+  std::vector<std::vector<std::size_t>> operator()(std::span<const std::size_t> lengths,
+                                                   const batch_limits& limits) const {
+    std::vector<std::size_t> order(lengths.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    return (*this)(std::move(order), lengths, limits);
+  }
+};
+inline constexpr micro_batches_fn micro_batches{};
+
+/// A random partition into minibatches of `size` sequences (the last may be smaller; 0: one minibatch of all).
+///
+/// The order is that of a random tag drawn from `stream.split(key)` for each sequence: which sequences meet does not
+/// depend on the order in which they are given, nor (scope `global`) on how they are spread over ranks. Returns this
+/// rank's indices of each minibatch, equally many on every rank; a rank's part may be empty. With several ranks
+/// and scope `each_rank`, `size` is still counted over all ranks and must be a multiple of their number
+/// (`argument_error`).
+struct minibatches_fn {
+  template <communicator Communicator = const local_communicator>
+  std::vector<std::vector<std::size_t>> operator()(std::span<const std::uint64_t> keys, std::size_t size,
+                                                   const rng& stream, minibatch_scope scope = minibatch_scope::global,
+                                                   Communicator& ranks = local) const {
+    const auto rank = static_cast<std::size_t>(ranks.rank()), rank_count = static_cast<std::size_t>(ranks.size());
+    std::vector<double> counts(rank_count, 0.0);
+    counts[rank] = static_cast<double>(keys.size());
+    ranks.all_reduce_sum(detail::span_of(counts));
+    std::size_t first = 0, total = 0, most = 0;
+    for (std::size_t r = 0; r < rank_count; ++r) {
+      const auto count = static_cast<std::size_t>(counts[r]);
+      if (r < rank) first += count;
+      total += count;
+      most = std::max(most, count);
+    }
+
+    std::vector<double> tags(total, 0.0);
+    for (std::size_t i = 0; i < keys.size(); ++i) tags[first + i] = stream.split(keys[i]).uniform();
+    ranks.all_reduce_sum(detail::span_of(tags));
+
+    const bool together = scope == minibatch_scope::global;
+    if (size == 0) size = std::max<std::size_t>(total, 1);
+    require_argument(together || size >= total || size % rank_count == 0, "a minibatch of " + std::to_string(size) +
+                                                                              " sequences cannot be shared evenly by " +
+                                                                              std::to_string(rank_count) + " ranks");
+    const std::size_t part = together ? size : std::max<std::size_t>(size >= total ? most : size / rank_count, 1);
+    const std::size_t considered = together ? total : keys.size();
+    const std::size_t base = together ? 0 : first;
+
+    std::vector<std::size_t> order(considered);
+    std::iota(order.begin(), order.end(), base);
+    detail::stable_sort(order, [&](std::size_t a, std::size_t b) { return tags[a] < tags[b]; });
+    const std::size_t span = together ? total : most;
+    std::vector<std::vector<std::size_t>> out((span + part - 1) / part);
+    for (std::size_t position = 0; position < order.size(); ++position) {
+      const std::size_t index = order[position];
+      if (index >= first && index < first + keys.size()) out[position / part].push_back(index - first);
+    }
+    return out;
+  }
+};
+inline constexpr minibatches_fn minibatches{};
+
+/// The parts of a flat per-token array that belong to the selected sequences, in their order.
+template <class Number>
+Eigen::Array<Number, Eigen::Dynamic, 1> gather(const Eigen::Array<Number, Eigen::Dynamic, 1>& flat,
+                                               std::span<const std::size_t> offsets,
+                                               std::span<const std::size_t> indices) {
+  Eigen::Index total = 0;
+  for (const std::size_t i : indices) total += static_cast<Eigen::Index>(offsets[i + 1] - offsets[i]);
+  Eigen::Array<Number, Eigen::Dynamic, 1> out(total);
+  Eigen::Index at = 0;
+  for (const std::size_t i : indices) {
+    const auto length = static_cast<Eigen::Index>(offsets[i + 1] - offsets[i]);
+    out.segment(at, length) = flat.segment(static_cast<Eigen::Index>(offsets[i]), length);
+    at += length;
+  }
+  return out;
+}
+
+/// The reverse of `gather`: writes the parts back in place.
+template <class Number>
+void scatter(const Eigen::Array<Number, Eigen::Dynamic, 1>& part, std::span<const std::size_t> offsets,
+             std::span<const std::size_t> indices, Eigen::Array<Number, Eigen::Dynamic, 1>& flat) {
+  Eigen::Index at = 0;
+  for (const std::size_t i : indices) {
+    const auto length = static_cast<Eigen::Index>(offsets[i + 1] - offsets[i]);
+    flat.segment(static_cast<Eigen::Index>(offsets[i]), length) = part.segment(at, length);
+    at += length;
+  }
+}
+
+}  // namespace coho::inline v0_1
+
 // ---- coho/rollout/trajectory.hpp
 
 namespace coho::inline v0_1 {
@@ -10006,13 +10053,13 @@ struct trajectory_batch {
   std::size_t tokens() const noexcept { return batch.responses.total(); }
 
   /// The tokens that the value model sees.
-  template <class = void>
+  template <class = detail::if_called>
   token_batch value_batch() const {
     return {value_prompts.empty() ? batch.prompts : value_prompts, batch.responses};
   }
 
   /// The reward model's query for rollout i. Refers to this object.
-  template <class = void>
+  template <class = detail::if_called>
   reward_query query(std::size_t i) const {
     return {.prompt_tokens = batch.prompts[i],
             .response_tokens = batch.responses[i],
@@ -10022,7 +10069,7 @@ struct trajectory_batch {
             .finished = finished[i] != 0,
             .length_multiplier = prompts[i].length_multiplier};
   }
-  template <class = void>
+  template <class = detail::if_called>
   std::vector<reward_query> queries() const {
     std::vector<reward_query> out;
     out.reserve(size());
@@ -10036,25 +10083,25 @@ namespace detail {
 // Structured bindings name every member, so that a new member missing here does not compile.
 template <class Prompt>
   requires std::same_as<std::remove_const_t<Prompt>, rl_prompt>
-constexpr auto fields_of(Prompt& prompt) {
+constexpr auto tie_fields(Prompt& prompt) {
   auto& [tokens, text, type, length_multiplier, principles, key, value_tokens] = prompt;
   return std::tie(tokens, text, type, length_multiplier, principles, key, value_tokens);
 }
 template <class Part>
   requires std::same_as<std::remove_const_t<Part>, reward_part>
-constexpr auto fields_of(Part& part) {
+constexpr auto tie_fields(Part& part) {
   auto& [name, value] = part;
   return std::tie(name, value);
 }
 template <class Breakdown>
   requires std::same_as<std::remove_const_t<Breakdown>, reward_breakdown>
-constexpr auto fields_of(Breakdown& breakdown) {
+constexpr auto tie_fields(Breakdown& breakdown) {
   auto& [score, bonus, empty, unfinished] = breakdown;
   return std::tie(score, bonus, empty, unfinished);
 }
 template <class Batch>
   requires std::same_as<std::remove_const_t<Batch>, trajectory_batch>
-constexpr auto fields_of(Batch& rollouts) {
+constexpr auto tie_fields(Batch& rollouts) {
   auto& [prompts, batch, value_prompts, prompt_texts, response_texts, finished, empty, recorded_log_probs,
          old_log_probs, reference_log_probs, values, model_scores, sequence_rewards, breakdowns, rewards,
          shaped_reward_sum, advantages, returns] = rollouts;
@@ -10064,7 +10111,7 @@ constexpr auto fields_of(Batch& rollouts) {
 }
 
 template <class Object>
-concept with_fields = requires(Object& object) { fields_of(object); };
+concept with_fields = requires(Object& object) { tie_fields(object); };
 
 }  // namespace detail
 
@@ -10076,14 +10123,14 @@ struct for_each_field_fn {
   ///     coho::for_each_field(rollouts, [&](const auto&) { ++members; });
   template <detail::with_fields Object, class Visitor>
   void operator()(Object& object, Visitor&& visitor) const {
-    std::apply([&](auto&... fields) { (visitor(fields), ...); }, detail::fields_of(object));
+    std::apply([&](auto&... fields) { (visitor(fields), ...); }, detail::tie_fields(object));
   }
   /// Calls `visitor(member of a, member of b)` for each member of two objects of one type.
   template <detail::with_fields Object, detail::with_fields Other, class Visitor>
     requires std::same_as<std::remove_const_t<Object>, std::remove_const_t<Other>>
   void operator()(Object& a, Other& b, Visitor&& visitor) const {
-    const auto left = detail::fields_of(a);
-    const auto right = detail::fields_of(b);
+    const auto left = detail::tie_fields(a);
+    const auto right = detail::tie_fields(b);
     [&]<std::size_t... I>(std::index_sequence<I...>) {
       (visitor(std::get<I>(left), std::get<I>(right)), ...);
     }(std::make_index_sequence<std::tuple_size_v<decltype(left)>>{});
@@ -10136,7 +10183,7 @@ struct sampled_rollouts {
   std::size_t size() const noexcept { return prompts.size(); }
 
   /// Rollouts [begin, end).
-  template <class = void>
+  template <class = detail::if_called>
   sampled_rollouts part(std::size_t begin, std::size_t end) const {
     const auto cut = [&](const auto& all) {
       using list = std::remove_cvref_t<decltype(all)>;
@@ -10524,7 +10571,7 @@ namespace coho::inline v0_1::toy {
 /// for each token missing at the start. For order n over a vocabulary of v tokens there are (v + 1)ⁿ contexts.
 class context_table {
  public:
-  template <class = void>
+  template <class = detail::if_called>
   context_table(std::size_t vocabulary, std::size_t order) : vocabulary_(vocabulary), order_(order) {
     require_option(vocabulary >= 1, "vocabulary", vocabulary, "at least 1");
     for (std::size_t i = 0; i < order; ++i) {
@@ -10537,21 +10584,21 @@ class context_table {
   std::size_t contexts() const noexcept { return contexts_; }
 
   /// The context after `text`. Throws `argument_error` for a token outside the vocabulary.
-  template <class = void>
+  template <class = detail::if_called>
   std::size_t after(std::span<const token> text) const {
     std::size_t context = 0;
     for (const token t : text.last(std::min(order_, text.size()))) context = next(context, t);
     return context;
   }
   /// The context that follows when token `t` is appended.
-  template <class = void>
+  template <class = detail::if_called>
   std::size_t next(std::size_t context, token t) const {
     require_argument(t >= 0 && static_cast<std::size_t>(t) < vocabulary_,
                      "token " + std::to_string(t) + " is outside the vocabulary of " + std::to_string(vocabulary_));
     return (context * (vocabulary_ + 1) + static_cast<std::size_t>(t) + 1) % contexts_;
   }
   /// The context before each response token of a batch.
-  template <class = void>
+  template <class = detail::if_called>
   std::vector<std::size_t> of(const token_batch& batch) const {
     std::vector<std::size_t> out;
     out.reserve(batch.responses.total());
@@ -10871,7 +10918,7 @@ class linear_reward {
 
   std::vector<double> score(std::span<const reward_query> queries) const {
     std::vector<double> out;
-    for (const auto& query : queries) out.push_back(features_of(query).dot(weights));
+    for (const auto& query : queries) out.push_back(checked_features(query).dot(weights));
     return out;
   }
 
@@ -10879,7 +10926,7 @@ class linear_reward {
     std::vector<Eigen::VectorXd> rows;
     std::vector<double> scores;
     for (const auto& query : queries) {
-      rows.push_back(features_of(query));
+      rows.push_back(checked_features(query));
       scores.push_back(rows.back().dot(weights));
     }
     return std::pair{std::move(scores), [this, rows = std::move(rows)](std::span<const double> seed) {
@@ -10900,7 +10947,7 @@ class linear_reward {
   Eigen::VectorXd weights, gradient;
 
  private:
-  Eigen::VectorXd features_of(const reward_query& query) const {
+  Eigen::VectorXd checked_features(const reward_query& query) const {
     Eigen::VectorXd out = features_(query);
     require_argument(out.size() == weights.size(), "linear_reward: the features and the weights differ in length");
     return out;
@@ -10980,20 +11027,20 @@ class tabular_value {
     std::vector<double> values;
   };
 
-  template <class = void>
+  template <class = detail::if_called>
   tabular_value(std::size_t vocabulary, std::size_t order) : contexts_(vocabulary, order) {
     table.setZero(static_cast<Eigen::Index>(contexts_.contexts()));
     gradient.setZero(table.size());
   }
 
-  template <class = void>
+  template <class = detail::if_called>
   std::vector<double> values(const token_batch& batch) const {
     std::vector<double> out;
     for (const std::size_t context : contexts_.of(batch)) out.push_back(table(static_cast<Eigen::Index>(context)));
     return out;
   }
 
-  template <class = void>
+  template <class = detail::if_called>
   auto forward(const token_batch& batch) {
     return std::pair{output{values(batch)}, [this, contexts = contexts_.of(batch)](const value_gradient& seed) {
                        for (std::size_t t = 0; t < seed.values.size(); ++t) {
@@ -11031,7 +11078,7 @@ namespace coho::inline v0_1::toy {
 ///     words.encode("the fox");  // {1, 2}
 class vocabulary_tokenizer {
  public:
-  template <class = void>
+  template <class = detail::if_called>
   vocabulary_tokenizer(std::vector<std::string> words, token end) : words_(std::move(words)), end_(end) {
     require_option(end >= 0 && static_cast<std::size_t>(end) < words_.size(), "end", end, "the index of a word");
     for (std::size_t i = 0; i < words_.size(); ++i) {
@@ -11040,7 +11087,7 @@ class vocabulary_tokenizer {
     }
   }
 
-  template <class = void>
+  template <class = detail::if_called>
   std::vector<token> encode(std::string_view text) const {
     std::vector<token> out;
     for (std::size_t at = 0; at < text.size();) {
@@ -11056,7 +11103,7 @@ class vocabulary_tokenizer {
     return out;
   }
 
-  template <class = void>
+  template <class = detail::if_called>
   std::string decode(std::span<const token> tokens) const {
     std::string out;
     for (const token t : tokens) {
@@ -11108,7 +11155,7 @@ struct lift_output_fn {
 inline constexpr lift_output_fn lift_output{};
 
 /// The tokens of each sequence of a batch, prompt and response.
-template <class = void>
+template <class = detail::if_called>
 std::vector<std::size_t> sequence_lengths(const token_batch& batch) {
   std::vector<std::size_t> out(batch.size());
   for (std::size_t i = 0; i < out.size(); ++i) out[i] = batch.prompts.length(i) + batch.responses.length(i);
@@ -11119,8 +11166,8 @@ namespace detail {
 
 /// Evaluates a per-token function of the batch in parts within the limits.
 template <class Evaluate>
-Eigen::ArrayXd in_parts(const token_batch& batch, const batch_limits& limits, std::string_view what,
-                        Evaluate evaluate) {
+Eigen::ArrayXd evaluate_in_batches(const token_batch& batch, const batch_limits& limits, std::string_view what,
+                                   Evaluate evaluate) {
   Eigen::ArrayXd out(static_cast<Eigen::Index>(batch.responses.total()));
   const auto lengths = sequence_lengths(batch);
   for (const auto& indices : micro_batches(detail::span_of(lengths), limits)) {
@@ -11137,7 +11184,8 @@ struct evaluate_log_probs_fn {
   template <policy Model>
   Eigen::ArrayXd operator()(Model& model, const token_batch& batch, const batch_limits& limits = {},
                             std::string_view what = "log_probs") const {
-    return detail::in_parts(batch, limits, what, [&](const token_batch& part) { return model.log_probs(part); });
+    return detail::evaluate_in_batches(batch, limits, what,
+                                       [&](const token_batch& part) { return model.log_probs(part); });
   }
 };
 inline constexpr evaluate_log_probs_fn evaluate_log_probs{};
@@ -11146,13 +11194,14 @@ inline constexpr evaluate_log_probs_fn evaluate_log_probs{};
 struct evaluate_values_fn {
   template <value_model Model>
   Eigen::ArrayXd operator()(Model& model, const token_batch& batch, const batch_limits& limits = {}) const {
-    return detail::in_parts(batch, limits, "values", [&](const token_batch& part) { return model.values(part); });
+    return detail::evaluate_in_batches(batch, limits, "values",
+                                       [&](const token_batch& part) { return model.values(part); });
   }
 };
 inline constexpr evaluate_values_fn evaluate_values{};
 
 /// The tokens of each query, where given.
-template <class = void>
+template <class = detail::if_called>
 std::vector<std::size_t> query_lengths(std::span<const reward_query> queries) {
   std::vector<std::size_t> out(queries.size());
   for (std::size_t i = 0; i < out.size(); ++i)
@@ -11210,27 +11259,27 @@ Eigen::ArrayXd response_log_probs(Model& model, const token_batch& batch, const 
 }
 
 /// The number of responses of an example.
-template <class = void>
-double responses_in(const direct_preference_example& example) {
+template <class = detail::if_called>
+double count_responses(const direct_preference_example& example) {
   return static_cast<double>(!example.chosen.empty()) + static_cast<double>(!example.rejected.empty());
 }
 
 /// Throws `argument_error` for an unusable example; `number` is its position in the batch.
-template <class = void>
+template <class = detail::if_called>
 void check_example(const direct_preference_example& example, std::size_t number, bool needs_pairs) {
   const std::string name = "preference example " + std::to_string(number);
   require_argument(!example.prompt.empty(), name + " has no prompt tokens");
   require_argument(std::isfinite(example.weight) && example.weight >= 0, name + " has a weight below 0");
-  require_argument(responses_in(example) == 2 || (!needs_pairs && responses_in(example) > 0),
+  require_argument(count_responses(example) == 2 || (!needs_pairs && count_responses(example) > 0),
                    name + (needs_pairs ? " has an empty response: this loss compares two" : " has no response"));
 }
 
 /// The pairs of KTO's baseline: the prompts of the examples first, first + stride, …, each with the response
 /// to the next example of the batch. Examples of weight 0 or without a response are left out.
-template <class = void>
+template <class = detail::if_called>
 token_batch mismatched_responses(std::span<const direct_preference_example> batch, std::size_t first,
                                  std::size_t stride) {
-  const auto counts = [](const direct_preference_example& e) { return e.weight > 0 && responses_in(e) > 0; };
+  const auto counts = [](const direct_preference_example& e) { return e.weight > 0 && count_responses(e) > 0; };
   token_batch out;
   for (std::size_t i = first; i < batch.size(); i += stride) {
     if (!counts(batch[i])) continue;
@@ -11244,8 +11293,8 @@ token_batch mismatched_responses(std::span<const direct_preference_example> batc
 }
 
 /// The responses of examples, chosen ones first; a missing one is an empty response.
-template <class = void>
-token_batch responses_of(std::span<const direct_preference_example> examples) {
+template <class = detail::if_called>
+token_batch chosen_then_rejected(std::span<const direct_preference_example> examples) {
   token_batch out;
   for (const auto& example : examples) {
     out.prompts.push_back(example.prompt);
@@ -11267,7 +11316,7 @@ struct add_reference_log_probs_fn {
   void operator()(std::span<direct_preference_example> examples, Reference& reference,
                   const batch_limits& limits = {}) const {
     const auto n = static_cast<Eigen::Index>(examples.size());
-    const Eigen::ArrayXd sums = detail::response_log_probs(reference, detail::responses_of(examples), limits,
+    const Eigen::ArrayXd sums = detail::response_log_probs(reference, detail::chosen_then_rejected(examples), limits,
                                                            "log_probs of the reference policy");
     for (Eigen::Index i = 0; i < n; ++i) {
       auto& example = examples[static_cast<std::size_t>(i)];
@@ -11498,7 +11547,7 @@ consteval bool require_callback() {
 namespace coho::inline v0_1::detail {
 
 /// 0, 1, …, count − 1.
-template <class = void>
+template <class = detail::if_called>
 std::vector<std::size_t> all_indices(std::size_t count) {
   std::vector<std::size_t> out(count);
   std::iota(out.begin(), out.end(), std::size_t{0});
@@ -11528,7 +11577,7 @@ struct loading_plan {
   std::vector<std::size_t> mine;
 };
 template <class Communicator>
-loading_plan loading_plan_of(const std::vector<std::size_t>& batch, Communicator& ranks) {
+loading_plan plan_loading(const std::vector<std::size_t>& batch, Communicator& ranks) {
   const std::vector<std::size_t> lengths(batch.size(), 0);  // not known before they are loaded
   loading_plan out{partition(all_indices(batch.size()), span_of(lengths), ranks), {}};
   for (auto& shard : out.work.mine) {
@@ -11554,7 +11603,7 @@ auto run_steps(Trainer& trainer, Communicator& ranks, Source& source, const std:
   return history;
 }
 
-template <class = void>
+template <class = detail::if_called>
 void require_seed(std::uint64_t saved, std::uint64_t mine) {
   require_argument(saved == mine,
                    "the saved run had the seed " + std::to_string(saved) + ", this one has " + std::to_string(mine));
@@ -11793,7 +11842,7 @@ class direct_preference_trainer {
   // The number of loss terms of an example.
   static double terms_of(const direct_preference_example& example) {
     if constexpr (detail::needs_pairs<Loss>) return 1;
-    return detail::responses_in(example);
+    return detail::count_responses(example);
   }
 
   // Runs over the micro-batches. `evaluate(tokens, use)` hands the log-probs of all responses, chosen ones first, to
@@ -11826,7 +11875,7 @@ class direct_preference_trainer {
         part.push_back(batch[i]);
         terms += batch[i].weight > 0 ? terms_of(batch[i]) : 0;
       }
-      const token_batch tokens = detail::responses_of(detail::span_of(std::as_const(part)));
+      const token_batch tokens = detail::chosen_then_rejected(detail::span_of(std::as_const(part)));
       auto x = reference_of(part, tokens);
       x.kl_baseline = out.kl_baseline;
       token_weights<Eigen::ArrayXd> weights{Eigen::ArrayXd(x.chosen_tokens.size())};
@@ -12048,7 +12097,7 @@ struct ppo_options {
   batch_limits micro_batch{};    ///< what one forward of an update may hold; does not change the result
 
   /// SALMON as the paper describes it (§4.1.2, App. F): 576 rollouts in minibatches of 288, β 0.02.
-  template <class = void>
+  template <class = detail::if_called>
   static ppo_options paper() {
     ppo_options o;
     o.generation = {.max_new_tokens = 1024};
@@ -12061,7 +12110,7 @@ struct ppo_options {
   }
   /// As the released scripts run it: temperature 0.7, β 0.01, five warm-up steps, the code's shaping; empty responses
   /// are scored like any other.
-  template <class = void>
+  template <class = detail::if_called>
   static ppo_options salmon_code() {
     ppo_options o = paper();
     o.generation.temperature = 0.7;
@@ -12088,10 +12137,10 @@ struct ppo_options {
           o.value_learning_rate_factor...);
     visit({"value_warmup_steps", "first steps that update only the value model", {}, "steps"}, o.value_warmup_steps...);
   }
-  void check_together(const std::string& prefix) const { detail::check_policy_training(*this, prefix); }
+  void check_constraints(const std::string& prefix) const { detail::check_policy_training(*this, prefix); }
 
   /// Throws `option_error` for the first option that is out of its range, or has no effect with the others.
-  template <class = void>
+  template <class = detail::if_called>
   void validate() const {
     coho::validate(*this);
   }
@@ -12151,17 +12200,17 @@ struct group_relative_trainer_options {
 
   /// Shao et al. 2024, §4.1: advantages divided by the group's deviation, mean over each response, KL (k3, 0.04) in the
   /// loss, 64 samples.
-  template <class = void>
+  template <class = detail::if_called>
   static group_relative_trainer_options grpo() {
     return {.group_size = 64, .kl_loss_coefficient = 0.04};
   }
   /// Liu et al. 2025: no division by the deviation and none by the length, no KL.
-  template <class = void>
+  template <class = detail::if_called>
   static group_relative_trainer_options dr_grpo() {
     return {.scaling = {.scale = group_scale::none}, .reduction = {.kind = reduction::fixed_length}};
   }
   /// Ahmadian et al. 2024: leave-one-out baseline, the KL in the reward, one update per batch, sums over responses.
-  template <class = void>
+  template <class = detail::if_called>
   static group_relative_trainer_options rloo() {
     return {.group_size = 4,
             .shaping = {.kl_coefficient = 0.03},
@@ -12170,7 +12219,7 @@ struct group_relative_trainer_options {
   }
   /// Yu et al. 2025: clip-higher, mean over tokens, no KL, groups of equal rewards dropped. Its overlong ramp is a
   /// bonus: `overlong_penalty`.
-  template <class = void>
+  template <class = detail::if_called>
   static group_relative_trainer_options dapo() {
     return {.group_size = 16,
             .skip_uniform_groups = true,
@@ -12179,7 +12228,7 @@ struct group_relative_trainer_options {
   }
 
   /// The part shared with PPO.
-  template <class = void>
+  template <class = detail::if_called>
   ppo_options shared() const {
     ppo_options o;
     const auto copy = []<class T>(const option&, const T& from, T& to) { to = from; };
@@ -12197,7 +12246,7 @@ struct group_relative_trainer_options {
     visit({"skip_uniform_groups", "leave groups whose rewards are all equal out of the update"},
           o.skip_uniform_groups...);
   }
-  void check_together(const std::string& prefix) const {
+  void check_constraints(const std::string& prefix) const {
     detail::check_policy_training(*this, prefix);
     if (baseline != group_baseline::mean)
       require_unused(scaling, {}, prefix + "scaling.", "unless the baseline is mean");
@@ -12206,7 +12255,7 @@ struct group_relative_trainer_options {
   }
 
   /// Throws `option_error` for the first option that is out of its range, or has no effect with the others.
-  template <class = void>
+  template <class = detail::if_called>
   void validate() const {
     coho::validate(*this);
   }
@@ -12329,7 +12378,7 @@ inline constexpr bool stands_for = std::is_same_v<std::remove_cvref_t<Model>, St
 
 /// The sampler if there is one, else the policy.
 template <class Models>
-auto& sampler_of(const Models& models) {
+auto& sampler_or_policy(const Models& models) {
   if constexpr (requires { requires !stands_for<decltype(models.sampler), no_sampler_type>; }) {
     return models.sampler;
   } else {
@@ -12381,7 +12430,7 @@ consteval bool require_ppo_models() {
 
 /// The first errors of a driver that samples.
 template <class Models>
-consteval bool require_models_of_steps() {
+consteval bool require_step_models() {
   return check_models<Models>::passed_for_steps();
 }
 
@@ -12486,7 +12535,7 @@ namespace detail {
 
 /// Checks what a sampler returned and moves it into rollouts of these prompts.
 template <std::same_as<generation> Generation>
-sampled_rollouts take_generation(Generation sampled, std::span<const rl_prompt> prompts) {
+sampled_rollouts rollouts_from_generation(Generation sampled, std::span<const rl_prompt> prompts) {
   require_argument(sampled.responses.size() == prompts.size() && sampled.finished.size() == prompts.size(),
                    "generate returned " + std::to_string(sampled.responses.size()) + " responses for " +
                        std::to_string(prompts.size()) + " prompts");
@@ -12511,21 +12560,21 @@ sampled_rollouts take_generation(Generation sampled, std::span<const rl_prompt> 
 }
 
 /// Flags of the blank response texts. Without texts no response counts as blank.
-template <class = void>
+template <class = detail::if_called>
 std::vector<std::uint8_t> blank_texts(const std::vector<std::string>& texts, bool known) {
   std::vector<std::uint8_t> out;
   for (const auto& text : texts) out.push_back(known && is_blank(text) ? 1 : 0);
   return out;
 }
 
-template <class = void>
+template <class = detail::if_called>
 Eigen::ArrayXd array_of_numbers(const std::vector<double>& numbers) {
   return Eigen::Map<const Eigen::ArrayXd>(numbers.data(), static_cast<Eigen::Index>(numbers.size()));
 }
 
 /// Rollouts with their texts and given values; nothing is evaluated.
 template <class Decoder>
-trajectory_batch trajectories_of(sampled_rollouts sampled, Decoder& decoder) {
+trajectory_batch make_trajectories(sampled_rollouts sampled, Decoder& decoder) {
   trajectory_batch out;
   for (const auto& prompt : sampled.prompts) {
     out.batch.prompts.push_back(prompt.tokens);
@@ -12563,7 +12612,8 @@ struct sample_rollouts_fn {
       contexts.push_back(prompt.tokens);
       streams.push_back(random.split(prompt.key));
     }
-    return detail::take_generation<generation>(sampler.generate(contexts, options, detail::span_of(streams)), prompts);
+    return detail::rollouts_from_generation<generation>(sampler.generate(contexts, options, detail::span_of(streams)),
+                                                        prompts);
   }
   template <sampler Sampler>
   sampled_rollouts operator()(Sampler& sampler, std::span<const rl_prompt> prompts, const generation_options& options,
@@ -12613,8 +12663,8 @@ struct sample_and_score_fn {
   trajectory_batch operator()(const Models& models, std::span<const rl_prompt> prompts,
                               const generation_options& generation, const rng& random,
                               const scoring_options& options = {}) const {
-    trajectory_batch out = detail::trajectories_of(
-        sample_rollouts(detail::sampler_of(models), prompts, generation, random), models.decoder);
+    trajectory_batch out = detail::make_trajectories(
+        sample_rollouts(detail::sampler_or_policy(models), prompts, generation, random), models.decoder);
     score_rollouts(models, out, options);
     return out;
   }
@@ -12640,7 +12690,7 @@ struct evaluate_rollouts_fn {
                      "the rollouts have no log_probs of their sampler, but old_log_probs is recorded");
     require_argument(recorded || !options.sampler_correction,
                      "the rollouts have no log_probs of their sampler, which sampler_correction needs");
-    trajectory_batch out = detail::trajectories_of(std::move(sampled), models.decoder);
+    trajectory_batch out = detail::make_trajectories(std::move(sampled), models.decoder);
     auto& seconds = statistics.phase_seconds;
     auto& tokens = statistics.phase_tokens;
     const auto responses = static_cast<double>(out.tokens());
@@ -12685,7 +12735,7 @@ struct collect_rollouts_fn {
   trajectory_batch operator()(const ppo_models<Types...>& models, std::span<const rl_prompt> prompts,
                               const ppo_options& options, std::uint64_t step, ppo_statistics& statistics) const {
     detail::stopwatch watch;
-    auto sampled = sample_rollouts(detail::sampler_of(models), prompts, options.generation, options.seed, step);
+    auto sampled = sample_rollouts(detail::sampler_or_policy(models), prompts, options.generation, options.seed, step);
     statistics.phase_seconds.generation += watch.lap();
     statistics.phase_tokens.generation += static_cast<double>(sampled.responses.total());
     return evaluate_rollouts(models, std::move(sampled), options, statistics);
@@ -13008,7 +13058,7 @@ namespace detail {
 struct rollout_layout {
   std::vector<std::size_t> packed_offsets, offsets;
 
-  template <class = void>
+  template <class = detail::if_called>
   rollout_layout(const std::vector<std::size_t>& tokens, std::size_t length) : packed_offsets(tokens), offsets(tokens) {
     if (length == 0) return;
     for (std::size_t i = 0; i + 1 < tokens.size(); ++i) {
@@ -13017,7 +13067,7 @@ struct rollout_layout {
       offsets[i + 1] = offsets[i] + length;
     }
   }
-  template <class = void>
+  template <class = detail::if_called>
   Eigen::ArrayXd spread(const Eigen::ArrayXd& flat) const {
     Eigen::ArrayXd out(static_cast<Eigen::Index>(offsets.back()));
     out.setZero();
@@ -13026,7 +13076,7 @@ struct rollout_layout {
     }
     return out;
   }
-  template <class = void>
+  template <class = detail::if_called>
   Eigen::ArrayXd collect(const Eigen::ArrayXd& slots) const {
     Eigen::ArrayXd out(static_cast<Eigen::Index>(packed_offsets.back()));
     for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
@@ -13038,8 +13088,8 @@ struct rollout_layout {
 
 /// Token rewards over a layout: KL penalty, sequence rewards (settled, as are the breakdowns), penalties.
 template <class Communicator>
-Eigen::ArrayXd rewards_over(const rollout_layout& place, const Eigen::ArrayXd& mask, trajectory_batch& rollouts,
-                            const ppo_options& options, double kl_coefficient, Communicator& ranks) {
+Eigen::ArrayXd shape_over_layout(const rollout_layout& place, const Eigen::ArrayXd& mask, trajectory_batch& rollouts,
+                                 const ppo_options& options, double kl_coefficient, Communicator& ranks) {
   shaping_options shaping = options.shaping;
   shaping.kl_coefficient = kl_coefficient;
   const std::vector<std::uint8_t> finished =
@@ -13057,7 +13107,7 @@ Eigen::ArrayXd rewards_over(const rollout_layout& place, const Eigen::ArrayXd& m
 /// Advantages weighted for the difference between the sampler and the trained policy: for every loss that is
 /// linear in the advantage this equals weighting the tokens.
 template <std::same_as<trajectory_batch> Rollouts>
-void correct_sampler(Rollouts& rollouts, const ppo_options& options) {
+void apply_sampler_correction(Rollouts& rollouts, const ppo_options& options) {
   if (!options.sampler_correction) return;
   rollouts.advantages *= importance_weights(rollouts.old_log_probs, rollouts.recorded_log_probs,
                                             rollouts.batch.responses.offsets, *options.sampler_correction)
@@ -13072,8 +13122,8 @@ struct shape_rollout_rewards_fn {
   void operator()(trajectory_batch& rollouts, const ppo_options& options, double kl_coefficient,
                   Communicator& ranks) const {
     const detail::rollout_layout place(rollouts.batch.responses.offsets, 0);
-    rollouts.rewards = detail::rewards_over(place, Eigen::ArrayXd::Ones(rollouts.old_log_probs.size()), rollouts,
-                                            options, kl_coefficient, ranks);
+    rollouts.rewards = detail::shape_over_layout(place, Eigen::ArrayXd::Ones(rollouts.old_log_probs.size()), rollouts,
+                                                 options, kl_coefficient, ranks);
     rollouts.shaped_reward_sum = rollouts.rewards.sum();
   }
 };
@@ -13093,7 +13143,7 @@ struct estimate_advantages_fn {
     const detail::rollout_layout place(rollouts.batch.responses.offsets,
                                        options.padded_layout ? options.generation.max_new_tokens : 0);
     const Eigen::ArrayXd mask = place.spread(Eigen::ArrayXd::Ones(rollouts.old_log_probs.size()));
-    const Eigen::ArrayXd rewards = detail::rewards_over(place, mask, rollouts, options, kl_coefficient, ranks);
+    const Eigen::ArrayXd rewards = detail::shape_over_layout(place, mask, rollouts, options, kl_coefficient, ranks);
     const auto estimate = estimator(advantage_inputs<double>{
         .rewards = rewards, .values = place.spread(rollouts.values), .offsets = place.offsets});
     Eigen::ArrayXd advantages = checked(estimate.advantages, rewards.size(), "advantages");
@@ -13103,11 +13153,11 @@ struct estimate_advantages_fn {
     rollouts.shaped_reward_sum = rewards.sum();
     rollouts.returns = place.collect(returns);
     rollouts.advantages = place.collect(advantages);
-    detail::correct_sampler(rollouts, options);
+    detail::apply_sampler_correction(rollouts, options);
   }
 
  private:
-  template <class = void>
+  template <class = detail::if_called>
   static Eigen::ArrayXd checked(const Eigen::ArrayXd& x, Eigen::Index size, const char* what) {
     require_argument(x.size() == size, std::string("the advantage estimator returned ") + std::to_string(x.size()) +
                                            " " + what + " for " + std::to_string(size) + " tokens");
@@ -13122,37 +13172,68 @@ inline constexpr estimate_advantages_fn estimate_advantages{};
 
 }  // namespace coho::inline v0_1
 
-// ---- coho/train/steps/gather_rollouts.hpp
+// ---- coho/parallel/detail/serialization.hpp
 
-namespace coho::inline v0_1 {
+namespace coho::inline v0_1::detail {
 
-namespace detail {
+/// Numbers and arrays of numbers as bytes, to be read in the same order by a process with the same binary layout.
+class byte_writer {
+ public:
+  /// A number or enumerator.
+  template <class Number>
+  void number(const Number& value) {
+    append_bytes(&value, sizeof(Number));
+  }
+  /// Anything with data() and size(): the number of elements (8 bytes), then the elements.
+  template <class Array>
+  void array(const Array& values) {
+    number(static_cast<std::uint64_t>(values.size()));
+    append_bytes(values.data(), static_cast<std::size_t>(values.size()) * sizeof(*values.data()));
+  }
+  const std::vector<std::uint8_t>& bytes() const noexcept { return bytes_; }
 
-/// Appends the rollouts of one batch to those of another, member by member.
-struct append_field {
-  template <class T>
-  void operator()(std::vector<T>& to, const std::vector<T>& from) const {
-    to.insert(to.end(), from.begin(), from.end());
+ private:
+  void append_bytes(const void* from, std::size_t size) {
+    const std::size_t at = bytes_.size();
+    bytes_.resize(at + size);
+    if (size > 0) std::memcpy(bytes_.data() + at, from, size);
   }
-  template <class T>
-  void operator()(packed<T>& to, const packed<T>& from) const {
-    for (std::size_t i = 0; i < from.size(); ++i) to.push_back(from[i]);
-  }
-  template <std::same_as<token_batch> Batch>
-  void operator()(Batch& to, const Batch& from) const {
-    (*this)(to.prompts, from.prompts);
-    (*this)(to.responses, from.responses);
-  }
-  template <std::same_as<Eigen::ArrayXd> Array>
-  void operator()(Array& to, const Array& from) const {
-    const Eigen::Index size = to.size();
-    to.conservativeResize(size + from.size());
-    to.tail(from.size()) = from;
-  }
-  void operator()(double& to, const double& from) const { to += from; }
+  std::vector<std::uint8_t> bytes_;
 };
 
-/// Writes members as bytes.
+/// Reads what a `byte_writer` wrote, in the same order and with the same types: the bytes name neither, and lengths are
+/// not checked. Not for files.
+class byte_reader {
+ public:
+  explicit byte_reader(std::span<const std::uint8_t> bytes) : bytes_(bytes) {}
+  bool at_end() const noexcept { return at_ == bytes_.size(); }
+  /// The next number or enumerator.
+  template <class Number>
+  Number number() {
+    Number out{};
+    copy_next(&out, sizeof(Number));
+    return out;
+  }
+  /// The next array, as a container that can be resized: std::vector, std::string, an Eigen array.
+  template <class Array>
+  Array array() {
+    Array out;
+    const auto size = number<std::uint64_t>();
+    out.resize(static_cast<decltype(out.size())>(size));
+    copy_next(out.data(), static_cast<std::size_t>(size) * sizeof(*out.data()));
+    return out;
+  }
+
+ private:
+  void copy_next(void* to, std::size_t size) {
+    if (size > 0) std::memcpy(to, bytes_.data() + at_, size);
+    at_ += size;
+  }
+  std::span<const std::uint8_t> bytes_;
+  std::size_t at_ = 0;
+};
+
+/// Visitor of `for_each_field` that writes members as bytes, those of nested objects one by one.
 struct write_field {
   byte_writer& to;
 
@@ -13187,7 +13268,7 @@ struct write_field {
   }
 };
 
-/// Reads members in the order in which write_field wrote them.
+/// Visitor of `for_each_field` that reads members in the order in which `write_field` wrote them.
 struct read_field {
   byte_reader& from;
 
@@ -13222,10 +13303,42 @@ struct read_field {
   }
 };
 
+}  // namespace coho::inline v0_1::detail
+
+// ---- coho/train/steps/gather_rollouts.hpp
+
+namespace coho::inline v0_1 {
+
+namespace detail {
+
+/// Appends the rollouts of one batch to those of another, member by member.
+struct append_field {
+  template <class T>
+  void operator()(std::vector<T>& to, const std::vector<T>& from) const {
+    to.insert(to.end(), from.begin(), from.end());
+  }
+  template <class T>
+  void operator()(packed<T>& to, const packed<T>& from) const {
+    for (std::size_t i = 0; i < from.size(); ++i) to.push_back(from[i]);
+  }
+  template <std::same_as<token_batch> Batch>
+  void operator()(Batch& to, const Batch& from) const {
+    (*this)(to.prompts, from.prompts);
+    (*this)(to.responses, from.responses);
+  }
+  template <std::same_as<Eigen::ArrayXd> Array>
+  void operator()(Array& to, const Array& from) const {
+    const Eigen::Index size = to.size();
+    to.conservativeResize(size + from.size());
+    to.tail(from.size()) = from;
+  }
+  void operator()(double& to, const double& from) const { to += from; }
+};
+
 /// Rollouts of this rank's `count` sequences, shard by shard: a shard's passes do not depend on how
 /// many shards a rank has. `evaluate(begin, end)` makes those of one range. `count` may be 0.
 template <class Communicator, class Evaluate>
-trajectory_batch by_shards(std::size_t count, Communicator& ranks, Evaluate evaluate) {
+trajectory_batch evaluate_by_shards(std::size_t count, Communicator& ranks, Evaluate evaluate) {
   const std::size_t shards = shard_count(ranks), size = static_cast<std::size_t>(ranks.size());
   trajectory_batch out;
   if (shards <= size) {
@@ -13761,7 +13874,7 @@ class group_relative_trainer
   /// prompt.
   template <class... Callbacks>
   ppo_statistics step(std::span<const rl_prompt> prompts, Callbacks&&... callbacks) {
-    static_assert(detail::require_models_of_steps<models_type>());
+    static_assert(detail::require_step_models<models_type>());
     return step_of(
         prompts.size(),
         [&](ppo_statistics& out) {
@@ -13877,7 +13990,7 @@ class group_relative_trainer
       const std::vector<std::uint8_t> real(rollouts.tokens(), 1);
       rollouts.advantages = whiten(rollouts.advantages, real, options_.advantage_whitening, models_.ranks);
     }
-    detail::correct_sampler(rollouts, shared_);
+    detail::apply_sampler_correction(rollouts, shared_);
     rollouts.returns = rollouts.values;
 
     std::vector<std::size_t> kept;
@@ -14007,7 +14120,7 @@ class ppo_trainer : public detail::on_policy_driver<
   /// prompt, otherwise possibly none. `range_of_rank` partitions prompts known to all ranks.
   template <class... Callbacks>
   ppo_statistics step(std::span<const rl_prompt> prompts, Callbacks&&... callbacks) {
-    static_assert(detail::require_models_of_steps<Models>());
+    static_assert(detail::require_step_models<Models>());
     return step_of(
         prompts.size(),
         [&](std::size_t begin, std::size_t end, ppo_statistics& out) {
@@ -14069,8 +14182,8 @@ class ppo_trainer : public detail::on_policy_driver<
     require_argument(count > 0 || (together && models_.ranks.size() > 1), "a PPO step needs at least one prompt");
     const auto collect = [&](ppo_statistics& out) {
       if (!together) return evaluate(0, count, out);
-      return detail::by_shards(count, models_.ranks,
-                               [&](std::size_t begin, std::size_t end) { return evaluate(begin, end, out); });
+      return detail::evaluate_by_shards(count, models_.ranks,
+                                        [&](std::size_t begin, std::size_t end) { return evaluate(begin, end, out); });
     };
     const auto prepare = [&](trajectory_batch& rollouts, ppo_statistics& out) {
       const auto estimate = [&](auto& ranks) {
@@ -14217,7 +14330,7 @@ class reward_model_trainer {
             const auto examples = data.load(detail::span_of(batch));
             return step_of(examples, partitioned(examples), pairs, epoch, callbacks...);
           } else {
-            auto [work, mine] = detail::loading_plan_of(batch, ranks_);
+            auto [work, mine] = detail::plan_loading(batch, ranks_);
             const auto& examples = data.load(detail::span_of(std::as_const(mine)));
             return step_of(examples, work, pairs, epoch, callbacks...);
           }
@@ -14472,7 +14585,7 @@ class supervised_trainer {
             const auto work = partition(detail::all_indices(batch.size()), detail::span_of(lengths), ranks_);
             return step_of(examples, work, weight_of(examples), epoch, callbacks...);
           } else {
-            auto [work, mine] = detail::loading_plan_of(batch, ranks_);
+            auto [work, mine] = detail::plan_loading(batch, ranks_);
             const auto& loaded = data.load(detail::span_of(std::as_const(mine)));
             const std::span<const supervised_example> examples(loaded);
             return step_of(examples, work, total_weight(examples), epoch, callbacks...);

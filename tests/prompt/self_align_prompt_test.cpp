@@ -58,11 +58,11 @@ TEST_CASE("self_align_prompt: what was written is taken apart at the answer's he
 
 TEST_CASE("self_align_prompt: headings are found where they are headings") {
   const auto prompt = make(form);
-  CHECK(prompt.holds_heading("a\n### X\nb"));
-  CHECK(prompt.holds_heading("a\n### X (thoughts)\nb"));
-  CHECK(prompt.holds_heading("### User\nb"));
-  CHECK_FALSE(prompt.holds_heading("the mark ### X stands here"));
-  CHECK_FALSE(prompt.holds_heading("### Xylophones\nwood"));
+  CHECK(prompt.contains_heading("a\n### X\nb"));
+  CHECK(prompt.contains_heading("a\n### X (thoughts)\nb"));
+  CHECK(prompt.contains_heading("### User\nb"));
+  CHECK_FALSE(prompt.contains_heading("the mark ### X stands here"));
+  CHECK_FALSE(prompt.contains_heading("### Xylophones\nwood"));
 }
 
 TEST_CASE("self_align_prompt: the opening is what all thoughts begin with, to the end of a sentence or word") {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <ranges>
@@ -56,6 +57,7 @@ struct array_traits<T> {
   static plain detach(const T& x) { return x; }
 
  private:
+  // The operand itself, or a number as an array of the shape of b.
   template <class A, class B>
   static decltype(auto) lift(const A& a, const B& b) {
     if constexpr (eigen_array<A>) {
@@ -165,6 +167,18 @@ using host_number_t = std::conditional_t<std::floating_point<typename host_numbe
 /// What algorithms return for a one-dimensional host argument.
 template <class Number>
 using array_of = Eigen::Array<Number, Eigen::Dynamic, 1>;
+
+/// Whether no number is NaN or infinite.
+template <class Number>
+bool all_finite(const array_of<Number>& x) noexcept {
+  constexpr Eigen::Index part = 1024;
+  Number defect = 0;
+  for (Eigen::Index begin = 0; begin < x.size(); begin += part) {
+    const auto some = x.segment(begin, std::min(part, x.size() - begin));
+    defect += (some - some).sum();
+  }
+  return defect == 0;
+}
 
 }  // namespace detail
 }  // namespace coho::inline v0_1

@@ -50,10 +50,10 @@ struct kl_loss_terms {
     element_terms<T, 1> out;
     if constexpr (Estimator == kl_estimator::k3 && std::floating_point<T>) {
       const T excess = std::expm1(-d);  // of value and slope: one call instead of two
-      out.value = k3_of(d, excess);
+      out.value = k3_value(d, excess);
       if constexpr (Gradient) out.slopes = {-excess};
     } else {
-      out.value = kl_of<Estimator>(d);
+      out.value = kl_value<Estimator>(d);
       if constexpr (Gradient) out.slopes = {T(kl_slope<Estimator>(d))};
     }
     return out;

@@ -13,7 +13,7 @@ template <class LogProbs, class Old>
 double ratio_divergence(const LogProbs& log_probs, const Old& old_log_probs) {
   double sum = 0;
   for (Eigen::Index t = 0; t < log_probs.size(); ++t) {
-    sum += kl_of<kl_estimator::k3>(std::clamp(old_log_probs(t) - log_probs(t), -20.0, 20.0));
+    sum += kl_value<kl_estimator::k3>(std::clamp(old_log_probs(t) - log_probs(t), -20.0, 20.0));
   }
   return sum;
 }

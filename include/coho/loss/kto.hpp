@@ -132,7 +132,7 @@ class kto_loss {
     out.value = weight * wrong;
     if constexpr (Gradient) {
       out.slopes = {T(-options_.beta * direction * weight * wrong * right)};
-      out.measures = {detail::above_zero(margin), margin};
+      out.measures = {detail::heaviside(margin), margin};
     }
     return out;
   }

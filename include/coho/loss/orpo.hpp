@@ -80,7 +80,7 @@ class orpo_loss {
     if constexpr (Gradient) {
       const T pull = options_.lambda * wrong;
       out.slopes = {T(-1.0 - pull * of_chosen.slope), T(pull * of_rejected.slope)};
-      out.measures = {detail::above_zero(z), z};
+      out.measures = {detail::heaviside(z), z};
     }
     return out;
   }
@@ -98,7 +98,7 @@ class orpo_loss {
   /// The interface of a preference_loss, over the means of the responses.
   template <std::same_as<preference_log_probs> Known, class Weights>
   preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
-    return detail::of_means(known, [&](const auto& chosen, const auto& rejected) {
+    return detail::evaluate_on_means(known, [&](const auto& chosen, const auto& rejected) {
       return frame.weighted_value_and_grad(*this, weights, chosen, rejected);
     });
   }

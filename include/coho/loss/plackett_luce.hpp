@@ -229,8 +229,8 @@ class plackett_luce_loss {
     if (longest < 2) return coho::sum(T(scores.narrow(0, 0, 0)));
     const auto rows = static_cast<std::int64_t>(groups), columns = static_cast<std::int64_t>(longest);
     const T place = coho::detach(scores).new_ones({1, columns}).cumsum(1);
-    const T real = place <= detail::back_to(lengths, scores).unsqueeze(1);
-    const T choice = (place <= detail::back_to(ranked, scores).unsqueeze(1)).narrow(1, 0, columns - 1);
+    const T real = place <= detail::from_host_as(lengths, scores).unsqueeze(1);
+    const T choice = (place <= detail::from_host_as(ranked, scores).unsqueeze(1)).narrow(1, 0, columns - 1);
     const T low = coho::detach(scores).min() - 100.0;
     const T table = coho::where(real, T(scores.new_zeros({rows, columns}).masked_scatter(real, scores)), low);
     const T rest = table.flip({1}).logcumsumexp(1).flip({1});
@@ -242,10 +242,11 @@ class plackett_luce_loss {
   static auto placed(Result result, const Scores& scores) {
     if constexpr (detail::device_array<Scores>) {
       const auto number = [&](double x) {
-        return coho::sum(detail::back_to(detail::array_of<double>(detail::array_of<double>::Constant(1, x)), scores));
+        return coho::sum(
+            detail::from_host_as(detail::array_of<double>(detail::array_of<double>::Constant(1, x)), scores));
       };
       return plackett_luce_result<detail::value_of<Scores>, plain_t<Scores>>{
-          number(result.value), detail::back_to(std::move(result.d_scores), scores), number(result.accuracy)};
+          number(result.value), detail::from_host_as(std::move(result.d_scores), scores), number(result.accuracy)};
     } else {
       return result;
     }

@@ -1,14 +1,10 @@
 #pragma once
 
-#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <ranges>
-#include <span>
-#include <vector>
 
 #include <coho/concepts.hpp>
-#include <coho/error.hpp>
 
 namespace coho::inline v0_1 {
 
@@ -42,30 +38,6 @@ void scale_gradients(Model& model, double factor) {
   }
 }
 
-template <communicator Communicator, trainable Model>
-void all_reduce_gradients(Communicator& ranks, Model& model) {
-  if constexpr (requires { model.all_reduce_gradients(ranks); }) {
-    model.all_reduce_gradients(ranks);
-  } else if constexpr (requires { model.gradients(); }) {
-    for (auto&& gradient : model.gradients()) {
-      ranks.all_reduce_sum(span_of(gradient.data(), static_cast<std::size_t>(gradient.size())));
-    }
-  } else {
-    require_argument(ranks.size() == 1,
-                     "a model without gradients() needs all_reduce_gradients(communicator) to train on "
-                     "more than one process");
-  }
-}
-
-/// The largest of one number per rank.
-template <class Communicator>
-double all_reduce_max(double value, Communicator& ranks) {
-  std::vector<double> all(static_cast<std::size_t>(ranks.size()), 0.0);
-  all[static_cast<std::size_t>(ranks.rank())] = value;
-  ranks.all_reduce_sum(span_of(all));
-  return *std::max_element(all.begin(), all.end());
-}
-
 }  // namespace detail
 
 /// Clips the joint Euclidean norm of the gradients of one or more models: g ← g · min(1, max_norm / ‖g‖), with ‖g‖ over
@@ -83,15 +55,5 @@ struct clip_gradient_norm_fn {
   }
 };
 inline constexpr clip_gradient_norm_fn clip_gradient_norm{};
-
-/// Sums the gradients of one or more models over the ranks, in place.
-struct all_reduce_gradients_fn {
-  template <communicator Communicator, trainable... Models>
-  void operator()(Communicator& ranks, Models&... models) const {
-    if (ranks.size() == 1) return;
-    (detail::all_reduce_gradients(ranks, models), ...);
-  }
-};
-inline constexpr all_reduce_gradients_fn all_reduce_gradients{};
 
 }  // namespace coho::inline v0_1

@@ -8,8 +8,9 @@
 #include <vector>
 
 #include <coho/concepts.hpp>
-#include <coho/optimization/gradient_clipping.hpp>
+#include <coho/error.hpp>
 #include <coho/packed.hpp>
+#include <coho/parallel/all_reduce.hpp>
 
 namespace coho::inline v0_1 {
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include <coho/concepts.hpp>
-#include <coho/rollout/minibatch.hpp>
+#include <coho/detail/stable_sort.hpp>
 
 namespace coho::inline v0_1 {
 

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include <coho/detail/if_called.hpp>
 #include <coho/error.hpp>
 #include <coho/options.hpp>
 #include <coho/principle/judgement_statistics.hpp>
@@ -38,12 +39,12 @@ struct aggregation_options {
   double label_noise_after_rule = 0.0;  ///< the same for labels that a rule decided
 
   /// The paper (§3.2, App. D): mean of the two orders, the most pronounced principle decides, nothing else.
-  template <class = void>
+  template <class = detail::if_called>
   static aggregation_options paper() {
     return {};
   }
   /// The released code: four records per pair, scores divided by variance, order agreement, rules, label noise.
-  template <class = void>
+  template <class = detail::if_called>
   static aggregation_options salmon_code() {
     return {.repeats = 4,
             .sizes = set_sizes::geometric(0.2, 8),
@@ -169,7 +170,7 @@ class preference_aggregator {
   const aggregation_options& options() const noexcept { return options_; }
 
   /// Each principle's score in favour of A: orders combined, gates and scaling applied.
-  template <class = void>
+  template <class = detail::if_called>
   std::vector<double> scores(const pair_judgement& judgement) const {
     require_argument(judgement.scores.size() == scales_.size(),
                      "a judgement has " + std::to_string(judgement.scores.size()) + " scores for " +
@@ -185,13 +186,13 @@ class preference_aggregator {
 
   /// One record, or nothing if the pair is dropped: no principle drawn tells the responses apart, or the language rule
   /// is on and neither is in the prompt's language.
-  template <class = void>
+  template <class = detail::if_called>
   std::optional<preference> one(const pair_judgement& judgement, const rule_facts& facts, rng& random) const {
     return one(scores(judgement), facts, random);
   }
 
   /// All repeats' records. Repeat r uses `base.split(r)`, so that a record depends only on its pair.
-  template <class = void>
+  template <class = detail::if_called>
   std::vector<preference> operator()(const pair_judgement& judgement, const rule_facts& facts, const rng& base) const {
     const auto numbers = scores(judgement);
     std::vector<preference> out;

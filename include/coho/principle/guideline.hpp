@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include <coho/detail/if_called.hpp>
 #include <coho/principle/intervention.hpp>
 #include <coho/principle/sampling.hpp>
 #include <coho/rng.hpp>
@@ -21,7 +22,7 @@ namespace coho::inline v0_1 {
 ///     std::vector<std::string> lines = compose(coho::prompt_type::general, step_random, prompt_key);
 class guideline_composer {
  public:
-  template <class = void>
+  template <class = detail::if_called>
   explicit guideline_composer(principle_sampler sampler, intervention_set interventions = {},
                               intervention_position position = intervention_position::first)
       : sampler_(std::move(sampler)), interventions_(std::move(interventions)), position_(position) {}

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include <coho/detail/if_called.hpp>
 #include <coho/error.hpp>
 #include <coho/principle/principle.hpp>
 #include <coho/principle/single_line.hpp>
@@ -38,11 +39,11 @@ class intervention_set {
   intervention_set() = default;
 
   /// All of them switched on. Throws `argument_error` for an empty name or text and for a duplicate name.
-  template <class = void>
+  template <class = detail::if_called>
   explicit intervention_set(std::vector<intervention> known) {
     for (auto& one : known) add(std::move(one));
   }
-  template <class = void>
+  template <class = detail::if_called>
   intervention_set(std::initializer_list<intervention> known) : intervention_set(std::vector<intervention>(known)) {}
   /// Each principle's definition as an intervention; weights and negative definitions are ignored.
   template <principle_range Principles>
@@ -51,7 +52,7 @@ class intervention_set {
   }
 
   /// Adds a new one, switched on. Throws `argument_error` if its name is taken by a different text.
-  template <class = void>
+  template <class = detail::if_called>
   intervention_set with(intervention added) const {
     intervention_set out = *this;
     entry* const same_name = out.find(added.name);
@@ -79,14 +80,14 @@ class intervention_set {
     return out;
   }
   /// The same set with everything switched off.
-  template <class = void>
+  template <class = detail::if_called>
   intervention_set none() const {
     intervention_set out = *this;
     for (entry& e : out.known_) e.on = false;
     return out;
   }
 
-  template <class = void>
+  template <class = detail::if_called>
   bool contains(std::string_view name) const noexcept {
     for (const entry& e : known_) {
       if (e.on && e.one.name == name) return true;
@@ -102,7 +103,7 @@ class intervention_set {
   bool empty() const noexcept { return size() == 0; }
 
   /// Those switched on, in the order in which they were added.
-  template <class = void>
+  template <class = detail::if_called>
   std::vector<intervention> active() const {
     std::vector<intervention> out;
     for (const auto& e : known_) {
@@ -123,14 +124,14 @@ class intervention_set {
     }
     return nullptr;
   }
-  template <class = void>
+  template <class = detail::if_called>
   void add(intervention one) {
     require_argument(!one.name.empty(), "an intervention has no name");
     require_argument(!one.text.empty(), "intervention \"" + one.name + "\" has no text");
     require_argument(find(one.name) == nullptr, "intervention \"" + one.name + "\" is already there");
     known_.push_back({std::move(one), true});
   }
-  template <class = void>
+  template <class = detail::if_called>
   void set(std::string_view name, bool on) {
     entry* const found = find(name);
     if (found == nullptr) {

@@ -13,6 +13,7 @@
 
 #include <range/v3/functional/pipeable.hpp>
 
+#include <coho/detail/if_called.hpp>
 #include <coho/error.hpp>
 #include <coho/principle/negation.hpp>
 #include <coho/principle/principle.hpp>
@@ -64,7 +65,7 @@ class set_sizes {
  public:
   /// P(n) ∝ stop · (1 − stop)^(n − 1) for 1 <= n <= max_size: the geometric distribution, redrawn while n > max_size.
   /// Throws `option_error` unless 0 < stop <= 1 and max_size >= 1.
-  template <class = void>
+  template <class = detail::if_called>
   static set_sizes geometric(double stop = 0.2, std::size_t max_size = 8) {
     require_option(stop > 0 && stop <= 1, "stop", stop, "above 0 and at most 1");
     require_option(max_size >= 1, "max_size", max_size, "at least 1");
@@ -75,17 +76,17 @@ class set_sizes {
 
   /// P(n) ∝ masses[n − 1]. Throws `option_error` for a mass that is negative or not finite, or a sum that is not
   /// positive.
-  template <class = void>
+  template <class = detail::if_called>
   static set_sizes given(std::vector<double> masses) {
     return set_sizes(std::move(masses));
   }
-  template <class = void>
+  template <class = detail::if_called>
   static set_sizes given(std::initializer_list<double> masses) {
     return set_sizes(std::vector<double>(masses));
   }
 
   /// Always `n` principles. Throws `option_error` for 0.
-  template <class = void>
+  template <class = detail::if_called>
   static set_sizes fixed(std::size_t n) {
     require_option(n >= 1, "n", n, "at least 1");
     std::vector<double> masses(n, 0.0);
@@ -114,7 +115,7 @@ class set_sizes {
   friend bool operator==(const set_sizes&, const set_sizes&) = default;
 
  private:
-  template <class = void>
+  template <class = detail::if_called>
   explicit set_sizes(std::vector<double> masses) : probabilities_(std::move(masses)) {
     double total = 0;
     for (const double mass : probabilities_) {
@@ -139,7 +140,7 @@ struct type_boost {
 
 /// The boosts of SALMON's released code (§3.3 of the paper names the idea): reasoning and numbers for reasoning
 /// prompts, ethics and harmlessness for red-teaming ones, +128 each.
-template <class = void>
+template <class = detail::if_called>
 std::vector<type_boost> default_type_boosts() {
   return {{prompt_type::reasoning, {"reason", "numerical"}, 128.0},
           {prompt_type::red_teaming, {"ethical", "harmless"}, 128.0}};
@@ -184,7 +185,7 @@ struct draw_principles_fn {
     for (const auto index : sample_without_replacement(weights, count, random)) out.push_back(std::move(all[index]));
     return out;
   }
-  template <class = void>
+  template <class = detail::if_called>
   auto operator()(std::size_t count, rng& random) const {
     return ranges::make_pipeable([count, &random]<class Principles>(Principles&& principles) {
       return draw_principles_fn{}(std::forward<Principles>(principles), count, random);
@@ -234,7 +235,7 @@ class principle_sampler {
     return sample_without_replacement(boosted_weights(all, type, options_.boosts), options_.count, random);
   }
   /// The draw that belongs to `prompt_key`: the same for each response to that prompt, and `base` is unchanged.
-  template <class = void>
+  template <class = detail::if_called>
   std::vector<std::size_t> draw(prompt_type type, const rng& base, std::uint64_t prompt_key) const {
     rng random = base.split(prompt_key);
     return draw(type, random);

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include <coho/detail/if_called.hpp>
+#include <coho/detail/white_space.hpp>
 #include <coho/error.hpp>
 #include <coho/prompt/chat_format.hpp>
 #include <coho/prompt/chat_text.hpp>
@@ -15,7 +17,7 @@
 namespace coho::inline v0_1 {
 
 /// An instruction and its optional input as one user message: the input comes after the instruction and a blank line.
-template <class = void>
+template <class = detail::if_called>
 std::string full_instruction(std::string_view instruction, std::string_view input = {}) {
   std::string out(instruction);
   if (!input.empty()) out.append("\n\n").append(input);
@@ -35,7 +37,7 @@ std::string full_instruction(std::string_view instruction, std::string_view inpu
 ///     std::string text = chat.text();
 class chat_prompt {
  public:
-  template <class = void>
+  template <class = detail::if_called>
   explicit chat_prompt(chat_format format) : format_(std::move(format)) {
     require_option(!format_.assistant_prefix.empty() || !format_.user_suffix.empty(), "assistant_prefix", "\"\"",
                    "set when user_suffix is empty, otherwise nothing separates question and answer");
@@ -45,7 +47,7 @@ class chat_prompt {
   /// Takes the text around a question from an inference template: the whole text as system text if it has no {Input};
   /// otherwise the text before {Input} as system text, and the text after it replaces user suffix and assistant prefix.
   /// A conversation's own system text replaces the whole template.
-  template <class = void>
+  template <class = detail::if_called>
   chat_prompt(chat_format format, const prompt_template& inference) : chat_prompt(std::move(format)) {
     require_argument(inference.kind() == template_kind::inference,
                      inference.source_name() + ": not an inference template");
@@ -65,16 +67,16 @@ class chat_prompt {
     from_template_ = true;
   }
 
-  template <class = void>
+  template <class = detail::if_called>
   chat_text operator()(std::span<const chat_message> messages) const {
     return laid_out(messages, false);
   }
-  template <class = void>
+  template <class = detail::if_called>
   chat_text answered(std::span<const chat_message> messages) const {
     return laid_out(messages, true);
   }
   /// A single question.
-  template <class = void>
+  template <class = detail::if_called>
   chat_text operator()(std::string_view question) const {
     const chat_message message{chat_role::user, std::string(question)};
     return (*this)(detail::span_of(&message, 1));
@@ -83,7 +85,7 @@ class chat_prompt {
   const chat_format& format() const noexcept { return format_; }
 
  private:
-  template <class = void>
+  template <class = detail::if_called>
   chat_text laid_out(std::span<const chat_message> messages, bool answered) const {
     chat_text out{.pieces = {}, .response_prefix = {}, .stop = format_.stop, .answered = answered};
     if (!answered) out.response_prefix = format_.response_prefix;
@@ -118,7 +120,7 @@ class chat_prompt {
     return out;
   }
 
-  template <class = void>
+  template <class = detail::if_called>
   void add_question(chat_piece& piece, const std::string& question, const std::string& system, bool own_system,
                     bool first, bool templated) const {
     const bool leads = first && !templated && !system.empty();
@@ -143,7 +145,7 @@ class chat_prompt {
   }
 
   // An earlier reply is followed by another message, the last one by nothing that the model does not write itself.
-  template <class = void>
+  template <class = detail::if_called>
   void add_reply(chat_piece& piece, const chat_message& reply, bool last) const {
     piece.text += format_.response_prefix;
     auto border = piece.text.size();
@@ -157,19 +159,20 @@ class chat_prompt {
     piece.replies.push_back(place);
   }
 
-  template <class = void>
+  template <class = detail::if_called>
   static void add_words(chat_piece& piece, std::string_view words, bool message) {
     const auto begin = piece.text.size();
     piece.text += words;
     if (message && !words.empty()) piece.messages.push_back({begin, piece.text.size()});
   }
 
-  template <class = void>
+  template <class = detail::if_called>
   std::string_view shown(std::string_view message, bool front, bool back) const {
     if (!format_.trim_messages) return message;
-    while (front && detail::white_space(message) > 0) message.remove_prefix(detail::white_space(message));
+    while (front && detail::leading_white_space(message) > 0)
+      message.remove_prefix(detail::leading_white_space(message));
     for (std::size_t bytes = 1; back && bytes <= 3 && bytes <= message.size();) {
-      const bool space = detail::white_space(message.substr(message.size() - bytes)) == bytes;
+      const bool space = detail::leading_white_space(message.substr(message.size() - bytes)) == bytes;
       if (space) message.remove_suffix(bytes);
       bytes = space ? 1 : bytes + 1;
     }

@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include <coho/detail/if_called.hpp>
+#include <coho/detail/white_space.hpp>
 #include <coho/packed.hpp>
 
 namespace coho::inline v0_1 {
@@ -65,7 +67,7 @@ struct chat_tokens {
   std::vector<chat_reply_tokens> replies;  ///< all of them, in order
 
   /// One weight per token: that of its reply, 0 outside replies.
-  template <class = void>
+  template <class = detail::if_called>
   std::vector<double> weights() const {
     std::vector<double> out(tokens.size(), 0.0);
     for (const auto& reply : replies)
@@ -75,19 +77,6 @@ struct chat_tokens {
 };
 
 namespace detail {
-
-/// The number of bytes of leading white space: Unicode's, which chat templates (Python's strip) drop.
-constexpr std::size_t white_space(std::string_view text) noexcept {
-  constexpr std::string_view wide[] = {"\xC2\x85",     "\xC2\xA0",     "\xE1\x9A\x80", "\xE2\x80\xA8",
-                                       "\xE2\x80\xA9", "\xE2\x80\xAF", "\xE2\x81\x9F", "\xE3\x80\x80"};
-  if (text.empty()) return 0;
-  const char c = text.front();
-  if (c == ' ' || (c >= '\t' && c <= '\r') || (c >= '\x1C' && c <= '\x1F')) return 1;
-  for (const auto space : wide)
-    if (text.starts_with(space)) return space.size();
-  const bool typographic = text.size() > 2 && text.starts_with("\xE2\x80");  // U+2000 to U+200A
-  return typographic && static_cast<unsigned char>(text[2]) <= 0x8A ? 3 : 0;
-}
 
 /// The tokens of `text` after the tokens `before_tokens` of `before`: the tail of encode(before + text). If a token
 /// would cross the border, `text` is tokenised after a line break instead: a model that writes it has read `before` as
@@ -237,7 +226,7 @@ struct chat_text {
   bool answered = false;  ///< it ends with a reply
 
   /// The whole text, the response prefix last, with the given spellings of the begin and end tokens (none by default).
-  template <class = void>
+  template <class = detail::if_called>
   std::string text(std::string_view begin = {}, std::string_view end = {}) const {
     std::string out;
     for (const auto& piece : pieces) {

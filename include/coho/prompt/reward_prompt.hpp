@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include <coho/detail/if_called.hpp>
 #include <coho/error.hpp>
 #include <coho/principle/single_line.hpp>
 #include <coho/prompt/template.hpp>
@@ -23,7 +24,7 @@ namespace coho::inline v0_1 {
 ///     std::string text = prompt(instruction, response, guideline);
 class reward_prompt {
  public:
-  template <class = void>
+  template <class = detail::if_called>
   explicit reward_prompt(prompt_template text) : template_(std::move(text)) {
     require_argument(
         template_.kind() == template_kind::reward || template_.kind() == template_kind::preference_pretraining,

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include <coho/detail/if_called.hpp>
 #include <coho/error.hpp>
 #include <coho/principle/principle.hpp>
 #include <coho/principle/single_line.hpp>
@@ -97,7 +98,7 @@ class self_align_prompt {
   /// All text before the question: the shared prefix of all prompts.
   const std::string& prefix() const noexcept { return prefix_; }
   /// The prompt of a question, up to where the model's thoughts begin. Trailing spaces are left to the model.
-  template <class = void>
+  template <class = detail::if_called>
   std::string operator()(std::string_view question) const {
     std::string out = prefix_;
     out.append(question).append(thoughts_heading_.literal);
@@ -108,7 +109,7 @@ class self_align_prompt {
   const std::string& stop() const noexcept { return question_heading_.words; }
 
   /// Parses what was written after a prompt, up to a stop string.
-  template <class = void>
+  template <class = detail::if_called>
   self_align_reply parse(std::string_view written) const {
     const std::size_t at = answer_heading_.find(written);
     if (at == std::string_view::npos)
@@ -118,15 +119,15 @@ class self_align_prompt {
             .answered = true};
   }
   /// Whether a text contains a heading of a conversation: the model then went on to another turn.
-  template <class = void>
-  bool holds_heading(std::string_view text) const {
+  template <class = detail::if_called>
+  bool contains_heading(std::string_view text) const {
     return question_heading_.find(text) != std::string_view::npos ||
            thoughts_heading_.find(text) != std::string_view::npos ||
            answer_heading_.find(text) != std::string_view::npos;
   }
   /// The sentences, or otherwise the words, with which the thoughts of all exemplars begin; empty when they begin
   /// differently or there is only one exemplar.
-  template <class = void>
+  template <class = detail::if_called>
   std::string opening() const {
     if (exemplars_.size() < 2) return {};
     std::string_view common = exemplars_.front().thoughts;
@@ -149,7 +150,7 @@ class self_align_prompt {
     std::string literal, words;
     bool begins_line = false, ends_line = false;  ///< the words have a line break before them, after them
 
-    template <class = void>
+    template <class = detail::if_called>
     std::size_t find(std::string_view text) const {
       if (words.empty()) return std::string_view::npos;
       for (std::size_t at = text.find(words); at != std::string_view::npos; at = text.find(words, at + 1)) {
@@ -163,7 +164,7 @@ class self_align_prompt {
     }
   };
 
-  template <class = void>
+  template <class = detail::if_called>
   static heading_text heading(const prompt_template& text, std::string_view name) {
     const std::string_view literal = text.text_before(name), words = trimmed(literal);
     if (words.empty() && name != "Thoughts")

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include <coho/detail/if_called.hpp>
 #include <coho/error.hpp>
 #include <coho/packed.hpp>
 
@@ -39,7 +40,7 @@ struct placeholder_rule {
   bool repeats = false;
 };
 
-template <class = void>
+template <class = detail::if_called>
 std::span<const placeholder_rule> placeholder_rules(template_kind kind) noexcept {
   static constexpr placeholder_rule judge[] = {
       {"UserInstruction"}, {"OutputA"}, {"OutputB"}, {"Dimension", true, true}, {"Definition"}};
@@ -105,7 +106,7 @@ constexpr std::size_t placeholder_length(std::string_view text) noexcept {
 ///     std::string prompt = t.render({{"Input", question}, {"Output", answer}, {"Dimensions", lines}});
 class prompt_template {
  public:
-  template <class = void>
+  template <class = detail::if_called>
   prompt_template(template_kind kind, std::string_view text, std::string_view source_name)
       : kind_(kind), source_name_(source_name), rules_(detail::placeholder_rules(kind)) {
     while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.remove_suffix(1);
@@ -149,7 +150,7 @@ class prompt_template {
 
   template_kind kind() const noexcept { return kind_; }
   const std::string& source_name() const noexcept { return source_name_; }
-  template <class = void>
+  template <class = detail::if_called>
   bool uses(std::string_view name) const noexcept {
     for (const piece& p : pieces_) {
       if (rules_[p.rule].name == name) return true;
@@ -157,7 +158,7 @@ class prompt_template {
     return false;
   }
   /// The names of the placeholders in order.
-  template <class = void>
+  template <class = detail::if_called>
   std::vector<std::string_view> placeholders() const {
     std::vector<std::string_view> out;
     for (const piece& p : pieces_) out.push_back(rules_[p.rule].name);
@@ -165,7 +166,7 @@ class prompt_template {
   }
   /// The literal text between a placeholder's first occurrence and the placeholder before it. Empty when the template
   /// has no such placeholder.
-  template <class = void>
+  template <class = detail::if_called>
   std::string_view text_before(std::string_view name) const noexcept {
     for (const piece& p : pieces_) {
       if (rules_[p.rule].name == name) return p.before;
@@ -179,7 +180,7 @@ class prompt_template {
 
   /// The prompt with each placeholder replaced. Throws `argument_error` for a placeholder without a value and for a
   /// value whose name the kind does not have; values for placeholders that an inference template omits are ignored.
-  template <class = void>
+  template <class = detail::if_called>
   std::string render(std::span<const placeholder_value> values) const {
     for (const auto& value : values) {
       bool known = false;
@@ -199,7 +200,7 @@ class prompt_template {
     }
     return out.append(tail_);
   }
-  template <class = void>
+  template <class = detail::if_called>
   std::string render(std::initializer_list<placeholder_value> values) const {
     return render(detail::span_of(values.begin(), values.size()));
   }
@@ -210,12 +211,12 @@ class prompt_template {
     std::size_t rule;
   };
 
-  template <class = void>
+  template <class = detail::if_called>
   static std::string place(std::size_t line, std::string_view name) {
     return "line " + std::to_string(line) + ", placeholder {" + std::string(name) + "}";
   }
 
-  template <class = void>
+  template <class = detail::if_called>
   std::size_t rule_of(std::string_view name, std::size_t line) const {
     std::string known;
     for (std::size_t rule = 0; rule < rules_.size(); ++rule) {

@@ -23,7 +23,7 @@ struct overlong_options {
           o.cache_tokens...);
     visit({"penalty", "the whole penalty, subtracted", allowed::at_least(0)}, o.penalty...);
   }
-  void check_together(const std::string& prefix) const {
+  void check_constraints(const std::string& prefix) const {
     require_option(cache_tokens <= max_response_tokens, prefix + "cache_tokens", cache_tokens,
                    "greater than 0 and at most max_response_tokens");
   }

@@ -5,11 +5,11 @@
 #include <limits>
 #include <utility>
 
-#include <coho/advantage/whiten.hpp>
 #include <coho/concepts.hpp>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
 #include <coho/math.hpp>
+#include <coho/moments.hpp>
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>
 
@@ -107,7 +107,7 @@ class running_normalization {
       for (std::size_t i = 0; i < elements.size(); ++i) {
         out.data()[i] = static_cast<number>(one(static_cast<double>(elements[i])));
       }
-      return detail::back_to(std::move(out), rewards);
+      return detail::from_host_as(std::move(out), rewards);
     }
   }
 

@@ -79,7 +79,7 @@ struct shaping_options {
     visit({"whitening", "how, with whiten"}, o.whitening...);
   }
   /// The reward of an unfinished response, given its reward without the penalty.
-  double penalised(double reward) const noexcept {
+  double reward_with_penalty(double reward) const noexcept {
     return replaces() ? unfinished_penalty : reward + unfinished_penalty;
   }
   /// The change that this makes: the penalty itself where it is added.
@@ -128,7 +128,7 @@ struct shape_rewards_fn {
   auto operator()(const shape_rewards_inputs<Array>& in, const shaping_options& options = {},
                   Communicator&& ranks = local_communicator{}) const {
     if constexpr (detail::device_array<Array>) {
-      return detail::back_to((*this)(host(in), options, ranks), in.log_probs);
+      return detail::from_host_as((*this)(host(in), options, ranks), in.log_probs);
     } else {
       options.validate();
       const auto tokens = static_cast<std::size_t>(in.log_probs.size());
@@ -219,7 +219,7 @@ struct shape_rewards_fn {
     std::uint64_t broken = 0;  // bits of differences: compilers do not reorder additions, but they vectorise this
     for (std::size_t t = 0; t < size; ++t) {
       const double difference = static_cast<double>(policy[t]) - static_cast<double>(reference[t]);
-      const double kl = limited(detail::kl_of<Estimator>(difference));
+      const double kl = limited(detail::kl_value<Estimator>(difference));
       broken |= std::bit_cast<std::uint64_t>(kl - kl);
       out[t] = 0.0 - factor * kl;
     }
@@ -231,7 +231,7 @@ struct shape_rewards_fn {
     const double limit = options.reward_clip > 0 ? options.reward_clip : std::numeric_limits<double>::infinity();
     const double reward =
         array_traits<double>::clamp(static_cast<double>(in.sequence_rewards.data()[i]), -limit, limit);
-    return in.finished.empty() || in.finished[i] != 0 ? reward : options.penalised(reward);
+    return in.finished.empty() || in.finished[i] != 0 ? reward : options.reward_with_penalty(reward);
   }
 
   template <class Mask>

@@ -6,11 +6,11 @@
 #include <string_view>
 #include <utility>
 
-#include <coho/advantage/whiten.hpp>
 #include <coho/concepts.hpp>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
 #include <coho/math.hpp>
+#include <coho/moments.hpp>
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>
 
@@ -121,7 +121,7 @@ struct normalize_rewards_fn {
       detail::array_of<number> out(static_cast<Eigen::Index>(elements.size()));
       for (std::size_t i = 0; i < elements.size(); ++i)
         out.data()[i] = static_cast<number>(one(static_cast<double>(elements[i])));
-      return detail::back_to(std::move(out), rewards);
+      return detail::from_host_as(std::move(out), rewards);
     }
   }
 

@@ -60,7 +60,7 @@ struct importance_weights_options {
            allowed::at_least(1).or_infinity()},
           o.sequence_high...);
   }
-  void check_together(const std::string& prefix) const {
+  void check_constraints(const std::string& prefix) const {
     require_option(low == 0 || form == importance_form::masked, prefix + "low", low, "0 unless the form is masked");
   }
   /// Throws `option_error` for the first option out of its range, its name prefixed with `prefix`.
@@ -138,7 +138,7 @@ struct importance_weights_fn {
         return run<number>(p, s, detail::host_elements(mask_local), offsets, options);
       }
     }();
-    auto weights = detail::back_to(std::move(result.weights), policy);
+    auto weights = detail::from_host_as(std::move(result.weights), policy);
     return importance_weights_result<decltype(weights)>{std::move(weights), result.mean_weight, result.limited_fraction,
                                                         result.effective_sample_size, result.tokens};
   }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <coho/concepts.hpp>
+#include <coho/detail/if_called.hpp>
 #include <coho/error.hpp>
 #include <coho/packed.hpp>
 #include <coho/rollout/trajectory.hpp>
@@ -34,7 +35,7 @@ struct sampled_rollouts {
   std::size_t size() const noexcept { return prompts.size(); }
 
   /// Rollouts [begin, end).
-  template <class = void>
+  template <class = detail::if_called>
   sampled_rollouts part(std::size_t begin, std::size_t end) const {
     const auto cut = [&](const auto& all) {
       using list = std::remove_cvref_t<decltype(all)>;

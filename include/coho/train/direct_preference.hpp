@@ -169,7 +169,7 @@ class direct_preference_trainer {
   // The number of loss terms of an example.
   static double terms_of(const direct_preference_example& example) {
     if constexpr (detail::needs_pairs<Loss>) return 1;
-    return detail::responses_in(example);
+    return detail::count_responses(example);
   }
 
   // Runs over the micro-batches. `evaluate(tokens, use)` hands the log-probs of all responses, chosen ones first, to
@@ -202,7 +202,7 @@ class direct_preference_trainer {
         part.push_back(batch[i]);
         terms += batch[i].weight > 0 ? terms_of(batch[i]) : 0;
       }
-      const token_batch tokens = detail::responses_of(detail::span_of(std::as_const(part)));
+      const token_batch tokens = detail::chosen_then_rejected(detail::span_of(std::as_const(part)));
       auto x = reference_of(part, tokens);
       x.kl_baseline = out.kl_baseline;
       token_weights<Eigen::ArrayXd> weights{Eigen::ArrayXd(x.chosen_tokens.size())};

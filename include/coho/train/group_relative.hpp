@@ -127,7 +127,7 @@ class group_relative_trainer
   /// prompt.
   template <class... Callbacks>
   ppo_statistics step(std::span<const rl_prompt> prompts, Callbacks&&... callbacks) {
-    static_assert(detail::require_models_of_steps<models_type>());
+    static_assert(detail::require_step_models<models_type>());
     return step_of(
         prompts.size(),
         [&](ppo_statistics& out) {
@@ -243,7 +243,7 @@ class group_relative_trainer
       const std::vector<std::uint8_t> real(rollouts.tokens(), 1);
       rollouts.advantages = whiten(rollouts.advantages, real, options_.advantage_whitening, models_.ranks);
     }
-    detail::correct_sampler(rollouts, shared_);
+    detail::apply_sampler_correction(rollouts, shared_);
     rollouts.returns = rollouts.values;
 
     std::vector<std::size_t> kept;

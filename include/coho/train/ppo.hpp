@@ -76,7 +76,7 @@ class ppo_trainer : public detail::on_policy_driver<
   /// prompt, otherwise possibly none. `range_of_rank` partitions prompts known to all ranks.
   template <class... Callbacks>
   ppo_statistics step(std::span<const rl_prompt> prompts, Callbacks&&... callbacks) {
-    static_assert(detail::require_models_of_steps<Models>());
+    static_assert(detail::require_step_models<Models>());
     return step_of(
         prompts.size(),
         [&](std::size_t begin, std::size_t end, ppo_statistics& out) {
@@ -138,8 +138,8 @@ class ppo_trainer : public detail::on_policy_driver<
     require_argument(count > 0 || (together && models_.ranks.size() > 1), "a PPO step needs at least one prompt");
     const auto collect = [&](ppo_statistics& out) {
       if (!together) return evaluate(0, count, out);
-      return detail::by_shards(count, models_.ranks,
-                               [&](std::size_t begin, std::size_t end) { return evaluate(begin, end, out); });
+      return detail::evaluate_by_shards(count, models_.ranks,
+                                        [&](std::size_t begin, std::size_t end) { return evaluate(begin, end, out); });
     };
     const auto prepare = [&](trajectory_batch& rollouts, ppo_statistics& out) {
       const auto estimate = [&](auto& ranks) {

@@ -99,7 +99,7 @@ TEST_CASE("of a batch that is not loaded, each example is on one rank, where its
   test::run_ranks(
       2,
       [&](auto& ranks) {
-        const auto [work, mine] = detail::loading_plan_of(batch, ranks);
+        const auto [work, mine] = detail::plan_loading(batch, ranks);
         const std::lock_guard lock(guard);
         for (const auto& shard : work.mine) {
           for (const std::size_t i : shard.indices) places.push_back(mine.at(i));

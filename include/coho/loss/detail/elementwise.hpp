@@ -65,7 +65,7 @@ concept has_blocks = requires { typename array_traits<T>::blocks; };
 /// A tensor input for operators: a constant of the optimisation unless it is `Free`; masked elements replaced; numbers
 /// expanded in the number type of `like` (not of the weights: an integer mask would truncate them).
 template <bool Free, class T, class Input>
-T device_input(const Input& input, const T& like, const T* weights) {
+T tensor_input(const Input& input, const T& like, const T* weights) {
   if constexpr (floating_scalar<Input>) {
     return like.new_full(like.sizes(), static_cast<double>(input));
   } else {
@@ -75,7 +75,7 @@ T device_input(const Input& input, const T& like, const T* weights) {
 }
 
 template <class T, class Input>
-void check_device_input(const Input& input, const T& like, const char* who, const char* what) {
+void check_tensor_input(const Input& input, const T& like, const char* who, const char* what) {
   if constexpr (!floating_scalar<Input>) {
     static_assert(device_array<Input>, "coho: tensors and arrays of the host cannot be mixed");
     check_lengths(static_cast<std::size_t>(like.numel()), static_cast<std::size_t>(input.numel()), who, what);
@@ -87,7 +87,7 @@ void check_device_input(const Input& input, const T& like, const char* who, cons
 struct no_weights {};
 
 template <bool Gradient, class Result, class Terms, class T>
-Result by_operators(const Terms& terms, const T& like, const T* weights) {
+Result reduce_by_operators(const Terms& terms, const T& like, const T* weights) {
   const double size = static_cast<double>(std::max<std::int64_t>(like.numel(), 1));
   const auto weighted = [&](const T& x) { return weights == nullptr ? T(x / size) : T(*weights * x); };
   Result result;
@@ -105,18 +105,18 @@ Result by_operators(const Terms& terms, const T& like, const T* weights) {
 }
 
 template <std::size_t Free, bool Gradient, class Loss, class Names, class T, class First, class... Rest>
-auto elementwise_over(const Loss& loss, const char* who, const Names& names, const T* weights, const First& first,
-                      const Rest&... rest) {
+auto elementwise_tensor_result(const Loss& loss, const char* who, const Names& names, const T* weights,
+                               const First& first, const Rest&... rest) {
   static_assert(std::is_same_v<T, First>, "coho: tensors and arrays of the host cannot be mixed");
   const T& like = weights == nullptr ? first : *weights;
   const auto formula = [loss]<bool Slopes, class... Ts>(std::bool_constant<Slopes>, const Ts&... inputs) {
     return loss.template element<Slopes>(inputs...);
   };
   return [&]<std::size_t... Is>(std::index_sequence<Is...>) {
-    check_device_input(first, like, who, names[0]);
-    (check_device_input(rest, like, who, names[Is + 1]), ...);
+    check_tensor_input(first, like, who, names[0]);
+    (check_tensor_input(rest, like, who, names[Is + 1]), ...);
     using terms_type =
-        decltype(formula(std::bool_constant<Gradient>{}, first, device_input<false>(rest, first, weights)...));
+        decltype(formula(std::bool_constant<Gradient>{}, first, tensor_input<false>(rest, first, weights)...));
     using result_type = elementwise_result<value_of<T>, T, Free, std::tuple_size_v<decltype(terms_type::measures)>>;
     if constexpr (has_blocks<T> && requires { requires Loss::by_blocks; }) {
       using blocks = typename array_traits<T>::blocks;
@@ -125,9 +125,9 @@ auto elementwise_over(const Loss& loss, const char* who, const Names& names, con
       }
     }
     constexpr bool constant = Gradient;
-    return by_operators<Gradient, result_type>(
-        formula(std::bool_constant<Gradient>{}, device_input<!constant>(first, first, weights),
-                device_input<(!constant && Is + 1 < Free)>(rest, first, weights)...),
+    return reduce_by_operators<Gradient, result_type>(
+        formula(std::bool_constant<Gradient>{}, tensor_input<!constant>(first, first, weights),
+                tensor_input<(!constant && Is + 1 < Free)>(rest, first, weights)...),
         like, weights);
   }(std::index_sequence_for<Rest...>{});
 }
@@ -142,7 +142,7 @@ auto elementwise_tensors(const Loss& loss, const char* who, const Names& names, 
                   "coho: tensors and arrays of the host cannot be mixed");
     if (weights_given(weights)) given = &weights.values;
   }
-  return elementwise_over<Free, Gradient>(loss, who, names, given, first, rest...);
+  return elementwise_tensor_result<Free, Gradient>(loss, who, names, given, first, rest...);
 }
 
 // Sums are locals and the loss is a copy, so that the compiler knows that stores into gradients do not change them.

@@ -54,7 +54,7 @@ preference_term<T> preference_terms(dpo_form form, const T& z, double beta, doub
 
 /// 1 where x > 0, 0 where x < 0, one half at 0.
 template <class T>
-T above_zero(const T& x) {
+T heaviside(const T& x) {
   if constexpr (std::floating_point<T>) return T(0.5) + T(0.5) * (static_cast<T>(x > 0) - static_cast<T>(x < 0));
   const T zero = 0.0 * x;
   return coho::where(x > 0, T(zero + 1.0), T(coho::where(x < 0, zero, T(zero + 0.5))));

@@ -12,6 +12,7 @@
 
 #include <coho/advantage/group_relative.hpp>
 #include <coho/advantage/leave_one_out.hpp>
+#include <coho/detail/if_called.hpp>
 #include <coho/error.hpp>
 #include <coho/options.hpp>
 #include <coho/reward/empty_response.hpp>
@@ -67,17 +68,17 @@ struct group_relative_trainer_options {
 
   /// Shao et al. 2024, §4.1: advantages divided by the group's deviation, mean over each response, KL (k3, 0.04) in the
   /// loss, 64 samples.
-  template <class = void>
+  template <class = detail::if_called>
   static group_relative_trainer_options grpo() {
     return {.group_size = 64, .kl_loss_coefficient = 0.04};
   }
   /// Liu et al. 2025: no division by the deviation and none by the length, no KL.
-  template <class = void>
+  template <class = detail::if_called>
   static group_relative_trainer_options dr_grpo() {
     return {.scaling = {.scale = group_scale::none}, .reduction = {.kind = reduction::fixed_length}};
   }
   /// Ahmadian et al. 2024: leave-one-out baseline, the KL in the reward, one update per batch, sums over responses.
-  template <class = void>
+  template <class = detail::if_called>
   static group_relative_trainer_options rloo() {
     return {.group_size = 4,
             .shaping = {.kl_coefficient = 0.03},
@@ -86,7 +87,7 @@ struct group_relative_trainer_options {
   }
   /// Yu et al. 2025: clip-higher, mean over tokens, no KL, groups of equal rewards dropped. Its overlong ramp is a
   /// bonus: `overlong_penalty`.
-  template <class = void>
+  template <class = detail::if_called>
   static group_relative_trainer_options dapo() {
     return {.group_size = 16,
             .skip_uniform_groups = true,
@@ -95,7 +96,7 @@ struct group_relative_trainer_options {
   }
 
   /// The part shared with PPO.
-  template <class = void>
+  template <class = detail::if_called>
   ppo_options shared() const {
     ppo_options o;
     const auto copy = []<class T>(const option&, const T& from, T& to) { to = from; };
@@ -113,7 +114,7 @@ struct group_relative_trainer_options {
     visit({"skip_uniform_groups", "leave groups whose rewards are all equal out of the update"},
           o.skip_uniform_groups...);
   }
-  void check_together(const std::string& prefix) const {
+  void check_constraints(const std::string& prefix) const {
     detail::check_policy_training(*this, prefix);
     if (baseline != group_baseline::mean)
       require_unused(scaling, {}, prefix + "scaling.", "unless the baseline is mean");
@@ -122,7 +123,7 @@ struct group_relative_trainer_options {
   }
 
   /// Throws `option_error` for the first option that is out of its range, or has no effect with the others.
-  template <class = void>
+  template <class = detail::if_called>
   void validate() const {
     coho::validate(*this);
   }

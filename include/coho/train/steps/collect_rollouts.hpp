@@ -42,7 +42,7 @@ struct evaluate_rollouts_fn {
                      "the rollouts have no log_probs of their sampler, but old_log_probs is recorded");
     require_argument(recorded || !options.sampler_correction,
                      "the rollouts have no log_probs of their sampler, which sampler_correction needs");
-    trajectory_batch out = detail::trajectories_of(std::move(sampled), models.decoder);
+    trajectory_batch out = detail::make_trajectories(std::move(sampled), models.decoder);
     auto& seconds = statistics.phase_seconds;
     auto& tokens = statistics.phase_tokens;
     const auto responses = static_cast<double>(out.tokens());
@@ -87,7 +87,7 @@ struct collect_rollouts_fn {
   trajectory_batch operator()(const ppo_models<Types...>& models, std::span<const rl_prompt> prompts,
                               const ppo_options& options, std::uint64_t step, ppo_statistics& statistics) const {
     detail::stopwatch watch;
-    auto sampled = sample_rollouts(detail::sampler_of(models), prompts, options.generation, options.seed, step);
+    auto sampled = sample_rollouts(detail::sampler_or_policy(models), prompts, options.generation, options.seed, step);
     statistics.phase_seconds.generation += watch.lap();
     statistics.phase_tokens.generation += static_cast<double>(sampled.responses.total());
     return evaluate_rollouts(models, std::move(sampled), options, statistics);

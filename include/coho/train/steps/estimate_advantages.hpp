@@ -11,6 +11,7 @@
 
 #include <coho/advantage/whiten.hpp>
 #include <coho/concepts.hpp>
+#include <coho/detail/if_called.hpp>
 #include <coho/error.hpp>
 #include <coho/reward/composition.hpp>
 #include <coho/reward/shaping.hpp>
@@ -27,7 +28,7 @@ namespace detail {
 struct rollout_layout {
   std::vector<std::size_t> packed_offsets, offsets;
 
-  template <class = void>
+  template <class = detail::if_called>
   rollout_layout(const std::vector<std::size_t>& tokens, std::size_t length) : packed_offsets(tokens), offsets(tokens) {
     if (length == 0) return;
     for (std::size_t i = 0; i + 1 < tokens.size(); ++i) {
@@ -36,7 +37,7 @@ struct rollout_layout {
       offsets[i + 1] = offsets[i] + length;
     }
   }
-  template <class = void>
+  template <class = detail::if_called>
   Eigen::ArrayXd spread(const Eigen::ArrayXd& flat) const {
     Eigen::ArrayXd out(static_cast<Eigen::Index>(offsets.back()));
     out.setZero();
@@ -45,7 +46,7 @@ struct rollout_layout {
     }
     return out;
   }
-  template <class = void>
+  template <class = detail::if_called>
   Eigen::ArrayXd collect(const Eigen::ArrayXd& slots) const {
     Eigen::ArrayXd out(static_cast<Eigen::Index>(packed_offsets.back()));
     for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
@@ -57,8 +58,8 @@ struct rollout_layout {
 
 /// Token rewards over a layout: KL penalty, sequence rewards (settled, as are the breakdowns), penalties.
 template <class Communicator>
-Eigen::ArrayXd rewards_over(const rollout_layout& place, const Eigen::ArrayXd& mask, trajectory_batch& rollouts,
-                            const ppo_options& options, double kl_coefficient, Communicator& ranks) {
+Eigen::ArrayXd shape_over_layout(const rollout_layout& place, const Eigen::ArrayXd& mask, trajectory_batch& rollouts,
+                                 const ppo_options& options, double kl_coefficient, Communicator& ranks) {
   shaping_options shaping = options.shaping;
   shaping.kl_coefficient = kl_coefficient;
   const std::vector<std::uint8_t> finished =
@@ -76,7 +77,7 @@ Eigen::ArrayXd rewards_over(const rollout_layout& place, const Eigen::ArrayXd& m
 /// Advantages weighted for the difference between the sampler and the trained policy: for every loss that is
 /// linear in the advantage this equals weighting the tokens.
 template <std::same_as<trajectory_batch> Rollouts>
-void correct_sampler(Rollouts& rollouts, const ppo_options& options) {
+void apply_sampler_correction(Rollouts& rollouts, const ppo_options& options) {
   if (!options.sampler_correction) return;
   rollouts.advantages *= importance_weights(rollouts.old_log_probs, rollouts.recorded_log_probs,
                                             rollouts.batch.responses.offsets, *options.sampler_correction)
@@ -91,8 +92,8 @@ struct shape_rollout_rewards_fn {
   void operator()(trajectory_batch& rollouts, const ppo_options& options, double kl_coefficient,
                   Communicator& ranks) const {
     const detail::rollout_layout place(rollouts.batch.responses.offsets, 0);
-    rollouts.rewards = detail::rewards_over(place, Eigen::ArrayXd::Ones(rollouts.old_log_probs.size()), rollouts,
-                                            options, kl_coefficient, ranks);
+    rollouts.rewards = detail::shape_over_layout(place, Eigen::ArrayXd::Ones(rollouts.old_log_probs.size()), rollouts,
+                                                 options, kl_coefficient, ranks);
     rollouts.shaped_reward_sum = rollouts.rewards.sum();
   }
 };
@@ -112,7 +113,7 @@ struct estimate_advantages_fn {
     const detail::rollout_layout place(rollouts.batch.responses.offsets,
                                        options.padded_layout ? options.generation.max_new_tokens : 0);
     const Eigen::ArrayXd mask = place.spread(Eigen::ArrayXd::Ones(rollouts.old_log_probs.size()));
-    const Eigen::ArrayXd rewards = detail::rewards_over(place, mask, rollouts, options, kl_coefficient, ranks);
+    const Eigen::ArrayXd rewards = detail::shape_over_layout(place, mask, rollouts, options, kl_coefficient, ranks);
     const auto estimate = estimator(advantage_inputs<double>{
         .rewards = rewards, .values = place.spread(rollouts.values), .offsets = place.offsets});
     Eigen::ArrayXd advantages = checked(estimate.advantages, rewards.size(), "advantages");
@@ -122,11 +123,11 @@ struct estimate_advantages_fn {
     rollouts.shaped_reward_sum = rewards.sum();
     rollouts.returns = place.collect(returns);
     rollouts.advantages = place.collect(advantages);
-    detail::correct_sampler(rollouts, options);
+    detail::apply_sampler_correction(rollouts, options);
   }
 
  private:
-  template <class = void>
+  template <class = detail::if_called>
   static Eigen::ArrayXd checked(const Eigen::ArrayXd& x, Eigen::Index size, const char* what) {
     require_argument(x.size() == size, std::string("the advantage estimator returned ") + std::to_string(x.size()) +
                                            " " + what + " for " + std::to_string(size) + " tokens");

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <coho/concepts.hpp>
+#include <coho/detail/if_called.hpp>
 #include <coho/error.hpp>
 #include <coho/optimization/data_order.hpp>
 #include <coho/parallel/shards.hpp>
@@ -20,7 +21,7 @@
 namespace coho::inline v0_1::detail {
 
 /// 0, 1, …, count − 1.
-template <class = void>
+template <class = detail::if_called>
 std::vector<std::size_t> all_indices(std::size_t count) {
   std::vector<std::size_t> out(count);
   std::iota(out.begin(), out.end(), std::size_t{0});
@@ -50,7 +51,7 @@ struct loading_plan {
   std::vector<std::size_t> mine;
 };
 template <class Communicator>
-loading_plan loading_plan_of(const std::vector<std::size_t>& batch, Communicator& ranks) {
+loading_plan plan_loading(const std::vector<std::size_t>& batch, Communicator& ranks) {
   const std::vector<std::size_t> lengths(batch.size(), 0);  // not known before they are loaded
   loading_plan out{partition(all_indices(batch.size()), span_of(lengths), ranks), {}};
   for (auto& shard : out.work.mine) {
@@ -76,7 +77,7 @@ auto run_steps(Trainer& trainer, Communicator& ranks, Source& source, const std:
   return history;
 }
 
-template <class = void>
+template <class = detail::if_called>
 void require_seed(std::uint64_t saved, std::uint64_t mine) {
   require_argument(saved == mine,
                    "the saved run had the seed " + std::to_string(saved) + ", this one has " + std::to_string(mine));

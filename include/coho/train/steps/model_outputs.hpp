@@ -11,6 +11,7 @@
 #include <Eigen/Core>
 
 #include <coho/concepts.hpp>
+#include <coho/detail/if_called.hpp>
 #include <coho/error.hpp>
 #include <coho/rollout/minibatch.hpp>
 
@@ -40,7 +41,7 @@ struct lift_output_fn {
 inline constexpr lift_output_fn lift_output{};
 
 /// The tokens of each sequence of a batch, prompt and response.
-template <class = void>
+template <class = detail::if_called>
 std::vector<std::size_t> sequence_lengths(const token_batch& batch) {
   std::vector<std::size_t> out(batch.size());
   for (std::size_t i = 0; i < out.size(); ++i) out[i] = batch.prompts.length(i) + batch.responses.length(i);
@@ -51,8 +52,8 @@ namespace detail {
 
 /// Evaluates a per-token function of the batch in parts within the limits.
 template <class Evaluate>
-Eigen::ArrayXd in_parts(const token_batch& batch, const batch_limits& limits, std::string_view what,
-                        Evaluate evaluate) {
+Eigen::ArrayXd evaluate_in_batches(const token_batch& batch, const batch_limits& limits, std::string_view what,
+                                   Evaluate evaluate) {
   Eigen::ArrayXd out(static_cast<Eigen::Index>(batch.responses.total()));
   const auto lengths = sequence_lengths(batch);
   for (const auto& indices : micro_batches(detail::span_of(lengths), limits)) {
@@ -69,7 +70,8 @@ struct evaluate_log_probs_fn {
   template <policy Model>
   Eigen::ArrayXd operator()(Model& model, const token_batch& batch, const batch_limits& limits = {},
                             std::string_view what = "log_probs") const {
-    return detail::in_parts(batch, limits, what, [&](const token_batch& part) { return model.log_probs(part); });
+    return detail::evaluate_in_batches(batch, limits, what,
+                                       [&](const token_batch& part) { return model.log_probs(part); });
   }
 };
 inline constexpr evaluate_log_probs_fn evaluate_log_probs{};
@@ -78,13 +80,14 @@ inline constexpr evaluate_log_probs_fn evaluate_log_probs{};
 struct evaluate_values_fn {
   template <value_model Model>
   Eigen::ArrayXd operator()(Model& model, const token_batch& batch, const batch_limits& limits = {}) const {
-    return detail::in_parts(batch, limits, "values", [&](const token_batch& part) { return model.values(part); });
+    return detail::evaluate_in_batches(batch, limits, "values",
+                                       [&](const token_batch& part) { return model.values(part); });
   }
 };
 inline constexpr evaluate_values_fn evaluate_values{};
 
 /// The tokens of each query, where given.
-template <class = void>
+template <class = detail::if_called>
 std::vector<std::size_t> query_lengths(std::span<const reward_query> queries) {
   std::vector<std::size_t> out(queries.size());
   for (std::size_t i = 0; i < out.size(); ++i)

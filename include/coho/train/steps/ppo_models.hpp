@@ -102,7 +102,7 @@ inline constexpr bool stands_for = std::is_same_v<std::remove_cvref_t<Model>, St
 
 /// The sampler if there is one, else the policy.
 template <class Models>
-auto& sampler_of(const Models& models) {
+auto& sampler_or_policy(const Models& models) {
   if constexpr (requires { requires !stands_for<decltype(models.sampler), no_sampler_type>; }) {
     return models.sampler;
   } else {
@@ -154,7 +154,7 @@ consteval bool require_ppo_models() {
 
 /// The first errors of a driver that samples.
 template <class Models>
-consteval bool require_models_of_steps() {
+consteval bool require_step_models() {
   return check_models<Models>::passed_for_steps();
 }
 

@@ -13,6 +13,7 @@
 #include <Eigen/Core>
 
 #include <coho/concepts.hpp>
+#include <coho/detail/if_called.hpp>
 #include <coho/error.hpp>
 #include <coho/reward/composition.hpp>
 #include <coho/reward/empty_response.hpp>
@@ -50,7 +51,7 @@ namespace detail {
 
 /// Checks what a sampler returned and moves it into rollouts of these prompts.
 template <std::same_as<generation> Generation>
-sampled_rollouts take_generation(Generation sampled, std::span<const rl_prompt> prompts) {
+sampled_rollouts rollouts_from_generation(Generation sampled, std::span<const rl_prompt> prompts) {
   require_argument(sampled.responses.size() == prompts.size() && sampled.finished.size() == prompts.size(),
                    "generate returned " + std::to_string(sampled.responses.size()) + " responses for " +
                        std::to_string(prompts.size()) + " prompts");
@@ -75,21 +76,21 @@ sampled_rollouts take_generation(Generation sampled, std::span<const rl_prompt> 
 }
 
 /// Flags of the blank response texts. Without texts no response counts as blank.
-template <class = void>
+template <class = detail::if_called>
 std::vector<std::uint8_t> blank_texts(const std::vector<std::string>& texts, bool known) {
   std::vector<std::uint8_t> out;
   for (const auto& text : texts) out.push_back(known && is_blank(text) ? 1 : 0);
   return out;
 }
 
-template <class = void>
+template <class = detail::if_called>
 Eigen::ArrayXd array_of_numbers(const std::vector<double>& numbers) {
   return Eigen::Map<const Eigen::ArrayXd>(numbers.data(), static_cast<Eigen::Index>(numbers.size()));
 }
 
 /// Rollouts with their texts and given values; nothing is evaluated.
 template <class Decoder>
-trajectory_batch trajectories_of(sampled_rollouts sampled, Decoder& decoder) {
+trajectory_batch make_trajectories(sampled_rollouts sampled, Decoder& decoder) {
   trajectory_batch out;
   for (const auto& prompt : sampled.prompts) {
     out.batch.prompts.push_back(prompt.tokens);
@@ -127,7 +128,8 @@ struct sample_rollouts_fn {
       contexts.push_back(prompt.tokens);
       streams.push_back(random.split(prompt.key));
     }
-    return detail::take_generation<generation>(sampler.generate(contexts, options, detail::span_of(streams)), prompts);
+    return detail::rollouts_from_generation<generation>(sampler.generate(contexts, options, detail::span_of(streams)),
+                                                        prompts);
   }
   template <sampler Sampler>
   sampled_rollouts operator()(Sampler& sampler, std::span<const rl_prompt> prompts, const generation_options& options,
@@ -177,8 +179,8 @@ struct sample_and_score_fn {
   trajectory_batch operator()(const Models& models, std::span<const rl_prompt> prompts,
                               const generation_options& generation, const rng& random,
                               const scoring_options& options = {}) const {
-    trajectory_batch out = detail::trajectories_of(
-        sample_rollouts(detail::sampler_of(models), prompts, generation, random), models.decoder);
+    trajectory_batch out = detail::make_trajectories(
+        sample_rollouts(detail::sampler_or_policy(models), prompts, generation, random), models.decoder);
     score_rollouts(models, out, options);
     return out;
   }
