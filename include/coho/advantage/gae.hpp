@@ -94,8 +94,7 @@ struct gae_fn {
 
   // Names the sequence, since a non-finite number spreads from its token to the sequence's start.
   [[noreturn]] static void throw_not_finite(std::size_t sequence) {
-    throw argument_error("gae: a reward or value of sequence " + std::to_string(sequence) +
-                         " is not finite; mask its token or correct it");
+    throw argument_error("gae: a reward or value of sequence " + std::to_string(sequence) + " is not finite");
   }
 };
 inline constexpr gae_fn gae{};

@@ -37,7 +37,7 @@ Number k3_value(Number d, Number excess) noexcept {
   return std::abs(d) < Number(1e-3) ? series : excess + d;
 }
 
-/// The estimate of one token.
+/// The estimate of one token from d = log π − log π_ref.
 template <kl_estimator Estimator, std::floating_point Number>
 Number kl_value(Number d) noexcept {
   using enum kl_estimator;
@@ -48,7 +48,8 @@ Number kl_value(Number d) noexcept {
   return k3_value(d, std::expm1(-d));
 }
 
-/// Its derivative; T is double or a tensor.
+/// The derivative of `kl_value` with respect to d, for a number or elementwise for a tensor. k3_straight_through has
+/// that of k2; at their kinks, absolute has 0 and k1_clamped 1.
 template <kl_estimator Estimator, class T>
 T kl_slope(const T& d) {
   using enum kl_estimator;
@@ -85,6 +86,7 @@ decltype(auto) with_estimator(kl_estimator estimator, F&& f) {
   return f(std::integral_constant<kl_estimator, k1>{});
 }
 
+/// The same, elementwise for a tensor of d; differentiable as `kl_slope` says.
 template <kl_estimator Estimator, device_array T>
 T kl_value(const T& d) {
   using enum kl_estimator;
@@ -118,14 +120,15 @@ struct kl_estimate_fn {
         detail::check_same_shape(log_probs, reference_log_probs, "kl_estimate");
         return detail::kl_value<chosen()>(LogProbs(log_probs - reference_log_probs));
       } else {
-        return on_host<chosen()>(detail::host_elements(log_probs), detail::host_elements(reference_log_probs));
+        return estimate_on_host<chosen()>(detail::host_elements(log_probs), detail::host_elements(reference_log_probs));
       }
     });
   }
 
  private:
+  // Elements p of the policy and r of the reference; results in the number type of p.
   template <kl_estimator Estimator, class P, class R>
-  static auto on_host(const P& p, const R& r) {
+  static auto estimate_on_host(const P& p, const R& r) {
     using enum kl_estimator;
     using number = detail::element_of<P>;
     // Where it costs no precision, in the type that both arrays share, because more of these fit a vector.

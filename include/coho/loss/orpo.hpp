@@ -105,8 +105,10 @@ class orpo_loss {
 
  private:
   static constexpr elementwise_loss<2, 2> frame{"orpo_loss", {"chosen", "rejected"}};
-  static constexpr double largest = -1e-6;
+  static constexpr double largest = -1e-6;  // the log-prob of odds of a million
 
+  // log odds of a mean log-prob ℓ, and with `Gradient` its derivative 1 / (1 − e^ℓ). Throws argument_error for ℓ >
+  // 1e-6.
   template <bool Gradient, class T>
   struct log_odds {
     T value;

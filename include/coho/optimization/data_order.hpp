@@ -39,8 +39,11 @@ class data_order {
     require_option(batch_size > 0, "batch_size", batch_size, "at least 1");
   }
 
+  /// Batches of an epoch, a last smaller one included.
   std::uint64_t steps_per_epoch() const noexcept { return (examples_ + batch_size_ - 1) / batch_size_; }
 
+  /// The examples of `step` (counted over all epochs) that this rank works on, in order; it may have none. The shuffle
+  /// of an epoch is kept until another epoch is asked for.
   template <class = detail::if_called>
   std::vector<std::size_t> batch(std::uint64_t step, std::size_t rank, std::size_t ranks) {
     const std::uint64_t epoch = step / steps_per_epoch();

@@ -10,7 +10,8 @@ namespace coho::inline v0_1 {
 
 namespace detail {
 
-// A model's specific members come first: its gradients() may be unusable if they are on a device.
+/// Σ g² over all gradients of a model, in double. A model's specific member comes first, here and below: its
+/// gradients() may be unusable if they are on a device.
 template <trainable Model>
 double squared_gradient_norm(Model& model) {
   if constexpr (requires {
@@ -26,6 +27,7 @@ double squared_gradient_norm(Model& model) {
   }
 }
 
+/// g ← g·factor for all gradients of a model, computed in double.
 template <trainable Model>
 void scale_gradients(Model& model, double factor) {
   if constexpr (requires { model.scale_gradients(factor); }) {

@@ -27,6 +27,7 @@ struct gradient_step_fn {
     return norm;
   }
 
+  /// Throws `error`, naming `what`, for a norm that is NaN or infinite: for steps that clip by themselves.
   template <class = detail::if_called>
   static void require_finite_norm(double norm, const std::string& what) {
     if (!std::isfinite(norm)) throw error(what + ": the gradient is not finite; nothing was changed");

@@ -13,6 +13,7 @@
 
 namespace coho::inline v0_1 {
 
+/// The decay after the warm-up.
 enum class schedule_kind { constant, linear, cosine };
 constexpr auto option_names(schedule_kind) { return std::array{"constant", "linear", "cosine"}; }
 
@@ -57,6 +58,7 @@ class learning_rate_schedule {
     validate(options, "learning_rate.");
   }
 
+  /// η of a step, counted from 0.
   template <class = detail::if_called>
   double operator()(std::uint64_t step) const noexcept {
     const auto& o = options_;

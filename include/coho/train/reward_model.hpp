@@ -221,12 +221,12 @@ class reward_model_trainer {
     const auto lengths = lengths_of(batch);
     shard_sums<4> all(work.shards);
     for (const auto& shard : work.mine) {
-      gradients.begin(shard.number);
+      gradients.begin_shard(shard.number);
       for (const auto& indices : micro_batches(shard.indices, detail::span_of(lengths), options_.micro_batch))
-        micro_batch(batch, indices, pairs, all.of(shard.number), evaluate);
-      gradients.end();
+        micro_batch(batch, indices, pairs, all.shard(shard.number), evaluate);
+      gradients.end_shard();
     }
-    gradients.close();
+    gradients.end_forwards();
     const auto sums = all.total(ranks_);
     return {.loss = sums[0],
             .accuracy = sums[1] / pairs,

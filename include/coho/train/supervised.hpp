@@ -162,18 +162,18 @@ class supervised_trainer {
     gradient_sum gradients(ranks_, work.shards, model_);
     shard_sums<2> sums(work.shards);  // loss, tokens
     for (const auto& shard : work.mine) {
-      gradients.begin(shard.number);
+      gradients.begin_shard(shard.number);
       for (const auto& part : parts(batch, shard.indices, out.weight)) {
         auto [output, pullback] = model_.forward(part.tokens);
         const auto log_probs = lift_output(output.log_probs, part.tokens.responses.total(), "log_probs");
         const auto loss = nll_loss{}.value_and_grad(log_probs, part.weights);
         pullback(policy_gradient{.log_probs = {loss.d_log_probs.data(), part.tokens.responses.total()}});
-        sums.of(shard.number)[0] += loss.value;
-        sums.of(shard.number)[1] += static_cast<double>(part.tokens.responses.total());
+        sums.shard(shard.number)[0] += loss.value;
+        sums.shard(shard.number)[1] += static_cast<double>(part.tokens.responses.total());
       }
-      gradients.end();
+      gradients.end_shard();
     }
-    gradients.close();
+    gradients.end_forwards();
     const auto [total_loss, tokens] = sums.total(ranks_);
     out.loss = total_loss;
     out.tokens = static_cast<std::size_t>(tokens);

@@ -45,6 +45,8 @@ struct repeated {
   double operator[](std::size_t) const noexcept { return value; }
 };
 
+/// The elements of a host input: a `repeated` number, or an array of `size`. Throws argument_error, naming the input
+/// `what` of the loss `who`, for another length.
 template <class Input>
 auto input_elements(const Input& input, std::size_t size, const char* who, const char* what) {
   if constexpr (floating_scalar<Input>) {
@@ -74,6 +76,7 @@ T tensor_input(const Input& input, const T& like, const T* weights) {
   }
 }
 
+/// Throws argument_error unless a tensor input has the shape of `like`; numbers fit any shape.
 template <class T, class Input>
 void check_tensor_input(const Input& input, const T& like, const char* who, const char* what) {
   if constexpr (!floating_scalar<Input>) {
@@ -86,6 +89,8 @@ void check_tensor_input(const Input& input, const T& like, const char* who, cons
 /// Without weights: the mean.
 struct no_weights {};
 
+/// The result of a loss from the terms of all elements, with the tensor's own operators: the value, and with `Gradient`
+/// gradients, measures and count. `weights`: null for the mean.
 template <bool Gradient, class Result, class Terms, class T>
 Result reduce_by_operators(const Terms& terms, const T& like, const T* weights) {
   const double size = static_cast<double>(std::max<std::int64_t>(like.numel(), 1));
@@ -104,6 +109,9 @@ Result reduce_by_operators(const Terms& terms, const T& like, const T* weights) 
   return result;
 }
 
+/// A loss over tensors: in one pass if its formula allows that (`by_blocks`) and the tensors are in host memory, else
+/// by operators. With `Gradient` all inputs are constants and gradients are in closed form; without, autograd sees the
+/// first `Free` inputs.
 template <std::size_t Free, bool Gradient, class Loss, class Names, class T, class First, class... Rest>
 auto elementwise_tensor_result(const Loss& loss, const char* who, const Names& names, const T* weights,
                                const First& first, const Rest&... rest) {
@@ -132,7 +140,7 @@ auto elementwise_tensor_result(const Loss& loss, const char* who, const Names& n
   }(std::index_sequence_for<Rest...>{});
 }
 
-/// For tensors.
+/// `elementwise_loss` for tensors: finds out whether there are weights, and runs `elementwise_tensor_result`.
 template <std::size_t Free, bool Gradient, class Loss, class Names, class Weights, class First, class... Rest>
 auto elementwise_tensors(const Loss& loss, const char* who, const Names& names, const Weights& weights,
                          const First& first, const Rest&... rest) {
@@ -145,7 +153,8 @@ auto elementwise_tensors(const Loss& loss, const char* who, const Names& names, 
   return elementwise_tensor_result<Free, Gradient>(loss, who, names, given, first, rest...);
 }
 
-// Sums are locals and the loss is a copy, so that the compiler knows that stores into gradients do not change them.
+/// A loss over host elements, in one loop that skips weights of 0 and throws argument_error if the sum is not finite.
+/// Sums are locals and the loss is a copy, so that the compiler knows that stores into gradients do not change them.
 template <std::size_t Free, bool Gradient, class Number, class Loss, class Weights, class... Elements>
 auto elementwise_loop(const Loss& shared_loss, const char* who, const Weights& weights, const Elements&... inputs) {
   using terms_type = decltype(shared_loss.template element<Gradient>(static_cast<double>(inputs[0])...));
@@ -186,7 +195,7 @@ auto elementwise_loop(const Loss& shared_loss, const char* who, const Weights& w
   return result;
 }
 
-/// For host arrays.
+/// `elementwise_loss` for host arrays: checks the lengths of the inputs and runs `elementwise_loop`.
 template <std::size_t Free, bool Gradient, class Loss, class Names, class Weights, class First, class... Rest>
 auto elementwise_host(const Loss& loss, const char* who, const Names& names, const Weights& weights, const First& first,
                       const Rest&... rest) {

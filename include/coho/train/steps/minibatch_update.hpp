@@ -116,7 +116,7 @@ class minibatch_update {
     shard_sums<7> all(work.shards);
     for (const auto& shard : work.mine) {
       sums total;
-      gradients.begin(shard.number);
+      gradients.begin_shard(shard.number);
       for (const auto& part : micro_batches(shard.indices, lengths, options_.micro_batch)) {
         const token_batch tokens = rollouts.batch.select(part);
         const auto weights = make_token_weights(span_of(tokens.responses.offsets), reduction);
@@ -125,12 +125,12 @@ class minibatch_update {
           accumulate_value({value_batch.prompts.select(part), tokens.responses}, rollouts, part, weights, total);
         }
       }
-      gradients.end();
+      gradients.end_shard();
       const double of_shard[] = {total.policy_loss, total.value_loss, total.kl_loss,       total.clipped,
                                  total.divergence,  total.entropy,    total.values_clipped};
-      std::copy(std::begin(of_shard), std::end(of_shard), all.of(shard.number));
+      std::copy(std::begin(of_shard), std::end(of_shard), all.shard(shard.number));
     }
-    gradients.close();
+    gradients.end_forwards();
     const auto reduced = all.total(models_.ranks);
     m.policy_loss = reduced[0];
     m.value_loss = reduced[1];
