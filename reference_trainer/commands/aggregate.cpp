@@ -63,7 +63,9 @@ struct aggregate_options {
   }
 
  private:
-  static coho::set_sizes set_sizes_of(const std::vector<double>& weights) { return coho::set_sizes::given(weights); }
+  static coho::set_sizes set_sizes_of(const std::vector<double>& weights) {
+    return coho::set_sizes::from_masses(weights);
+  }
 };
 
 aggregate_options read_aggregate(const config& section) {

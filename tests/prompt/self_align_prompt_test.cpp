@@ -32,7 +32,7 @@ TEST_CASE("self_align_prompt: rules, exemplars in the question's own form, the q
   CHECK(prompt.prefix() == before);
   CHECK(prompt("why {Rules}?") == before + "why {Rules}?\n\n### X (thoughts)\n");
   CHECK(prompt.stop() == "### User");
-  CHECK(prompt.opening() == "I am X.");
+  CHECK(prompt.thoughts_opening() == "I am X.");
   CHECK(prompt.exemplars() == exemplars);
 }
 
@@ -67,14 +67,14 @@ TEST_CASE("self_align_prompt: headings are found where they are headings") {
 
 TEST_CASE("self_align_prompt: the opening is what all thoughts begin with, to the end of a sentence or word") {
   const auto opening = [](const std::string& a, const std::string& b) {
-    return make(form, {{"q", a, "a"}, {"q", b, "a"}}).opening();
+    return make(form, {{"q", a, "a"}, {"q", b, "a"}}).thoughts_opening();
   };
   CHECK(opening("Hi there. I see", "Hi there. It is") == "Hi there.");
   CHECK(opening("One. Two! x", "One. Two! y") == "One. Two!");
   CHECK(opening("to be sure", "to be sunk") == "to be");
   CHECK(opening("abc", "abd") == "");
   CHECK(opening("x", "y") == "");
-  CHECK(make(form, {exemplars[0]}).opening() == "");
+  CHECK(make(form, {exemplars[0]}).thoughts_opening() == "");
 }
 
 TEST_CASE("self_align_prompt: templates that cannot serve are refused, naming file and placeholder") {

@@ -32,7 +32,7 @@ struct intervention {
 /// changed copies.
 ///
 ///     coho::intervention_set all(loaded);                        // everything on
-///     auto run = all.none().with("Modest").with({"Brief", "Stop when the question is answered."});
+///     auto run = all.all_off().with("Modest").with({"Brief", "Stop when the question is answered."});
 ///     auto ablation = all.without("Modest");
 class intervention_set {
  public:
@@ -68,7 +68,7 @@ class intervention_set {
     requires(sizeof...(Names) > 0)
   intervention_set with(const Names&... names) const {
     intervention_set out = *this;
-    (out.set(names, true), ...);
+    (out.switch_to(names, true), ...);
     return out;
   }
   /// Switches existing ones off. Throws `argument_error` for an unknown name.
@@ -76,17 +76,18 @@ class intervention_set {
     requires(sizeof...(Names) > 0)
   intervention_set without(const Names&... names) const {
     intervention_set out = *this;
-    (out.set(names, false), ...);
+    (out.switch_to(names, false), ...);
     return out;
   }
   /// The same set with everything switched off.
   template <class = detail::if_called>
-  intervention_set none() const {
+  intervention_set all_off() const {
     intervention_set out = *this;
     for (entry& e : out.known_) e.on = false;
     return out;
   }
 
+  /// Whether an intervention of that name is there and switched on.
   template <class = detail::if_called>
   bool contains(std::string_view name) const noexcept {
     for (const entry& e : known_) {
@@ -118,21 +119,25 @@ class intervention_set {
     bool on = true;
   };
 
+  // Null if there is none, switched on or off.
   entry* find(std::string_view name) noexcept {
     for (entry& e : known_) {
       if (e.one.name == name) return &e;
     }
     return nullptr;
   }
+  // Switched on; throws `argument_error` for an empty name or text and for a name that is taken.
   template <class = detail::if_called>
   void add(intervention one) {
     require_argument(!one.name.empty(), "an intervention has no name");
     require_argument(!one.text.empty(), "intervention \"" + one.name + "\" has no text");
-    require_argument(find(one.name) == nullptr, "intervention \"" + one.name + "\" is already there");
+    require_argument(find(one.name) == nullptr,
+                     "intervention \"" + one.name + "\" is already there; give this one another name");
     known_.push_back({std::move(one), true});
   }
+  // Throws `argument_error`, listing the known names, for an unknown one.
   template <class = detail::if_called>
-  void set(std::string_view name, bool on) {
+  void switch_to(std::string_view name, bool on) {
     entry* const found = find(name);
     if (found == nullptr) {
       std::string names;
@@ -156,8 +161,8 @@ constexpr auto option_names(intervention_position) { return std::array{"first", 
 /// lines: sentences in presentation order. `first` and `last` keep both orders and use no random numbers; `shuffled`
 /// puts all lines in random order. Each result is a `single_line`.
 ///
-///     auto guideline = coho::compose_guideline(interventions, sampler.lines(chosen),
-///     coho::intervention_position::first, random);
+///     auto guideline = coho::compose_guideline(interventions, sampler.definitions(chosen),
+///                                             coho::intervention_position::first, random);
 struct compose_guideline_fn {
   template <std::ranges::input_range Lines>
     requires std::convertible_to<std::ranges::range_reference_t<Lines>, std::string_view>

@@ -76,7 +76,8 @@ chat_format llama2_chat() {
           .stop = {}};
 }
 
-/// Vicuna (1.1 and later): names with a colon, an end token after each reply.
+/// Vicuna (1.1 and later): names with a colon, an end token after each reply. The system text that it was trained with
+/// is not included: give it as a system message.
 template <class = detail::if_called>
 chat_format vicuna() {
   return {.name = "vicuna",
@@ -111,7 +112,8 @@ chat_format mistral() {
           .stop = {}};
 }
 
-/// The format with that name: dromedary, llama2_chat, vicuna or mistral. Throws `option_error` for any other.
+/// The format with that name: dromedary (with an empty preamble), llama2_chat, vicuna or mistral. Throws `option_error`
+/// for any other.
 template <class = detail::if_called>
 chat_format by_name(std::string_view name) {
   if (name == "dromedary") return dromedary();

@@ -34,6 +34,7 @@ class judge_prompt {
         template_.source_name() + ": a judge template must end in an open parenthesis, after which the letter is read");
   }
 
+  /// The prompt of one comparison; `output_a` is shown first, `dimension` is the principle's name.
   template <class = detail::if_called>
   std::string operator()(std::string_view instruction, std::string_view output_a, std::string_view output_b,
                          std::string_view dimension, std::string_view definition) const {

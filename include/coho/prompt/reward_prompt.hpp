@@ -31,6 +31,7 @@ class reward_prompt {
         template_.source_name() + ": neither a reward template nor one for preference pre-training");
   }
 
+  /// Whether the template has a place for a guideline.
   bool takes_principles() const noexcept { return template_.kind() == template_kind::reward; }
 
   /// lines: one sentence per principle, in presentation order, including interventions.
@@ -48,6 +49,7 @@ class reward_prompt {
     require_argument(list.empty(), template_.source_name() + ": this template has no place for principles");
     return template_.render({{"Input", instruction}, {"Output", response}});
   }
+  /// The same without a guideline: with a `reward` template its list is empty.
   template <class Lines = std::vector<std::string>>
   std::string operator()(std::string_view instruction, std::string_view response) const {
     return (*this)(instruction, response, Lines{});

@@ -34,12 +34,14 @@ struct placeholder_value {
 
 namespace detail {
 
+/// How often a template of a kind may have a placeholder: once, or as the members say.
 struct placeholder_rule {
   std::string_view name;
   bool required = true;
   bool repeats = false;
 };
 
+/// The placeholders that a kind has, in static memory.
 template <class = detail::if_called>
 std::span<const placeholder_rule> placeholder_rules(template_kind kind) noexcept {
   static constexpr placeholder_rule judge[] = {
@@ -63,6 +65,7 @@ std::span<const placeholder_rule> placeholder_rules(template_kind kind) noexcept
   return span_of(inference);
 }
 
+/// The enumerator as a word, for messages.
 inline std::string_view kind_name(template_kind kind) noexcept {
   switch (kind) {
     case template_kind::judge:
@@ -79,6 +82,7 @@ inline std::string_view kind_name(template_kind kind) noexcept {
   return "inference";
 }
 
+/// ASCII letters, digits and the underscore.
 constexpr bool is_identifier_char(char c) noexcept {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
@@ -124,9 +128,9 @@ class prompt_template {
         }
       }
       if (const auto length = detail::placeholder_length(rest); length != 0) {
-        const auto rule = rule_of(rest.substr(1, length - 2), line);
+        const auto rule = find_rule(rest.substr(1, length - 2), line);
         if (++uses[rule] > 1 && !rules_[rule].repeats) {
-          throw file_error(source_name_, place(line, rules_[rule].name), "the placeholder occurs a second time",
+          throw file_error(source_name_, error_place(line, rules_[rule].name), "the placeholder occurs a second time",
                            "keep one of them");
         }
         pieces_.push_back({std::move(literal), rule});
@@ -150,6 +154,7 @@ class prompt_template {
 
   template_kind kind() const noexcept { return kind_; }
   const std::string& source_name() const noexcept { return source_name_; }
+  /// Whether the template has the placeholder.
   template <class = detail::if_called>
   bool uses(std::string_view name) const noexcept {
     for (const piece& p : pieces_) {
@@ -211,19 +216,21 @@ class prompt_template {
     std::size_t rule;
   };
 
+  // Where an error is: "line 3, placeholder {Input}".
   template <class = detail::if_called>
-  static std::string place(std::size_t line, std::string_view name) {
+  static std::string error_place(std::size_t line, std::string_view name) {
     return "line " + std::to_string(line) + ", placeholder {" + std::string(name) + "}";
   }
 
+  // The position in `rules_` of a placeholder; `file_error`, listing the kind's, for one that the kind does not have.
   template <class = detail::if_called>
-  std::size_t rule_of(std::string_view name, std::size_t line) const {
+  std::size_t find_rule(std::string_view name, std::size_t line) const {
     std::string known;
     for (std::size_t rule = 0; rule < rules_.size(); ++rule) {
       if (rules_[rule].name == name) return rule;
       known.append(known.empty() ? "{" : ", {").append(rules_[rule].name).append("}");
     }
-    throw file_error(source_name_, place(line, name),
+    throw file_error(source_name_, error_place(line, name),
                      "unknown in a " + std::string(detail::kind_name(kind_)) + " template, which has " + known,
                      "write {{" + std::string(name) + "}} if the braces are meant as text");
   }
