@@ -45,6 +45,7 @@ class length_bonus {
  public:
   explicit length_bonus(const length_bonus_options& options = {}) : options_(options) { validate(options); }
 
+  /// Of a query: with its response's tokens and its record's multiplier.
   double operator()(const reward_query& query) const {
     return (*this)(query.response_tokens.size(), query.length_multiplier);
   }
@@ -71,6 +72,7 @@ class language_bonus {
     require_option(std::isfinite(coefficient), "coefficient", coefficient, "finite");
   }
 
+  /// `coefficient` or 0; identifies the languages of the query's prompt and response texts.
   double operator()(const reward_query& query) const {
     const auto asked = identifier_(query.prompt);
     const auto answered = identifier_(query.response);
@@ -125,8 +127,8 @@ struct normalize_rewards_fn {
     }
   }
 
-  /// Mean and population deviation of a sample of rewards, over all ranks. Throws argument_error when the sample is
-  /// empty, not finite or constant.
+  /// The options that give a sample of rewards mean 0 and population deviation 1, over all ranks, which call together.
+  /// Throws argument_error when the sample is empty, not finite or constant.
   template <class Rewards, communicator Communicator = const local_communicator>
   normalize_options fit(const Rewards& rewards, double clip = 0, Communicator&& ranks = local_communicator{}) const {
     static_assert(detail::array_check<Rewards>::passed);

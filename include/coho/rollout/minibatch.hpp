@@ -45,6 +45,7 @@ constexpr auto option_names(minibatch_scope) { return std::array{"global", "each
 ///
 ///     auto parts = coho::micro_batches(order, lengths, {.sequences = 8});
 struct micro_batches_fn {
+  /// The sequences in `order`, or longest first if the limits say so.
   template <class = detail::if_called>
   std::vector<std::vector<std::size_t>> operator()(std::vector<std::size_t> order, std::span<const std::size_t> lengths,
                                                    const batch_limits& limits) const {

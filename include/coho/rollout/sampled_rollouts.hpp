@@ -34,7 +34,7 @@ struct sampled_rollouts {
 
   std::size_t size() const noexcept { return prompts.size(); }
 
-  /// Rollouts [begin, end).
+  /// Rollouts [begin, end); members that are empty stay empty.
   template <class = detail::if_called>
   sampled_rollouts part(std::size_t begin, std::size_t end) const {
     const auto cut = [&](const auto& all) {

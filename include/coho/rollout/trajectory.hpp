@@ -79,6 +79,7 @@ struct trajectory_batch {
             .finished = finished[i] != 0,
             .length_multiplier = prompts[i].length_multiplier};
   }
+  /// The queries of all rollouts, in order.
   template <class = detail::if_called>
   std::vector<reward_query> queries() const {
     std::vector<reward_query> out;
@@ -90,7 +91,8 @@ struct trajectory_batch {
 
 namespace detail {
 
-// Structured bindings name every member, so that a new member missing here does not compile.
+/// References to all members of an object, in the order of their declaration. Structured bindings name every member, so
+/// that a new member missing here does not compile.
 template <class Prompt>
   requires std::same_as<std::remove_const_t<Prompt>, rl_prompt>
 constexpr auto tie_fields(Prompt& prompt) {

@@ -62,9 +62,11 @@ Eigen::ArrayXd shape_over_layout(const rollout_layout& place, const Eigen::Array
                                  const ppo_options& options, double kl_coefficient, Communicator& ranks) {
   shaping_options shaping = options.shaping;
   shaping.kl_coefficient = kl_coefficient;
-  const std::vector<std::uint8_t> finished =
-      settle_rewards(rollouts.sequence_rewards, rollouts.breakdowns, rollouts.finished, rollouts.empty,
-                     options.empty_responses, shaping, ranks);
+  const std::vector<std::uint8_t> finished = settle_rewards({.rewards = rollouts.sequence_rewards,
+                                                             .breakdowns = rollouts.breakdowns,
+                                                             .finished = rollouts.finished,
+                                                             .empty = rollouts.empty},
+                                                            options.empty_responses, shaping, ranks);
   return shape_rewards({.sequence_rewards = rollouts.sequence_rewards,
                         .log_probs = place.spread(rollouts.old_log_probs),
                         .reference_log_probs = place.spread(rollouts.reference_log_probs),
