@@ -128,7 +128,7 @@ auto elementwise_tensor_result(const Loss& loss, const char* who, const Names& n
     using result_type = elementwise_result<value_of<T>, T, Free, std::tuple_size_v<decltype(terms_type::measures)>>;
     if constexpr (has_blocks<T> && requires { requires Loss::by_blocks; }) {
       using blocks = typename array_traits<T>::blocks;
-      if (blocks::readable(weights, first, rest...)) {
+      if (blocks::can_run(weights, first, rest...)) {
         return blocks::template run<result_type, Free, Gradient>(formula, weights, first, rest...);
       }
     }
