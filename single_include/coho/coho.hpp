@@ -1313,8 +1313,7 @@ struct gae_fn {
 
   // Names the sequence, since a non-finite number spreads from its token to the sequence's start.
   [[noreturn]] static void throw_not_finite(std::size_t sequence) {
-    throw argument_error("gae: a reward or value of sequence " + std::to_string(sequence) +
-                         " is not finite; mask its token or correct it");
+    throw argument_error("gae: a reward or value of sequence " + std::to_string(sequence) + " is not finite");
   }
 };
 inline constexpr gae_fn gae{};
@@ -2774,16 +2773,20 @@ concept kl_controller =
 /// A constant β. Throws option_error when it is negative or not finite.
 class fixed_kl_controller {
  public:
-  explicit fixed_kl_controller(double coefficient = 0.02) : coefficient_(coefficient) { check(coefficient); }
+  explicit fixed_kl_controller(double coefficient = 0.02) : coefficient_(coefficient) {
+    require_coefficient(coefficient);
+  }
 
   double coefficient() const noexcept { return coefficient_; }
+  /// Nothing: β is constant.
   void update(double, double) noexcept {}
   kl_controller_state save() const noexcept { return {coefficient_}; }
   /// The configured coefficient takes precedence: someone who changed it before a restart meant to.
   void restore(const kl_controller_state&) noexcept {}
 
  private:
-  static void check(double coefficient) {
+  // A β of 0 is allowed: it measures the KL without a penalty.
+  static void require_coefficient(double coefficient) {
     require_option(std::isfinite(coefficient) && coefficient >= 0, "coefficient", coefficient, "finite and at least 0");
   }
   double coefficient_;
@@ -2826,6 +2829,7 @@ class adaptive_kl_controller {
   double coefficient() const noexcept { return coefficient_; }
   const adaptive_kl_options& options() const noexcept { return options_; }
 
+  /// One step of the control law above, after a batch of rollouts; `sequences` counts those of all ranks.
   void update(double mean_sequence_kl, double sequences) {
     require_argument(std::isfinite(mean_sequence_kl), "adaptive_kl_controller: the KL is not finite");
     require_argument(sequences >= 0 && std::isfinite(sequences),
@@ -2836,6 +2840,7 @@ class adaptive_kl_controller {
   }
 
   kl_controller_state save() const noexcept { return {coefficient_}; }
+  /// Continues with the saved β in place of `initial`.
   void restore(const kl_controller_state& saved) {
     require_argument(std::isfinite(saved.coefficient) && saved.coefficient > 0,
                      "adaptive_kl_controller: the saved coefficient is not a positive number");
@@ -2876,7 +2881,7 @@ Number k3_value(Number d, Number excess) noexcept {
   return std::abs(d) < Number(1e-3) ? series : excess + d;
 }
 
-/// The estimate of one token.
+/// The estimate of one token from d = log π − log π_ref.
 template <kl_estimator Estimator, std::floating_point Number>
 Number kl_value(Number d) noexcept {
   using enum kl_estimator;
@@ -2887,7 +2892,8 @@ Number kl_value(Number d) noexcept {
   return k3_value(d, std::expm1(-d));
 }
 
-/// Its derivative; T is double or a tensor.
+/// The derivative of `kl_value` with respect to d, for a number or elementwise for a tensor. k3_straight_through has
+/// that of k2; at their kinks, absolute has 0 and k1_clamped 1.
 template <kl_estimator Estimator, class T>
 T kl_slope(const T& d) {
   using enum kl_estimator;
@@ -2924,6 +2930,7 @@ decltype(auto) with_estimator(kl_estimator estimator, F&& f) {
   return f(std::integral_constant<kl_estimator, k1>{});
 }
 
+/// The same, elementwise for a tensor of d; differentiable as `kl_slope` says.
 template <kl_estimator Estimator, device_array T>
 T kl_value(const T& d) {
   using enum kl_estimator;
@@ -2957,14 +2964,15 @@ struct kl_estimate_fn {
         detail::check_same_shape(log_probs, reference_log_probs, "kl_estimate");
         return detail::kl_value<chosen()>(LogProbs(log_probs - reference_log_probs));
       } else {
-        return on_host<chosen()>(detail::host_elements(log_probs), detail::host_elements(reference_log_probs));
+        return estimate_on_host<chosen()>(detail::host_elements(log_probs), detail::host_elements(reference_log_probs));
       }
     });
   }
 
  private:
+  // Elements p of the policy and r of the reference; results in the number type of p.
   template <kl_estimator Estimator, class P, class R>
-  static auto on_host(const P& p, const R& r) {
+  static auto estimate_on_host(const P& p, const R& r) {
     using enum kl_estimator;
     using number = detail::element_of<P>;
     // Where it costs no precision, in the type that both arrays share, because more of these fit a vector.
@@ -3025,7 +3033,7 @@ struct mean_weights {
   double operator[](std::size_t) const noexcept { return weight; }
 };
 
-/// The same as an array.
+/// `mean_weights` as an array; of a tensor, as a tensor of its shape, type and device.
 inline array_of<double> equal_weights(std::size_t n) {
   return array_of<double>::Constant(static_cast<Eigen::Index>(n), mean_weights(n).weight);
 }
@@ -3041,10 +3049,12 @@ bool weights_given(const Weights& weights) noexcept {
   return true;
 }
 
+/// The error of a loss, named `who`, that is NaN or infinite.
 [[noreturn]] inline void throw_not_finite(const char* who) {
   throw argument_error(std::string(who) + ": the loss is not finite; a token of nonzero weight holds NaN or infinity");
 }
-// Kept small for inlining: a call after a loop can cost the loop the register of its sum.
+/// Throws `throw_not_finite` unless the value is finite.
+/// Kept small for inlining: a call after a loop can cost the loop the register of its sum.
 inline void require_finite(double value, const char* who) {
   if (!std::isfinite(value)) throw_not_finite(who);
 }
@@ -3094,20 +3104,20 @@ struct exact_kl_fn {
       static_assert(detail::device_array<Reference>, "coho::exact_kl: tensors and host arrays cannot be mixed");
       check_shapes(log_probs, reference_log_probs);
       const LogProbs reference = coho::detach(reference_log_probs), banned = log_probs == minus_infinity;
-      const LogProbs kl = device_rows(log_probs, reference, banned).kl;
+      const LogProbs kl = tensor_divergences(log_probs, reference, banned).kl;
       check_rows(detail::on_host(kl));
       return kl;
     } else {
       static_assert(eigen_dense<LogProbs> && eigen_dense<Reference>,
                     "coho::exact_kl: give ranges with a vocabulary size");
-      return rows(log_probs.derived().array(), reference_log_probs.derived().array());
+      return host_divergences(log_probs.derived().array(), reference_log_probs.derived().array());
     }
   }
   template <detail::host_array LogProbs, detail::host_array Reference>
   auto operator()(const LogProbs& log_probs, const Reference& reference_log_probs, std::size_t vocabulary) const {
     const auto p = detail::host_elements(log_probs);
     const auto q = detail::host_elements(reference_log_probs);
-    return rows(table(p, vocabulary), table(q, vocabulary));
+    return host_divergences(as_table(p, vocabulary), as_table(q, vocabulary));
   }
 
   template <class LogProbs, class Reference, class Weights>
@@ -3116,13 +3126,14 @@ struct exact_kl_fn {
     if constexpr (detail::device_array<LogProbs>) {
       static_assert(detail::device_array<Reference> && detail::device_array<Weights>,
                     "coho::exact_kl: tensors and host arrays cannot be mixed");
-      return on_device(LogProbs(coho::detach(log_probs)), LogProbs(coho::detach(reference_log_probs)), weights);
+      return tensor_value_and_grad(LogProbs(coho::detach(log_probs)), LogProbs(coho::detach(reference_log_probs)),
+                                   weights);
     } else {
       static_assert(eigen_dense<LogProbs> && eigen_dense<Reference>,
                     "coho::exact_kl: give ranges with a vocabulary size");
       table_of<typename LogProbs::Scalar> d_logits(log_probs.rows(), log_probs.cols());
       const double value =
-          on_host(log_probs.derived().array(), reference_log_probs.derived().array(), weights, d_logits);
+          host_value_and_grad(log_probs.derived().array(), reference_log_probs.derived().array(), weights, d_logits);
       return exact_kl_result<double, decltype(d_logits)>{value, std::move(d_logits)};
     }
   }
@@ -3132,10 +3143,10 @@ struct exact_kl_fn {
     using number = detail::host_number_t<LogProbs>;
     const auto p = detail::host_elements(log_probs);
     const auto q = detail::host_elements(reference_log_probs);
-    const auto policy = table(p, vocabulary);
+    const auto policy = as_table(p, vocabulary);
     detail::array_of<number> d_logits(static_cast<Eigen::Index>(p.size()));
     Eigen::Map<table_of<number>> view(d_logits.data(), policy.rows(), policy.cols());
-    const double value = on_host(policy, table(q, vocabulary), weights, view);
+    const double value = host_value_and_grad(policy, as_table(q, vocabulary), weights, view);
     return exact_kl_result<double, detail::array_of<number>>{value, std::move(d_logits)};
   }
 
@@ -3144,8 +3155,10 @@ struct exact_kl_fn {
   using table_of = Eigen::Array<Number, Eigen::Dynamic, Eigen::Dynamic>;
   static constexpr double minus_infinity = -std::numeric_limits<double>::infinity();
 
+  // A flat range, token by token, as [vocabulary × tokens] without a copy. Throws argument_error unless it divides
+  // evenly.
   template <class Elements>
-  static auto table(const Elements& x, std::size_t vocabulary) {
+  static auto as_table(const Elements& x, std::size_t vocabulary) {
     require_argument(vocabulary > 0 && x.size() % vocabulary == 0,
                      "exact_kl: " + std::to_string(x.size()) + " numbers are not a multiple of the vocabulary size " +
                          std::to_string(vocabulary));
@@ -3154,15 +3167,18 @@ struct exact_kl_fn {
                                               static_cast<Eigen::Index>(x.size() / vocabulary));
   }
 
+  // Throws argument_error for a divergence that is NaN or infinite, and names its token.
   static void require_finite_row(double kl, Eigen::Index row) {
     if (std::isfinite(kl)) return;
     throw argument_error("exact_kl: the divergence of row " + std::to_string(row) +
                          " is not finite: it contains NaN, or the reference has −inf where the policy does not");
   }
+  // `require_finite_row` of each token's divergence.
   template <class Array>
   static void check_rows(const Array& kl) {
     for (Eigen::Index row = 0; row < kl.size(); ++row) require_finite_row(kl[row], row);
   }
+  // Throws argument_error unless the reference, the second pair of sizes, has the shape of the policy, the first.
   static void check_sizes(Eigen::Index rows, Eigen::Index columns, Eigen::Index found_rows,
                           Eigen::Index found_columns) {
     const auto text = [](Eigen::Index a, Eigen::Index b) { return std::to_string(a) + " × " + std::to_string(b); };
@@ -3192,8 +3208,9 @@ struct exact_kl_fn {
     }
   };
 
+  // KL_t of each column of [vocabulary × tokens], in the policy's number type.
   template <class P, class Q>
-  static auto rows(const P& log_probs, const Q& reference) {
+  static auto host_divergences(const P& log_probs, const Q& reference) {
     check_sizes(log_probs.rows(), log_probs.cols(), reference.rows(), reference.cols());
     using scalar = typename P::Scalar;
     detail::array_of<std::conditional_t<std::is_floating_point_v<scalar>, scalar, double>> out(log_probs.cols());
@@ -3204,9 +3221,11 @@ struct exact_kl_fn {
     return out;
   }
 
+  // Σ_t w_t·KL_t; writes the gradient to `d_logits`, which has the shape of `log_probs`. Tokens of weight 0 are not
+  // read.
   template <class P, class Q, class Weights, class Gradient>
-  static double on_host(const P& log_probs, const Q& reference, const token_weights<Weights>& weights,
-                        Gradient& d_logits) {
+  static double host_value_and_grad(const P& log_probs, const Q& reference, const token_weights<Weights>& weights,
+                                    Gradient& d_logits) {
     static_assert(detail::host_array<Weights>, "coho::exact_kl: tensors and host arrays cannot be mixed");
     check_sizes(log_probs.rows(), log_probs.cols(), reference.rows(), reference.cols());
     const auto w = detail::host_elements(weights.values);
@@ -3229,6 +3248,7 @@ struct exact_kl_fn {
     return value;
   }
 
+  // Both tensors must be [tokens, vocabulary], of the same sizes.
   template <class T>
   static void check_shapes(const T& log_probs, const T& reference) {
     require_argument(log_probs.dim() == 2 && reference.dim() == 2, "exact_kl: tensors must be [tokens, vocabulary]");
@@ -3241,21 +3261,22 @@ struct exact_kl_fn {
   };
   // Entries that `skip` marks are replaced before any arithmetic, so that neither values nor gradients become NaN.
   template <class T>
-  static tensor_rows<T> device_rows(const T& log_probs, const T& reference, const T& skip) {
+  static tensor_rows<T> tensor_divergences(const T& log_probs, const T& reference, const T& skip) {
     using std::exp;
     const T log_p = coho::where(skip, 0.0, log_probs);
     const T d = log_p - coho::where(skip, 0.0, reference);
     const T p = coho::where(skip, 0.0, T(exp(log_p)));
     return {p, d, T(p * d).sum(1)};
   }
+  // The same on tensors that are detached already, with the gradient in closed form.
   template <class T>
-  static exact_kl_result<detail::value_of<T>, T> on_device(const T& log_probs, const T& reference,
-                                                           const token_weights<T>& weights) {
+  static exact_kl_result<detail::value_of<T>, T> tensor_value_and_grad(const T& log_probs, const T& reference,
+                                                                       const token_weights<T>& weights) {
     check_shapes(log_probs, reference);
     detail::check_lengths(static_cast<std::size_t>(log_probs.size(0)), static_cast<std::size_t>(weights.values.numel()),
                           "exact_kl", "weights");
     const T weight = weights.values.unsqueeze(1);
-    const auto row = device_rows(log_probs, reference, T((log_probs == minus_infinity).logical_or(weight == 0)));
+    const auto row = tensor_divergences(log_probs, reference, T((log_probs == minus_infinity).logical_or(weight == 0)));
     check_rows(detail::on_host(row.kl));
     return {coho::sum(weights.values * row.kl), weight * row.p * (row.d - row.kl.unsqueeze(1))};
   }
@@ -3315,6 +3336,8 @@ struct repeated {
   double operator[](std::size_t) const noexcept { return value; }
 };
 
+/// The elements of a host input: a `repeated` number, or an array of `size`. Throws argument_error, naming the input
+/// `what` of the loss `who`, for another length.
 template <class Input>
 auto input_elements(const Input& input, std::size_t size, const char* who, const char* what) {
   if constexpr (floating_scalar<Input>) {
@@ -3344,6 +3367,7 @@ T tensor_input(const Input& input, const T& like, const T* weights) {
   }
 }
 
+/// Throws argument_error unless a tensor input has the shape of `like`; numbers fit any shape.
 template <class T, class Input>
 void check_tensor_input(const Input& input, const T& like, const char* who, const char* what) {
   if constexpr (!floating_scalar<Input>) {
@@ -3356,6 +3380,8 @@ void check_tensor_input(const Input& input, const T& like, const char* who, cons
 /// Without weights: the mean.
 struct no_weights {};
 
+/// The result of a loss from the terms of all elements, with the tensor's own operators: the value, and with `Gradient`
+/// gradients, measures and count. `weights`: null for the mean.
 template <bool Gradient, class Result, class Terms, class T>
 Result reduce_by_operators(const Terms& terms, const T& like, const T* weights) {
   const double size = static_cast<double>(std::max<std::int64_t>(like.numel(), 1));
@@ -3374,6 +3400,9 @@ Result reduce_by_operators(const Terms& terms, const T& like, const T* weights) 
   return result;
 }
 
+/// A loss over tensors: in one pass if its formula allows that (`by_blocks`) and the tensors are in host memory, else
+/// by operators. With `Gradient` all inputs are constants and gradients are in closed form; without, autograd sees the
+/// first `Free` inputs.
 template <std::size_t Free, bool Gradient, class Loss, class Names, class T, class First, class... Rest>
 auto elementwise_tensor_result(const Loss& loss, const char* who, const Names& names, const T* weights,
                                const First& first, const Rest&... rest) {
@@ -3390,7 +3419,7 @@ auto elementwise_tensor_result(const Loss& loss, const char* who, const Names& n
     using result_type = elementwise_result<value_of<T>, T, Free, std::tuple_size_v<decltype(terms_type::measures)>>;
     if constexpr (has_blocks<T> && requires { requires Loss::by_blocks; }) {
       using blocks = typename array_traits<T>::blocks;
-      if (blocks::readable(weights, first, rest...)) {
+      if (blocks::can_run(weights, first, rest...)) {
         return blocks::template run<result_type, Free, Gradient>(formula, weights, first, rest...);
       }
     }
@@ -3402,7 +3431,7 @@ auto elementwise_tensor_result(const Loss& loss, const char* who, const Names& n
   }(std::index_sequence_for<Rest...>{});
 }
 
-/// For tensors.
+/// `elementwise_loss` for tensors: finds out whether there are weights, and runs `elementwise_tensor_result`.
 template <std::size_t Free, bool Gradient, class Loss, class Names, class Weights, class First, class... Rest>
 auto elementwise_tensors(const Loss& loss, const char* who, const Names& names, const Weights& weights,
                          const First& first, const Rest&... rest) {
@@ -3415,7 +3444,8 @@ auto elementwise_tensors(const Loss& loss, const char* who, const Names& names, 
   return elementwise_tensor_result<Free, Gradient>(loss, who, names, given, first, rest...);
 }
 
-// Sums are locals and the loss is a copy, so that the compiler knows that stores into gradients do not change them.
+/// A loss over host elements, in one loop that skips weights of 0 and throws argument_error if the sum is not finite.
+/// Sums are locals and the loss is a copy, so that the compiler knows that stores into gradients do not change them.
 template <std::size_t Free, bool Gradient, class Number, class Loss, class Weights, class... Elements>
 auto elementwise_loop(const Loss& shared_loss, const char* who, const Weights& weights, const Elements&... inputs) {
   using terms_type = decltype(shared_loss.template element<Gradient>(static_cast<double>(inputs[0])...));
@@ -3456,7 +3486,7 @@ auto elementwise_loop(const Loss& shared_loss, const char* who, const Weights& w
   return result;
 }
 
-/// For host arrays.
+/// `elementwise_loss` for host arrays: checks the lengths of the inputs and runs `elementwise_loop`.
 template <std::size_t Free, bool Gradient, class Loss, class Names, class Weights, class First, class... Rest>
 auto elementwise_host(const Loss& loss, const char* who, const Names& names, const Weights& weights, const First& first,
                       const Rest&... rest) {
@@ -3522,14 +3552,14 @@ class elementwise_loss {
     if constexpr (detail::floating_scalar<First> && (detail::floating_scalar<Rest> && ...)) {
       return loss.template element<false>(static_cast<double>(first), static_cast<double>(rest)...).value;
     } else {
-      return run<false>(loss, detail::no_weights{}, first, rest...).value;
+      return evaluate<false>(loss, detail::no_weights{}, first, rest...).value;
     }
   }
   /// The weighted sum over elements; `weights` are `token_weights`, or the `optional_weights` of named inputs.
   template <class Loss, class Weights, class First, class... Rest>
   auto weighted_value(const Loss& loss, const Weights& weights, const First& first, const Rest&... rest) const {
     static_assert(detail::array_check<First, Rest..., decltype(weights.values)>::passed);
-    return run<false>(loss, weights, first, rest...).value;
+    return evaluate<false>(loss, weights, first, rest...).value;
   }
 
   /// The mean over elements with its gradients: an `elementwise_result`.
@@ -3537,19 +3567,20 @@ class elementwise_loss {
   auto value_and_grad(const Loss& loss, const First& first, const Rest&... rest) const {
     static_assert(detail::array_check<First, Rest...>::passed);
     static_assert(!detail::floating_scalar<First>, "coho: gradients are of arrays; give arrays of one element");
-    return run<true>(loss, detail::no_weights{}, first, rest...);
+    return evaluate<true>(loss, detail::no_weights{}, first, rest...);
   }
   /// The weighted sum over elements with its gradients.
   template <class Loss, class Weights, class First, class... Rest>
   auto weighted_value_and_grad(const Loss& loss, const Weights& weights, const First& first,
                                const Rest&... rest) const {
     static_assert(detail::array_check<First, Rest..., decltype(weights.values)>::passed);
-    return run<true>(loss, weights, first, rest...);
+    return evaluate<true>(loss, weights, first, rest...);
   }
 
  private:
+  // Tensors and host arrays have an implementation each; the first input decides.
   template <bool Gradient, class Loss, class Weights, class First, class... Rest>
-  auto run(const Loss& loss, const Weights& weights, const First& first, const Rest&... rest) const {
+  auto evaluate(const Loss& loss, const Weights& weights, const First& first, const Rest&... rest) const {
     if constexpr (detail::device_array<First>) {
       return detail::elementwise_tensors<Free, Gradient>(loss, who, names, weights, first, rest...);
     } else {
@@ -3577,7 +3608,8 @@ struct kl_loss_options {
 
 namespace detail {
 
-/// One token, or all of them as a tensor; as `elementwise_loss` requires.
+/// The term of one token, or of all of them as a tensor, as `elementwise_loss` requires. The estimator and whether
+/// there is a clip are known at compile time, so that the loop over tokens does not branch on them.
 template <kl_estimator Estimator, bool Clipped>
 struct kl_loss_terms {
   double clip;
@@ -3586,18 +3618,19 @@ struct kl_loss_terms {
   element_terms<T, 1> element(const T& log_prob, const T& reference_log_prob) const {
     const T d = log_prob - reference_log_prob;
     if constexpr (!Clipped) {
-      return of<Gradient>(d);
+      return unclipped<Gradient>(d);
     } else {
       const T bounded = coho::clamp(d, -clip, clip);
-      auto out = of<Gradient>(bounded);
+      auto out = unclipped<Gradient>(bounded);
       if constexpr (std::floating_point<T>) out.value += d - d;  // the clip must not hide infinity
       if constexpr (Gradient) out.slopes = {T(coho::where(bounded == d, out.slopes[0], T(0.0 * d)))};
       return out;
     }
   }
 
+  /// Value and slope from d, as if there were no clip.
   template <bool Gradient, class T>
-  static element_terms<T, 1> of(const T& d) {
+  static element_terms<T, 1> unclipped(const T& d) {
     element_terms<T, 1> out;
     if constexpr (Estimator == kl_estimator::k3 && std::floating_point<T>) {
       const T excess = std::expm1(-d);  // of value and slope: one call instead of two
@@ -3632,7 +3665,7 @@ struct kl_loss_result {
 ///     auto [value, d_log_probs] = loss.value_and_grad(
 ///         {.log_probs = log_probs, .reference_log_probs = reference_log_probs, .weights = weights});
 class kl_loss {
-  // Calls f with the formula of the estimator.
+  // Calls f with the formula of the options: their estimator, with or without a clip.
   template <class F>
   auto with_terms(const F& f) const {
     return detail::with_estimator(options_.estimator, [&](auto estimator) {
@@ -3672,16 +3705,47 @@ class kl_loss {
 
 }  // namespace coho::inline v0_1
 
+// ---- coho/loss/detail/log_ratio.hpp
+
+namespace coho::inline v0_1::detail {
+
+/// Log-ratios beyond ±20 count as ±20: a diverging run then shows huge numbers instead of infinities.
+inline constexpr double log_ratio_limit = 20;
+
+/// log ρ within the limit; NaN for a non-finite number, which the limit would hide. (Tensors are not checked.)
+template <class T>
+T limited_log_ratio(const T& log_ratio) {
+  const T limited = coho::clamp(log_ratio, -log_ratio_limit, log_ratio_limit);
+  if constexpr (std::floating_point<T>) {
+    return limited + (log_ratio - log_ratio);
+  } else {
+    return limited;
+  }
+}
+
+/// ρ − 1 − log ρ, an estimate of KL(old ‖ new) that is never negative (k3), from a ρ that the loss has already; by its
+/// series where rounding would eat the difference.
+template <class T>
+T token_divergence(const T& ratio, const T& log_ratio) {
+  using std::abs;
+  const T l = log_ratio;
+  const T near_zero = l * l * (0.5 + l * (1.0 / 6 + l * (1.0 / 24 + l * (1.0 / 120 + l * (1.0 / 720)))));
+  return coho::where(abs(l) < 0.01, near_zero, T(ratio - 1.0 - l));
+}
+
+}  // namespace coho::inline v0_1::detail
+
 // ---- coho/kl/ratio_divergence.hpp
 
 namespace coho::inline v0_1::detail {
 
-/// Σ_t (ρ_t − 1 − log ρ_t), an estimate of KL(old ‖ new) times the number of tokens, never negative: k3 of old − new.
+/// Σ_t (ρ_t − 1 − log ρ_t), an estimate of KL(old ‖ new) times the number of tokens, never negative: k3 of old − new,
+/// log ρ within `log_ratio_limit`.
 template <class LogProbs, class Old>
 double ratio_divergence(const LogProbs& log_probs, const Old& old_log_probs) {
   double sum = 0;
   for (Eigen::Index t = 0; t < log_probs.size(); ++t) {
-    sum += kl_value<kl_estimator::k3>(std::clamp(old_log_probs(t) - log_probs(t), -20.0, 20.0));
+    sum += kl_value<kl_estimator::k3>(std::clamp(old_log_probs(t) - log_probs(t), -log_ratio_limit, log_ratio_limit));
   }
   return sum;
 }
@@ -3699,6 +3763,7 @@ struct logistic_terms {
   double sigmoid;           ///< σ(z)
   double sigmoid_negated;   ///< σ(−z), precise where σ(z) rounds to 1
 };
+/// All of them for one z; NaN gives NaN.
 inline logistic_terms logistic(double z) noexcept {
   const double e = std::exp(-std::abs(z)), whole = 1 + e, share = 1 / whole;
   // log1p(e): the logarithm of the rounded sum, plus what rounding removed. Faster than std::log1p, as precise.
@@ -3756,7 +3821,7 @@ struct preference_term {
   T slope{};
 };
 
-/// f(z) of the forms hinge and ipo.
+/// f(z) of the forms hinge and ipo, and with `Gradient` its slope: those without an exponential.
 template <bool Gradient, class T>
 preference_term<T> plain_preference_terms(dpo_form form, const T& z, double beta) {
   preference_term<T> out;
@@ -3771,7 +3836,8 @@ preference_term<T> plain_preference_terms(dpo_form form, const T& z, double beta
   return out;
 }
 
-/// f(z) of a `dpo_form`; other pair losses have these forms too.
+/// f(z) of any `dpo_form`, and with `Gradient` its slope; `epsilon` is the label smoothing of conservative and robust,
+/// 0 for sigmoid. Other pair losses have these forms too.
 template <bool Gradient, class T>
 preference_term<T> preference_terms(dpo_form form, const T& z, double beta, double epsilon) {
   if (form == dpo_form::hinge || form == dpo_form::ipo) return plain_preference_terms<Gradient>(form, z, beta);
@@ -3790,7 +3856,7 @@ preference_term<T> preference_terms(dpo_form form, const T& z, double beta, doub
   return out;
 }
 
-/// 1 where x > 0, 0 where x < 0, one half at 0.
+/// The Heaviside step, one half at 0: the accuracy of a pair whose difference is x.
 template <class T>
 T heaviside(const T& x) {
   if constexpr (std::floating_point<T>) return T(0.5) + T(0.5) * (static_cast<T>(x > 0) - static_cast<T>(x < 0));
@@ -3950,6 +4016,7 @@ class bradley_terry_loss {
  private:
   static constexpr elementwise_loss<2, 4> frame{"bradley_terry_loss", {"chosen", "rejected", "targets", "margins"}};
 
+  // Calls f with targets and margins, or with the numbers 1 and 0 where they were not given.
   template <class Array, class F>
   static auto with_defaults(const pair_loss_inputs<Array>& in, const F& f) {
     return detail::with_array_or(in.targets, 1.0, [&](const auto& targets) {
@@ -4030,7 +4097,7 @@ class bradley_terry_ties_loss {
 
   /// The probabilities of one pair's three outcomes; they sum to 1.
   tie_probabilities probabilities(double first_score, double second_score) const {
-    const auto [win, tie, loss] = costs(first_score - second_score);
+    const auto [win, tie, loss] = outcome_losses(first_score - second_score);
     return {std::exp(-win), std::exp(-tie), std::exp(-loss)};
   }
 
@@ -4047,7 +4114,7 @@ class bradley_terry_ties_loss {
       if (std::isinf(tie_cost_) && sure < 1) {
         throw argument_error("bradley_terry_ties_loss: an outcome is a tie, but the options rule ties out");
       }
-      const auto [value, total] = mixture(d, 0.5 * (sure + lean), 1 - sure, 0.5 * (sure - lean));
+      const auto [value, total] = mixture_loss(d, 0.5 * (sure + lean), 1 - sure, 0.5 * (sure - lean));
       out.value = value;
       if constexpr (Gradient) {
         out.slopes = {total, -total};
@@ -4056,11 +4123,11 @@ class bradley_terry_ties_loss {
       return out;
     }
     const T wins = coho::max(lean, zero), losses = coho::max(T(-lean), zero), ties = 1.0 - wins - losses;
-    const auto cost = costs(d);
+    const auto cost = outcome_losses(d);
     // Where ties are ruled out their cost is infinite, and 0 times that is not 0.
     out.value = wins * cost.win + losses * cost.loss + coho::where(ties > 0, T(ties * cost.tie), T(0.0 * d));
     if constexpr (Gradient) {
-      const auto slope = slopes(d);
+      const auto slope = outcome_slopes(d);
       const T total = wins * slope.win + losses * slope.loss + ties * slope.tie;
       out.slopes = {total, T(-total)};
       out.measures = {detail::heaviside(T(d * lean))};
@@ -4073,12 +4140,12 @@ class bradley_terry_ties_loss {
   }
   template <class Array = double>
   auto operator()(const pair_loss_inputs<Array>& in) const {
-    check(in);
+    require_no_margins(in);
     return frame.weighted_value(*this, in.weights, in.chosen, in.rejected, in.targets.values);
   }
   template <class Array = double>
   auto value_and_grad(const pair_loss_inputs<Array>& in) const {
-    check(in);
+    require_no_margins(in);
     return detail::pair_result<bradley_terry_ties_result>(
         frame.weighted_value_and_grad(*this, in.weights, in.chosen, in.rejected, in.targets.values));
   }
@@ -4093,18 +4160,20 @@ class bradley_terry_ties_loss {
  private:
   static constexpr elementwise_loss<2, 3> frame{"bradley_terry_ties_loss", {"chosen", "rejected", "targets"}};
 
-  static void check(const auto& in) {
+  // Refuses a margin that would have no effect.
+  static void require_no_margins(const auto& in) {
     require_argument(!in.margins.given, "bradley_terry_ties_loss: has no margins; leave them out");
   }
 
+  // One number for each outcome of a comparison.
   template <class T>
-  struct of_outcomes {
+  struct per_outcome {
     T win, tie, loss;
   };
 
-  // −log of the three probabilities.
+  // −log of the probabilities of the three outcomes, without overflow. Infinite for a tie where ties are ruled out.
   template <class T>
-  of_outcomes<T> costs(const T& d) const {
+  per_outcome<T> outcome_losses(const T& d) const {
     using std::abs, std::exp, std::log1p;
     if (options_.form == tie_form::rao_kupper) {
       const T win = coho::softplus(T(threshold_ - d)), loss = coho::softplus(T(threshold_ + d));
@@ -4115,9 +4184,9 @@ class bradley_terry_ties_loss {
     return {T(half - 0.5 * d + rest), T(half + tie_cost_ + rest), T(half + 0.5 * d + rest)};
   }
 
-  // Their derivatives with respect to d; nothing cancels where they are small.
+  // The derivatives of `outcome_losses` with respect to d; nothing cancels where they are small.
   template <class T>
-  of_outcomes<T> slopes(const T& d) const {
+  per_outcome<T> outcome_slopes(const T& d) const {
     using std::abs, std::exp;
     if (options_.form == tie_form::rao_kupper) {
       const T down = coho::sigmoid(T(threshold_ - d)), up = coho::sigmoid(T(threshold_ + d));
@@ -4130,9 +4199,9 @@ class bradley_terry_ties_loss {
     return {T(-down), T(0.5 * (up - down)), up};
   }
 
-  // Of numbers: the mixture of the three costs and its derivative, with shared terms computed once, and terms that the
+  // Of numbers: the mixture of the three losses and its derivative, with shared terms computed once, and terms that the
   // outcome drops not at all. The value is NaN where d or the outcome is.
-  std::pair<double, double> mixture(double d, double wins, double ties, double losses) const {
+  std::pair<double, double> mixture_loss(double d, double wins, double ties, double losses) const {
     if (options_.form == tie_form::rao_kupper) {
       double value = (d - d) + (wins - wins), slope = 0;
       if (wins + ties > 0) {
@@ -4147,7 +4216,7 @@ class bradley_terry_ties_loss {
       }
       return {ties > 0 ? value + ties * tie_cost_ : value, slope};
     }
-    // As in `costs` and `slopes`, with e^(−|d|/2) taken once.
+    // As in `outcome_losses` and `outcome_slopes`, with e^(−|d|/2) taken once.
     const double half = 0.5 * std::abs(d), e = std::exp(-half), minor = e * e, tie = options_.nu * e;
     const double share = 1 / (1 + minor + tie), whole = 1 + (minor + tie);
     const double rest = std::log(whole) + ((minor + tie) - (whole - 1)) * share;  // log1p
@@ -4165,36 +4234,6 @@ class bradley_terry_ties_loss {
 };
 
 }  // namespace coho::inline v0_1
-
-// ---- coho/loss/detail/log_ratio.hpp
-
-namespace coho::inline v0_1::detail {
-
-/// Log-ratios beyond ±20 count as ±20: a diverging run then shows huge numbers instead of infinities.
-inline constexpr double log_ratio_limit = 20;
-
-/// log ρ within the limit; NaN for a non-finite number, which the limit would hide. (Tensors are not checked.)
-template <class T>
-T limited_log_ratio(const T& log_ratio) {
-  const T limited = coho::clamp(log_ratio, -log_ratio_limit, log_ratio_limit);
-  if constexpr (std::floating_point<T>) {
-    return limited + (log_ratio - log_ratio);
-  } else {
-    return limited;
-  }
-}
-
-/// ρ − 1 − log ρ, an estimate of KL(old ‖ new) that is never negative (k3); by its series where rounding would eat the
-/// difference.
-template <class T>
-T token_divergence(const T& ratio, const T& log_ratio) {
-  using std::abs;
-  const T l = log_ratio;
-  const T near_zero = l * l * (0.5 + l * (1.0 / 6 + l * (1.0 / 24 + l * (1.0 / 120 + l * (1.0 / 720)))));
-  return coho::where(abs(l) < 0.01, near_zero, T(ratio - 1.0 - l));
-}
-
-}  // namespace coho::inline v0_1::detail
 
 // ---- coho/loss/policy_loss_inputs.hpp
 
@@ -4327,13 +4366,15 @@ struct preference_gradient {
 
 namespace detail {
 
-/// From the result of an `elementwise_loss` over pairs with the measures accuracy and reward difference.
+/// The result of an `elementwise_loss` over pairs, with the measures accuracy and reward difference, in the form of the
+/// preference_loss protocol.
 template <class Result>
 preference_gradient to_preference_gradient(const Result& result) {
   return {result.value, result.gradients[0], result.gradients[1], result.measures[0], result.measures[1]};
 }
 
-/// For a loss over mean log-probs, `evaluate(chosen_means, rejected_means)`: the chain rule back to sums.
+/// A loss over mean log-probs, `evaluate(chosen_means, rejected_means)`, on sums: divides them by the lengths, and the
+/// gradients with respect to the means likewise.
 template <class Known, class Evaluate>
 preference_gradient evaluate_on_means(const Known& x, Evaluate evaluate) {
   preference_gradient out = to_preference_gradient(
@@ -4653,18 +4694,19 @@ class entropy_bonus {
 
   template <class Entropy>
   auto value_and_grad(const Entropy& entropy) const {
-    return named(frame.value_and_grad(*this, entropy));
+    return named_result(frame.value_and_grad(*this, entropy));
   }
   template <class Entropy, class Weights>
   auto value_and_grad(const Entropy& entropy, const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, entropy));
+    return named_result(frame.weighted_value_and_grad(*this, weights, entropy));
   }
 
  private:
   static constexpr elementwise_loss<1, 1> frame{"entropy_bonus", {"entropy"}};
 
+  // The general result of an elementwise_loss under the names of this loss.
   template <class Result>
-  static auto named(Result result) {
+  static auto named_result(Result result) {
     auto& d_entropy = result.gradients[0];
     return entropy_bonus_result<decltype(result.value), std::remove_cvref_t<decltype(d_entropy)>>{
         result.value, std::move(d_entropy), result.measures[0], result.count};
@@ -4726,17 +4768,17 @@ class gspo_loss {
   template <class Array = double>
   auto operator()(const policy_loss_inputs<Array>& in) const {
     if constexpr (detail::device_array<Array>) {
-      return of_tensors<false>(in, in.log_probs);
+      return tensor_result<false>(in, in.log_probs);
     } else {
-      return of_host<false>(in).value;
+      return host_result<false>(in).value;
     }
   }
   template <class Array = double>
   auto value_and_grad(const policy_loss_inputs<Array>& in) const {
     if constexpr (detail::device_array<Array>) {
-      return of_tensors<true>(in, Array(coho::detach(in.log_probs)));
+      return tensor_result<true>(in, Array(coho::detach(in.log_probs)));
     } else {
-      return of_host<true>(in);
+      return host_result<true>(in);
     }
   }
 
@@ -4748,15 +4790,17 @@ class gspo_loss {
 
   // One token, or all of them as a tensor, of its sequence's ratio. See `ppo_clip_loss` for the form of the clip.
   template <class T>
-  terms<T> token(const T& ratio, const T& advantage) const {
+  terms<T> clipped_term(const T& ratio, const T& advantage) const {
     const T free = -advantage * ratio;
     const T clipped = coho::min(T(-advantage * (1 - options_.clip_low)), T(-advantage * (1 + options_.clip_high)));
     const T zero = 0.0 * ratio;
     return {T(coho::max(free, clipped)), T(coho::where(clipped > free, zero, T(zero + 1.0)))};
   }
 
+  // Two loops over each sequence: its mean log-ratio, then the terms of its tokens, which all have that ratio. Without
+  // `Gradient`, d_log_probs stays empty and approximate_kl 0.
   template <bool Gradient, class Number>
-  auto of_host(const policy_loss_inputs<Number>& in) const {
+  auto host_result(const policy_loss_inputs<Number>& in) const {
     const auto& log_probs = in.log_probs;
     const auto size = static_cast<std::size_t>(log_probs.size());
     const auto weights = in.weights.given ? in.weights.values : array_view<double>(detail::equal_weights(size));
@@ -4793,7 +4837,7 @@ class gspo_loss {
       double slope = 0;        // with respect to log s_i
       for (std::size_t t = begin; t < end; ++t) {
         if (weight[t] == 0) continue;
-        const auto term = token(ratio, static_cast<double>(a[t]));
+        const auto term = clipped_term(ratio, static_cast<double>(a[t]));
         value += weight[t] * term.value;
         slope += weight[t] * (term.kept * term.value);
         clips += 1 - term.kept;
@@ -4814,7 +4858,7 @@ class gspo_loss {
 
   // The value, differentiable with respect to log_probs; or the whole result.
   template <bool Gradient, class T>
-  auto of_tensors(const policy_loss_inputs<T>& in, const T& log_probs) const {
+  auto tensor_result(const policy_loss_inputs<T>& in, const T& log_probs) const {
     using std::exp;
     const token_weights<T> weights{in.weights.given ? in.weights.values : detail::equal_weights(log_probs)};
     const T real = (weights.values != 0).to(weights.values.scalar_type());
@@ -4823,7 +4867,7 @@ class gspo_loss {
     const T advantage = detail::without_masked(T(coho::detach(in.advantages)), weights);
     const T length = coho::max(coho::sequence_sums(real, in.offsets), 1.0);
     const T mean = coho::sequence_sums(log_ratio, in.offsets) / length, limited = detail::limited_log_ratio(mean);
-    const auto term = token(T(coho::sequence_spread(T(exp(limited)), in.offsets)), advantage);
+    const auto term = clipped_term(T(coho::sequence_spread(T(exp(limited)), in.offsets)), advantage);
     const T value = coho::sum(weights.values * term.value);
     if constexpr (!Gradient) {
       return value;
@@ -4925,12 +4969,12 @@ class huber_value_loss {
   }
   template <class Array = double>
   auto operator()(const value_loss_inputs<Array>& in) const {
-    check(in);
+    check_old_values(in);
     return frame.weighted_value(*this, in.weights, in.values, in.returns);
   }
   template <class Array = double>
   auto value_and_grad(const value_loss_inputs<Array>& in) const {
-    check(in);
+    check_old_values(in);
     auto result = frame.weighted_value_and_grad(*this, in.weights, in.values, in.returns);
     auto& d_values = result.gradients[0];
     return huber_value_result<decltype(result.value), std::remove_cvref_t<decltype(d_values)>>{
@@ -4942,7 +4986,7 @@ class huber_value_loss {
 
   // Old values may be omitted; if given they must fit, so that losses are interchangeable.
   template <class Array>
-  static void check(const value_loss_inputs<Array>& in) {
+  static void check_old_values(const value_loss_inputs<Array>& in) {
     if constexpr (detail::device_array<Array>) {
       if (in.old_values.numel() > 0) detail::check_same_shape(in.values, in.old_values, "huber_value_loss");
     } else if (in.old_values.size() > 0) {
@@ -5098,17 +5142,17 @@ class kto_loss {
   }
 
   double operator()(double log_prob, double reference_log_prob, double desirable, double kl_baseline) const {
-    check(kl_baseline);
+    require_baseline(kl_baseline);
     return element<false>(log_prob, reference_log_prob, desirable, kl_baseline).value;
   }
   template <class Array = double>
   auto operator()(const kto_loss_inputs<Array>& in) const {
-    check(in.kl_baseline);
+    require_baseline(in.kl_baseline);
     return frame.weighted_value(*this, in.weights, in.log_probs, in.reference_log_probs, in.desirable, in.kl_baseline);
   }
   template <class Array = double>
   auto value_and_grad(const kto_loss_inputs<Array>& in) const {
-    check(in.kl_baseline);
+    require_baseline(in.kl_baseline);
     auto result = frame.weighted_value_and_grad(*this, in.weights, in.log_probs, in.reference_log_probs, in.desirable,
                                                 in.kl_baseline);
     auto& d_log_probs = result.gradients[0];
@@ -5119,7 +5163,7 @@ class kto_loss {
   /// The interface of a preference_loss: each response that an example has is judged by itself.
   template <std::same_as<preference_log_probs> Known, class Weights>
   preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
-    check(known.kl_baseline);
+    require_baseline(known.kl_baseline);
     const Eigen::Index n = known.chosen.size();
     const auto both = [n](const auto& chosen, const auto& rejected) {
       Eigen::ArrayXd out(2 * n);
@@ -5140,7 +5184,8 @@ class kto_loss {
   static constexpr elementwise_loss<1, 4> frame{"kto_loss",
                                                 {"log_probs", "reference_log_probs", "desirable", "kl_baseline"}};
 
-  static void check(double kl_baseline) {
+  // Throws argument_error for a baseline that is NaN (not given), negative or infinite.
+  static void require_baseline(double kl_baseline) {
     require_argument(kl_baseline >= 0 && std::isfinite(kl_baseline),
                      "kto_loss: kl_baseline must be finite and at least 0");
   }
@@ -5198,18 +5243,19 @@ class nll_loss {
 
   template <class LogProbs>
   auto value_and_grad(const LogProbs& log_probs) const {
-    return named(frame.value_and_grad(*this, log_probs));
+    return named_result(frame.value_and_grad(*this, log_probs));
   }
   template <class LogProbs, class Weights>
   auto value_and_grad(const LogProbs& log_probs, const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, log_probs));
+    return named_result(frame.weighted_value_and_grad(*this, weights, log_probs));
   }
 
  private:
   static constexpr elementwise_loss<1, 1> frame{"nll_loss", {"log_probs"}};
 
+  // The general result of an elementwise_loss under the names of this loss.
   template <class Result>
-  static auto named(Result result) {
+  static auto named_result(Result result) {
     auto& d_log_probs = result.gradients[0];
     return nll_result<decltype(result.value), std::remove_cvref_t<decltype(d_log_probs)>>{result.value,
                                                                                           std::move(d_log_probs)};
@@ -5311,8 +5357,10 @@ class orpo_loss {
 
  private:
   static constexpr elementwise_loss<2, 2> frame{"orpo_loss", {"chosen", "rejected"}};
-  static constexpr double largest = -1e-6;
+  static constexpr double largest = -1e-6;  // the log-prob of odds of a million
 
+  // log odds of a mean log-prob ℓ, and with `Gradient` its derivative 1 / (1 − e^ℓ). Throws argument_error for ℓ >
+  // 1e-6.
   template <bool Gradient, class T>
   struct log_odds {
     T value;
@@ -5377,11 +5425,11 @@ class plackett_luce_loss {
   auto operator()(const Scores& scores, std::span<const std::size_t> offsets) const {
     static_assert(detail::array_check<Scores>::passed);
     if constexpr (detail::device_array<Scores>) {
-      check(offsets, static_cast<std::size_t>(scores.numel()));
+      check_groups(offsets, static_cast<std::size_t>(scores.numel()));
       const detail::mean_weights equal(offsets.size() - 1);
       return tensor_loss(scores, offsets, scores.new_full({static_cast<std::int64_t>(equal.count)}, equal.weight));
     } else {
-      return run<false>(scores, offsets, nullptr).value;
+      return host_result<false>(scores, offsets, nullptr).value;
     }
   }
   template <class Scores, class Weights>
@@ -5389,32 +5437,33 @@ class plackett_luce_loss {
                   const token_weights<Weights>& weights) const {
     static_assert(detail::array_check<Scores, Weights>::passed);
     if constexpr (detail::device_array<Scores>) {
-      check(offsets, static_cast<std::size_t>(scores.numel()));
+      check_groups(offsets, static_cast<std::size_t>(scores.numel()));
       detail::check_lengths(offsets.size() - 1, static_cast<std::size_t>(weights.values.numel()), name, "weights");
       const auto real = coho::sequence_spread(weights.values, offsets) != 0;
       return tensor_loss(Scores(coho::where(real, scores, 0.0)), offsets, weights.values);
     } else {
-      return run<false>(scores, offsets, &weights.values).value;
+      return host_result<false>(scores, offsets, &weights.values).value;
     }
   }
 
   template <class Scores>
   auto value_and_grad(const Scores& scores, std::span<const std::size_t> offsets) const {
     static_assert(detail::array_check<Scores>::passed);
-    return placed(run<true>(detail::on_host(scores), offsets, nullptr), scores);
+    return result_like(host_result<true>(detail::on_host(scores), offsets, nullptr), scores);
   }
   template <class Scores, class Weights>
   auto value_and_grad(const Scores& scores, std::span<const std::size_t> offsets,
                       const token_weights<Weights>& weights) const {
     static_assert(detail::array_check<Scores, Weights>::passed);
     const auto& weights_local = detail::on_host(weights.values);
-    return placed(run<true>(detail::on_host(scores), offsets, &weights_local), scores);
+    return result_like(host_result<true>(detail::on_host(scores), offsets, &weights_local), scores);
   }
 
  private:
   static constexpr const char* name = "plackett_luce_loss";
 
-  static void check(std::span<const std::size_t> offsets, std::size_t size) {
+  // Throws argument_error unless the offsets fit the scores.
+  static void check_groups(std::span<const std::size_t> offsets, std::size_t size) {
     detail::check_offsets(offsets, size, name);
   }
   // The places of a ranking of n that add to the loss: the last is not a choice.
@@ -5423,40 +5472,53 @@ class plackett_luce_loss {
     return options_.top == 0 ? all : std::min(options_.top, all);
   }
 
-  // log(eᵃ + eᵇ).
-  static double log_sum(double a, double b) {
+  // One ranking of n answers, and memory that the next one reuses.
+  struct ranking {
+    std::vector<double> score, odds, rest;  // e^score of each, and of those not yet placed, up to a common factor
+    double highest = 0;
+    std::size_t ranked = 0;  // places that count
+    double weight = 0;
+  };
+
+  // log(eᵃ + eᵇ) without overflow; −∞ for two −∞.
+  static double log_add_exp(double a, double b) {
     const double high = std::max(a, b), low = std::min(a, b);
     return low == -std::numeric_limits<double>::infinity() ? high : high + std::log1p(std::exp(low - high));
   }
 
+  // `weights`: a pointer to the caller's, or nullptr for 1/N each.
   template <bool Gradient, class Scores, class Weights>
-  auto run(const Scores& scores, std::span<const std::size_t> offsets, Weights weights) const {
+  auto host_result(const Scores& scores, std::span<const std::size_t> offsets, Weights weights) const {
     static_assert(detail::host_array<Scores>,
                   "coho::plackett_luce_loss: tensors and arrays of the host cannot be mixed");
     const auto elements = detail::host_elements(scores);
-    check(offsets, elements.size());
+    check_groups(offsets, elements.size());
     using number = detail::host_number_t<Scores>;
     if constexpr (std::is_null_pointer_v<Weights>) {
-      return loop<Gradient, number>(elements, offsets, detail::mean_weights(offsets.size() - 1));
+      return sum_rankings<Gradient, number>(elements, offsets, detail::mean_weights(offsets.size() - 1));
     } else {
-      return loop<Gradient, number>(elements, offsets, detail::host_elements(*weights));
+      return sum_rankings<Gradient, number>(elements, offsets, detail::host_elements(*weights));
     }
   }
 
+  // Adds up the groups: loss, gradient, and how many ranked pairs the scores order as the ranking does.
   template <bool Gradient, class Number, class Scores, class Weights>
-  auto loop(const Scores& scores, std::span<const std::size_t> offsets, const Weights& weights) const {
+  auto sum_rankings(const Scores& scores, std::span<const std::size_t> offsets, const Weights& weights) const {
     detail::check_lengths(offsets.size() - 1, weights.size(), name, "weights");
     plackett_luce_result<double, detail::array_of<Number>> result{};
     if constexpr (Gradient) result.d_scores.setZero(static_cast<Eigen::Index>(scores.size()));
-    std::vector<double> score, odds, rest;  // of one group: scores, and e^score of each and of those not yet placed
+    ranking group;
+    auto& score = group.score;
     double value = 0, right = 0, pairs = 0;
     for (std::size_t g = 0; g + 1 < offsets.size(); ++g) {
       const std::size_t begin = offsets[g], n = offsets[g + 1] - begin, ranked = places(n);
       const double weight = static_cast<double>(weights[g]);
       if (weight == 0 || ranked == 0) continue;
       score.resize(n);
-      odds.resize(n);
-      rest.resize(n);
+      group.odds.resize(n);
+      group.rest.resize(n);
+      group.ranked = ranked;
+      group.weight = weight;
       double highest = static_cast<double>(scores[begin]), lowest = highest;
       for (std::size_t k = 0; k < n; ++k) {
         score[k] = static_cast<double>(scores[begin + k]);
@@ -5464,12 +5526,12 @@ class plackett_luce_loss {
         lowest = std::min(lowest, score[k]);
       }
       Number* const slopes = Gradient ? result.d_scores.data() + begin : nullptr;
-      value +=
-          weight * (highest - lowest < widest ? by_odds<Gradient>(score, odds, rest, highest, ranked, weight, slopes)
-                                              : by_logarithms<Gradient>(score, rest, ranked, weight, slopes));
+      group.highest = highest;
+      const bool near = highest - lowest < widest_range;
+      value += weight * (near ? by_odds<Gradient>(group, slopes) : by_logarithms<Gradient>(group, slopes));
       if constexpr (!Gradient) continue;
       for (std::size_t k = 0; k < ranked; ++k) {
-        for (std::size_t j = k + 1; j < n; ++j) right += ordered(score[k] - score[j]);
+        for (std::size_t j = k + 1; j < n; ++j) right += detail::heaviside(score[k] - score[j]);
         pairs += static_cast<double>(n - k - 1);
       }
     }
@@ -5479,18 +5541,14 @@ class plackett_luce_loss {
     return result;
   }
 
-  static double ordered(double x) noexcept {
-    return 0.5 + 0.5 * (static_cast<double>(x > 0) - static_cast<double>(x < 0));
-  }
-
   // If a group's scores are further apart, odds could underflow. NaN and infinity fail this test too.
-  static constexpr double widest = 500;
+  static constexpr double widest_range = 500;
 
-  // The loss of a group, and its gradient, with one exponential per score:
+  // The loss of a group without its weight, and its weighted gradient in `slopes`, with one exponential per score:
   // Σ_{k≤j, ranked} odds_j/rest_k, less 1 where j is ranked. There, odds_j/rest_j − 1 is −rest_{j+1}/rest_j.
   template <bool Gradient, class Number>
-  static double by_odds(const std::vector<double>& score, std::vector<double>& odds, std::vector<double>& rest,
-                        double highest, std::size_t ranked, double weight, Number* slopes) {
+  static double by_odds(ranking& group, Number* slopes) {
+    auto& [score, odds, rest, highest, ranked, weight] = group;
     const std::size_t n = score.size();
     double total = 0, loss = 0, passed = 0;
     for (std::size_t k = n; k-- > 0;) rest[k] = total += odds[k] = std::exp(score[k] - highest);
@@ -5510,24 +5568,25 @@ class plackett_luce_loss {
 
   // The same for scores any distance apart, infinite ones included.
   template <bool Gradient, class Number>
-  static double by_logarithms(const std::vector<double>& score, std::vector<double>& rest, std::size_t ranked,
-                              double weight, Number* slopes) {
+  static double by_logarithms(ranking& group, Number* slopes) {
+    const auto& score = group.score;
+    auto& rest = group.rest;
     const std::size_t n = score.size();
     rest[n - 1] = score[n - 1];
-    for (std::size_t k = n - 1; k-- > 0;) rest[k] = log_sum(score[k], rest[k + 1]);
+    for (std::size_t k = n - 1; k-- > 0;) rest[k] = log_add_exp(score[k], rest[k + 1]);
     double loss = 0;
-    for (std::size_t k = 0; k < ranked; ++k) loss += coho::softplus(rest[k + 1] - score[k]);
+    for (std::size_t k = 0; k < group.ranked; ++k) loss += coho::softplus(rest[k + 1] - score[k]);
     if constexpr (Gradient) {
       // Σ_{k<j} exp(s_j − rest_k) − [j is ranked]·(1 − exp(s_j − rest_j)); the difference is computed as
       // exp(rest_{j+1} − rest_j), which is precise where it is small.
       double before = -std::numeric_limits<double>::infinity();
       for (std::size_t j = 0; j < n; ++j) {
         double slope = std::exp(score[j] + before);
-        if (j < ranked) {
+        if (j < group.ranked) {
           slope -= std::exp(rest[j + 1] - rest[j]);
-          before = log_sum(before, -rest[j]);
+          before = log_add_exp(before, -rest[j]);
         }
-        slopes[j] = static_cast<Number>(weight * slope);
+        slopes[j] = static_cast<Number>(group.weight * slope);
       }
     }
     return loss;
@@ -5557,8 +5616,9 @@ class plackett_luce_loss {
     return coho::sum(T(weights.unsqueeze(1) * coho::where(choice, cost, 0.0)));
   }
 
+  // The result on the host as tensors where the scores are a tensor.
   template <class Result, class Scores>
-  static auto placed(Result result, const Scores& scores) {
+  static auto result_like(Result result, const Scores& scores) {
     if constexpr (detail::device_array<Scores>) {
       const auto number = [&](double x) {
         return coho::sum(
@@ -5921,8 +5981,11 @@ class data_order {
     require_option(batch_size > 0, "batch_size", batch_size, "at least 1");
   }
 
+  /// Batches of an epoch, a last smaller one included.
   std::uint64_t steps_per_epoch() const noexcept { return (examples_ + batch_size_ - 1) / batch_size_; }
 
+  /// The examples of `step` (counted over all epochs) that this rank works on, in order; it may have none. The shuffle
+  /// of an epoch is kept until another epoch is asked for.
   template <class = detail::if_called>
   std::vector<std::size_t> batch(std::uint64_t step, std::size_t rank, std::size_t ranks) {
     const std::uint64_t epoch = step / steps_per_epoch();
@@ -5957,7 +6020,8 @@ namespace coho::inline v0_1 {
 
 namespace detail {
 
-// A model's specific members come first: its gradients() may be unusable if they are on a device.
+/// Σ g² over all gradients of a model, in double. A model's specific member comes first, here and below: its
+/// gradients() may be unusable if they are on a device.
 template <trainable Model>
 double squared_gradient_norm(Model& model) {
   if constexpr (requires {
@@ -5973,6 +6037,7 @@ double squared_gradient_norm(Model& model) {
   }
 }
 
+/// g ← g·factor for all gradients of a model, computed in double.
 template <trainable Model>
 void scale_gradients(Model& model, double factor) {
   if constexpr (requires { model.scale_gradients(factor); }) {
@@ -6072,6 +6137,7 @@ struct gradient_step_fn {
     return norm;
   }
 
+  /// Throws `error`, naming `what`, for a norm that is NaN or infinite: for steps that clip by themselves.
   template <class = detail::if_called>
   static void require_finite_norm(double norm, const std::string& what) {
     if (!std::isfinite(norm)) throw error(what + ": the gradient is not finite; nothing was changed");
@@ -6085,6 +6151,7 @@ inline constexpr gradient_step_fn gradient_step{};
 
 namespace coho::inline v0_1 {
 
+/// The decay after the warm-up.
 enum class schedule_kind { constant, linear, cosine };
 constexpr auto option_names(schedule_kind) { return std::array{"constant", "linear", "cosine"}; }
 
@@ -6129,6 +6196,7 @@ class learning_rate_schedule {
     validate(options, "learning_rate.");
   }
 
+  /// η of a step, counted from 0.
   template <class = detail::if_called>
   double operator()(std::uint64_t step) const noexcept {
     const auto& o = options_;
@@ -6213,12 +6281,12 @@ namespace coho::inline v0_1 {
 ///
 ///     coho::gradient_sum sum(ranks, work.shards, policy, value);  // zeroes the gradients
 ///     for (const auto& shard : work.mine) {
-///       sum.begin(shard.number);
+///       sum.begin_shard(shard.number);
 ///       …  // forwards and pullbacks
-///       sum.end();
+///       sum.end_shard();
 ///     }
-///     sum.close();       // no more forwards
-///     sum.all_reduce();  // the models hold the whole gradient, on all ranks
+///     sum.end_forwards();  // no more forwards
+///     sum.all_reduce();    // the models hold the whole gradient, on all ranks
 template <class Communicator, trainable... Models>
 class gradient_sum {
  public:
@@ -6227,48 +6295,51 @@ class gradient_sum {
         several_(shards > 1),
         folds_(shards > static_cast<std::size_t>(ranks.size())),
         parts_(model_sum<Models>{models}...) {
-    each([](auto& part) { part.model.zero_gradients(); });
+    for_each_model([](auto& part) { part.model.zero_gradients(); });
   }
 
-  /// Call before a shard's forwards.
-  void begin([[maybe_unused]] std::size_t shard) {
-    each([&](auto& part) {
+  /// Call before a shard's forwards; `shard` numbers it over all ranks, for the model's random numbers.
+  void begin_shard([[maybe_unused]] std::size_t shard) {
+    for_each_model([&](auto& part) {
       if constexpr (requires { part.model.begin_shard(shard); }) {
         if (several_) part.model.begin_shard(shard);
       }
     });
   }
-  /// Call after its pullbacks.
-  void end() {
-    if (folds_) each([](auto& part) { part.fold(); });
+  /// Call after its pullbacks: adds its gradients to the sum and sets them to zero, if there are several per rank.
+  void end_shard() {
+    if (folds_) for_each_model([](auto& part) { part.fold(); });
   }
-  /// Call on all ranks, including those without a shard.
-  void close() {
-    each([&](auto& part) {
+  /// Call after the last shard, on all ranks, including those without a shard.
+  void end_forwards() {
+    for_each_model([&](auto& part) {
       if constexpr (requires { part.model.end_shards(); }) {
         if (several_) part.model.end_shards();
       }
     });
   }
+  /// Leaves the gradient of the whole batch in the models. All ranks call together.
   void all_reduce() {
     if (!folds_) {
       std::apply([&](auto&... parts) { all_reduce_gradients(ranks_, parts.model...); }, parts_);
     } else {
-      each([&](auto& part) { part.unfold(ranks_); });
+      for_each_model([&](auto& part) { part.unfold(ranks_); });
     }
   }
 
  private:
+  // One model, and the sums in double of its gradients over this rank's shards where it does not keep them itself.
   template <class Model>
   struct model_sum {
     Model& model;
     std::vector<std::vector<double>> sums{};
 
+    // Adds the gradients to the sums, and sets them to zero.
     void fold() {
       if constexpr (requires { model.fold_gradients(); }) {
         model.fold_gradients();
       } else if constexpr (requires { model.gradients(); }) {
-        gather_sums();
+        allocate_sums();
         std::size_t i = 0;
         for (auto&& gradient : model.gradients()) {
           double* to = sums[i++].data();
@@ -6276,14 +6347,15 @@ class gradient_sum {
         }
         model.zero_gradients();
       } else {
-        refuse();
+        throw_cannot_fold();
       }
     }
+    // The sums over all ranks, rounded, as the gradients.
     void unfold([[maybe_unused]] Communicator& ranks) {
       if constexpr (requires { model.unfold_gradients(ranks); }) {
         model.unfold_gradients(ranks);
       } else if constexpr (requires { model.gradients(); }) {
-        gather_sums();
+        allocate_sums();
         std::size_t i = 0;
         for (auto&& gradient : model.gradients()) {
           ranks.all_reduce_sum(detail::span_of(sums[i]));
@@ -6292,24 +6364,27 @@ class gradient_sum {
         }
         sums.clear();
       } else {
-        refuse();
+        throw_cannot_fold();
       }
     }
 
    private:
-    void gather_sums() {
+    // Zeros for each gradient, once: a rank without a shard has not folded before it unfolds.
+    void allocate_sums() {
       if (!sums.empty()) return;
       for (auto&& gradient : model.gradients()) sums.emplace_back(static_cast<std::size_t>(gradient.size()), 0.0);
     }
-    static void refuse() {
+    // Found at run time: only then is it known that ranks work on several shards.
+    static void throw_cannot_fold() {
       require_argument(false,
                        "a model without gradients() needs fold_gradients() and unfold_gradients(communicator) "
                        "where a rank works on several shards");
     }
   };
 
+  // Calls the function with the `model_sum` of each model.
   template <class Function>
-  void each(const Function& function) {
+  void for_each_model(const Function& function) {
     std::apply([&](auto&... parts) { (function(parts), ...); }, parts_);
   }
 
@@ -6319,11 +6394,11 @@ class gradient_sum {
 };
 
 namespace detail {
-/// For passes without gradients.
+/// In place of a `gradient_sum` for passes without gradients.
 struct no_gradient_sum {
-  static void begin(std::size_t) {}
-  static void end() {}
-  static void close() {}
+  static void begin_shard(std::size_t) {}
+  static void end_shard() {}
+  static void end_forwards() {}
 };
 }  // namespace detail
 
@@ -6470,16 +6545,17 @@ inline constexpr local_plan_fn local_plan{};
 /// Per-shard sums, added over the shards of all ranks in shard order: bit-identical however the shards are distributed.
 ///
 ///     coho::shard_sums<2> sums(work.shards);
-///     sums.of(shard.number)[0] += loss;
+///     sums.shard(shard.number)[0] += loss;
 ///     auto [loss, pairs] = sums.total(ranks);
 template <std::size_t Count>
 class shard_sums {
  public:
   explicit shard_sums(std::size_t shards) : values_(shards * Count, 0.0) {}
 
-  double* of(std::size_t shard) noexcept { return values_.data() + shard * Count; }
+  /// The `Count` sums of one shard, to be added to.
+  double* shard(std::size_t number) noexcept { return values_.data() + number * Count; }
 
-  /// All ranks must call it together, once.
+  /// Each sum over all shards. All ranks must call it together, once.
   template <communicator Communicator>
   std::array<double, Count> total(Communicator& ranks) {
     ranks.all_reduce_sum(detail::span_of(values_));
@@ -6528,9 +6604,11 @@ concept principle_range = std::ranges::input_range<Range> &&
 
 namespace detail {
 
+/// Other bytes than A to Z are returned as they are.
 constexpr char ascii_lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
-/// Substring search in which ASCII letters match in either case; other bytes (UTF-8 included) match exactly.
+/// Whether `part` occurs in `text`: substring search in which ASCII letters match in either case; other bytes (UTF-8
+/// included) match exactly.
 inline bool contains_ignoring_case(std::string_view text, std::string_view part) noexcept {
   for (std::size_t begin = 0; begin + part.size() <= text.size(); ++begin) {
     std::size_t same = 0;
@@ -6670,12 +6748,14 @@ struct placeholder_value {
 
 namespace detail {
 
+/// How often a template of a kind may have a placeholder: once, or as the members say.
 struct placeholder_rule {
   std::string_view name;
   bool required = true;
   bool repeats = false;
 };
 
+/// The placeholders that a kind has, in static memory.
 template <class = detail::if_called>
 std::span<const placeholder_rule> placeholder_rules(template_kind kind) noexcept {
   static constexpr placeholder_rule judge[] = {
@@ -6699,6 +6779,7 @@ std::span<const placeholder_rule> placeholder_rules(template_kind kind) noexcept
   return span_of(inference);
 }
 
+/// The enumerator as a word, for messages.
 inline std::string_view kind_name(template_kind kind) noexcept {
   switch (kind) {
     case template_kind::judge:
@@ -6715,6 +6796,7 @@ inline std::string_view kind_name(template_kind kind) noexcept {
   return "inference";
 }
 
+/// ASCII letters, digits and the underscore.
 constexpr bool is_identifier_char(char c) noexcept {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
@@ -6760,9 +6842,9 @@ class prompt_template {
         }
       }
       if (const auto length = detail::placeholder_length(rest); length != 0) {
-        const auto rule = rule_of(rest.substr(1, length - 2), line);
+        const auto rule = find_rule(rest.substr(1, length - 2), line);
         if (++uses[rule] > 1 && !rules_[rule].repeats) {
-          throw file_error(source_name_, place(line, rules_[rule].name), "the placeholder occurs a second time",
+          throw file_error(source_name_, error_place(line, rules_[rule].name), "the placeholder occurs a second time",
                            "keep one of them");
         }
         pieces_.push_back({std::move(literal), rule});
@@ -6786,6 +6868,7 @@ class prompt_template {
 
   template_kind kind() const noexcept { return kind_; }
   const std::string& source_name() const noexcept { return source_name_; }
+  /// Whether the template has the placeholder.
   template <class = detail::if_called>
   bool uses(std::string_view name) const noexcept {
     for (const piece& p : pieces_) {
@@ -6847,19 +6930,21 @@ class prompt_template {
     std::size_t rule;
   };
 
+  // Where an error is: "line 3, placeholder {Input}".
   template <class = detail::if_called>
-  static std::string place(std::size_t line, std::string_view name) {
+  static std::string error_place(std::size_t line, std::string_view name) {
     return "line " + std::to_string(line) + ", placeholder {" + std::string(name) + "}";
   }
 
+  // The position in `rules_` of a placeholder; `file_error`, listing the kind's, for one that the kind does not have.
   template <class = detail::if_called>
-  std::size_t rule_of(std::string_view name, std::size_t line) const {
+  std::size_t find_rule(std::string_view name, std::size_t line) const {
     std::string known;
     for (std::size_t rule = 0; rule < rules_.size(); ++rule) {
       if (rules_[rule].name == name) return rule;
       known.append(known.empty() ? "{" : ", {").append(rules_[rule].name).append("}");
     }
-    throw file_error(source_name_, place(line, name),
+    throw file_error(source_name_, error_place(line, name),
                      "unknown in a " + std::string(detail::kind_name(kind_)) + " template, which has " + known,
                      "write {{" + std::string(name) + "}} if the braces are meant as text");
   }
@@ -6900,6 +6985,7 @@ class judge_prompt {
         template_.source_name() + ": a judge template must end in an open parenthesis, after which the letter is read");
   }
 
+  /// The prompt of one comparison; `output_a` is shown first, `dimension` is the principle's name.
   template <class = detail::if_called>
   std::string operator()(std::string_view instruction, std::string_view output_a, std::string_view output_b,
                          std::string_view dimension, std::string_view definition) const {
@@ -6998,7 +7084,8 @@ inline constexpr combine_orders_fn combine_orders{};
 
 /// Judges pairs under every principle with a `choice_judge`, all prompts in one call.
 ///
-/// Returns one judgement per pair. Throws `argument_error` if the judge returns the wrong number of values.
+/// Returns one judgement per pair. Throws `argument_error` if the judge returns another number of values than it was
+/// asked for, or one that is not finite.
 ///
 ///     auto judgements = coho::judge_pairs(judge, prompt, pairs, principles);
 struct judge_pairs_fn {
@@ -7122,6 +7209,7 @@ struct rule_facts {
 ///
 ///     auto facts = coho::find_rule_facts(pair, std::vector<std::string>{"as an AI"}, identify);
 struct find_rule_facts_fn {
+  /// Banned phrases only: `language` stays empty. Throws `argument_error` for an empty phrase.
   template <std::ranges::input_range Phrases>
   rule_facts operator()(const response_pair& pair, const Phrases& banned_phrases) const {
     rule_facts out;
@@ -7132,6 +7220,7 @@ struct find_rule_facts_fn {
     }
     return out;
   }
+  /// Banned phrases and languages.
   template <std::ranges::input_range Phrases, language_identifier Identifier>
   rule_facts operator()(const response_pair& pair, const Phrases& banned_phrases, const Identifier& identify) const {
     rule_facts out = (*this)(pair, banned_phrases);
@@ -7294,7 +7383,7 @@ inline constexpr sample_without_replacement_fn sample_without_replacement{};
 /// How many principles an example gets: a distribution on {1, …, max}.
 ///
 ///     auto sizes = coho::set_sizes::geometric();          // P(n) ∝ 0.2 · 0.8^(n−1), n ≤ 8
-///     auto other = coho::set_sizes::given({.25, .40, .35});
+///     auto other = coho::set_sizes::from_masses({.25, .40, .35});
 ///     std::size_t n = sizes(random);
 class set_sizes {
  public:
@@ -7312,11 +7401,11 @@ class set_sizes {
   /// P(n) ∝ masses[n − 1]. Throws `option_error` for a mass that is negative or not finite, or a sum that is not
   /// positive.
   template <class = detail::if_called>
-  static set_sizes given(std::vector<double> masses) {
+  static set_sizes from_masses(std::vector<double> masses) {
     return set_sizes(std::move(masses));
   }
   template <class = detail::if_called>
-  static set_sizes given(std::initializer_list<double> masses) {
+  static set_sizes from_masses(std::initializer_list<double> masses) {
     return set_sizes(std::vector<double>(masses));
   }
 
@@ -7331,10 +7420,12 @@ class set_sizes {
 
   /// The largest n with positive probability.
   std::size_t max() const noexcept { return probabilities_.size(); }
+  /// P(n); 0 for an n that is never drawn.
   double probability(std::size_t n) const noexcept {
     return n >= 1 && n <= probabilities_.size() ? probabilities_[n - 1] : 0.0;
   }
 
+  /// Draws a size, from one uniform number.
   std::size_t operator()(rng& random) const noexcept {
     double left = random.uniform();
     std::size_t last = 0;
@@ -7350,6 +7441,7 @@ class set_sizes {
   friend bool operator==(const set_sizes&, const set_sizes&) = default;
 
  private:
+  // Masses of 1, 2, …, normalised; throws `option_error` as `from_masses` does.
   template <class = detail::if_called>
   explicit set_sizes(std::vector<double> masses) : probabilities_(std::move(masses)) {
     double total = 0;
@@ -7382,7 +7474,7 @@ std::vector<type_boost> default_type_boosts() {
 }
 
 /// The sampling weight of each principle for a prompt of the given type. A principle that several parts of one boost
-/// match is boosted once.
+/// match is boosted once; without `boosts`, `default_type_boosts` applies.
 struct boosted_weights_fn {
   template <principle_range Principles, std::ranges::input_range Boosts>
   std::vector<double> operator()(const Principles& principles, prompt_type type, const Boosts& boosts) const {
@@ -7420,6 +7512,7 @@ struct draw_principles_fn {
     for (const auto index : sample_without_replacement(weights, count, random)) out.push_back(std::move(all[index]));
     return out;
   }
+  /// The form for the right of `|`. Refers to `random`, so use it in the same expression.
   template <class = detail::if_called>
   auto operator()(std::size_t count, rng& random) const {
     return ranges::make_pipeable([count, &random]<class Principles>(Principles&& principles) {
@@ -7464,10 +7557,9 @@ class principle_sampler {
   const principle_sampler_options& options() const noexcept { return options_; }
 
   /// Indices into `principles()`, in presentation order.
-  template <class Principles = std::vector<principle>>
+  template <class = detail::if_called>
   std::vector<std::size_t> draw(prompt_type type, rng& random) const {
-    const Principles& all = principles_;
-    return sample_without_replacement(boosted_weights(all, type, options_.boosts), options_.count, random);
+    return sample_without_replacement(boosted_weights(principles_, type, options_.boosts), options_.count, random);
   }
   /// The draw that belongs to `prompt_key`: the same for each response to that prompt, and `base` is unchanged.
   template <class = detail::if_called>
@@ -7478,12 +7570,11 @@ class principle_sampler {
 
   /// The definitions of drawn principles: the lines of the guideline. Throws `argument_error` for an index outside the
   /// list.
-  template <std::ranges::input_range Indices, class Principles = std::vector<principle>>
-  std::vector<std::string> lines(const Indices& indices) const {
-    const Principles& all = principles_;
+  template <std::ranges::input_range Indices>
+  std::vector<std::string> definitions(const Indices& indices) const {
     std::vector<std::string> out;
     for (const auto index : indices)
-      out.push_back(definition_of(all, drawn_principle{static_cast<std::size_t>(index), false}));
+      out.push_back(definition_of(principles_, drawn_principle{static_cast<std::size_t>(index), false}));
     return out;
   }
 
@@ -7513,10 +7604,7 @@ struct aggregation_options {
   double label_noise_after_rule = 0.0;  ///< the same for labels that a rule decided
 
   /// The paper (§3.2, App. D): mean of the two orders, the most pronounced principle decides, nothing else.
-  template <class = detail::if_called>
-  static aggregation_options paper() {
-    return {};
-  }
+  static aggregation_options paper() { return {}; }
   /// The released code: four records per pair, scores divided by variance, order agreement, rules, label noise.
   template <class = detail::if_called>
   static aggregation_options salmon_code() {
@@ -7549,7 +7637,7 @@ struct aggregation_options {
         {"banned_phrase_probability", "chance that the banned-phrase rule decides where it applies", allowed::in(0, 1)},
         o.banned_phrase_probability...);
     visit({"language_rule", "whether the language rule decides where it applies"}, o.language_rule...);
-    visit({"label_noise", "chance of a turned label", allowed::in(0, 1)}, o.label_noise...);
+    visit({"label_noise", "chance of a flipped label", allowed::in(0, 1)}, o.label_noise...);
     visit({"label_noise_after_rule", "the same for labels that a rule decided", allowed::in(0, 1)},
           o.label_noise_after_rule...);
   }
@@ -7643,7 +7731,8 @@ class preference_aggregator {
 
   const aggregation_options& options() const noexcept { return options_; }
 
-  /// Each principle's score in favour of A: orders combined, gates and scaling applied.
+  /// Each principle's score in favour of A: the mean of both orders, scaled, and 0 where an option discards it. Throws
+  /// `argument_error` for another number of scores, and for one that is not finite.
   template <class = detail::if_called>
   std::vector<double> scores(const pair_judgement& judgement) const {
     require_argument(judgement.scores.size() == scales_.size(),
@@ -7661,8 +7750,9 @@ class preference_aggregator {
   /// One record, or nothing if the pair is dropped: no principle drawn tells the responses apart, or the language rule
   /// is on and neither is in the prompt's language.
   template <class = detail::if_called>
-  std::optional<preference> one(const pair_judgement& judgement, const rule_facts& facts, rng& random) const {
-    return one(scores(judgement), facts, random);
+  std::optional<preference> draw_preference(const pair_judgement& judgement, const rule_facts& facts,
+                                            rng& random) const {
+    return draw_preference(scores(judgement), facts, random);
   }
 
   /// All repeats' records. Repeat r uses `base.split(r)`, so that a record depends only on its pair.
@@ -7672,18 +7762,19 @@ class preference_aggregator {
     std::vector<preference> out;
     for (std::size_t repeat = 0; repeat < options_.repeats; ++repeat) {
       rng random = base.split(repeat);
-      if (auto record = one(numbers, facts, random)) out.push_back(std::move(*record));
+      if (auto record = draw_preference(numbers, facts, random)) out.push_back(std::move(*record));
     }
     return out;
   }
 
  private:
+  // The same from the scores of `scores`. Draws the same numbers from `random` whatever they decide, so that an option
+  // or rule changes no later choice.
   template <class Numbers>
-  std::optional<preference> one(const Numbers& numbers, const rule_facts& facts, rng& random) const {
+  std::optional<preference> draw_preference(const Numbers& numbers, const rule_facts& facts, rng& random) const {
     const std::size_t count = std::min(options_.sizes(random), drawable_);
     auto drawn = negate_each(sample_without_replacement(static_cast<const Numbers&>(weights_), count, random),
                              options_.negation_probability, random);
-    // Drawn whether used or not, so that a rule or gate does not change later choices.
     const bool phrase_decides = random.bernoulli(options_.banned_phrase_probability);
     const double noise = random.uniform();
     const bool swapped = random.bernoulli(0.5);
@@ -7732,7 +7823,7 @@ struct intervention {
 /// changed copies.
 ///
 ///     coho::intervention_set all(loaded);                        // everything on
-///     auto run = all.none().with("Modest").with({"Brief", "Stop when the question is answered."});
+///     auto run = all.all_off().with("Modest").with({"Brief", "Stop when the question is answered."});
 ///     auto ablation = all.without("Modest");
 class intervention_set {
  public:
@@ -7768,7 +7859,7 @@ class intervention_set {
     requires(sizeof...(Names) > 0)
   intervention_set with(const Names&... names) const {
     intervention_set out = *this;
-    (out.set(names, true), ...);
+    (out.switch_to(names, true), ...);
     return out;
   }
   /// Switches existing ones off. Throws `argument_error` for an unknown name.
@@ -7776,17 +7867,18 @@ class intervention_set {
     requires(sizeof...(Names) > 0)
   intervention_set without(const Names&... names) const {
     intervention_set out = *this;
-    (out.set(names, false), ...);
+    (out.switch_to(names, false), ...);
     return out;
   }
   /// The same set with everything switched off.
   template <class = detail::if_called>
-  intervention_set none() const {
+  intervention_set all_off() const {
     intervention_set out = *this;
     for (entry& e : out.known_) e.on = false;
     return out;
   }
 
+  /// Whether an intervention of that name is there and switched on.
   template <class = detail::if_called>
   bool contains(std::string_view name) const noexcept {
     for (const entry& e : known_) {
@@ -7818,21 +7910,25 @@ class intervention_set {
     bool on = true;
   };
 
+  // Null if there is none, switched on or off.
   entry* find(std::string_view name) noexcept {
     for (entry& e : known_) {
       if (e.one.name == name) return &e;
     }
     return nullptr;
   }
+  // Switched on; throws `argument_error` for an empty name or text and for a name that is taken.
   template <class = detail::if_called>
   void add(intervention one) {
     require_argument(!one.name.empty(), "an intervention has no name");
     require_argument(!one.text.empty(), "intervention \"" + one.name + "\" has no text");
-    require_argument(find(one.name) == nullptr, "intervention \"" + one.name + "\" is already there");
+    require_argument(find(one.name) == nullptr,
+                     "intervention \"" + one.name + "\" is already there; give this one another name");
     known_.push_back({std::move(one), true});
   }
+  // Throws `argument_error`, listing the known names, for an unknown one.
   template <class = detail::if_called>
-  void set(std::string_view name, bool on) {
+  void switch_to(std::string_view name, bool on) {
     entry* const found = find(name);
     if (found == nullptr) {
       std::string names;
@@ -7856,8 +7952,8 @@ constexpr auto option_names(intervention_position) { return std::array{"first", 
 /// lines: sentences in presentation order. `first` and `last` keep both orders and use no random numbers; `shuffled`
 /// puts all lines in random order. Each result is a `single_line`.
 ///
-///     auto guideline = coho::compose_guideline(interventions, sampler.lines(chosen),
-///     coho::intervention_position::first, random);
+///     auto guideline = coho::compose_guideline(interventions, sampler.definitions(chosen),
+///                                             coho::intervention_position::first, random);
 struct compose_guideline_fn {
   template <std::ranges::input_range Lines>
     requires std::convertible_to<std::ranges::range_reference_t<Lines>, std::string_view>
@@ -7896,11 +7992,11 @@ class guideline_composer {
                               intervention_position position = intervention_position::first)
       : sampler_(std::move(sampler)), interventions_(std::move(interventions)), position_(position) {}
 
-  template <class Sampler = principle_sampler>
+  /// The lines for one prompt, each a `single_line`; `base` is unchanged.
+  template <class = detail::if_called>
   std::vector<std::string> operator()(prompt_type type, const rng& base, std::uint64_t prompt_key) const {
     rng random = base.split(prompt_key);
-    const Sampler& sampler = sampler_;
-    return compose_guideline(interventions_, sampler.lines(sampler.draw(type, random)), position_, random);
+    return compose_guideline(interventions_, sampler_.definitions(sampler_.draw(type, random)), position_, random);
   }
 
   const principle_sampler& sampler() const noexcept { return sampler_; }
@@ -7984,7 +8080,8 @@ chat_format llama2_chat() {
           .stop = {}};
 }
 
-/// Vicuna (1.1 and later): names with a colon, an end token after each reply.
+/// Vicuna (1.1 and later): names with a colon, an end token after each reply. The system text that it was trained with
+/// is not included: give it as a system message.
 template <class = detail::if_called>
 chat_format vicuna() {
   return {.name = "vicuna",
@@ -8019,7 +8116,8 @@ chat_format mistral() {
           .stop = {}};
 }
 
-/// The format with that name: dromedary, llama2_chat, vicuna or mistral. Throws `option_error` for any other.
+/// The format with that name: dromedary (with an empty preamble), llama2_chat, vicuna or mistral. Throws `option_error`
+/// for any other.
 template <class = detail::if_called>
 chat_format by_name(std::string_view name) {
   if (name == "dromedary") return dromedary();
@@ -8118,7 +8216,7 @@ struct chat_tokens {
 
 namespace detail {
 
-/// The tokens of `text` after the tokens `before_tokens` of `before`: the tail of encode(before + text). If a token
+/// The tokens of `text` where it follows `before`: the tail of encode(before + text). If a token
 /// would cross the border, `text` is tokenised after a line break instead: a model that writes it has read `before` as
 /// it is.
 template <class Tokenizer>
@@ -8138,7 +8236,8 @@ std::vector<token> encode_after(const Tokenizer& tokenizer, std::string_view bef
   return encode(text);
 }
 
-/// Tokenises the pieces of a conversation in order.
+/// Tokenises the pieces of a conversation in order. Between special tokens the text is encoded as a whole and cut only
+/// where replies begin.
 template <class Tokenizer>
 class chat_encoder {
  public:
@@ -8149,13 +8248,14 @@ class chat_encoder {
         if (!special.text.empty()) special_.emplace_back(special.text, static_cast<token>(special.id));
   }
 
-  void add(const chat_piece& piece) {
+  /// Appends the tokens of a piece and the positions of its replies.
+  void add_piece(const chat_piece& piece) {
     base_ = out_.replies.size();
     if (piece.begin && begin_) out_.tokens.push_back(*begin_);
     const std::string_view text = piece.text;
     std::size_t from = 0;
     for (std::size_t at = 0; at < text.size();) {
-      const auto [size, id] = special_at(piece, at);
+      const auto [size, id] = find_special(piece, at);
       if (size == 0) {
         ++at;
         continue;
@@ -8164,24 +8264,26 @@ class chat_encoder {
       std::size_t last = at, next = at + size;
       while (last > from && text[last - 1] == ' ' && is_format(piece, last - 1)) --last;
       while (next < text.size() && text[next] == ' ' && is_format(piece, next)) ++next;
-      stretch(piece, from, last);
-      put(piece, at, id);
+      append_text(piece, from, last);
+      append_special(piece, at, id);
       at = from = next;
     }
-    stretch(piece, from, text.size());
-    if (piece.end && end_) put(piece, text.size(), *end_);
-    while (out_.replies.size() < base_ + piece.replies.size()) open_next(piece);
+    append_text(piece, from, text.size());
+    if (piece.end && end_) append_special(piece, text.size(), *end_);
+    while (out_.replies.size() < base_ + piece.replies.size()) begin_reply(piece);
   }
 
-  chat_tokens take() { return std::move(out_); }
+  /// The tokens of all pieces; the encoder is empty afterwards.
+  chat_tokens release() { return std::move(out_); }
 
  private:
+  // Whether a character belongs to the format's own words, not to a message.
   static bool is_format(const chat_piece& piece, std::size_t at) {
     return std::ranges::none_of(piece.messages, [&](const chat_span& m) { return m.begin <= at && at < m.end; });
   }
 
   // The longest special token that the format spells at a position; size 0 if there is none.
-  std::pair<std::size_t, token> special_at(const chat_piece& piece, std::size_t at) const {
+  std::pair<std::size_t, token> find_special(const chat_piece& piece, std::size_t at) const {
     std::pair<std::size_t, token> out{0, 0};
     if (special_.empty() || !is_format(piece, at)) return out;
     std::size_t room = piece.text.size();
@@ -8193,8 +8295,9 @@ class chat_encoder {
     return out;
   }
 
-  // A special token that the text spells at a position, or the end token after the text.
-  void put(const chat_piece& piece, std::size_t at, token id) {
+  // Appends a special token: one that the text spells at a position, or the end token after the text. It belongs to a
+  // reply if it is inside, or if it is the end token that finishes it.
+  void append_special(const chat_piece& piece, std::size_t at, token id) {
     for (const auto& reply : piece.replies) {
       const bool inside = reply.begin <= at && at < reply.end;
       const bool behind =
@@ -8202,14 +8305,15 @@ class chat_encoder {
                                  std::string_view::npos;
       const bool ends = behind && reply.finished && end_ && id == *end_;
       if (!inside && !ends) continue;
-      extend(piece, reply, 1);
+      extend_reply(piece, reply, 1);
       out_.replies.back().ended = ends;
     }
     out_.tokens.push_back(id);
   }
 
-  // Text without special tokens, cut where replies begin.
-  void stretch(const chat_piece& piece, std::size_t from, std::size_t to) {
+  // Appends text without special tokens, cut where replies begin. A reply that ends inside a token does not own that
+  // token.
+  void append_text(const chat_piece& piece, std::size_t from, std::size_t to) {
     const std::string_view text = piece.text;
     for (std::string_view before; from < to;) {
       std::size_t cut = to;
@@ -8224,7 +8328,7 @@ class chat_encoder {
           const auto words = encode(before, text.substr(from, reply.end - from));
           own = static_cast<std::size_t>(std::ranges::mismatch(words, ids).in1 - words.begin());
         }
-        extend(piece, reply, own);
+        extend_reply(piece, reply, own);
       }
       out_.tokens.insert(out_.tokens.end(), ids.begin(), ids.end());
       before = part;
@@ -8232,20 +8336,21 @@ class chat_encoder {
     }
   }
 
+  // The tokens of `text` after `before`, or at the start of a stretch if that is empty.
   std::vector<token> encode(std::string_view before, std::string_view text) const {
     return encode_after(tokenizer_, before, text);
   }
 
-  // The next reply begins here.
-  void open_next(const chat_piece& piece) {
+  // The next reply begins at the next token.
+  void begin_reply(const chat_piece& piece) {
     const double weight = piece.replies[out_.replies.size() - base_].weight;
     out_.replies.push_back({.first = out_.tokens.size(), .size = 0, .ended = false, .weight = weight});
   }
 
-  // This many of the next tokens belong to a reply.
-  void extend(const chat_piece& piece, const chat_reply& reply, std::size_t count) {
+  // The next `count` tokens belong to the reply, which begins there if it has not yet.
+  void extend_reply(const chat_piece& piece, const chat_reply& reply, std::size_t count) {
     const auto number = base_ + static_cast<std::size_t>(&reply - piece.replies.data());
-    while (out_.replies.size() <= number) open_next(piece);
+    while (out_.replies.size() <= number) begin_reply(piece);
     out_.replies.back().size += count;
   }
 
@@ -8290,16 +8395,16 @@ struct chat_text {
     detail::chat_encoder<Tokenizer> encoder(tokenizer, known(begin), known(end));
     for (std::size_t i = 0; i < pieces.size(); ++i) {
       if (answered || i + 1 < pieces.size()) {
-        encoder.add(pieces[i]);
+        encoder.add_piece(pieces[i]);
         continue;
       }
       chat_piece last = pieces[i];
       last.text += response_prefix;
       while (last.text.ends_with(' ')) last.text.pop_back();
       for (auto& message : last.messages) message.end = std::min(message.end, last.text.size());
-      encoder.add(last);
+      encoder.add_piece(last);
     }
-    return encoder.take();
+    return encoder.release();
   }
   /// The tokens only.
   template <class Tokenizer>
@@ -8350,30 +8455,33 @@ class chat_prompt {
     require_argument(inference.kind() == template_kind::inference,
                      inference.source_name() + ": not an inference template");
     format_.default_system.clear();
-    head_ = inference.shared_prefix();
+    before_first_ = inference.shared_prefix();
     if (inference.uses("Input")) {
-      behind_first_ = inference.tail();
+      after_first_ = inference.tail();
     } else {
       // The template may or may not include the first user heading.
       std::string_view heading = format_.user_prefix;
       while (heading.ends_with('\n') || heading.ends_with(' ')) heading.remove_suffix(1);
-      if (!heading.empty() && head_.ends_with(heading)) head_.resize(head_.size() - heading.size());
-      while (head_.ends_with('\n') || head_.ends_with(' ')) head_.pop_back();
-      if (!head_.empty()) head_.append(format_.system_suffix);
-      head_.append(format_.user_prefix);
+      if (!heading.empty() && before_first_.ends_with(heading))
+        before_first_.resize(before_first_.size() - heading.size());
+      while (before_first_.ends_with('\n') || before_first_.ends_with(' ')) before_first_.pop_back();
+      if (!before_first_.empty()) before_first_.append(format_.system_suffix);
+      before_first_.append(format_.user_prefix);
     }
     from_template_ = true;
   }
 
+  /// A conversation for the model to answer: the last message is the user's.
   template <class = detail::if_called>
   chat_text operator()(std::span<const chat_message> messages) const {
-    return laid_out(messages, false);
+    return lay_out(messages, false);
   }
+  /// A conversation to be trained on: the last message is the assistant's.
   template <class = detail::if_called>
   chat_text answered(std::span<const chat_message> messages) const {
-    return laid_out(messages, true);
+    return lay_out(messages, true);
   }
-  /// A single question.
+  /// A single question, without a system message of its own.
   template <class = detail::if_called>
   chat_text operator()(std::string_view question) const {
     const chat_message message{chat_role::user, std::string(question)};
@@ -8383,8 +8491,9 @@ class chat_prompt {
   const chat_format& format() const noexcept { return format_; }
 
  private:
+  // Both forms of a conversation. A piece ends after each end token, so that its text is tokenised as a whole.
   template <class = detail::if_called>
-  chat_text laid_out(std::span<const chat_message> messages, bool answered) const {
+  chat_text lay_out(std::span<const chat_message> messages, bool answered) const {
     chat_text out{.pieces = {}, .response_prefix = {}, .stop = format_.stop, .answered = answered};
     if (!answered) out.response_prefix = format_.response_prefix;
     std::string system = format_.default_system;
@@ -8405,7 +8514,8 @@ class chat_prompt {
                        "message " + std::to_string(i + 1) + " of a conversation is not the " +
                            (user ? "user's" : "assistant's") + ": the two must take turns");
       if (user) {
-        add_question(piece, messages[i].text, i == 0 ? system : std::string(), own_system, i == 0, templated);
+        add_question(piece, messages[i].text, i == 0 ? system : std::string(),
+                     {.first = i == 0, .own_system = own_system, .templated = templated});
         continue;
       }
       const bool last = i + 1 == messages.size();
@@ -8418,38 +8528,48 @@ class chat_prompt {
     return out;
   }
 
+  // Where a user message is in its conversation.
+  struct question_place {
+    bool first = false;       // the system text goes with it
+    bool own_system = false;  // that text is a message of the conversation, not the format's default
+    bool templated = false;   // the text around it is an inference template's
+  };
+
+  // Appends a user message, with the system text where the format puts it, and what the format writes up to the reply.
   template <class = detail::if_called>
-  void add_question(chat_piece& piece, const std::string& question, const std::string& system, bool own_system,
-                    bool first, bool templated) const {
-    const bool leads = first && !templated && !system.empty();
+  void add_question(chat_piece& piece, const std::string& question, const std::string& system,
+                    const question_place& place) const {
+    const bool first = place.first, templated = place.templated;
+    const bool has_system = first && !templated && !system.empty();
     const auto add_system = [&](std::string_view words) {
       piece.text += format_.system_prefix;
-      add_words(piece, words, own_system);
+      append_text(piece, words, place.own_system);
       piece.text += format_.system_suffix;
     };
-    if (leads && !format_.system_inside_user) add_system(system);
-    piece.text += first && templated ? head_ : format_.user_prefix;
-    if (leads && format_.system_inside_user) {
+    if (has_system && !format_.system_inside_user) add_system(system);
+    piece.text += first && templated ? before_first_ : format_.user_prefix;
+    if (has_system && format_.system_inside_user) {
       // White space around the two as one message is dropped, but not the white space between them.
       const bool framed = !format_.system_prefix.empty();
-      add_system(framed ? std::string_view(system) : shown(system, true, false));
-      add_words(piece, shown(question, false, true), true);
-      if (shown(question, true, true).empty()) piece.text.resize(shown(piece.text, false, true).size());
+      add_system(framed ? std::string_view(system) : trim(system, true, false));
+      append_text(piece, trim(question, false, true), true);
+      if (trim(question, true, true).empty()) piece.text.resize(trim(piece.text, false, true).size());
     } else {
-      add_words(piece, shown(question, true, true), true);
+      append_text(piece, trim(question, true, true), true);
     }
     piece.text +=
-        first && templated && !behind_first_.empty() ? behind_first_ : format_.user_suffix + format_.assistant_prefix;
+        first && templated && !after_first_.empty() ? after_first_ : format_.user_suffix + format_.assistant_prefix;
   }
 
-  // An earlier reply is followed by another message, the last one by nothing that the model does not write itself.
+  // Appends an assistant message. An earlier reply is followed by another message, the last one by nothing that the
+  // model does not write itself.
   template <class = detail::if_called>
   void add_reply(chat_piece& piece, const chat_message& reply, bool last) const {
     piece.text += format_.response_prefix;
     auto border = piece.text.size();
     while (border > 0 && piece.text[border - 1] == ' ') --border;
     piece.text += format_.history_gap;
-    add_words(piece, shown(reply.text, true, true), true);
+    append_text(piece, trim(reply.text, true, true), true);
     chat_reply place{.begin = border, .end = piece.text.size(), .weight = reply.weight, .finished = reply.finished};
     if (!last || (format_.end_each_reply && reply.finished)) piece.text += format_.assistant_suffix;
     if (format_.end_each_reply && reply.finished) place.end = piece.text.size();
@@ -8457,15 +8577,17 @@ class chat_prompt {
     piece.replies.push_back(place);
   }
 
+  // Appends text; that of a message is recorded as such, so that words in it never become special tokens.
   template <class = detail::if_called>
-  static void add_words(chat_piece& piece, std::string_view words, bool message) {
+  static void append_text(chat_piece& piece, std::string_view words, bool message) {
     const auto begin = piece.text.size();
     piece.text += words;
     if (message && !words.empty()) piece.messages.push_back({begin, piece.text.size()});
   }
 
+  // A message without white space at its front and back, where asked for and if the format trims messages.
   template <class = detail::if_called>
-  std::string_view shown(std::string_view message, bool front, bool back) const {
+  std::string_view trim(std::string_view message, bool front, bool back) const {
     if (!format_.trim_messages) return message;
     while (front && detail::leading_white_space(message) > 0)
       message.remove_prefix(detail::leading_white_space(message));
@@ -8478,7 +8600,7 @@ class chat_prompt {
   }
 
   chat_format format_;
-  std::string head_, behind_first_;
+  std::string before_first_, after_first_;  // texts of the inference template around the first user message
   bool from_template_ = false;
 };
 
@@ -8505,6 +8627,7 @@ class reward_prompt {
         template_.source_name() + ": neither a reward template nor one for preference pre-training");
   }
 
+  /// Whether the template has a place for a guideline.
   bool takes_principles() const noexcept { return template_.kind() == template_kind::reward; }
 
   /// lines: one sentence per principle, in presentation order, including interventions.
@@ -8522,6 +8645,7 @@ class reward_prompt {
     require_argument(list.empty(), template_.source_name() + ": this template has no place for principles");
     return template_.render({{"Input", instruction}, {"Output", response}});
   }
+  /// The same without a guideline: with a `reward` template its list is empty.
   template <class Lines = std::vector<std::string>>
   std::string operator()(std::string_view instruction, std::string_view response) const {
     return (*this)(instruction, response, Lines{});
@@ -8597,9 +8721,9 @@ class self_align_prompt {
                          "stands where {" + std::string(order[i]) + "} belongs",
                          "keep the order {Rules}, {Exemplars}, {Input}, {Thoughts}, {Answer}");
     }
-    question_heading_ = heading(text, "Input");
-    thoughts_heading_ = heading(text, "Thoughts");
-    answer_heading_ = heading(text, "Answer");
+    question_heading_ = parse_heading(text, "Input");
+    thoughts_heading_ = parse_heading(text, "Thoughts");
+    answer_heading_ = parse_heading(text, "Answer");
 
     prefix_.append(text.shared_prefix());
     std::size_t number = 0;
@@ -8610,12 +8734,15 @@ class self_align_prompt {
     }
     require_argument(number > 0, "self_align_prompt: there are no rules");
     prefix_.append(text.text_before("Exemplars"));
-    std::string shown;
+    std::string conversations;
     for (const auto& [question, thoughts, answer] : exemplars_) {
-      shown.append(question_heading_.literal).append(question).append(thoughts_heading_.literal).append(thoughts);
-      shown.append(answer_heading_.literal).append(answer).append(text.tail());
+      conversations.append(question_heading_.literal)
+          .append(question)
+          .append(thoughts_heading_.literal)
+          .append(thoughts);
+      conversations.append(answer_heading_.literal).append(answer).append(text.tail());
     }
-    prefix_.append(trimmed_front(shown)).append(question_heading_.literal);
+    prefix_.append(trimmed_front(conversations)).append(question_heading_.literal);
   }
 
   /// All text before the question: the shared prefix of all prompts.
@@ -8631,7 +8758,8 @@ class self_align_prompt {
   /// The words before each question, which also end an answer.
   const std::string& stop() const noexcept { return question_heading_.words; }
 
-  /// Parses what was written after a prompt, up to a stop string.
+  /// Splits what was written after a prompt, up to a stop string, at the heading of the answer; without one all of it
+  /// is thoughts.
   template <class = detail::if_called>
   self_align_reply parse(std::string_view written) const {
     const std::size_t at = answer_heading_.find(written);
@@ -8651,7 +8779,7 @@ class self_align_prompt {
   /// The sentences, or otherwise the words, with which the thoughts of all exemplars begin; empty when they begin
   /// differently or there is only one exemplar.
   template <class = detail::if_called>
-  std::string opening() const {
+  std::string thoughts_opening() const {
     if (exemplars_.size() < 2) return {};
     std::string_view common = exemplars_.front().thoughts;
     for (const auto& exemplar : exemplars_) {
@@ -8673,6 +8801,7 @@ class self_align_prompt {
     std::string literal, words;
     bool begins_line = false, ends_line = false;  ///< the words have a line break before them, after them
 
+    // The position of the words in a text, on lines of their own where the template has them so; npos if nowhere.
     template <class = detail::if_called>
     std::size_t find(std::string_view text) const {
       if (words.empty()) return std::string_view::npos;
@@ -8687,8 +8816,10 @@ class self_align_prompt {
     }
   };
 
+  // The literal text before the placeholder `name`, with the line breaks around its words. Throws `file_error` if it
+  // has no words to find again, except before {Thoughts}, where a prompt ends.
   template <class = detail::if_called>
-  static heading_text heading(const prompt_template& text, std::string_view name) {
+  static heading_text parse_heading(const prompt_template& text, std::string_view name) {
     const std::string_view literal = text.text_before(name), words = trimmed(literal);
     if (words.empty() && name != "Thoughts")
       throw file_error(text.source_name(), "placeholder {" + std::string(name) + "}", "has no words before it",
@@ -8701,6 +8832,7 @@ class self_align_prompt {
             .ends_line = literal.find('\n', begin + words.size()) != std::string_view::npos};
   }
 
+  // Without white space (ASCII) at the front; `trimmed`: at both ends.
   static std::string_view trimmed_front(std::string_view text) noexcept {
     const auto first = text.find_first_not_of(" \t\r\n");
     return first == std::string_view::npos ? std::string_view{} : text.substr(first);
@@ -8982,12 +9114,13 @@ struct reward_breakdown {
   double empty = 0;                  ///< change made by the rule for empty responses
   double unfinished = 0;             ///< change made by the penalty: the penalty itself if added, else penalty − rest
 
-  /// Everything but the penalty.
+  /// Everything but the penalty for unfinished responses.
   double earned() const noexcept {
     double out = score;
     for (const auto& one : bonus) out += one.value;
     return out + empty;
   }
+  /// The whole reward, the penalty included.
   double total() const noexcept { return earned() + unfinished; }
   /// A part of the bonus; 0 if no part has that name.
   double part(std::string_view name) const noexcept {
@@ -9141,8 +9274,8 @@ struct shaping_options {
   bool replaces() const noexcept { return unfinished == unfinished_mode::replace; }
 };
 
-/// Named inputs of `shape_rewards`. `Array` is double (the default where only braces are written), float,
-/// or a tensor type.
+/// Named inputs of `shape_rewards` for N responses. `Array` is double (the default where only braces are written),
+/// float, or a tensor type.
 template <class Array = double>
 struct shape_rewards_inputs {
   [[no_unique_address]] detail::by_name only_by_name = detail::named;
@@ -9173,7 +9306,7 @@ struct shape_rewards_fn {
   auto operator()(const shape_rewards_inputs<Array>& in, const shaping_options& options = {},
                   Communicator&& ranks = local_communicator{}) const {
     if constexpr (detail::device_array<Array>) {
-      return detail::from_host_as((*this)(host(in), options, ranks), in.log_probs);
+      return detail::from_host_as((*this)(host_inputs(in), options, ranks), in.log_probs);
     } else {
       options.validate();
       const auto tokens = static_cast<std::size_t>(in.log_probs.size());
@@ -9190,8 +9323,9 @@ struct shape_rewards_fn {
   }
 
  private:
+  // Tensors copied to the host.
   template <detail::device_array Array>
-  static shape_rewards_inputs<double> host(const shape_rewards_inputs<Array>& in) {
+  static shape_rewards_inputs<double> host_inputs(const shape_rewards_inputs<Array>& in) {
     return {.sequence_rewards = detail::on_host(in.sequence_rewards),
             .log_probs = detail::on_host(in.log_probs),
             .reference_log_probs = detail::on_host(in.reference_log_probs),
@@ -9200,6 +9334,7 @@ struct shape_rewards_fn {
             .finished = in.finished};
   }
 
+  // The KL penalty of each token, then each sequence's reward on its token, then whitening.
   template <class Number, class Mask, class Communicator>
   static Eigen::ArrayXd shape(const shape_rewards_inputs<Number>& in, const Mask& mask, const shaping_options& options,
                               Communicator& ranks) {
@@ -9207,7 +9342,7 @@ struct shape_rewards_fn {
     Eigen::ArrayXd out(in.log_probs.size());
     bool finite = true;
     detail::with_estimator(options.estimator, [&](auto estimator) {
-      finite = penalties<estimator()>(in, mask, scale * options.kl_coefficient, options.kl_clip, out.data());
+      finite = write_penalties<estimator()>(in, mask, scale * options.kl_coefficient, options.kl_clip, out.data());
     });
     for (std::size_t i = 0; i + 1 < in.offsets.size(); ++i) {
       std::size_t end = in.offsets[i + 1];  // one past the rewarded token
@@ -9223,20 +9358,21 @@ struct shape_rewards_fn {
       out.data()[end - 1] += scale * reward;
     }
     require_argument(finite, "shape_rewards: a sequence reward or the KL of a real token is not finite");
-    if (options.whiten) out = coho::whiten(out, flags(mask), options.whitening, ranks);
+    if (options.whiten) out = coho::whiten(out, mask_flags(mask), options.whitening, ranks);
     return out;
   }
 
-  // −factor·KL_t of each token, 0 where it is masked; whether all are finite. By blocks, because masks are runs: most
-  // blocks are all real, and their loop has no choice to make.
+  // Writes −factor·KL_t of each token to `out`, 0 where it is masked; returns whether all are finite. By blocks,
+  // because masks are runs: most blocks are all real, and their loop has no choice to make.
   template <kl_estimator Estimator, class Number, class Mask>
-  static bool penalties(const shape_rewards_inputs<Number>& in, const Mask& mask, double factor, double clip,
-                        double* out) {
+  static bool write_penalties(const shape_rewards_inputs<Number>& in, const Mask& mask, double factor, double clip,
+                              double* out) {
     const Number *const policy = in.log_probs.data(), *const reference = in.reference_log_probs.data();
     bool finite = true;
     const auto real_tokens = [&](std::size_t begin, std::size_t end) {
       const auto all = [&](const auto& limited) {
-        return real_penalties<Estimator>(policy + begin, reference + begin, end - begin, factor, limited, out + begin);
+        return write_real_penalties<Estimator>(policy + begin, reference + begin, end - begin, factor, limited,
+                                               out + begin);
       };
       finite &= clip > 0 ? all([clip](double kl) { return array_traits<double>::clamp(kl, -clip, clip); })
                          : all([](double kl) { return kl; });
@@ -9258,9 +9394,10 @@ struct shape_rewards_fn {
     return finite;
   }
 
+  // The same for `size` real tokens, with `limited` as the clip of a KL.
   template <kl_estimator Estimator, class Number>
-  static bool real_penalties(const Number* policy, const Number* reference, std::size_t size, double factor,
-                             const auto& limited, double* __restrict out) {
+  static bool write_real_penalties(const Number* policy, const Number* reference, std::size_t size, double factor,
+                                   const auto& limited, double* __restrict out) {
     std::uint64_t broken = 0;  // bits of differences: compilers do not reorder additions, but they vectorise this
     for (std::size_t t = 0; t < size; ++t) {
       const double difference = static_cast<double>(policy[t]) - static_cast<double>(reference[t]);
@@ -9271,6 +9408,7 @@ struct shape_rewards_fn {
     return broken == 0;
   }
 
+  // R_i: the reward of response i, clipped, then with the penalty if it is unfinished.
   template <class Number>
   static double sequence_reward(const shape_rewards_inputs<Number>& in, std::size_t i, const shaping_options& options) {
     const double limit = options.reward_clip > 0 ? options.reward_clip : std::numeric_limits<double>::infinity();
@@ -9279,8 +9417,9 @@ struct shape_rewards_fn {
     return in.finished.empty() || in.finished[i] != 0 ? reward : options.reward_with_penalty(reward);
   }
 
+  // Any form of mask as an array, which `whiten` takes.
   template <class Mask>
-  static std::vector<std::uint8_t> flags(const Mask& mask) {
+  static std::vector<std::uint8_t> mask_flags(const Mask& mask) {
     std::vector<std::uint8_t> out(mask.size());
     for (std::size_t t = 0; t < out.size(); ++t) out[t] = mask[t] != 0;
     return out;
@@ -9323,6 +9462,7 @@ class length_bonus {
  public:
   explicit length_bonus(const length_bonus_options& options = {}) : options_(options) { validate(options); }
 
+  /// Of a query: with its response's tokens and its record's multiplier.
   double operator()(const reward_query& query) const {
     return (*this)(query.response_tokens.size(), query.length_multiplier);
   }
@@ -9349,6 +9489,7 @@ class language_bonus {
     require_option(std::isfinite(coefficient), "coefficient", coefficient, "finite");
   }
 
+  /// `coefficient` or 0; identifies the languages of the query's prompt and response texts.
   double operator()(const reward_query& query) const {
     const auto asked = identifier_(query.prompt);
     const auto answered = identifier_(query.response);
@@ -9403,8 +9544,8 @@ struct normalize_rewards_fn {
     }
   }
 
-  /// Mean and population deviation of a sample of rewards, over all ranks. Throws argument_error when the sample is
-  /// empty, not finite or constant.
+  /// The options that give a sample of rewards mean 0 and population deviation 1, over all ranks, which call together.
+  /// Throws argument_error when the sample is empty, not finite or constant.
   template <class Rewards, communicator Communicator = const local_communicator>
   normalize_options fit(const Rewards& rewards, double clip = 0, Communicator&& ranks = local_communicator{}) const {
     static_assert(detail::array_check<Rewards>::passed);
@@ -9428,6 +9569,7 @@ namespace coho::inline v0_1 {
 
 namespace detail {
 
+/// A bonus that names its parts: `parts(query)` returns a range of reward_part.
 template <class Bonus>
 concept bonus_with_parts = requires(Bonus& bonus, const reward_query& query) {
   { *std::begin(bonus.parts(query)) } -> std::convertible_to<reward_part>;
@@ -9458,21 +9600,29 @@ struct compose_reward_fn {
 };
 inline constexpr compose_reward_fn compose_reward{};
 
+/// Named inputs of `settle_rewards`, for the N responses of a step on this rank.
+struct settle_rewards_inputs {
+  Eigen::ArrayXd& rewards;                   ///< N numbers, changed
+  std::span<reward_breakdown> breakdowns{};  ///< N, completed; or none
+  std::span<const std::uint8_t> finished{};  ///< N flags; none at all: all are finished
+  std::span<const std::uint8_t> empty{};     ///< N flags; none at all: none is empty
+};
+
 struct settle_rewards_fn {
   /// The part of rewards that depends on a whole step: under the rule `lowest` an empty response counts as no
   /// answer: its reward becomes that of the worst answer (`rank_empty_last`), and it counts as unfinished.
   ///
-  /// `rewards`: N numbers, changed. `breakdowns`: N, completed, or none. `finished`, `empty`: N flags; none at all: all
-  /// are finished, none is empty. Returns flags, 1 for responses that are spared the penalty for unfinished ones,
-  /// or none if all are spared; pass them to `shape_rewards`. All ranks call together. Throws argument_error (lengths).
+  /// Returns flags, 1 for responses that are spared the penalty for unfinished ones, or none if all are spared; pass
+  /// them to `shape_rewards`. All ranks call together. Throws argument_error (lengths).
   ///
-  ///     const auto finished = coho::settle_rewards(rewards, breakdowns, rollouts.finished, rollouts.empty,
+  ///     const auto finished = coho::settle_rewards({.rewards = rewards, .breakdowns = breakdowns,
+  ///                                                 .finished = rollouts.finished, .empty = rollouts.empty},
   ///                                                coho::empty_response_rule::lowest, shaping, ranks);
   template <communicator Communicator = const local_communicator>
-  std::vector<std::uint8_t> operator()(Eigen::ArrayXd& rewards, std::span<reward_breakdown> breakdowns,
-                                       std::span<const std::uint8_t> finished, std::span<const std::uint8_t> empty,
-                                       empty_response_rule rule, const shaping_options& shaping,
+  std::vector<std::uint8_t> operator()(const settle_rewards_inputs& in, empty_response_rule rule,
+                                       const shaping_options& shaping,
                                        Communicator&& ranks = local_communicator{}) const {
+    const auto& [rewards, breakdowns, finished, empty] = in;
     const auto count = static_cast<std::size_t>(rewards.size());
     if (!breakdowns.empty()) detail::check_lengths(count, breakdowns.size(), "settle_rewards", "breakdowns");
     if (!finished.empty()) detail::check_lengths(count, finished.size(), "settle_rewards", "finished");
@@ -9532,6 +9682,7 @@ class overlong_penalty {
   explicit overlong_penalty(const overlong_options& options = {}) : options_(options) { validate(options); }
   const overlong_options& options() const noexcept { return options_; }
 
+  /// The bonus, at most 0, of a response by its tokens.
   double operator()(const reward_query& query) const { return (*this)(query.response_tokens.size()); }
   double operator()(std::size_t response_tokens) const noexcept {
     const double over = static_cast<double>(response_tokens) - (options_.max_response_tokens - options_.cache_tokens);
@@ -9597,12 +9748,14 @@ class running_normalization {
   }
   const running_normalization_options& options() const noexcept { return options_; }
 
+  /// Adds a batch, then normalises it by all rewards seen so far.
   template <class Rewards, communicator Communicator = const local_communicator>
   auto operator()(const Rewards& rewards, Communicator&& ranks = local_communicator{}) {
     update(rewards, ranks);
     return normalize(rewards);
   }
 
+  /// Adds the rewards of all ranks to those seen.
   template <class Rewards, communicator Communicator = const local_communicator>
   void update(const Rewards& rewards, Communicator&& ranks = local_communicator{}) {
     if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
@@ -9617,6 +9770,7 @@ class running_normalization {
     seen_ = merged;
   }
 
+  /// y of each reward, by the rewards seen so far; the state does not change, and no rank waits for another.
   template <class Rewards>
   auto normalize(const Rewards& rewards) const {
     static_assert(detail::array_check<Rewards>::passed);
@@ -9651,6 +9805,7 @@ class running_normalization {
   }
 
   running_normalization_state save() const noexcept { return {seen_.count, seen_.mean, seen_.squares}; }
+  /// Continues from a saved state, whatever was seen before.
   void restore(const running_normalization_state& saved) {
     const auto usable = [](double x) { return std::isfinite(x) && x >= 0; };
     require_argument(usable(saved.count) && std::isfinite(saved.mean) && usable(saved.squares),
@@ -9745,23 +9900,24 @@ struct importance_weights_fn {
   template <class Policy, class Sampler>
   auto operator()(const Policy& policy_log_probs, const Sampler& sampler_log_probs,
                   std::span<const std::size_t> offsets, const importance_weights_options& options = {}) const {
-    return with_mask(policy_log_probs, sampler_log_probs, nullptr, offsets, options);
+    return masked_weights(policy_log_probs, sampler_log_probs, nullptr, offsets, options);
   }
   template <class Policy, class Sampler, class Mask>
   auto operator()(const Policy& policy_log_probs, const Sampler& sampler_log_probs, const Mask& mask,
                   std::span<const std::size_t> offsets, const importance_weights_options& options = {}) const {
     if constexpr (!detail::host_array<Mask>) static_assert(detail::array_check<Mask>::passed);
-    return with_mask(policy_log_probs, sampler_log_probs, &mask, offsets, options);
+    return masked_weights(policy_log_probs, sampler_log_probs, &mask, offsets, options);
   }
 
  private:
-  static double ratio_of(double log_ratio) {
+  // ρ from log ρ, which is limited to ±20: a diverging run then shows huge numbers instead of infinities.
+  static double limited_ratio(double log_ratio) {
     return std::exp(coho::clamp(log_ratio, -detail::log_ratio_limit, detail::log_ratio_limit));
   }
 
   // Names the token whose ratio is infinite or NaN.
   template <class Mask, class LogRatio>
-  static void refuse(std::size_t begin, std::size_t end, const Mask& mask, const LogRatio& log_ratio) {
+  static void throw_not_finite(std::size_t begin, std::size_t end, const Mask& mask, const LogRatio& log_ratio) {
     for (std::size_t t = begin; t < end; ++t) {
       if (mask[t] != 0 && !std::isfinite(log_ratio(t))) {
         throw argument_error("importance_weights: the ratio of token " + std::to_string(t) + " is NaN or infinite");
@@ -9769,32 +9925,34 @@ struct importance_weights_fn {
     }
   }
 
+  // `mask`: a pointer to the caller's, or nullptr if all tokens are real.
   template <class Policy, class Sampler, class Mask>
-  static auto with_mask(const Policy& policy, const Sampler& sampler, Mask mask, std::span<const std::size_t> offsets,
-                        const importance_weights_options& options) {
+  static auto masked_weights(const Policy& policy_log_probs, const Sampler& sampler_log_probs, Mask mask,
+                             std::span<const std::size_t> offsets, const importance_weights_options& options) {
     if constexpr (!detail::host_array<Policy>) static_assert(detail::array_check<Policy>::passed);
     if constexpr (!detail::host_array<Sampler>) static_assert(detail::array_check<Sampler>::passed);
-    const auto& policy_local = detail::on_host(policy);
-    const auto& sampler_local = detail::on_host(sampler);
+    const auto& policy_local = detail::on_host(policy_log_probs);
+    const auto& sampler_local = detail::on_host(sampler_log_probs);
     const auto p = detail::host_elements(policy_local);
     const auto s = detail::host_elements(sampler_local);
     using number = detail::host_number_t<decltype(policy_local)>;
     auto result = [&] {
       if constexpr (std::is_null_pointer_v<Mask>) {
-        return run<number>(p, s, detail::all_real{p.size()}, offsets, options);
+        return weigh_tokens<number>(p, s, detail::all_real{p.size()}, offsets, options);
       } else {
         const auto& mask_local = detail::on_host(*mask);
-        return run<number>(p, s, detail::host_elements(mask_local), offsets, options);
+        return weigh_tokens<number>(p, s, detail::host_elements(mask_local), offsets, options);
       }
     }();
-    auto weights = detail::from_host_as(std::move(result.weights), policy);
+    auto weights = detail::from_host_as(std::move(result.weights), policy_log_probs);
     return importance_weights_result<decltype(weights)>{std::move(weights), result.mean_weight, result.limited_fraction,
                                                         result.effective_sample_size, result.tokens};
   }
 
+  // For elements on the host: checks, then weights and measures.
   template <class Number, class P, class S, class Mask>
-  static auto run(const P& policy, const S& sampler, const Mask& mask, std::span<const std::size_t> offsets,
-                  const importance_weights_options& options) {
+  static auto weigh_tokens(const P& policy, const S& sampler, const Mask& mask, std::span<const std::size_t> offsets,
+                           const importance_weights_options& options) {
     options.validate();
     detail::check_lengths(policy.size(), sampler.size(), "importance_weights", "sampler_log_probs");
     detail::check_lengths(policy.size(), mask.size(), "importance_weights", "mask");
@@ -9802,7 +9960,7 @@ struct importance_weights_fn {
 
     importance_weights_result<detail::array_of<Number>> result;
     result.weights.resize(static_cast<Eigen::Index>(policy.size()));
-    const sums total = by_sequences(policy, sampler, mask, offsets, options, result.weights.data());
+    const sums total = weigh_sequences(policy, sampler, mask, offsets, options, result.weights.data());
     result.tokens = total.tokens;
     if (total.tokens > 0) {
       result.mean_weight = total.weights / total.tokens;
@@ -9812,13 +9970,16 @@ struct importance_weights_fn {
     return result;
   }
 
+  // Over real tokens: weights, their squares, how many are not their ratio, and how many there are.
   struct sums {
     double weights = 0, squares = 0, limited = 0, tokens = 0;
   };
 
+  // Writes the weights to `to`, sequence by sequence: first the sequence's own ratio where the options need it, then
+  // its tokens.
   template <class P, class S, class Mask, class Number>
-  static sums by_sequences(const P& policy, const S& sampler, const Mask& mask, std::span<const std::size_t> offsets,
-                           const importance_weights_options& options, Number* to) {
+  static sums weigh_sequences(const P& policy, const S& sampler, const Mask& mask, std::span<const std::size_t> offsets,
+                              const importance_weights_options& options, Number* to) {
     const bool own_ratios = options.level == importance_level::token,
                truncated = options.form == importance_form::truncated;
     const double low = options.low, high = options.high;
@@ -9838,9 +9999,9 @@ struct importance_weights_fn {
           total += log_ratio(t);
           length += 1;
         }
-        const double mean = ratio_of(total / std::max(length, 1.0));
+        const double mean = limited_ratio(total / std::max(length, 1.0));
         kept = mean >= options.sequence_low && mean <= options.sequence_high;
-        shared = options.level == importance_level::sequence ? ratio_of(total) : mean;
+        shared = options.level == importance_level::sequence ? limited_ratio(total) : mean;
       }
       double broken = 0;  // NaN once a token's log-ratio is not finite
       for (std::size_t t = begin; t < end; ++t) {
@@ -9848,7 +10009,7 @@ struct importance_weights_fn {
           to[t] = Number(0);
           continue;
         }
-        const double own = log_ratio(t), ratio = own_ratios ? ratio_of(own) : shared;
+        const double own = log_ratio(t), ratio = own_ratios ? limited_ratio(own) : shared;
         const double bounded = truncated ? std::min(ratio, high) : (ratio >= low && ratio <= high ? ratio : 0.0);
         const double weight = kept ? bounded : 0.0;
         broken += own - own;
@@ -9858,7 +10019,7 @@ struct importance_weights_fn {
         out.limited += static_cast<double>(weight != ratio);
         out.tokens += 1;
       }
-      if (broken != 0) refuse(begin, end, mask, log_ratio);
+      if (broken != 0) throw_not_finite(begin, end, mask, log_ratio);
     }
     return out;
   }
@@ -9895,6 +10056,7 @@ constexpr auto option_names(minibatch_scope) { return std::array{"global", "each
 ///
 ///     auto parts = coho::micro_batches(order, lengths, {.sequences = 8});
 struct micro_batches_fn {
+  /// The sequences in `order`, or longest first if the limits say so.
   template <class = detail::if_called>
   std::vector<std::vector<std::size_t>> operator()(std::vector<std::size_t> order, std::span<const std::size_t> lengths,
                                                    const batch_limits& limits) const {
@@ -10069,6 +10231,7 @@ struct trajectory_batch {
             .finished = finished[i] != 0,
             .length_multiplier = prompts[i].length_multiplier};
   }
+  /// The queries of all rollouts, in order.
   template <class = detail::if_called>
   std::vector<reward_query> queries() const {
     std::vector<reward_query> out;
@@ -10080,7 +10243,8 @@ struct trajectory_batch {
 
 namespace detail {
 
-// Structured bindings name every member, so that a new member missing here does not compile.
+/// References to all members of an object, in the order of their declaration. Structured bindings name every member, so
+/// that a new member missing here does not compile.
 template <class Prompt>
   requires std::same_as<std::remove_const_t<Prompt>, rl_prompt>
 constexpr auto tie_fields(Prompt& prompt) {
@@ -10182,7 +10346,7 @@ struct sampled_rollouts {
 
   std::size_t size() const noexcept { return prompts.size(); }
 
-  /// Rollouts [begin, end).
+  /// Rollouts [begin, end); members that are empty stay empty.
   template <class = detail::if_called>
   sampled_rollouts part(std::size_t begin, std::size_t end) const {
     const auto cut = [&](const auto& all) {
@@ -10290,10 +10454,11 @@ class basic_token_sampler {
 
   const token_sampling_options& options() const noexcept { return options_; }
 
+  /// Draws one token; uses one number of `random`, or none at temperature 0.
   sampled_token operator()(std::span<const Logit> logits, rng& random) const {
-    const sums all = sum(logits);
+    const sums all = sum_exponentials(logits);
     const bool truncated = (options_.top_k != 0 && options_.top_k < logits.size()) || options_.top_p < 1;
-    const token id = options_.temperature == 0 ? first_of(logits, all.highest)
+    const token id = options_.temperature == 0 ? arg_max(logits, all.highest)
                      : truncated               ? draw_truncated(logits, all, random)
                                                : draw(logits, all, random);
     return {id, log_prob(logits[static_cast<std::size_t>(id)], all)};
@@ -10306,7 +10471,7 @@ class basic_token_sampler {
                      "token " + std::to_string(id) + " is outside the " + std::to_string(logits.size()) + " logits");
     if (std::binary_search(options_.banned.begin(), options_.banned.end(), id))
       return -std::numeric_limits<double>::infinity();
-    return log_prob(logits[static_cast<std::size_t>(id)], sum(logits));
+    return log_prob(logits[static_cast<std::size_t>(id)], sum_exponentials(logits));
   }
 
  private:
@@ -10316,6 +10481,7 @@ class basic_token_sampler {
   /// exp below this is 0 in Logit; vectorised exponentials clamp instead.
   static constexpr Logit lowest_exponent = Logit(-87);
 
+  /// Σ exp((z − highest) / temperature) over the allowed tokens, in all and block by block.
   struct sums {
     Logit highest = 0;
     std::size_t block = 0;  ///< tokens per block
@@ -10323,11 +10489,13 @@ class basic_token_sampler {
     std::array<double, max_blocks> blocks;
   };
 
+  /// log p of a token with this logit.
   double log_prob(Logit logit, const sums& all) const {
     return (static_cast<double>(logit) - static_cast<double>(all.highest)) * inverse_temperature_ - std::log(all.total);
   }
 
-  Logit weight(Logit logit, Logit highest) const {
+  /// exp((logit − highest) / temperature): the probability of a token times the sum of these.
+  Logit relative_weight(Logit logit, Logit highest) const {
     const Logit x = (logit - highest) * static_cast<Logit>(inverse_temperature_);
     return x < lowest_exponent ? 0.0F : std::exp(x);
   }
@@ -10345,7 +10513,9 @@ class basic_token_sampler {
     }
   }
 
-  sums sum(std::span<const Logit> logits) const {
+  /// The maximum and the sums of exponentials of the allowed tokens, in two passes. Throws `argument_error` for logits
+  /// from which nothing can be sampled.
+  sums sum_exponentials(std::span<const Logit> logits) const {
     using array = Eigen::Array<Logit, Eigen::Dynamic, 1>;
     sums out;
     out.highest = -std::numeric_limits<Logit>::infinity();
@@ -10384,7 +10554,8 @@ class basic_token_sampler {
     return out;
   }
 
-  token first_of(std::span<const Logit> logits, Logit highest) const {
+  /// The lowest id among the allowed tokens with the highest logit.
+  token arg_max(std::span<const Logit> logits, Logit highest) const {
     token out = -1;
     for_each_run(0, logits.size(), [&](std::size_t begin, std::size_t end) {
       if (out >= 0) return;
@@ -10412,6 +10583,7 @@ class basic_token_sampler {
     return *kth;
   }
 
+  /// One token by its probability, without top-k and top-p: finds its block, then walks that.
   token draw(std::span<const Logit> logits, const sums& all, rng& random) const {
     double left = random.uniform() * all.total;
     std::size_t b = 0;
@@ -10422,7 +10594,7 @@ class basic_token_sampler {
     bool done = false;
     for_each_run(b * all.block, std::min(logits.size(), (b + 1) * all.block), [&](std::size_t begin, std::size_t end) {
       for (; begin < end && !done; ++begin) {
-        const double w = static_cast<double>(weight(logits[begin], all.highest));
+        const double w = static_cast<double>(relative_weight(logits[begin], all.highest));
         if (w <= 0) continue;
         chosen = static_cast<token>(begin);
         done = left < w;
@@ -10441,6 +10613,7 @@ class basic_token_sampler {
     }
   };
 
+  /// One token after top-k and top-p. Sorts only tokens that can be in the nucleus.
   token draw_truncated(std::span<const Logit> logits, const sums& all, rng& random) const {
     // Without top-k, the tokens below total·(1 − p)/V hold less than 1 − p in total: none is in the nucleus.
     const bool by_k = options_.top_k != 0 && options_.top_k < logits.size();
@@ -10461,7 +10634,7 @@ class basic_token_sampler {
     }
     if (by_k) {
       total = 0;
-      for (const auto& c : kept) total += static_cast<double>(weight(c.logit, all.highest));
+      for (const auto& c : kept) total += static_cast<double>(relative_weight(c.logit, all.highest));
     }
     if (options_.top_p < 1) {
       // A heap yields the candidates in order one by one: only the nucleus is ever sorted.
@@ -10471,7 +10644,7 @@ class basic_token_sampler {
       double held = 0;
       do {
         std::pop_heap(kept.begin(), end--, later);
-        held += static_cast<double>(weight(end->logit, all.highest));
+        held += static_cast<double>(relative_weight(end->logit, all.highest));
       } while (end != kept.begin() && held < options_.top_p * total);
       kept.erase(kept.begin(), end);
       total = held;
@@ -10479,7 +10652,7 @@ class basic_token_sampler {
     double left = random.uniform() * total;
     token chosen = -1;
     for (const auto& c : kept) {
-      const double w = static_cast<double>(weight(c.logit, all.highest));
+      const double w = static_cast<double>(relative_weight(c.logit, all.highest));
       if (w <= 0) continue;
       chosen = c.id;
       if (left < w) break;
@@ -10514,6 +10687,7 @@ struct adam_options {
 template <class... Models>
 class adam {
  public:
+  /// The number of steps, and the moments m and v of all parameters in order.
   struct state {
     std::uint64_t steps = 0;
     std::vector<double> first, second;
@@ -10525,6 +10699,7 @@ class adam {
     require_option(options.epsilon > 0, "epsilon", options.epsilon, "greater than 0");
   }
 
+  /// One step of all models, from the gradients that they hold.
   void step(double learning_rate) {
     ++state_.steps;
     std::size_t at = 0;
@@ -10535,6 +10710,8 @@ class adam {
   void restore(state saved) { state_ = std::move(saved); }
 
  private:
+  // Steps the parameters of one model, whose moments are from `at` on; moves `at` past them. Moments of new parameters
+  // start at 0.
   template <class Model>
   void update(Model& model, double learning_rate, std::size_t& at) {
     const auto parameters = model.parameters();
@@ -10585,28 +10762,28 @@ class context_table {
 
   /// The context after `text`. Throws `argument_error` for a token outside the vocabulary.
   template <class = detail::if_called>
-  std::size_t after(std::span<const token> text) const {
+  std::size_t context_after(std::span<const token> text) const {
     std::size_t context = 0;
-    for (const token t : text.last(std::min(order_, text.size()))) context = next(context, t);
+    for (const token t : text.last(std::min(order_, text.size()))) context = next_context(context, t);
     return context;
   }
-  /// The context that follows when token `t` is appended.
+  /// The context once token `t` is appended. Throws `argument_error` for a token outside the vocabulary.
   template <class = detail::if_called>
-  std::size_t next(std::size_t context, token t) const {
+  std::size_t next_context(std::size_t context, token t) const {
     require_argument(t >= 0 && static_cast<std::size_t>(t) < vocabulary_,
                      "token " + std::to_string(t) + " is outside the vocabulary of " + std::to_string(vocabulary_));
     return (context * (vocabulary_ + 1) + static_cast<std::size_t>(t) + 1) % contexts_;
   }
-  /// The context before each response token of a batch.
+  /// The context before each response token of a batch, laid out as `batch.responses.values`.
   template <class = detail::if_called>
-  std::vector<std::size_t> of(const token_batch& batch) const {
+  std::vector<std::size_t> response_contexts(const token_batch& batch) const {
     std::vector<std::size_t> out;
     out.reserve(batch.responses.total());
     for (std::size_t i = 0; i < batch.size(); ++i) {
-      std::size_t context = after(batch.prompts[i]);
+      std::size_t context = context_after(batch.prompts[i]);
       for (const token t : batch.responses[i]) {
         out.push_back(context);
-        context = next(context, t);
+        context = next_context(context, t);
       }
     }
     return out;
@@ -10638,7 +10815,7 @@ struct tabular_policy_options {
 /// `tabular_policy` has logits of double.
 ///
 ///     coho::toy::tabular_policy policy{{.vocabulary = 4, .order = 2}};
-///     policy.logits(2, policy.contexts().after(prompt)) = 1.5;
+///     policy.logits(2, policy.contexts().context_after(prompt)) = 1.5;
 template <std::floating_point Number>
 class basic_tabular_policy {
   using array = Eigen::Array<std::common_type_t<Number, double>, Eigen::Dynamic, 1>;
@@ -10684,10 +10861,15 @@ class basic_tabular_policy {
     return p;
   }
 
-  std::vector<double> log_probs(const token_batch& batch) const { return evaluate(batch, table_.of(batch)).log_probs; }
+  /// One per response token, nats.
+  std::vector<double> log_probs(const token_batch& batch) const {
+    return evaluate(batch, table_.response_contexts(batch)).log_probs;
+  }
 
+  /// Log-probabilities and entropies (nats) per response token, and a pullback that adds to `gradient`; the batch need
+  /// not outlive it.
   auto forward(const token_batch& batch) {
-    auto contexts = table_.of(batch);
+    auto contexts = table_.response_contexts(batch);
     output out = evaluate(batch, contexts);
     auto pullback = [this, contexts = std::move(contexts),
                      tokens = batch.responses.values](const policy_gradient& seed) {
@@ -10727,7 +10909,7 @@ class basic_tabular_policy {
     for (std::size_t i = 0; i < prompts.size(); ++i) {
       std::vector<token> response;
       std::vector<float> log_probs;
-      std::size_t context = table_.after(prompts[i]);
+      std::size_t context = table_.context_after(prompts[i]);
       bool ended = false;
       while (!ended && response.size() < sampling.max_new_tokens) {
         const array p = probabilities(context);
@@ -10735,7 +10917,7 @@ class basic_tabular_policy {
         response.push_back(chosen);
         log_probs.push_back(static_cast<float>(std::log(p(chosen))));
         ended = chosen == options_.end;
-        context = table_.next(context, chosen);
+        context = table_.next_context(context, chosen);
       }
       out.responses.push_back(response);
       out.log_probs.push_back(log_probs);
@@ -10755,6 +10937,7 @@ class basic_tabular_policy {
   Eigen::Matrix<Number, Eigen::Dynamic, Eigen::Dynamic> logits, gradient;  ///< [vocabulary, contexts]
 
  private:
+  // log p and entropy of each response token in its context. Throws `argument_error` for a banned token.
   output evaluate(const token_batch& batch, const std::vector<std::size_t>& contexts) const {
     output out;
     for (std::size_t t = 0; t < contexts.size(); ++t) {
@@ -10768,11 +10951,13 @@ class basic_tabular_policy {
     }
     return out;
   }
+  // The lowest id among the most probable tokens.
   static token arg_max(const array& p) {
     Eigen::Index best = 0;
     p.maxCoeff(&best);
     return static_cast<token>(best);
   }
+  // The token at which the cumulative probability passes u, uniform on [0, 1).
   static token draw(const array& p, double u) {
     token last = 0;
     for (Eigen::Index v = 0; v < p.size(); ++v) {
@@ -10819,16 +11004,19 @@ struct enumerate_responses_fn {
   std::vector<enumerated_response> operator()(const basic_tabular_policy<Number>& policy, std::span<const token> prompt,
                                               std::size_t max_new_tokens, std::size_t limit = 1'000'000) const {
     std::vector<enumerated_response> out;
-    visit(policy, prompt, max_new_tokens, limit, [&](const enumerated_response& response) { out.push_back(response); });
+    visit_responses(policy, prompt, max_new_tokens, limit,
+                    [&](const enumerated_response& response) { out.push_back(response); });
     return out;
   }
 
  private:
   friend struct exact_expectation_fn;
 
+  // Calls visit(response) for each response in ascending order of tokens. Counts them first, so that a number over the
+  // limit is an error at once.
   template <class Number, class Visit>
-  static void visit(const basic_tabular_policy<Number>& policy, std::span<const token> prompt,
-                    std::size_t max_new_tokens, std::size_t limit, const Visit& visit) {
+  static void visit_responses(const basic_tabular_policy<Number>& policy, std::span<const token> prompt,
+                              std::size_t max_new_tokens, std::size_t limit, const Visit& visit) {
     const auto& options = policy.options();
     std::vector<std::uint8_t> allowed(options.vocabulary, 1);
     for (const token t : options.banned) allowed[static_cast<std::size_t>(t)] = 0;
@@ -10848,12 +11036,14 @@ struct enumerate_responses_fn {
       throw argument_error(text.str());
     }
     enumerated_response response;
-    extend(policy, policy.contexts().after(prompt), max_new_tokens, response, visit);
+    visit_continuations(policy, policy.contexts().context_after(prompt), max_new_tokens, response, visit);
   }
 
+  // The responses that continue `response` by at most `left` tokens from a context; leaves `response` as it was, except
+  // for its log_prob.
   template <class Number, class Visit>
-  static void extend(const basic_tabular_policy<Number>& policy, std::size_t context, std::size_t left,
-                     enumerated_response& response, const Visit& visit) {
+  static void visit_continuations(const basic_tabular_policy<Number>& policy, std::size_t context, std::size_t left,
+                                  enumerated_response& response, const Visit& visit) {
     if (left == 0 || response.finished) return visit(std::as_const(response));
     const Eigen::ArrayXd p = policy.probabilities(context);
     const double before = response.log_prob;
@@ -10863,7 +11053,7 @@ struct enumerate_responses_fn {
       response.tokens.push_back(next);
       response.log_prob = before + std::log(p(v));
       response.finished = next == policy.options().end;
-      extend(policy, policy.contexts().next(context, next), left - 1, response, visit);
+      visit_continuations(policy, policy.contexts().next_context(context, next), left - 1, response, visit);
       response.tokens.pop_back();
       response.finished = false;
     }
@@ -10886,11 +11076,12 @@ struct exact_expectation_fn {
     using result = std::conditional_t<std::is_arithmetic_v<returned>, double, returned>;
     result total{};
     bool first = true;
-    enumerate_responses_fn::visit(policy, prompt, max_new_tokens, limit, [&](const enumerated_response& response) {
-      const result term = response.probability() * static_cast<const result&>(f(response));
-      total = first ? term : result(total + term);  // an Eigen object has no size before the first term
-      first = false;
-    });
+    enumerate_responses_fn::visit_responses(
+        policy, prompt, max_new_tokens, limit, [&](const enumerated_response& response) {
+          const result term = response.probability() * static_cast<const result&>(f(response));
+          total = first ? term : result(total + term);  // an Eigen object has no size before the first term
+          first = false;
+        });
     return total;
   }
 };
@@ -10916,12 +11107,14 @@ class linear_reward {
     gradient.setZero(weights.size());
   }
 
+  /// r of each query.
   std::vector<double> score(std::span<const reward_query> queries) const {
     std::vector<double> out;
     for (const auto& query : queries) out.push_back(checked_features(query).dot(weights));
     return out;
   }
 
+  /// The scores and a pullback, which adds Σ_i d_i·φ(query_i) to `gradient`.
   auto forward(std::span<const reward_query> queries) {
     std::vector<Eigen::VectorXd> rows;
     std::vector<double> scores;
@@ -10947,6 +11140,7 @@ class linear_reward {
   Eigen::VectorXd weights, gradient;
 
  private:
+  // φ(query); throws `argument_error` unless it has the length of w.
   Eigen::VectorXd checked_features(const reward_query& query) const {
     Eigen::VectorXd out = features_(query);
     require_argument(out.size() == weights.size(), "linear_reward: the features and the weights differ in length");
@@ -10970,6 +11164,7 @@ class scripted_judge {
  public:
   explicit scripted_judge(Script script) : script_(std::move(script)) {}
 
+  /// The script of each prompt; the answers are ignored.
   std::vector<double> log_odds(std::span<const std::string> prompts, std::string_view, std::string_view) {
     std::vector<double> out;
     out.reserve(prompts.size());
@@ -10995,11 +11190,13 @@ class sgd {
  public:
   explicit sgd(Models&... models) : models_(models...) {}
 
+  /// One step of all models, from the gradients that they hold.
   void step(double learning_rate) {
     std::apply([&](auto&... models) { (update(models, learning_rate), ...); }, models_);
   }
 
  private:
+  // Steps the parameters of one model; spans k of parameters and gradients have the same length.
   template <class Model>
   static void update(Model& model, double learning_rate) {
     const auto parameters = model.parameters();
@@ -11033,16 +11230,20 @@ class tabular_value {
     gradient.setZero(table.size());
   }
 
+  /// V_t of each response token.
   template <class = detail::if_called>
   std::vector<double> values(const token_batch& batch) const {
     std::vector<double> out;
-    for (const std::size_t context : contexts_.of(batch)) out.push_back(table(static_cast<Eigen::Index>(context)));
+    for (const std::size_t context : contexts_.response_contexts(batch))
+      out.push_back(table(static_cast<Eigen::Index>(context)));
     return out;
   }
 
+  /// The values and a pullback, which adds dL/dV_t to the gradient of its context.
   template <class = detail::if_called>
   auto forward(const token_batch& batch) {
-    return std::pair{output{values(batch)}, [this, contexts = contexts_.of(batch)](const value_gradient& seed) {
+    return std::pair{output{values(batch)},
+                     [this, contexts = contexts_.response_contexts(batch)](const value_gradient& seed) {
                        for (std::size_t t = 0; t < seed.values.size(); ++t) {
                          gradient(static_cast<Eigen::Index>(contexts[t])) += seed.values[t];
                        }
@@ -11087,6 +11288,7 @@ class vocabulary_tokenizer {
     }
   }
 
+  /// The words between spaces, of which runs count as one. Throws `argument_error` for an unknown word.
   template <class = detail::if_called>
   std::vector<token> encode(std::string_view text) const {
     std::vector<token> out;
@@ -11103,6 +11305,7 @@ class vocabulary_tokenizer {
     return out;
   }
 
+  /// The words with one space between them, end tokens left out. Throws `argument_error` for an id outside the list.
   template <class = detail::if_called>
   std::string decode(std::span<const token> tokens) const {
     std::string out;
@@ -11164,7 +11367,8 @@ std::vector<std::size_t> sequence_lengths(const token_batch& batch) {
 
 namespace detail {
 
-/// Evaluates a per-token function of the batch in parts within the limits.
+/// One number per response token from `evaluate(part)`, called on parts of the batch within the limits; the order of
+/// the batch is kept. Each output is checked by `lift_output`.
 template <class Evaluate>
 Eigen::ArrayXd evaluate_in_batches(const token_batch& batch, const batch_limits& limits, std::string_view what,
                                    Evaluate evaluate) {
@@ -11200,7 +11404,7 @@ struct evaluate_values_fn {
 };
 inline constexpr evaluate_values_fn evaluate_values{};
 
-/// The tokens of each query, where given.
+/// The tokens of each query, prompt and response; 0 for queries without tokens.
 template <class = detail::if_called>
 std::vector<std::size_t> query_lengths(std::span<const reward_query> queries) {
   std::vector<std::size_t> out(queries.size());
@@ -11258,7 +11462,7 @@ Eigen::ArrayXd response_log_probs(Model& model, const token_batch& batch, const 
   return sequence_sums(evaluate_log_probs(model, batch, limits, what), batch.responses.offsets);
 }
 
-/// The number of responses of an example.
+/// The number of responses of an example: 0, 1 or 2.
 template <class = detail::if_called>
 double count_responses(const direct_preference_example& example) {
   return static_cast<double>(!example.chosen.empty()) + static_cast<double>(!example.rejected.empty());
@@ -11279,12 +11483,12 @@ void check_example(const direct_preference_example& example, std::size_t number,
 template <class = detail::if_called>
 token_batch mismatched_responses(std::span<const direct_preference_example> batch, std::size_t first,
                                  std::size_t stride) {
-  const auto counts = [](const direct_preference_example& e) { return e.weight > 0 && count_responses(e) > 0; };
+  const auto usable = [](const direct_preference_example& e) { return e.weight > 0 && count_responses(e) > 0; };
   token_batch out;
   for (std::size_t i = first; i < batch.size(); i += stride) {
-    if (!counts(batch[i])) continue;
+    if (!usable(batch[i])) continue;
     std::size_t next = (i + 1) % batch.size();
-    while (!counts(batch[next])) next = (next + 1) % batch.size();
+    while (!usable(batch[next])) next = (next + 1) % batch.size();
     if (next == i) continue;  // the only one
     out.prompts.push_back(batch[i].prompt);
     out.responses.push_back(batch[next].chosen.empty() ? batch[next].rejected : batch[next].chosen);
@@ -11292,7 +11496,8 @@ token_batch mismatched_responses(std::span<const direct_preference_example> batc
   return out;
 }
 
-/// The responses of examples, chosen ones first; a missing one is an empty response.
+/// The responses of examples as one batch, all chosen ones before all rejected ones; a missing one is an empty
+/// response.
 template <class = detail::if_called>
 token_batch chosen_then_rejected(std::span<const direct_preference_example> examples) {
   token_batch out;
@@ -11344,6 +11549,7 @@ concept example_source = requires(Source& s, std::span<const std::size_t> indice
   { s.load(indices) } -> std::convertible_to<std::span<const Example>>;
 };
 
+/// A compile error that names the member which a source of `Example`s lacks.
 template <class Source, class Example>
 consteval bool require_example_source() {
   static_assert(
@@ -11367,6 +11573,7 @@ class span_source {
  public:
   explicit span_source(std::span<const Example> data) : data_(data) {}
   std::size_t size() const noexcept { return data_.size(); }
+  /// Copies of the examples at these indices, valid until the next call.
   std::span<const Example> load(std::span<const std::size_t> indices) {
     loaded_.clear();
     for (const std::size_t i : indices) loaded_.push_back(data_[i]);
@@ -11392,7 +11599,7 @@ inline constexpr bool in_memory<span_source<Example>> = true;
 
 namespace coho::inline v0_1::detail {
 
-/// The options shared by the trainers over fixed data. `examples`: the unit of a batch ("pairs").
+/// Describes the options shared by the trainers over fixed data. `examples`: the unit of a batch ("pairs").
 template <class Visitor, class... Options>
 void describe_fit_options(Visitor& visit, std::string_view examples, Options&... o) {
   visit({"learning_rate", "one step of the schedule per optimizer step"}, o.learning_rate...);
@@ -11458,16 +11665,18 @@ template <class Hook>
 struct hook_fn {
   template <class Argument, class... Callbacks>
   void operator()([[maybe_unused]] const Argument& argument, Callbacks&... callbacks) const {
-    (one(argument, callbacks), ...);
+    (call_if_present(argument, callbacks), ...);
   }
 
  private:
+  // Nothing for a callback without the hook.
   template <class Argument, class Callback>
-  static void one([[maybe_unused]] const Argument& argument, [[maybe_unused]] Callback& callback) {
+  static void call_if_present([[maybe_unused]] const Argument& argument, [[maybe_unused]] Callback& callback) {
     if constexpr (requires { Hook::call(callback, argument); }) Hook::call(callback, argument);
   }
 };
 
+/// The hooks by name; `call` is well-formed for callbacks that have the member.
 struct step_begin_hook {
   static auto call(auto& callback, const auto& argument) -> decltype(callback.on_step_begin(argument)) {
     return callback.on_step_begin(argument);
@@ -11496,18 +11705,19 @@ struct step_end_hook {
 };
 inline constexpr hook_fn<step_end_hook> step_end{};
 
-/// Whether a callback on any rank requests a stop: the same answer on all ranks.
+/// Whether a callback on any rank requests a stop: the same answer on all ranks, which call together.
 struct stop_fn {
   template <communicator Communicator, class... Callbacks>
   bool operator()(Communicator& ranks, Callbacks&... callbacks) const {
-    double wishes = (one(callbacks) + ... + 0.0);
-    ranks.all_reduce_sum(detail::span_of(&wishes, 1));
-    return wishes > 0;
+    double requests = (requests_stop(callbacks) + ... + 0.0);
+    ranks.all_reduce_sum(detail::span_of(&requests, 1));
+    return requests > 0;
   }
 
  private:
+  // 1 or 0, to be summed over callbacks and ranks; 0 for a callback without the hook.
   template <class Callback>
-  static double one([[maybe_unused]] Callback& callback) {
+  static double requests_stop([[maybe_unused]] Callback& callback) {
     if constexpr (requires {
                     { callback.stop_requested() } -> std::convertible_to<bool>;
                   }) {
@@ -11522,11 +11732,13 @@ inline constexpr stop_fn stop{};
 }  // namespace notify
 
 namespace detail {
+/// A callback with a hook that takes this argument.
 template <class Callback, class Argument>
 concept hooked_on = requires(Callback& c, const Argument& a) { c.on_rollouts(a); } ||
                     requires(Callback& c, const Argument& a) { c.on_minibatch(a); } ||
                     requires(Callback& c, const Argument& a) { c.on_step_end(a); };
 
+/// A compile error for an object without any hook for these arguments: its members are misspelt.
 template <class Callback, class... Arguments>
 consteval bool require_callback() {
   using callback = std::remove_reference_t<Callback>;
@@ -11558,13 +11770,13 @@ std::vector<std::size_t> all_indices(std::size_t count) {
 /// one with the examples at these indices, of all ranks, and returns its statistics. Ends early when a callback
 /// requests it.
 template <class Options, class Communicator, class Step, class... Callbacks>
-auto fit_source(std::size_t size, const Options& options, const std::uint64_t& made, Communicator& ranks, Step step,
-                Callbacks&... callbacks) {
+auto fit_source(std::size_t size, const Options& options, const std::uint64_t& steps_done, Communicator& ranks,
+                Step step, Callbacks&... callbacks) {
   data_order order(size, options.batch_size, options.seed, options.shuffle);
   std::vector<decltype(step(std::vector<std::size_t>(), std::uint64_t{}))> history;
   const std::uint64_t end = options.epochs * order.steps_per_epoch();
-  while (made < end) {
-    history.push_back(step(order.batch(made, 0, 1), made / order.steps_per_epoch()));
+  while (steps_done < end) {
+    history.push_back(step(order.batch(steps_done, 0, 1), steps_done / order.steps_per_epoch()));
     if (notify::stop(ranks, callbacks...)) break;
   }
   return history;
@@ -11576,9 +11788,10 @@ struct loading_plan {
   work_plan work;
   std::vector<std::size_t> mine;
 };
+/// The plan of a batch of indices: shards of equal numbers of examples, since their lengths are not known yet.
 template <class Communicator>
 loading_plan plan_loading(const std::vector<std::size_t>& batch, Communicator& ranks) {
-  const std::vector<std::size_t> lengths(batch.size(), 0);  // not known before they are loaded
+  const std::vector<std::size_t> lengths(batch.size(), 0);
   loading_plan out{partition(all_indices(batch.size()), span_of(lengths), ranks), {}};
   for (auto& shard : out.work.mine) {
     for (std::size_t& i : shard.indices) {
@@ -11592,24 +11805,25 @@ loading_plan plan_loading(const std::vector<std::size_t>& batch, Communicator& r
 /// Steps of an on-policy trainer until `steps` have been made in all or a callback requests a stop. `source(step)`
 /// returns the prompts of a step as a contiguous range of rl_prompt.
 template <class Trainer, class Communicator, class Source, class... Callbacks>
-auto run_steps(Trainer& trainer, Communicator& ranks, Source& source, const std::uint64_t& made, std::uint64_t steps,
-               Callbacks&... callbacks) {
+auto run_steps(Trainer& trainer, Communicator& ranks, Source& source, const std::uint64_t& steps_done,
+               std::uint64_t steps, Callbacks&... callbacks) {
   std::vector<decltype(trainer.step(std::span<const rl_prompt>{}, callbacks...))> history;
-  while (made < steps) {
-    const auto& prompts = source(made);
+  while (steps_done < steps) {
+    const auto& prompts = source(steps_done);
     history.push_back(trainer.step(std::span<const rl_prompt>(prompts), callbacks...));
     if (notify::stop(ranks, callbacks...)) break;
   }
   return history;
 }
 
+/// Throws argument_error for a saved run with another seed: its steps would be other ones.
 template <class = detail::if_called>
 void require_seed(std::uint64_t saved, std::uint64_t mine) {
   require_argument(saved == mine,
                    "the saved run had the seed " + std::to_string(saved) + ", this one has " + std::to_string(mine));
 }
 
-/// Rejects a saved run whose data order differs.
+/// Throws argument_error for a saved run whose data order differs: another seed or batch size.
 template <class Options>
 void require_same_order(const data_position& saved, const Options& options) {
   require_seed(saved.seed, options.seed);
@@ -11638,6 +11852,7 @@ concept preference_loss =
       { l.value_and_grad(x, w) } -> std::convertible_to<preference_gradient>;
     };
 
+/// A compile error that names what a preference_loss needs.
 template <class Loss>
 consteval bool require_preference_loss() {
   static_assert(preference_loss<Loss>,
@@ -11648,6 +11863,7 @@ consteval bool require_preference_loss() {
 
 namespace detail {
 
+/// Whether the reference policy is evaluated for this loss: unless it says that it needs none.
 template <class Loss>
 constexpr bool needs_reference() {
   if constexpr (requires { requires !Loss::needs_reference; }) return false;
@@ -11661,7 +11877,8 @@ constexpr bool needs_pairs = !requires { requires !Loss::needs_pairs; };
 template <class Loss>
 constexpr bool needs_kl_baseline = requires { requires Loss::needs_kl_baseline; };
 
-/// The loss of a batch, with its numbers checked.
+/// The loss of a batch and its gradients. Throws argument_error for gradients of another length and numbers that are
+/// not finite.
 template <class Loss>
 preference_gradient evaluate_preference(const Loss& loss, const preference_log_probs& x,
                                         const token_weights<Eigen::ArrayXd>& weights) {
@@ -11685,12 +11902,14 @@ namespace coho::inline v0_1::detail {
 /// a driver a tenth of a second.)
 class stopwatch {
  public:
+  /// The seconds since the last call, or since construction.
   double lap() noexcept {
     const double now = read();
     return now - std::exchange(last_, now);
   }
 
  private:
+  // Seconds since some fixed moment.
   static double read() noexcept {
     std::timespec now{};
 #ifdef CLOCK_MONOTONIC
@@ -11752,7 +11971,7 @@ class direct_preference_trainer {
   /// One optimizer step on this rank's part of a batch (may be empty on some ranks, not on all).
   template <class... Callbacks>
   direct_preference_statistics step(std::span<const direct_preference_example> batch, Callbacks&&... callbacks) {
-    return step_of(batch, {batch, 0, 1}, 0, callbacks...);
+    return train_step(batch, {batch, 0, 1}, 0, callbacks...);
   }
 
   /// The remaining steps of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
@@ -11775,7 +11994,7 @@ class direct_preference_trainer {
 
   /// Loss, accuracy and reward difference over `data` (this rank's part; the result is over all ranks), without a step.
   direct_preference_statistics evaluate(std::span<const direct_preference_example> data) {
-    return pass(data, {data, 0, 1}, [&](const token_batch& tokens, auto use) {
+    return run_micro_batches(data, {data, 0, 1}, [&](const token_batch& tokens, auto use) {
       use(lift_output(model_.log_probs(tokens), tokens.responses.total(), "log_probs"));
     });
   }
@@ -11788,6 +12007,7 @@ class direct_preference_trainer {
   }
 
  private:
+  // `fit` over a source: rank r trains on the examples r, r + ranks, … of each batch.
   template <class Source, class... Callbacks>
   std::vector<direct_preference_statistics> fit_from(Source& data, Callbacks&... callbacks) {
     const auto part = [&]<class Item>(std::span<const Item> whole) {
@@ -11802,9 +12022,9 @@ class direct_preference_trainer {
           const std::vector<std::size_t> mine = all ? std::vector<std::size_t>{} : part(detail::span_of(batch));
           const auto& loaded = data.load(detail::span_of(all ? batch : mine));
           const std::span<const direct_preference_example> examples(loaded);
-          if (!all || ranks_.size() == 1) return step_of(examples, {examples, 0, 1}, epoch, callbacks...);
+          if (!all || ranks_.size() == 1) return train_step(examples, {examples, 0, 1}, epoch, callbacks...);
           const auto own = part(examples);
-          return step_of(detail::span_of(own), {examples, ranks_.rank(), ranks_.size()}, epoch, callbacks...);
+          return train_step(detail::span_of(own), {examples, ranks_.rank(), ranks_.size()}, epoch, callbacks...);
         },
         callbacks...);
   }
@@ -11815,14 +12035,15 @@ class direct_preference_trainer {
     std::size_t first, stride;
   };
 
+  // One optimizer step on this rank's part of a batch, with the callbacks around it. `place`: see `batch_place`.
   template <class... Callbacks>
-  direct_preference_statistics step_of(std::span<const direct_preference_example> batch, const batch_place& place,
-                                       std::uint64_t epoch, Callbacks&... callbacks) {
+  direct_preference_statistics train_step(std::span<const direct_preference_example> batch, const batch_place& place,
+                                          std::uint64_t epoch, Callbacks&... callbacks) {
     static_assert((detail::require_callback<Callbacks, direct_preference_statistics>() && ...));
     detail::stopwatch watch;
     notify::step_begin(step_, callbacks...);
     model_.zero_gradients();
-    auto out = pass(batch, place, [&](const token_batch& tokens, auto use) {
+    auto out = run_micro_batches(batch, place, [&](const token_batch& tokens, auto use) {
       auto [output, pullback] = model_.forward(tokens);
       const auto d_log_probs = use(lift_output(output.log_probs, tokens.responses.total(), "log_probs"));
       pullback(policy_gradient{.log_probs = {d_log_probs.data(), tokens.responses.total()}});
@@ -11840,30 +12061,30 @@ class direct_preference_trainer {
   }
 
   // The number of loss terms of an example.
-  static double terms_of(const direct_preference_example& example) {
+  static double count_terms(const direct_preference_example& example) {
     if constexpr (detail::needs_pairs<Loss>) return 1;
     return detail::count_responses(example);
   }
 
-  // Runs over the micro-batches. `evaluate(tokens, use)` hands the log-probs of all responses, chosen ones first, to
-  // `use`, which returns their gradient.
+  // The loss and statistics of a batch, over its micro-batches and all ranks. `evaluate(tokens, use)` hands the
+  // log-probs of all responses, chosen ones first, to `use`, which returns their gradient.
   template <class Evaluate>
-  direct_preference_statistics pass(std::span<const direct_preference_example> batch, const batch_place& place,
-                                    Evaluate evaluate) {
+  direct_preference_statistics run_micro_batches(std::span<const direct_preference_example> batch,
+                                                 const batch_place& place, Evaluate evaluate) {
     for (std::size_t i = 0; i < batch.size(); ++i) detail::check_example(batch[i], i, detail::needs_pairs<Loss>);
     double totals[5] = {
         static_cast<double>(batch.size())};  // examples, weighted terms, terms, chosen, rejected responses
     for (const auto& example : batch) {
       if (example.weight == 0) continue;
-      totals[1] += example.weight * terms_of(example);
-      totals[2] += terms_of(example);
+      totals[1] += example.weight * count_terms(example);
+      totals[2] += count_terms(example);
       totals[3] += example.chosen.empty() ? 0 : 1;
       totals[4] += example.rejected.empty() ? 0 : 1;
     }
     ranks_.all_reduce_sum(detail::span_of(totals));
     require_argument(totals[1] > 0, "a preference batch has no example with a weight above 0");
     direct_preference_statistics out{.examples = totals[0]};
-    out.kl_baseline = baseline_of(place);
+    out.kl_baseline = compute_kl_baseline(place);
 
     std::vector<std::size_t> lengths;
     for (const auto& e : batch) lengths.push_back(2 * e.prompt.size() + e.chosen.size() + e.rejected.size());
@@ -11873,10 +12094,10 @@ class direct_preference_trainer {
       double terms = 0;
       for (const std::size_t i : indices) {
         part.push_back(batch[i]);
-        terms += batch[i].weight > 0 ? terms_of(batch[i]) : 0;
+        terms += batch[i].weight > 0 ? count_terms(batch[i]) : 0;
       }
       const token_batch tokens = detail::chosen_then_rejected(detail::span_of(std::as_const(part)));
-      auto x = reference_of(part, tokens);
+      auto x = reference_log_probs(part, tokens);
       x.kl_baseline = out.kl_baseline;
       token_weights<Eigen::ArrayXd> weights{Eigen::ArrayXd(x.chosen_tokens.size())};
       for (std::size_t k = 0; k < part.size(); ++k)
@@ -11909,8 +12130,11 @@ class direct_preference_trainer {
     return out;
   }
 
-  // Lengths, and the reference's log-probs of the responses.
-  preference_log_probs reference_of(const std::vector<direct_preference_example>& part, const token_batch& tokens) {
+  // The lengths and the reference's log-probs of the responses in `tokens`, chosen ones first; the policy's are left
+  // empty. The reference is evaluated only where an example does not carry them. Throws argument_error if there is
+  // none.
+  preference_log_probs reference_log_probs(const std::vector<direct_preference_example>& part,
+                                           const token_batch& tokens) {
     const auto n = static_cast<Eigen::Index>(part.size());
     preference_log_probs x;
     x.chosen_tokens.resize(n);
@@ -11941,7 +12165,8 @@ class direct_preference_trainer {
     return x;
   }
 
-  double baseline_of(const batch_place& place) {
+  // z0 of `kto_loss` for a batch, over all ranks; 0 for losses without it.
+  double compute_kl_baseline(const batch_place& place) {
     if constexpr (detail::needs_kl_baseline<Loss>) {
       static_assert(has_reference,
                     "coho::direct_preference_trainer: the KL baseline of this loss needs a reference policy");
@@ -11983,7 +12208,7 @@ constexpr auto option_names(old_log_prob_source) { return std::array{"recomputed
 
 namespace detail {
 
-/// The options shared by PPO and the group-relative trainers.
+/// Describes the options shared by PPO and the group-relative trainers, for one object or several in parallel.
 template <class Visitor, class... Options>
 void describe_policy_training(Visitor& visit, Options&... o) {
   visit({"seed", "of all random numbers"}, o.seed...);
@@ -12017,7 +12242,7 @@ void describe_policy_training(Visitor& visit, Options&... o) {
   visit({"micro_batch", "forwards of an update; does not change the result"}, o.micro_batch...);
 }
 
-/// The constraints between them.
+/// The constraints between those options; throws `option_error` with names that start with `prefix`.
 template <class Options>
 void check_policy_training(const Options& o, const std::string& prefix) {
   // Ratios and KL are of the tempered softmax over all tokens: samples must be drawn from exactly that.
@@ -12044,7 +12269,7 @@ void check_policy_training(const Options& o, const std::string& prefix) {
                  "left as it is, or adaptive_kl.initial, where adaptive_kl is set");
 }
 
-/// `option_error` where a caller's own KL controller makes these ineffective.
+/// For a caller's own KL controller: throws `option_error` where an option of the built-in ones was changed.
 template <class Options>
 void require_no_kl_options(const Options& o) {
   const auto reason = "left as it is where a KL controller is given";
@@ -12227,9 +12452,9 @@ struct group_relative_trainer_options {
             .reduction = {.kind = reduction::token_mean}};
   }
 
-  /// The part shared with PPO.
+  /// The options that PPO has too, as those of a `ppo_trainer`; its other options have their defaults.
   template <class = detail::if_called>
-  ppo_options shared() const {
+  ppo_options as_ppo_options() const {
     ppo_options o;
     const auto copy = []<class T>(const option&, const T& from, T& to) { to = from; };
     detail::describe_policy_training(copy, *this, o);
@@ -12268,6 +12493,7 @@ class group_baseline_estimator {
   group_baseline_estimator(const group_relative_trainer_options& options, Communicator& ranks)
       : baseline_(options.baseline), scaling_(options.scaling), leave_one_out_(options.leave_one_out), ranks_(ranks) {}
 
+  /// One advantage per response; `groups` as for `group_relative`.
   template <class Array>
   Eigen::ArrayXd operator()(const Array& rewards, std::span<const std::size_t> groups) const {
     if (baseline_ == group_baseline::mean) return group_relative(rewards, groups, scaling_, ranks_);
@@ -12350,6 +12576,7 @@ ppo_models(Models&...) -> ppo_models<Models...>;
 
 namespace detail {
 
+/// A decoder, or the placeholder for none.
 template <class Decoder>
 concept decoding = std::is_same_v<std::remove_const_t<Decoder>, no_decoder_type> ||
                    requires(Decoder& d, std::span<const token> tokens) {
@@ -12362,6 +12589,7 @@ concept decoding = std::is_same_v<std::remove_const_t<Decoder>, no_decoder_type>
 template <class Decoder>
 inline constexpr bool decodes = !std::is_same_v<std::remove_cvref_t<Decoder>, no_decoder_type>;
 
+/// The text of tokens, by `decode` or by a call; empty without a decoder.
 template <class Decoder>
 std::string decode_with(Decoder& decoder, std::span<const token> tokens) {
   if constexpr (!decodes<Decoder>) {
@@ -12373,13 +12601,14 @@ std::string decode_with(Decoder& decoder, std::span<const token> tokens) {
   }
 }
 
-template <class Model, class StandIn>
-inline constexpr bool stands_for = std::is_same_v<std::remove_cvref_t<Model>, StandIn>;
+/// Whether a member of `ppo_models` is the placeholder for a missing model.
+template <class Model, class Placeholder>
+inline constexpr bool is_placeholder = std::is_same_v<std::remove_cvref_t<Model>, Placeholder>;
 
 /// The sampler if there is one, else the policy.
 template <class Models>
 auto& sampler_or_policy(const Models& models) {
-  if constexpr (requires { requires !stands_for<decltype(models.sampler), no_sampler_type>; }) {
+  if constexpr (requires { requires !is_placeholder<decltype(models.sampler), no_sampler_type>; }) {
     return models.sampler;
   } else {
     return models.policy;
@@ -12392,16 +12621,17 @@ template <class Policy, class Reference, class Value, class Reward, class Optimi
           class Decoder, class Bonus, class Communicator, class Sampler>
 struct check_models<
     ppo_models<Policy, Reference, Value, Reward, Optimizer, ValueOptimizer, Decoder, Bonus, Communicator, Sampler>> {
-  static consteval bool passed() {
+  // What `update` needs, model by model.
+  static consteval bool passed_for_update() {
     require_differentiable_policy<Policy>();
     require_trainable<Policy>();
     require_policy<Reference>();
-    if constexpr (!stands_for<Value, no_value_type>) {
+    if constexpr (!is_placeholder<Value, no_value_type>) {
       require_differentiable_value_model<Value>();
       require_trainable<Value>();
     }
-    if constexpr (!stands_for<Reward, no_reward_type>) require_reward_model<Reward>();
-    if constexpr (!stands_for<Sampler, no_sampler_type>) require_sampler<Sampler>();
+    if constexpr (!is_placeholder<Reward, no_reward_type>) require_reward_model<Reward>();
+    if constexpr (!is_placeholder<Sampler, no_sampler_type>) require_sampler<Sampler>();
     require_optimizer<Optimizer>();
     require_optimizer<ValueOptimizer>();
     require_communicator<Communicator>();
@@ -12415,20 +12645,20 @@ struct check_models<
   }
   // What `step` needs in addition to `update`.
   static consteval bool passed_for_steps() {
-    if constexpr (stands_for<Sampler, no_sampler_type>) require_causal_lm<Policy>();
-    static_assert(!stands_for<Reward, no_reward_type>,
+    if constexpr (is_placeholder<Sampler, no_sampler_type>) require_causal_lm<Policy>();
+    static_assert(!is_placeholder<Reward, no_reward_type>,
                   "coho::ppo_models: without a reward model there is no step, only update with the rollouts' scores");
     return true;
   }
 };
 
-/// The first errors of a driver whose models do not fit.
+/// The first errors of a driver whose models do not fit: each names the concept and the member.
 template <class Models>
 consteval bool require_ppo_models() {
-  return check_models<Models>::passed();
+  return check_models<Models>::passed_for_update();
 }
 
-/// The first errors of a driver that samples.
+/// The first errors of `step`, which samples and scores.
 template <class Models>
 consteval bool require_step_models() {
   return check_models<Models>::passed_for_steps();
@@ -12533,7 +12763,8 @@ struct scoring_options {
 
 namespace detail {
 
-/// Checks what a sampler returned and moves it into rollouts of these prompts.
+/// Moves what a sampler returned into rollouts of these prompts. Throws argument_error for counts that differ, empty
+/// responses and log-probabilities that do not fit or are not finite.
 template <std::same_as<generation> Generation>
 sampled_rollouts rollouts_from_generation(Generation sampled, std::span<const rl_prompt> prompts) {
   require_argument(sampled.responses.size() == prompts.size() && sampled.finished.size() == prompts.size(),
@@ -12541,7 +12772,7 @@ sampled_rollouts rollouts_from_generation(Generation sampled, std::span<const rl
                        std::to_string(prompts.size()) + " prompts");
   const bool known = !sampled.log_probs.empty();
   require_argument(!known || sampled.log_probs.offsets == sampled.responses.offsets,
-                   "generate returned log-probabilities that are not one a response token");
+                   "generate returned log-probabilities that are not one per response token");
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     require_argument(sampled.responses.length(i) > 0, "generate returned an empty response to prompt " +
                                                           std::to_string(i) +
@@ -12559,7 +12790,7 @@ sampled_rollouts rollouts_from_generation(Generation sampled, std::span<const rl
   return out;
 }
 
-/// Flags of the blank response texts. Without texts no response counts as blank.
+/// 1 for each blank response text. Where texts are not `known`, since there is no decoder, all are 0.
 template <class = detail::if_called>
 std::vector<std::uint8_t> blank_texts(const std::vector<std::string>& texts, bool known) {
   std::vector<std::uint8_t> out;
@@ -12567,8 +12798,9 @@ std::vector<std::uint8_t> blank_texts(const std::vector<std::string>& texts, boo
   return out;
 }
 
+/// A copy as an Eigen array; empty stays empty.
 template <class = detail::if_called>
-Eigen::ArrayXd array_of_numbers(const std::vector<double>& numbers) {
+Eigen::ArrayXd to_array(const std::vector<double>& numbers) {
   return Eigen::Map<const Eigen::ArrayXd>(numbers.data(), static_cast<Eigen::Index>(numbers.size()));
 }
 
@@ -12589,8 +12821,8 @@ trajectory_batch make_trajectories(sampled_rollouts sampled, Decoder& decoder) {
   out.empty = blank_texts(out.response_texts, given || decodes<Decoder>);
   out.finished = std::move(sampled.finished);
   if (out.finished.empty()) out.finished.assign(out.size(), 1);
-  out.recorded_log_probs = array_of_numbers(sampled.log_probs);
-  out.model_scores = array_of_numbers(sampled.scores);
+  out.recorded_log_probs = to_array(sampled.log_probs);
+  out.model_scores = to_array(sampled.scores);
   out.prompts = std::move(sampled.prompts);
   return out;
 }
@@ -12631,7 +12863,7 @@ struct score_rollouts_fn {
   void operator()(const Models& models, trajectory_batch& rollouts, const scoring_options& options = {}) const {
     const auto queries = rollouts.queries();
     if (rollouts.model_scores.size() == 0) {
-      if constexpr (detail::stands_for<decltype(models.reward), no_reward_type>) {
+      if constexpr (detail::is_placeholder<decltype(models.reward), no_reward_type>) {
         throw argument_error("the rollouts have no scores, and there is no reward model to ask");
       } else {
         rollouts.model_scores = evaluate_scores(models.reward, queries, options.batch);
@@ -12711,7 +12943,7 @@ struct evaluate_rollouts_fn {
     seconds.reference += watch.lap();
     tokens.reference += whole;
 
-    if constexpr (detail::stands_for<decltype(models.value), no_value_type>) {
+    if constexpr (detail::is_placeholder<decltype(models.value), no_value_type>) {
       out.values = Eigen::ArrayXd::Zero(out.old_log_probs.size());
     } else {
       const token_batch value_batch = out.value_batch();
@@ -12745,7 +12977,8 @@ inline constexpr collect_rollouts_fn collect_rollouts{};
 
 namespace detail {
 
-/// Fills in the statistics of the rollouts. All ranks call together.
+/// Fills in the statistics of the rollouts: means per sequence and per token over all ranks, which call together. The
+/// deviation and the explained variance take a second reduction, around the global means.
 template <std::same_as<trajectory_batch> Rollouts, class Communicator>
 void describe_rollouts(const Rollouts& r, Communicator& ranks, ppo_statistics& out) {
   const Eigen::ArrayXd kl = r.old_log_probs - r.reference_log_probs;
@@ -12806,6 +13039,7 @@ namespace detail {
 using array_weights = token_weights<Eigen::ArrayXd>;
 using offset_span = std::span<const std::size_t>;
 
+/// What a policy loss must return, and a value loss.
 template <class Result>
 concept policy_loss_value = requires(Result& r) {
   { r.value } -> std::convertible_to<double>;
@@ -12886,7 +13120,9 @@ class configured_kl_controller {
       : fixed_(coefficient) {
     if (adaptive) adaptive_ = adaptive_kl_controller(*adaptive);
   }
+  /// β for the next batch.
   double coefficient() const noexcept { return adaptive_ ? adaptive_->coefficient() : fixed_.coefficient(); }
+  /// Nothing for the fixed one.
   void update(double mean_sequence_kl, double sequences) {
     if (adaptive_) adaptive_->update(mean_sequence_kl, sequences);
   }
@@ -12920,6 +13156,7 @@ auto component_or(Component component, Make make) {
     return component;
   }
 }
+/// The type that `component_or` returns.
 template <class Component, class Default>
 using component_t = std::conditional_t<std::is_same_v<Component, from_options>, Default, Component>;
 
@@ -12931,12 +13168,14 @@ struct policy_loss_terms {
 
 /// The number of tokens of nonzero weight.
 template <class Weights>
-double real_tokens(const Weights& weights) {
+double count_weighted_tokens(const Weights& weights) {
   double count = 0;
   for (const double weight : weights) count += weight != 0;
   return count;
 }
 
+/// Calls a policy loss and checks its result. Throws argument_error for a result of another length or one that is not
+/// finite.
 template <class Loss>
 policy_loss_terms evaluate_policy_loss(const Loss& loss, const policy_loss_inputs<double>& in) {
   const auto result = loss.value_and_grad(in);
@@ -12944,7 +13183,7 @@ policy_loss_terms evaluate_policy_loss(const Loss& loss, const policy_loss_input
   out.d_log_probs =
       lift_output(result.d_log_probs, static_cast<std::size_t>(in.log_probs.size()), "d_log_probs of the policy loss");
   require_argument(std::isfinite(out.value), "the value of the policy loss is not finite");
-  const double tokens = real_tokens(in.weights.values);
+  const double tokens = count_weighted_tokens(in.weights.values);
   if constexpr (requires { result.clip_fraction; }) {
     out.clipped = static_cast<double>(result.clip_fraction) * tokens;
     require_argument(std::isfinite(out.clipped), "the clip_fraction of the policy loss is not finite");
@@ -12964,13 +13203,14 @@ struct value_loss_terms {
   Eigen::ArrayXd d_values{};
 };
 
+/// The same as `evaluate_policy_loss` for a value loss.
 template <class Loss>
 value_loss_terms evaluate_value_loss(const Loss& loss, const value_loss_inputs<double>& in) {
   const auto result = loss.value_and_grad(in);
   value_loss_terms out{.value = static_cast<double>(result.value)};
   require_argument(std::isfinite(out.value), "the value of the value loss is not finite");
   if constexpr (requires { result.clip_fraction; }) {
-    out.clipped = static_cast<double>(result.clip_fraction) * real_tokens(in.weights.values);
+    out.clipped = static_cast<double>(result.clip_fraction) * count_weighted_tokens(in.weights.values);
     require_argument(std::isfinite(out.clipped), "the clip_fraction of the value loss is not finite");
   }
   out.d_values = lift_output(result.d_values, static_cast<std::size_t>(in.values.size()), "d_values of the value loss");
@@ -12979,6 +13219,7 @@ value_loss_terms evaluate_value_loss(const Loss& loss, const value_loss_inputs<d
 
 }  // namespace detail
 
+/// A compile error that names the requirement of policy_loss which the type does not meet.
 template <class Loss>
 consteval bool require_policy_loss() {
   constexpr bool exists = requires(const Loss& l, const policy_loss_inputs<double>& in) { l.value_and_grad(in); };
@@ -12990,6 +13231,7 @@ consteval bool require_policy_loss() {
   return true;
 }
 
+/// A compile error that names the requirement of value_loss which the type does not meet.
 template <class Loss>
 consteval bool require_value_loss() {
   constexpr bool exists = requires(const Loss& l, const value_loss_inputs<double>& in) { l.value_and_grad(in); };
@@ -13000,6 +13242,7 @@ consteval bool require_value_loss() {
   return true;
 }
 
+/// A compile error that names the requirement of advantage_estimator which the type does not meet.
 template <class Estimator>
 consteval bool require_advantage_estimator() {
   constexpr bool exists = requires(const Estimator& a, const advantage_inputs<double>& in) { a(in); };
@@ -13014,6 +13257,7 @@ consteval bool require_advantage_estimator() {
   return true;
 }
 
+/// A compile error that names the requirement of group_advantage_estimator which the type does not meet.
 template <class Estimator>
 consteval bool require_group_advantage_estimator() {
   constexpr bool exists =
@@ -13028,6 +13272,7 @@ consteval bool require_group_advantage_estimator() {
   return true;
 }
 
+/// A compile error that names the requirement of kl_controller which the type does not meet.
 template <class Controller>
 consteval bool require_kl_controller() {
   constexpr bool coefficient = requires(const Controller& c) {
@@ -13058,6 +13303,7 @@ namespace detail {
 struct rollout_layout {
   std::vector<std::size_t> packed_offsets, offsets;
 
+  /// `tokens`: the offsets of the responses. Throws argument_error for a response longer than its slot.
   template <class = detail::if_called>
   rollout_layout(const std::vector<std::size_t>& tokens, std::size_t length) : packed_offsets(tokens), offsets(tokens) {
     if (length == 0) return;
@@ -13067,8 +13313,9 @@ struct rollout_layout {
       offsets[i + 1] = offsets[i] + length;
     }
   }
+  /// One number per position of the slots from one per token; 0 on padding.
   template <class = detail::if_called>
-  Eigen::ArrayXd spread(const Eigen::ArrayXd& flat) const {
+  Eigen::ArrayXd to_slots(const Eigen::ArrayXd& flat) const {
     Eigen::ArrayXd out(static_cast<Eigen::Index>(offsets.back()));
     out.setZero();
     for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
@@ -13076,8 +13323,9 @@ struct rollout_layout {
     }
     return out;
   }
+  /// The reverse: one number per token.
   template <class = detail::if_called>
-  Eigen::ArrayXd collect(const Eigen::ArrayXd& slots) const {
+  Eigen::ArrayXd to_packed(const Eigen::ArrayXd& slots) const {
     Eigen::ArrayXd out(static_cast<Eigen::Index>(packed_offsets.back()));
     for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
       std::copy_n(slots.data() + offsets[i], packed_offsets[i + 1] - packed_offsets[i], out.data() + packed_offsets[i]);
@@ -13086,26 +13334,29 @@ struct rollout_layout {
   }
 };
 
-/// Token rewards over a layout: KL penalty, sequence rewards (settled, as are the breakdowns), penalties.
+/// Shaped rewards of all positions of a layout: KL penalty, sequence rewards, penalties. Settles `sequence_rewards` and
+/// `breakdowns` of the rollouts first (`settle_rewards`). All ranks call together.
 template <class Communicator>
-Eigen::ArrayXd shape_over_layout(const rollout_layout& place, const Eigen::ArrayXd& mask, trajectory_batch& rollouts,
+Eigen::ArrayXd shape_over_layout(const rollout_layout& layout, const Eigen::ArrayXd& mask, trajectory_batch& rollouts,
                                  const ppo_options& options, double kl_coefficient, Communicator& ranks) {
   shaping_options shaping = options.shaping;
   shaping.kl_coefficient = kl_coefficient;
-  const std::vector<std::uint8_t> finished =
-      settle_rewards(rollouts.sequence_rewards, rollouts.breakdowns, rollouts.finished, rollouts.empty,
-                     options.empty_responses, shaping, ranks);
+  const std::vector<std::uint8_t> finished = settle_rewards({.rewards = rollouts.sequence_rewards,
+                                                             .breakdowns = rollouts.breakdowns,
+                                                             .finished = rollouts.finished,
+                                                             .empty = rollouts.empty},
+                                                            options.empty_responses, shaping, ranks);
   return shape_rewards({.sequence_rewards = rollouts.sequence_rewards,
-                        .log_probs = place.spread(rollouts.old_log_probs),
-                        .reference_log_probs = place.spread(rollouts.reference_log_probs),
+                        .log_probs = layout.to_slots(rollouts.old_log_probs),
+                        .reference_log_probs = layout.to_slots(rollouts.reference_log_probs),
                         .mask = mask,
-                        .offsets = place.offsets,
+                        .offsets = layout.offsets,
                         .finished = finished},
                        shaping, ranks);
 }
 
-/// Advantages weighted for the difference between the sampler and the trained policy: for every loss that is
-/// linear in the advantage this equals weighting the tokens.
+/// With `sampler_correction`: advantages weighted for the difference between the sampler and the trained policy: for
+/// every loss that is linear in the advantage this equals weighting the tokens.
 template <std::same_as<trajectory_batch> Rollouts>
 void apply_sampler_correction(Rollouts& rollouts, const ppo_options& options) {
   if (!options.sampler_correction) return;
@@ -13121,8 +13372,8 @@ struct shape_rollout_rewards_fn {
   template <communicator Communicator>
   void operator()(trajectory_batch& rollouts, const ppo_options& options, double kl_coefficient,
                   Communicator& ranks) const {
-    const detail::rollout_layout place(rollouts.batch.responses.offsets, 0);
-    rollouts.rewards = detail::shape_over_layout(place, Eigen::ArrayXd::Ones(rollouts.old_log_probs.size()), rollouts,
+    const detail::rollout_layout layout(rollouts.batch.responses.offsets, 0);
+    rollouts.rewards = detail::shape_over_layout(layout, Eigen::ArrayXd::Ones(rollouts.old_log_probs.size()), rollouts,
                                                  options, kl_coefficient, ranks);
     rollouts.shaped_reward_sum = rollouts.rewards.sum();
   }
@@ -13140,25 +13391,26 @@ struct estimate_advantages_fn {
   template <communicator Communicator, advantage_estimator Estimator>
   void operator()(trajectory_batch& rollouts, const ppo_options& options, double kl_coefficient, Communicator& ranks,
                   const Estimator& estimator) const {
-    const detail::rollout_layout place(rollouts.batch.responses.offsets,
-                                       options.padded_layout ? options.generation.max_new_tokens : 0);
-    const Eigen::ArrayXd mask = place.spread(Eigen::ArrayXd::Ones(rollouts.old_log_probs.size()));
-    const Eigen::ArrayXd rewards = detail::shape_over_layout(place, mask, rollouts, options, kl_coefficient, ranks);
+    const detail::rollout_layout layout(rollouts.batch.responses.offsets,
+                                        options.padded_layout ? options.generation.max_new_tokens : 0);
+    const Eigen::ArrayXd mask = layout.to_slots(Eigen::ArrayXd::Ones(rollouts.old_log_probs.size()));
+    const Eigen::ArrayXd rewards = detail::shape_over_layout(layout, mask, rollouts, options, kl_coefficient, ranks);
     const auto estimate = estimator(advantage_inputs<double>{
-        .rewards = rewards, .values = place.spread(rollouts.values), .offsets = place.offsets});
-    Eigen::ArrayXd advantages = checked(estimate.advantages, rewards.size(), "advantages");
-    const Eigen::ArrayXd returns = checked(estimate.returns, rewards.size(), "returns");
+        .rewards = rewards, .values = layout.to_slots(rollouts.values), .offsets = layout.offsets});
+    Eigen::ArrayXd advantages = checked_estimate(estimate.advantages, rewards.size(), "advantages");
+    const Eigen::ArrayXd returns = checked_estimate(estimate.returns, rewards.size(), "returns");
     if (options.whiten_advantages) advantages = whiten(advantages, mask, options.advantage_whitening, ranks);
-    rollouts.rewards = place.collect(rewards);
+    rollouts.rewards = layout.to_packed(rewards);
     rollouts.shaped_reward_sum = rewards.sum();
-    rollouts.returns = place.collect(returns);
-    rollouts.advantages = place.collect(advantages);
+    rollouts.returns = layout.to_packed(returns);
+    rollouts.advantages = layout.to_packed(advantages);
     detail::apply_sampler_correction(rollouts, options);
   }
 
  private:
+  // x itself. Throws argument_error, naming `what`, unless the estimator returned one finite number per position.
   template <class = detail::if_called>
-  static Eigen::ArrayXd checked(const Eigen::ArrayXd& x, Eigen::Index size, const char* what) {
+  static Eigen::ArrayXd checked_estimate(const Eigen::ArrayXd& x, Eigen::Index size, const char* what) {
     require_argument(x.size() == size, std::string("the advantage estimator returned ") + std::to_string(x.size()) +
                                            " " + what + " for " + std::to_string(size) + " tokens");
     for (const double number : x) {
@@ -13311,7 +13563,7 @@ namespace coho::inline v0_1 {
 
 namespace detail {
 
-/// Appends the rollouts of one batch to those of another, member by member.
+/// Visitor of `for_each_field` over two batches: appends the second's rollouts to the first's, and adds up sums.
 struct append_field {
   template <class T>
   void operator()(std::vector<T>& to, const std::vector<T>& from) const {
@@ -13436,7 +13688,7 @@ class minibatch_update {
       m.applied = options_.target_kl == 0 || m.approximate_kl <= options_.target_kl;
       if (!m.applied) return;
       gradients.all_reduce();
-      apply(learning_rate, m);
+      step_optimizers(learning_rate, m);
     });
   }
 
@@ -13448,21 +13700,22 @@ class minibatch_update {
 
   // The same object in both places: one set of gradients, or one optimizer for both.
   template <class A, class B>
-  static bool same(const A& a, const B& b) noexcept {
+  static bool same_object(const A& a, const B& b) noexcept {
     return static_cast<const volatile void*>(&a) == static_cast<const volatile void*>(&b) &&
            std::is_same_v<std::remove_const_t<A>, std::remove_const_t<B>>;
   }
 
+  // Whether the value model has an optimizer of its own, which can step without the policy's.
   bool separate_value_optimizer() const noexcept {
     if constexpr (!has_value) return false;
-    return !same(models_.optimizer, models_.value_optimizer);
+    return !same_object(models_.optimizer, models_.value_optimizer);
   }
 
   // Calls f with the gradient sum of the models being trained.
   template <class Function>
   void with_gradients(std::size_t shards, const Function& f) {
     if constexpr (has_value) {
-      if (!same(models_.policy, models_.value)) {
+      if (!same_object(models_.policy, models_.value)) {
         gradient_sum gradients(models_.ranks, shards, models_.policy, models_.value);
         return f(gradients);
       }
@@ -13483,7 +13736,7 @@ class minibatch_update {
     shard_sums<7> all(work.shards);
     for (const auto& shard : work.mine) {
       sums total;
-      gradients.begin(shard.number);
+      gradients.begin_shard(shard.number);
       for (const auto& part : micro_batches(shard.indices, lengths, options_.micro_batch)) {
         const token_batch tokens = rollouts.batch.select(part);
         const auto weights = make_token_weights(span_of(tokens.responses.offsets), reduction);
@@ -13492,12 +13745,12 @@ class minibatch_update {
           accumulate_value({value_batch.prompts.select(part), tokens.responses}, rollouts, part, weights, total);
         }
       }
-      gradients.end();
+      gradients.end_shard();
       const double of_shard[] = {total.policy_loss, total.value_loss, total.kl_loss,       total.clipped,
                                  total.divergence,  total.entropy,    total.values_clipped};
-      std::copy(std::begin(of_shard), std::end(of_shard), all.of(shard.number));
+      std::copy(std::begin(of_shard), std::end(of_shard), all.shard(shard.number));
     }
-    gradients.close();
+    gradients.end_forwards();
     const auto reduced = all.total(models_.ranks);
     m.policy_loss = reduced[0];
     m.value_loss = reduced[1];
@@ -13566,8 +13819,9 @@ class minibatch_update {
     pullback(value_gradient{.values = {loss.d_values.data(), count}});
   }
 
-  // Clip and step, once the gradients are summed over all ranks.
-  void apply(double learning_rate, minibatch_statistics& m) {
+  // Clips and steps, once the gradients are summed over all ranks. Throws error, before anything is changed, for a
+  // gradient that is not finite.
+  void step_optimizers(double learning_rate, minibatch_statistics& m) {
     const std::string what = "step " + std::to_string(m.step) + ", epoch " + std::to_string(m.epoch) + ", minibatch " +
                              std::to_string(m.minibatch);
     const double limit = options_.gradient_norm_clip;
@@ -13576,7 +13830,7 @@ class minibatch_update {
     } else {
       auto& policy = models_.policy;
       auto& value = models_.value;
-      if (same(policy, value)) {
+      if (same_object(policy, value)) {
         m.gradient_norm = clip_gradient_norm(limit, policy);
       } else {
         m.gradient_norm = options_.joint_gradient_norm
@@ -13584,7 +13838,7 @@ class minibatch_update {
                               : std::hypot(clip_gradient_norm(limit, policy), clip_gradient_norm(limit, value));
       }
       gradient_step.require_finite_norm(m.gradient_norm, what);
-      if (same(models_.optimizer, models_.value_optimizer)) {
+      if (same_object(models_.optimizer, models_.value_optimizer)) {
         models_.optimizer.step(learning_rate);
       } else {
         if (trains_policy(m.step)) models_.optimizer.step(learning_rate);
@@ -13622,7 +13876,7 @@ class policy_update {
   void operator()(const trajectory_batch& rollouts, const std::vector<std::size_t>& chosen, std::uint64_t step,
                   ppo_statistics& out, Callbacks&... callbacks) {
     double count = static_cast<double>(chosen.size());
-    if (!together()) models_.ranks.all_reduce_sum(span_of(&count, 1));
+    if (!global_scope()) models_.ranks.all_reduce_sum(span_of(&count, 1));
     if (count == 0) return;
     const token_batch value_batch = rollouts.value_batch();
     const auto lengths = sequence_lengths(rollouts.batch);
@@ -13633,12 +13887,12 @@ class policy_update {
     bool first = true;
     for (std::uint64_t epoch = 0; epoch < options_.epochs && !out.stopped_by_kl; ++epoch) {
       std::uint64_t number = 0;
-      for (auto& indices : cut(keys, stream.split(epoch))) {
+      for (auto& indices : cut_minibatches(keys, stream.split(epoch))) {
         for (std::size_t& i : indices) i = chosen[i];
         minibatch_statistics m{.step = step, .epoch = epoch, .minibatch = number++};
         count_sequences(indices, rollouts.batch.responses, m);
         const work_plan work =
-            together() ? partition(indices, span_of(lengths), models_.ranks) : local_plan(indices, models_.ranks);
+            global_scope() ? partition(indices, span_of(lengths), models_.ranks) : local_plan(indices, models_.ranks);
         minibatch_(rollouts, value_batch, work, span_of(lengths), out.learning_rate, m);
         if (m.applied) {
           out.gradient_norm += m.gradient_norm;
@@ -13675,19 +13929,22 @@ class policy_update {
   }
 
  private:
-  bool together() const noexcept { return options_.scope == minibatch_scope::global; }
+  // Whether all ranks hold the same rollouts and one shuffle cuts them.
+  bool global_scope() const noexcept { return options_.scope == minibatch_scope::global; }
 
-  std::vector<std::vector<std::size_t>> cut(const std::vector<std::uint64_t>& keys, const rng& stream) const {
-    if (together()) return minibatches(keys, options_.minibatch_size, stream);
+  // Positions in `keys` of this rank's part of each minibatch of an epoch.
+  std::vector<std::vector<std::size_t>> cut_minibatches(const std::vector<std::uint64_t>& keys,
+                                                        const rng& stream) const {
+    if (global_scope()) return minibatches(keys, options_.minibatch_size, stream);
     return minibatches(keys, options_.minibatch_size, stream, options_.scope, models_.ranks);
   }
 
-  // Over all ranks.
+  // Fills in the sequences and response tokens of a minibatch, over all ranks.
   void count_sequences(const std::vector<std::size_t>& indices, const packed<token>& responses,
                        minibatch_statistics& m) {
     double counts[2] = {static_cast<double>(indices.size()), 0};
     for (const std::size_t i : indices) counts[1] += static_cast<double>(responses.length(i));
-    if (!together()) models_.ranks.all_reduce_sum(span_of(counts));
+    if (!global_scope()) models_.ranks.all_reduce_sum(span_of(counts));
     m.sequences = counts[0];
     m.tokens = counts[1];
   }
@@ -13735,6 +13992,7 @@ class on_policy_driver {
         controller_(std::move(controller)),
         update_(models_, shared_, std::move(policy_loss), std::move(value_loss)) {}
 
+  /// A compile error for a callback without any hook of these drivers.
   template <class... Callbacks>
   static consteval bool require_callbacks() {
     return (require_callback<Callbacks, ppo_statistics, minibatch_statistics, trajectory_batch>() && ...);
@@ -13744,7 +14002,7 @@ class on_policy_driver {
   /// their advantages and the statistics, leaves the update's input in `rollouts`, calls `on_rollouts`, and
   /// returns the indices of those to learn from.
   template <class Collect, class Prepare, class... Callbacks>
-  ppo_statistics make_step(Collect collect, Prepare prepare, Callbacks&... callbacks) {
+  ppo_statistics run_step(Collect collect, Prepare prepare, Callbacks&... callbacks) {
     notify::step_begin(step_, callbacks...);
     ppo_statistics out{.step = step_, .kl_coefficient = kl_coefficient(), .learning_rate = rate_(step_)};
     trajectory_batch rollouts = collect(out);
@@ -13758,7 +14016,8 @@ class on_policy_driver {
     return out;
   }
 
-  bool together() const noexcept { return shared_.scope == minibatch_scope::global; }
+  /// Whether minibatches are cut from the rollouts of all ranks.
+  bool global_scope() const noexcept { return shared_.scope == minibatch_scope::global; }
 
   Models models_;
   ppo_options shared_;
@@ -13875,11 +14134,11 @@ class group_relative_trainer
   template <class... Callbacks>
   ppo_statistics step(std::span<const rl_prompt> prompts, Callbacks&&... callbacks) {
     static_assert(detail::require_step_models<models_type>());
-    return step_of(
+    return train_step(
         prompts.size(),
         [&](ppo_statistics& out) {
           check_prompts(prompts);
-          return collect_rollouts(models_, samples_of(prompts), shared_, step_, out);
+          return collect_rollouts(models_, repeat_prompts(prompts), shared_, step_, out);
         },
         callbacks...);
   }
@@ -13889,8 +14148,8 @@ class group_relative_trainer
   template <class... Callbacks>
   ppo_statistics update(const sampled_rollouts& rollouts, Callbacks&&... callbacks) {
     check_rollouts(rollouts);
-    check_groups(rollouts.prompts);
-    return step_of(
+    check_group_prompts(rollouts.prompts);
+    return train_step(
         rollouts.size() / options_.group_size,
         [&](ppo_statistics& out) { return evaluate_rollouts(models_, rollouts, shared_, out); }, callbacks...);
   }
@@ -13902,7 +14161,7 @@ class group_relative_trainer
 
   group_relative_trainer(detail::checked<group_relative_trainer_options> given, const Models& models,
                          Components components)
-      : driver(detail::without_value_model(models), given.options.shared(),
+      : driver(detail::without_value_model(models), given.options.as_ppo_options(),
                detail::component_or(std::move(components.policy_loss),
                                     [&] { return ppo_clip_loss(given.options.policy_clip); }),
                value_clip_loss(),
@@ -13921,25 +14180,26 @@ class group_relative_trainer
       detail::require_no_kl_options(options_);
   }
 
-  // `collect(statistics)` makes this rank's rollouts, group by group.
+  // One step, with the callbacks around it. `collect(statistics)` makes this rank's rollouts, group by group.
   template <class Collect, class... Callbacks>
-  ppo_statistics step_of(std::size_t groups, Collect collect, Callbacks&... callbacks) {
+  ppo_statistics train_step(std::size_t groups, Collect collect, Callbacks&... callbacks) {
     static_assert(driver::template require_callbacks<Callbacks...>());
     require_argument(groups > 0, "a step needs at least one prompt");
     const auto prepare = [&](trajectory_batch& rollouts, ppo_statistics& out) {
-      auto kept = estimate(rollouts, groups, out);
+      auto kept = estimate_advantages_by_group(rollouts, groups, out);
       detail::describe_rollouts(rollouts, models_.ranks, out);
       notify::rollouts(rollouts, callbacks...);
-      if (driver::together() && models_.ranks.size() > 1) {
-        kept = gathered(kept, rollouts.size());
+      if (driver::global_scope() && models_.ranks.size() > 1) {
+        kept = gather_kept(kept, rollouts.size());
         rollouts = gather_rollouts(std::move(rollouts), models_.ranks);
       }
       return kept;
     };
-    return driver::make_step(collect, prepare, callbacks...);
+    return driver::run_step(collect, prepare, callbacks...);
   }
 
-  void check_groups(const std::vector<rl_prompt>& prompts) const {
+  // Throws argument_error unless the rollouts come in groups of `group_size`, each of one prompt and guideline.
+  void check_group_prompts(const std::vector<rl_prompt>& prompts) const {
     const std::size_t size = options_.group_size;
     require_argument(prompts.size() % size == 0, "the rollouts are " + std::to_string(prompts.size()) +
                                                      ", which is not a multiple of group_size, " +
@@ -13953,14 +14213,15 @@ class group_relative_trainer
     }
   }
 
-  // Hashed keys leave no room for the sample number.
+  // The stream of a prompt's sample: q·G + k, or a hash where that does not fit 64 bits, as for keys that are hashes.
   std::uint64_t sample_key(std::uint64_t prompt, std::uint64_t sample) const {
     const std::uint64_t size = options_.group_size;
     return prompt <= std::numeric_limits<std::uint64_t>::max() / size - 1 ? prompt * size + sample
                                                                           : rng(prompt, sample).bits64();
   }
 
-  std::vector<rl_prompt> samples_of(std::span<const rl_prompt> prompts) const {
+  // Each prompt `group_size` times in a row, each with the key of its sample.
+  std::vector<rl_prompt> repeat_prompts(std::span<const rl_prompt> prompts) const {
     std::vector<rl_prompt> out;
     out.reserve(prompts.size() * options_.group_size);
     for (const auto& prompt : prompts) {
@@ -13972,8 +14233,10 @@ class group_relative_trainer
     return out;
   }
 
-  // Advantages of all tokens; returns which rollouts the update sees.
-  std::vector<std::size_t> estimate(trajectory_batch& rollouts, std::size_t groups, ppo_statistics& out) {
+  // Fills in shaped rewards and the advantages of all tokens; returns which rollouts the update sees: all, or those of
+  // groups whose rewards differ.
+  std::vector<std::size_t> estimate_advantages_by_group(trajectory_batch& rollouts, std::size_t groups,
+                                                        ppo_statistics& out) {
     shape_rollout_rewards(rollouts, shared_, out.kl_coefficient, models_.ranks);
     const auto offsets = detail::span_of(std::as_const(rollouts.batch.responses.offsets));
     const Eigen::ArrayXd rewards = sequence_sums(rollouts.rewards, offsets);
@@ -14010,8 +14273,8 @@ class group_relative_trainer
     return kept;
   }
 
-  // The selected ones among the rollouts of all ranks.
-  std::vector<std::size_t> gathered(const std::vector<std::size_t>& kept, std::size_t size) {
+  // The same selection of all ranks, as positions among the gathered rollouts.
+  std::vector<std::size_t> gather_kept(const std::vector<std::size_t>& kept, std::size_t size) {
     std::vector<std::uint8_t> flags(size, 0);
     for (const std::size_t i : kept) flags[i] = 1;
     std::vector<std::size_t> out;
@@ -14121,7 +14384,7 @@ class ppo_trainer : public detail::on_policy_driver<
   template <class... Callbacks>
   ppo_statistics step(std::span<const rl_prompt> prompts, Callbacks&&... callbacks) {
     static_assert(detail::require_step_models<Models>());
-    return step_of(
+    return train_step(
         prompts.size(),
         [&](std::size_t begin, std::size_t end, ppo_statistics& out) {
           return collect_rollouts(models_, prompts.subspan(begin, end - begin), shared_, step_, out);
@@ -14138,7 +14401,7 @@ class ppo_trainer : public detail::on_policy_driver<
   template <class... Callbacks>
   ppo_statistics update(const sampled_rollouts& rollouts, Callbacks&&... callbacks) {
     check_rollouts(rollouts);
-    return step_of(
+    return train_step(
         rollouts.size(),
         [&](std::size_t begin, std::size_t end, ppo_statistics& out) {
           return evaluate_rollouts(models_, rollouts.part(begin, end), shared_, out);
@@ -14174,11 +14437,12 @@ class ppo_trainer : public detail::on_policy_driver<
     if constexpr (!std::is_same_v<decltype(parts::kl_controller), from_options>) detail::require_no_kl_options(shared_);
   }
 
-  // `evaluate(begin, end, statistics)` makes rollouts for a range of this rank's `count`.
+  // One step, with the callbacks around it. `evaluate(begin, end, statistics)` makes rollouts for a range of this
+  // rank's `count`.
   template <class Evaluate, class... Callbacks>
-  ppo_statistics step_of(std::size_t count, Evaluate evaluate, Callbacks&... callbacks) {
+  ppo_statistics train_step(std::size_t count, Evaluate evaluate, Callbacks&... callbacks) {
     static_assert(driver::template require_callbacks<Callbacks...>());
-    const bool together = driver::together();
+    const bool together = driver::global_scope();
     require_argument(count > 0 || (together && models_.ranks.size() > 1), "a PPO step needs at least one prompt");
     const auto collect = [&](ppo_statistics& out) {
       if (!together) return evaluate(0, count, out);
@@ -14201,7 +14465,7 @@ class ppo_trainer : public detail::on_policy_driver<
       notify::rollouts(rollouts, callbacks...);
       return detail::all_indices(rollouts.size());
     };
-    return driver::make_step(collect, prepare, callbacks...);
+    return driver::run_step(collect, prepare, callbacks...);
   }
 
   advantage_type advantage_;
@@ -14238,6 +14502,7 @@ concept pair_loss = requires(const Loss& l, const pair_scores& x, const token_we
   { l.value_and_grad(x, w) } -> std::convertible_to<pair_gradient>;
 };
 
+/// A compile error that names what a pair_loss needs.
 template <class Loss>
 consteval bool require_pair_loss() {
   static_assert(pair_loss<Loss>,
@@ -14283,7 +14548,8 @@ class reward_model_trainer {
   /// One optimizer step on this rank's part of a batch (may be empty on some ranks, not on all).
   template <class... Callbacks>
   reward_model_statistics step(std::span<const preference_pair> batch, Callbacks&&... callbacks) {
-    return step_of(batch, local_plan(detail::all_indices(batch.size()), ranks_), counted(batch), 0, callbacks...);
+    return train_step(batch, local_plan(detail::all_indices(batch.size()), ranks_), count_pairs(batch), 0,
+                      callbacks...);
   }
 
   /// The remaining steps of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
@@ -14305,11 +14571,11 @@ class reward_model_trainer {
   /// Loss, accuracy and score difference over `data` (this rank's part; the result is over all ranks), without a step.
   /// Models without `score` are evaluated by their `forward`.
   reward_model_statistics evaluate(std::span<const preference_pair> data) {
-    return evaluate(data, local_plan(detail::all_indices(data.size()), ranks_), counted(data));
+    return evaluate(data, local_plan(detail::all_indices(data.size()), ranks_), count_pairs(data));
   }
   /// The same over `data` that is the same on all ranks: each rank evaluates its shards.
   reward_model_statistics evaluate_shared(std::span<const preference_pair> data) {
-    return evaluate(data, partitioned(data), static_cast<double>(data.size()));
+    return evaluate(data, plan_shards(data), static_cast<double>(data.size()));
   }
 
   reward_model_state save() const noexcept { return {step_, options_.seed, options_.batch_size}; }
@@ -14320,6 +14586,7 @@ class reward_model_trainer {
   }
 
  private:
+  // `fit` over a source. Pairs in memory are assigned to shards by their lengths, others before they are loaded.
   template <class Source, class... Callbacks>
   std::vector<reward_model_statistics> fit_from(Source& data, Callbacks&... callbacks) {
     return detail::fit_source(
@@ -14328,26 +14595,26 @@ class reward_model_trainer {
           const auto pairs = static_cast<double>(batch.size());
           if constexpr (detail::in_memory<Source>) {
             const auto examples = data.load(detail::span_of(batch));
-            return step_of(examples, partitioned(examples), pairs, epoch, callbacks...);
+            return train_step(examples, plan_shards(examples), pairs, epoch, callbacks...);
           } else {
             auto [work, mine] = detail::plan_loading(batch, ranks_);
             const auto& examples = data.load(detail::span_of(std::as_const(mine)));
-            return step_of(examples, work, pairs, epoch, callbacks...);
+            return train_step(examples, work, pairs, epoch, callbacks...);
           }
         },
         callbacks...);
   }
 
-  // `pairs`: of the whole batch, over all ranks.
+  // One optimizer step, with the callbacks around it. `pairs`: of the whole batch, over all ranks.
   template <class... Callbacks>
-  reward_model_statistics step_of(std::span<const preference_pair> batch, const work_plan& work, double pairs,
-                                  std::uint64_t epoch, Callbacks&... callbacks) {
+  reward_model_statistics train_step(std::span<const preference_pair> batch, const work_plan& work, double pairs,
+                                     std::uint64_t epoch, Callbacks&... callbacks) {
     static_assert((detail::require_callback<Callbacks, reward_model_statistics>() && ...));
     detail::stopwatch watch;
     notify::step_begin(step_, callbacks...);
     gradient_sum gradients(ranks_, work.shards, model_);
     reward_model_statistics out =
-        pass(batch, work, pairs, gradients, [&](std::span<const reward_query> queries, auto use) {
+        run_shards(batch, work, pairs, gradients, [&](std::span<const reward_query> queries, auto use) {
           auto [scores, pullback] = model_.forward(queries);
           const auto d_scores = use(lift_output(scores, queries.size(), "reward model scores"));
           pullback(detail::span_of(std::as_const(d_scores).data(), queries.size()));
@@ -14365,9 +14632,10 @@ class reward_model_trainer {
     return out;
   }
 
+  // The statistics of this rank's shards of `pairs` pairs, without gradients.
   reward_model_statistics evaluate(std::span<const preference_pair> data, const work_plan& work, double pairs) {
     const detail::no_gradient_sum none;
-    return pass(data, work, pairs, none, [&](std::span<const reward_query> queries, auto use) {
+    return run_shards(data, work, pairs, none, [&](std::span<const reward_query> queries, auto use) {
       if constexpr (reward_model<Model>) {
         use(lift_output(score_queries(model_, queries), queries.size(), "reward model scores"));
       } else {
@@ -14376,14 +14644,15 @@ class reward_model_trainer {
     });
   }
 
-  // The pairs of all ranks.
-  double counted(std::span<const preference_pair> mine) {
+  // The number of pairs of all ranks, given this rank's.
+  double count_pairs(std::span<const preference_pair> mine) {
     double pairs = static_cast<double>(mine.size());
     ranks_.all_reduce_sum(detail::span_of(&pairs, 1));
     return pairs;
   }
 
-  static std::vector<std::size_t> lengths_of(std::span<const preference_pair> batch) {
+  // The tokens of both queries of each pair, for the limits of a forward.
+  static std::vector<std::size_t> pair_lengths(std::span<const preference_pair> batch) {
     std::vector<std::size_t> out;
     for (const auto& pair : batch) {
       out.push_back(pair.chosen.prompt_tokens.size() + pair.chosen.response_tokens.size() +
@@ -14392,16 +14661,18 @@ class reward_model_trainer {
     return out;
   }
 
-  work_plan partitioned(std::span<const preference_pair> batch) {
-    const auto lengths = lengths_of(batch);
+  // This rank's shards of a batch that all ranks have.
+  work_plan plan_shards(std::span<const preference_pair> batch) {
+    const auto lengths = pair_lengths(batch);
     return partition(detail::all_indices(batch.size()), detail::span_of(lengths), ranks_);
   }
 
-  // Runs over the micro-batches of this rank's shards. `evaluate(queries, use)` hands the scores (chosen answers
-  // first, then the rejected ones) to `use`, which counts them and returns their gradient.
+  // The loss and statistics of a batch: runs over the micro-batches of this rank's shards, and sums over all ranks.
+  // `evaluate(queries, use)` hands the scores (chosen answers first, then the rejected ones) to `use`, which counts
+  // them and returns their gradient.
   template <class Gradients, class Evaluate>
-  reward_model_statistics pass(std::span<const preference_pair> batch, const work_plan& work, double pairs,
-                               Gradients& gradients, Evaluate evaluate) {
+  reward_model_statistics run_shards(std::span<const preference_pair> batch, const work_plan& work, double pairs,
+                                     Gradients& gradients, Evaluate evaluate) {
     require_argument(pairs > 0, "there are no preference pairs in the batch");
     for (std::size_t i = 0; i < batch.size(); ++i) {
       require_argument(batch[i].target >= 0 && batch[i].target <= 1,
@@ -14410,15 +14681,15 @@ class reward_model_trainer {
                        "the loss_margin of preference pair " + std::to_string(i) +
                            (has_margins ? " is not finite" : " is not 0: this pair loss has no margins"));
     }
-    const auto lengths = lengths_of(batch);
+    const auto lengths = pair_lengths(batch);
     shard_sums<4> all(work.shards);
     for (const auto& shard : work.mine) {
-      gradients.begin(shard.number);
+      gradients.begin_shard(shard.number);
       for (const auto& indices : micro_batches(shard.indices, detail::span_of(lengths), options_.micro_batch))
-        micro_batch(batch, indices, pairs, all.of(shard.number), evaluate);
-      gradients.end();
+        run_micro_batch(batch, indices, pairs, all.shard(shard.number), evaluate);
+      gradients.end_shard();
     }
-    gradients.close();
+    gradients.end_forwards();
     const auto sums = all.total(ranks_);
     return {.loss = sums[0],
             .accuracy = sums[1] / pairs,
@@ -14427,10 +14698,11 @@ class reward_model_trainer {
             .pairs = pairs};
   }
 
-  // Adds to `sums`: loss, right answers, score differences, scores.
+  // One forward over the pairs at `indices`. Adds to the four `sums`: loss, pairs ordered right, score differences,
+  // scores.
   template <class Evaluate>
-  void micro_batch(std::span<const preference_pair> batch, const std::vector<std::size_t>& indices, double pairs,
-                   double* sums, Evaluate& evaluate) {
+  void run_micro_batch(std::span<const preference_pair> batch, const std::vector<std::size_t>& indices, double pairs,
+                       double* sums, Evaluate& evaluate) {
     std::vector<reward_query> queries;
     for (const std::size_t i : indices) queries.push_back(batch[i].chosen);
     for (const std::size_t i : indices) queries.push_back(batch[i].rejected);
@@ -14534,7 +14806,8 @@ class supervised_trainer {
   /// One optimizer step on this rank's part of a batch (may be empty on some ranks, not on all).
   template <class... Callbacks>
   supervised_statistics step(std::span<const supervised_example> batch, Callbacks&&... callbacks) {
-    return step_of(batch, local_plan(detail::all_indices(batch.size()), ranks_), total_weight(batch), 0, callbacks...);
+    return train_step(batch, local_plan(detail::all_indices(batch.size()), ranks_), reduce_weight(batch), 0,
+                      callbacks...);
   }
 
   /// The remaining steps of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
@@ -14555,10 +14828,10 @@ class supervised_trainer {
 
   /// The loss over `data` (this rank's part), without a step. Nats per weighted token, over all ranks.
   double evaluate(std::span<const supervised_example> data) {
-    const double weight = total_weight(data);
+    const double weight = reduce_weight(data);
     require_argument(weight > 0, "no response token with a weight above 0 to evaluate");
     double loss = 0;
-    for (const auto& part : parts(data, detail::all_indices(data.size()), weight)) {
+    for (const auto& part : cut_micro_batches(data, detail::all_indices(data.size()), weight)) {
       const auto log_probs = lift_output(model_.log_probs(part.tokens), part.tokens.responses.total(), "log_probs");
       loss += nll_loss{}(log_probs, part.weights);
     }
@@ -14574,6 +14847,7 @@ class supervised_trainer {
   }
 
  private:
+  // `fit` over a source. Examples in memory are assigned to shards by their lengths, others before they are loaded.
   template <class Source, class... Callbacks>
   std::vector<supervised_statistics> fit_from(Source& data, Callbacks&... callbacks) {
     return detail::fit_source(
@@ -14581,23 +14855,23 @@ class supervised_trainer {
         [&](const std::vector<std::size_t>& batch, std::uint64_t epoch) {
           if constexpr (detail::in_memory<Source>) {
             const auto examples = data.load(detail::span_of(batch));
-            const auto lengths = lengths_of(examples);
+            const auto lengths = example_lengths(examples);
             const auto work = partition(detail::all_indices(batch.size()), detail::span_of(lengths), ranks_);
-            return step_of(examples, work, weight_of(examples), epoch, callbacks...);
+            return train_step(examples, work, sum_weights(examples), epoch, callbacks...);
           } else {
             auto [work, mine] = detail::plan_loading(batch, ranks_);
             const auto& loaded = data.load(detail::span_of(std::as_const(mine)));
             const std::span<const supervised_example> examples(loaded);
-            return step_of(examples, work, total_weight(examples), epoch, callbacks...);
+            return train_step(examples, work, reduce_weight(examples), epoch, callbacks...);
           }
         },
         callbacks...);
   }
 
-  // `weight`: of the whole batch, over all ranks.
+  // One optimizer step, with the callbacks around it. `weight`: of the whole batch, over all ranks.
   template <class... Callbacks>
-  supervised_statistics step_of(std::span<const supervised_example> batch, const work_plan& work, double weight,
-                                std::uint64_t epoch, Callbacks&... callbacks) {
+  supervised_statistics train_step(std::span<const supervised_example> batch, const work_plan& work, double weight,
+                                   std::uint64_t epoch, Callbacks&... callbacks) {
     static_assert((detail::require_callback<Callbacks, supervised_statistics>() && ...));
     detail::stopwatch watch;
     notify::step_begin(step_, callbacks...);
@@ -14609,18 +14883,18 @@ class supervised_trainer {
     gradient_sum gradients(ranks_, work.shards, model_);
     shard_sums<2> sums(work.shards);  // loss, tokens
     for (const auto& shard : work.mine) {
-      gradients.begin(shard.number);
-      for (const auto& part : parts(batch, shard.indices, out.weight)) {
+      gradients.begin_shard(shard.number);
+      for (const auto& part : cut_micro_batches(batch, shard.indices, out.weight)) {
         auto [output, pullback] = model_.forward(part.tokens);
         const auto log_probs = lift_output(output.log_probs, part.tokens.responses.total(), "log_probs");
         const auto loss = nll_loss{}.value_and_grad(log_probs, part.weights);
         pullback(policy_gradient{.log_probs = {loss.d_log_probs.data(), part.tokens.responses.total()}});
-        sums.of(shard.number)[0] += loss.value;
-        sums.of(shard.number)[1] += static_cast<double>(part.tokens.responses.total());
+        sums.shard(shard.number)[0] += loss.value;
+        sums.shard(shard.number)[1] += static_cast<double>(part.tokens.responses.total());
       }
-      gradients.end();
+      gradients.end_shard();
     }
-    gradients.close();
+    gradients.end_forwards();
     const auto [total_loss, tokens] = sums.total(ranks_);
     out.loss = total_loss;
     out.tokens = static_cast<std::size_t>(tokens);
@@ -14634,19 +14908,22 @@ class supervised_trainer {
     return out;
   }
 
-  struct part_batch {
+  // What one forward gets, and the weights of its response tokens as fractions of the whole batch's.
+  struct micro_batch_input {
     token_batch tokens;
-    token_weights<std::vector<double>> weights;  // fractions of the whole
+    token_weights<std::vector<double>> weights;
   };
 
-  // For this rank's part of a batch: over all ranks.
-  double total_weight(std::span<const supervised_example> batch) {
-    double total = weight_of(batch);
+  // The sum of the token weights over all ranks, given this rank's part of a batch.
+  double reduce_weight(std::span<const supervised_example> batch) {
+    double total = sum_weights(batch);
     ranks_.all_reduce_sum(detail::span_of(&total, 1));
     return total;
   }
 
-  static double weight_of(std::span<const supervised_example> batch) {
+  // The sum of these examples' token weights. Throws argument_error for weights that do not fit the response, are
+  // negative or not finite.
+  static double sum_weights(std::span<const supervised_example> batch) {
     double total = 0;
     for (std::size_t i = 0; i < batch.size(); ++i) {
       const auto& weights = batch[i].token_weights;
@@ -14662,18 +14939,20 @@ class supervised_trainer {
     return total;
   }
 
-  static std::vector<std::size_t> lengths_of(std::span<const supervised_example> batch) {
+  // The tokens of each example, prompt included, for the limits of a forward.
+  static std::vector<std::size_t> example_lengths(std::span<const supervised_example> batch) {
     std::vector<std::size_t> out;
     for (const auto& example : batch) out.push_back(example.prompt.size() + example.response.size());
     return out;
   }
 
-  std::vector<part_batch> parts(std::span<const supervised_example> batch, const std::vector<std::size_t>& chosen,
-                                double total_weight) const {
-    const std::vector<std::size_t> lengths = lengths_of(batch);
-    std::vector<part_batch> out;
+  // The chosen examples, cut within the limits of a forward. `total_weight`: that of the whole batch, over all ranks.
+  std::vector<micro_batch_input> cut_micro_batches(std::span<const supervised_example> batch,
+                                                   const std::vector<std::size_t>& chosen, double total_weight) const {
+    const std::vector<std::size_t> lengths = example_lengths(batch);
+    std::vector<micro_batch_input> out;
     for (const auto& indices : micro_batches(chosen, detail::span_of(lengths), options_.micro_batch)) {
-      part_batch part;
+      micro_batch_input part;
       for (const std::size_t i : indices) {
         part.tokens.prompts.push_back(batch[i].prompt);
         part.tokens.responses.push_back(batch[i].response);

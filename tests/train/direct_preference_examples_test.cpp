@@ -95,7 +95,7 @@ TEST_CASE("reference log-probs that are not finite are refused, and no example i
 
 TEST_CASE("reference log-probs of a table are those of its rows") {
   toy::tabular_policy model{{.vocabulary = 4}};
-  model.logits(2, static_cast<Eigen::Index>(model.contexts().after(std::vector<token>{1}))) = std::log(3.0);
+  model.logits(2, static_cast<Eigen::Index>(model.contexts().context_after(std::vector<token>{1}))) = std::log(3.0);
   examples data{{.prompt = {1}, .chosen = {2, 0}, .rejected = {3}}};
   add_reference_log_probs(std::span(data), model);
   // After 1 the odds are 1 : 1 : 3 : 1, elsewhere all are alike.

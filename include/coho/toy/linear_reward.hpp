@@ -26,12 +26,14 @@ class linear_reward {
     gradient.setZero(weights.size());
   }
 
+  /// r of each query.
   std::vector<double> score(std::span<const reward_query> queries) const {
     std::vector<double> out;
     for (const auto& query : queries) out.push_back(checked_features(query).dot(weights));
     return out;
   }
 
+  /// The scores and a pullback, which adds Σ_i d_i·φ(query_i) to `gradient`.
   auto forward(std::span<const reward_query> queries) {
     std::vector<Eigen::VectorXd> rows;
     std::vector<double> scores;
@@ -57,6 +59,7 @@ class linear_reward {
   Eigen::VectorXd weights, gradient;
 
  private:
+  // φ(query); throws `argument_error` unless it has the length of w.
   Eigen::VectorXd checked_features(const reward_query& query) const {
     Eigen::VectorXd out = features_(query);
     require_argument(out.size() == weights.size(), "linear_reward: the features and the weights differ in length");

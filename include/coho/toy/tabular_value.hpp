@@ -29,16 +29,20 @@ class tabular_value {
     gradient.setZero(table.size());
   }
 
+  /// V_t of each response token.
   template <class = detail::if_called>
   std::vector<double> values(const token_batch& batch) const {
     std::vector<double> out;
-    for (const std::size_t context : contexts_.of(batch)) out.push_back(table(static_cast<Eigen::Index>(context)));
+    for (const std::size_t context : contexts_.response_contexts(batch))
+      out.push_back(table(static_cast<Eigen::Index>(context)));
     return out;
   }
 
+  /// The values and a pullback, which adds dL/dV_t to the gradient of its context.
   template <class = detail::if_called>
   auto forward(const token_batch& batch) {
-    return std::pair{output{values(batch)}, [this, contexts = contexts_.of(batch)](const value_gradient& seed) {
+    return std::pair{output{values(batch)},
+                     [this, contexts = contexts_.response_contexts(batch)](const value_gradient& seed) {
                        for (std::size_t t = 0; t < seed.values.size(); ++t) {
                          gradient(static_cast<Eigen::Index>(contexts[t])) += seed.values[t];
                        }

@@ -30,6 +30,7 @@ class vocabulary_tokenizer {
     }
   }
 
+  /// The words between spaces, of which runs count as one. Throws `argument_error` for an unknown word.
   template <class = detail::if_called>
   std::vector<token> encode(std::string_view text) const {
     std::vector<token> out;
@@ -46,6 +47,7 @@ class vocabulary_tokenizer {
     return out;
   }
 
+  /// The words with one space between them, end tokens left out. Throws `argument_error` for an id outside the list.
   template <class = detail::if_called>
   std::string decode(std::span<const token> tokens) const {
     std::string out;

@@ -40,7 +40,7 @@ Eigen::ArrayXd response_log_probs(Model& model, const token_batch& batch, const 
   return sequence_sums(evaluate_log_probs(model, batch, limits, what), batch.responses.offsets);
 }
 
-/// The number of responses of an example.
+/// The number of responses of an example: 0, 1 or 2.
 template <class = detail::if_called>
 double count_responses(const direct_preference_example& example) {
   return static_cast<double>(!example.chosen.empty()) + static_cast<double>(!example.rejected.empty());
@@ -61,12 +61,12 @@ void check_example(const direct_preference_example& example, std::size_t number,
 template <class = detail::if_called>
 token_batch mismatched_responses(std::span<const direct_preference_example> batch, std::size_t first,
                                  std::size_t stride) {
-  const auto counts = [](const direct_preference_example& e) { return e.weight > 0 && count_responses(e) > 0; };
+  const auto usable = [](const direct_preference_example& e) { return e.weight > 0 && count_responses(e) > 0; };
   token_batch out;
   for (std::size_t i = first; i < batch.size(); i += stride) {
-    if (!counts(batch[i])) continue;
+    if (!usable(batch[i])) continue;
     std::size_t next = (i + 1) % batch.size();
-    while (!counts(batch[next])) next = (next + 1) % batch.size();
+    while (!usable(batch[next])) next = (next + 1) % batch.size();
     if (next == i) continue;  // the only one
     out.prompts.push_back(batch[i].prompt);
     out.responses.push_back(batch[next].chosen.empty() ? batch[next].rejected : batch[next].chosen);
@@ -74,7 +74,8 @@ token_batch mismatched_responses(std::span<const direct_preference_example> batc
   return out;
 }
 
-/// The responses of examples, chosen ones first; a missing one is an empty response.
+/// The responses of examples as one batch, all chosen ones before all rejected ones; a missing one is an empty
+/// response.
 template <class = detail::if_called>
 token_batch chosen_then_rejected(std::span<const direct_preference_example> examples) {
   token_batch out;

@@ -95,9 +95,9 @@ struct group_relative_trainer_options {
             .reduction = {.kind = reduction::token_mean}};
   }
 
-  /// The part shared with PPO.
+  /// The options that PPO has too, as those of a `ppo_trainer`; its other options have their defaults.
   template <class = detail::if_called>
-  ppo_options shared() const {
+  ppo_options as_ppo_options() const {
     ppo_options o;
     const auto copy = []<class T>(const option&, const T& from, T& to) { to = from; };
     detail::describe_policy_training(copy, *this, o);
@@ -136,6 +136,7 @@ class group_baseline_estimator {
   group_baseline_estimator(const group_relative_trainer_options& options, Communicator& ranks)
       : baseline_(options.baseline), scaling_(options.scaling), leave_one_out_(options.leave_one_out), ranks_(ranks) {}
 
+  /// One advantage per response; `groups` as for `group_relative`.
   template <class Array>
   Eigen::ArrayXd operator()(const Array& rewards, std::span<const std::size_t> groups) const {
     if (baseline_ == group_baseline::mean) return group_relative(rewards, groups, scaling_, ranks_);

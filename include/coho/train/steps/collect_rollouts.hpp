@@ -63,7 +63,7 @@ struct evaluate_rollouts_fn {
     seconds.reference += watch.lap();
     tokens.reference += whole;
 
-    if constexpr (detail::stands_for<decltype(models.value), no_value_type>) {
+    if constexpr (detail::is_placeholder<decltype(models.value), no_value_type>) {
       out.values = Eigen::ArrayXd::Zero(out.old_log_probs.size());
     } else {
       const token_batch value_batch = out.value_batch();
@@ -97,7 +97,8 @@ inline constexpr collect_rollouts_fn collect_rollouts{};
 
 namespace detail {
 
-/// Fills in the statistics of the rollouts. All ranks call together.
+/// Fills in the statistics of the rollouts: means per sequence and per token over all ranks, which call together. The
+/// deviation and the explained variance take a second reduction, around the global means.
 template <std::same_as<trajectory_batch> Rollouts, class Communicator>
 void describe_rollouts(const Rollouts& r, Communicator& ranks, ppo_statistics& out) {
   const Eigen::ArrayXd kl = r.old_log_probs - r.reference_log_probs;

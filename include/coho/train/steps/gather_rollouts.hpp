@@ -22,7 +22,7 @@ namespace coho::inline v0_1 {
 
 namespace detail {
 
-/// Appends the rollouts of one batch to those of another, member by member.
+/// Visitor of `for_each_field` over two batches: appends the second's rollouts to the first's, and adds up sums.
 struct append_field {
   template <class T>
   void operator()(std::vector<T>& to, const std::vector<T>& from) const {

@@ -32,13 +32,13 @@ std::vector<std::size_t> all_indices(std::size_t count) {
 /// one with the examples at these indices, of all ranks, and returns its statistics. Ends early when a callback
 /// requests it.
 template <class Options, class Communicator, class Step, class... Callbacks>
-auto fit_source(std::size_t size, const Options& options, const std::uint64_t& made, Communicator& ranks, Step step,
-                Callbacks&... callbacks) {
+auto fit_source(std::size_t size, const Options& options, const std::uint64_t& steps_done, Communicator& ranks,
+                Step step, Callbacks&... callbacks) {
   data_order order(size, options.batch_size, options.seed, options.shuffle);
   std::vector<decltype(step(std::vector<std::size_t>(), std::uint64_t{}))> history;
   const std::uint64_t end = options.epochs * order.steps_per_epoch();
-  while (made < end) {
-    history.push_back(step(order.batch(made, 0, 1), made / order.steps_per_epoch()));
+  while (steps_done < end) {
+    history.push_back(step(order.batch(steps_done, 0, 1), steps_done / order.steps_per_epoch()));
     if (notify::stop(ranks, callbacks...)) break;
   }
   return history;
@@ -50,9 +50,10 @@ struct loading_plan {
   work_plan work;
   std::vector<std::size_t> mine;
 };
+/// The plan of a batch of indices: shards of equal numbers of examples, since their lengths are not known yet.
 template <class Communicator>
 loading_plan plan_loading(const std::vector<std::size_t>& batch, Communicator& ranks) {
-  const std::vector<std::size_t> lengths(batch.size(), 0);  // not known before they are loaded
+  const std::vector<std::size_t> lengths(batch.size(), 0);
   loading_plan out{partition(all_indices(batch.size()), span_of(lengths), ranks), {}};
   for (auto& shard : out.work.mine) {
     for (std::size_t& i : shard.indices) {
@@ -66,24 +67,25 @@ loading_plan plan_loading(const std::vector<std::size_t>& batch, Communicator& r
 /// Steps of an on-policy trainer until `steps` have been made in all or a callback requests a stop. `source(step)`
 /// returns the prompts of a step as a contiguous range of rl_prompt.
 template <class Trainer, class Communicator, class Source, class... Callbacks>
-auto run_steps(Trainer& trainer, Communicator& ranks, Source& source, const std::uint64_t& made, std::uint64_t steps,
-               Callbacks&... callbacks) {
+auto run_steps(Trainer& trainer, Communicator& ranks, Source& source, const std::uint64_t& steps_done,
+               std::uint64_t steps, Callbacks&... callbacks) {
   std::vector<decltype(trainer.step(std::span<const rl_prompt>{}, callbacks...))> history;
-  while (made < steps) {
-    const auto& prompts = source(made);
+  while (steps_done < steps) {
+    const auto& prompts = source(steps_done);
     history.push_back(trainer.step(std::span<const rl_prompt>(prompts), callbacks...));
     if (notify::stop(ranks, callbacks...)) break;
   }
   return history;
 }
 
+/// Throws argument_error for a saved run with another seed: its steps would be other ones.
 template <class = detail::if_called>
 void require_seed(std::uint64_t saved, std::uint64_t mine) {
   require_argument(saved == mine,
                    "the saved run had the seed " + std::to_string(saved) + ", this one has " + std::to_string(mine));
 }
 
-/// Rejects a saved run whose data order differs.
+/// Throws argument_error for a saved run whose data order differs: another seed or batch size.
 template <class Options>
 void require_same_order(const data_position& saved, const Options& options) {
   require_seed(saved.seed, options.seed);

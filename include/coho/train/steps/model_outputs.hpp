@@ -50,7 +50,8 @@ std::vector<std::size_t> sequence_lengths(const token_batch& batch) {
 
 namespace detail {
 
-/// Evaluates a per-token function of the batch in parts within the limits.
+/// One number per response token from `evaluate(part)`, called on parts of the batch within the limits; the order of
+/// the batch is kept. Each output is checked by `lift_output`.
 template <class Evaluate>
 Eigen::ArrayXd evaluate_in_batches(const token_batch& batch, const batch_limits& limits, std::string_view what,
                                    Evaluate evaluate) {
@@ -86,7 +87,7 @@ struct evaluate_values_fn {
 };
 inline constexpr evaluate_values_fn evaluate_values{};
 
-/// The tokens of each query, where given.
+/// The tokens of each query, prompt and response; 0 for queries without tokens.
 template <class = detail::if_called>
 std::vector<std::size_t> query_lengths(std::span<const reward_query> queries) {
   std::vector<std::size_t> out(queries.size());

@@ -49,7 +49,8 @@ struct scoring_options {
 
 namespace detail {
 
-/// Checks what a sampler returned and moves it into rollouts of these prompts.
+/// Moves what a sampler returned into rollouts of these prompts. Throws argument_error for counts that differ, empty
+/// responses and log-probabilities that do not fit or are not finite.
 template <std::same_as<generation> Generation>
 sampled_rollouts rollouts_from_generation(Generation sampled, std::span<const rl_prompt> prompts) {
   require_argument(sampled.responses.size() == prompts.size() && sampled.finished.size() == prompts.size(),
@@ -57,7 +58,7 @@ sampled_rollouts rollouts_from_generation(Generation sampled, std::span<const rl
                        std::to_string(prompts.size()) + " prompts");
   const bool known = !sampled.log_probs.empty();
   require_argument(!known || sampled.log_probs.offsets == sampled.responses.offsets,
-                   "generate returned log-probabilities that are not one a response token");
+                   "generate returned log-probabilities that are not one per response token");
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     require_argument(sampled.responses.length(i) > 0, "generate returned an empty response to prompt " +
                                                           std::to_string(i) +
@@ -75,7 +76,7 @@ sampled_rollouts rollouts_from_generation(Generation sampled, std::span<const rl
   return out;
 }
 
-/// Flags of the blank response texts. Without texts no response counts as blank.
+/// 1 for each blank response text. Where texts are not `known`, since there is no decoder, all are 0.
 template <class = detail::if_called>
 std::vector<std::uint8_t> blank_texts(const std::vector<std::string>& texts, bool known) {
   std::vector<std::uint8_t> out;
@@ -83,8 +84,9 @@ std::vector<std::uint8_t> blank_texts(const std::vector<std::string>& texts, boo
   return out;
 }
 
+/// A copy as an Eigen array; empty stays empty.
 template <class = detail::if_called>
-Eigen::ArrayXd array_of_numbers(const std::vector<double>& numbers) {
+Eigen::ArrayXd to_array(const std::vector<double>& numbers) {
   return Eigen::Map<const Eigen::ArrayXd>(numbers.data(), static_cast<Eigen::Index>(numbers.size()));
 }
 
@@ -105,8 +107,8 @@ trajectory_batch make_trajectories(sampled_rollouts sampled, Decoder& decoder) {
   out.empty = blank_texts(out.response_texts, given || decodes<Decoder>);
   out.finished = std::move(sampled.finished);
   if (out.finished.empty()) out.finished.assign(out.size(), 1);
-  out.recorded_log_probs = array_of_numbers(sampled.log_probs);
-  out.model_scores = array_of_numbers(sampled.scores);
+  out.recorded_log_probs = to_array(sampled.log_probs);
+  out.model_scores = to_array(sampled.scores);
   out.prompts = std::move(sampled.prompts);
   return out;
 }
@@ -147,7 +149,7 @@ struct score_rollouts_fn {
   void operator()(const Models& models, trajectory_batch& rollouts, const scoring_options& options = {}) const {
     const auto queries = rollouts.queries();
     if (rollouts.model_scores.size() == 0) {
-      if constexpr (detail::stands_for<decltype(models.reward), no_reward_type>) {
+      if constexpr (detail::is_placeholder<decltype(models.reward), no_reward_type>) {
         throw argument_error("the rollouts have no scores, and there is no reward model to ask");
       } else {
         rollouts.model_scores = evaluate_scores(models.reward, queries, options.batch);
