@@ -161,10 +161,15 @@ struct log_prob_rows {
     }
   }
 
-  /// dL/dlogit of `width` logits in place, without the target's term; `g`, `h` as in `log_prob_slopes`.
-  [[gnu::always_inline]] static void write_gradients(Number* row, const Number* bias, const vector& factor,
-                                                     const vector& log_sum_exp, const vector& entropy, const vector& g,
-                                                     const vector& h, bool of_entropy) {
+  /// What the gradients of a row have in common; `g`, `h` as in `log_prob_slopes`.
+  struct row_slopes {
+    vector factor, log_sum_exp, entropy, g, h;
+    bool of_entropy;
+  };
+
+  /// dL/dlogit of `width` logits in place, without the target's term.
+  [[gnu::always_inline]] static void write_gradients(Number* row, const Number* bias, const row_slopes& slopes) {
+    const auto [factor, log_sum_exp, entropy, g, h, of_entropy] = slopes;
 #pragma GCC unroll 4
     for (std::int64_t k = 0; k < 4; ++k) {
       vector z = load(row + k * count) * factor;
@@ -185,13 +190,17 @@ struct log_prob_rows {
     if (bias) copy_padded(tail_bias, bias + whole, rest, 0);
     for (std::int64_t r = 0; r < rows; ++r) {
       Number* row = logits + r * stride;
-      const Number g = d_log_prob ? d_log_prob[r] : 0, h = d_entropy ? d_entropy[r] : 0,
-                   own = d_entropy ? entropy[r] : 0;
-      for (std::int64_t i = 0; i < whole; i += width)
-        write_gradients(row + i, bias ? bias + i : nullptr, inverse_temperature, log_sum_exp[r], own, g, h, d_entropy);
+      const Number g = d_log_prob ? d_log_prob[r] : 0;
+      const row_slopes common{.factor = inverse_temperature,
+                              .log_sum_exp = log_sum_exp[r],
+                              .entropy = d_entropy ? entropy[r] : 0,
+                              .g = g,
+                              .h = d_entropy ? d_entropy[r] : 0,
+                              .of_entropy = d_entropy != nullptr};
+      for (std::int64_t i = 0; i < whole; i += width) write_gradients(row + i, bias ? bias + i : nullptr, common);
       if (rest > 0) {
         copy_padded(tail, row + whole, rest, 0);
-        write_gradients(tail, bias ? tail_bias : nullptr, inverse_temperature, log_sum_exp[r], own, g, h, d_entropy);
+        write_gradients(tail, bias ? tail_bias : nullptr, common);
         std::copy(tail, tail + rest, row + whole);
       }
       const std::int64_t target = targets[r] - first_column;

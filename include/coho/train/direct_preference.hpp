@@ -137,16 +137,12 @@ class direct_preference_trainer {
         callbacks...);
   }
 
-  // This rank's examples are first, first + stride, … of the whole batch.
-  struct batch_place {
-    std::span<const direct_preference_example> whole;
-    std::size_t first, stride;
-  };
-
-  // One optimizer step on this rank's part of a batch, with the callbacks around it. `place`: see `batch_place`.
+  // One optimizer step on this rank's part of a batch, with the callbacks around it. `place`: where that part is in the
+  // whole batch.
   template <class... Callbacks>
-  direct_preference_statistics train_step(std::span<const direct_preference_example> batch, const batch_place& place,
-                                          std::uint64_t epoch, Callbacks&... callbacks) {
+  direct_preference_statistics train_step(std::span<const direct_preference_example> batch,
+                                          const detail::batch_place& place, std::uint64_t epoch,
+                                          Callbacks&... callbacks) {
     static_assert((detail::require_callback<Callbacks, direct_preference_statistics>() && ...));
     detail::stopwatch watch;
     notify::step_begin(step_, callbacks...);
@@ -178,7 +174,7 @@ class direct_preference_trainer {
   // log-probs of all responses, chosen ones first, to `use`, which returns their gradient.
   template <class Evaluate>
   direct_preference_statistics run_micro_batches(std::span<const direct_preference_example> batch,
-                                                 const batch_place& place, Evaluate evaluate) {
+                                                 const detail::batch_place& place, Evaluate evaluate) {
     for (std::size_t i = 0; i < batch.size(); ++i) detail::check_example(batch[i], i, detail::needs_pairs<Loss>);
     double totals[5] = {
         static_cast<double>(batch.size())};  // examples, weighted terms, terms, chosen, rejected responses
@@ -274,11 +270,11 @@ class direct_preference_trainer {
   }
 
   // z0 of `kto_loss` for a batch, over all ranks; 0 for losses without it.
-  double compute_kl_baseline(const batch_place& place) {
+  double compute_kl_baseline(const detail::batch_place& place) {
     if constexpr (detail::needs_kl_baseline<Loss>) {
       static_assert(has_reference,
                     "coho::direct_preference_trainer: the KL baseline of this loss needs a reference policy");
-      const token_batch mismatched = detail::mismatched_responses(place.whole, place.first, place.stride);
+      const token_batch mismatched = detail::mismatched_responses(place);
       const auto log_probs = [&](auto& model, const char* what) {
         return detail::response_log_probs(model, mismatched, options_.micro_batch, what);
       };
