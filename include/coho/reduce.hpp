@@ -199,7 +199,7 @@ struct sequence_sums_fn {
       detail::check_same_shape(x, mask, "sequence_sums");
       return (*this)(X(coho::where(mask != 0, x, 0.0)), offsets);
     } else {
-      return sums(detail::host_elements(x), detail::host_elements(mask), offsets);
+      return host_sums(detail::host_elements(x), detail::host_elements(mask), offsets);
     }
   }
   template <class X>
@@ -209,14 +209,14 @@ struct sequence_sums_fn {
       return array_traits<X>::sequence_sums(x, offsets);
     } else {
       const auto xs = detail::host_elements(x);
-      return sums(xs, detail::all_real{xs.size()}, offsets);
+      return host_sums(xs, detail::all_real{xs.size()}, offsets);
     }
   }
 
  private:
   // For elements on the host; masked ones are not read.
   template <class X, class Mask>
-  static detail::array_of<double> sums(const X& x, const Mask& mask, std::span<const std::size_t> offsets) {
+  static detail::array_of<double> host_sums(const X& x, const Mask& mask, std::span<const std::size_t> offsets) {
     detail::check_lengths(x.size(), mask.size(), "sequence_sums", "mask");
     detail::check_offsets(offsets, x.size(), "sequence_sums");
     detail::array_of<double> out(static_cast<Eigen::Index>(offsets.size() - 1));

@@ -272,18 +272,20 @@ struct array_traits<T> {
 
   template <class A, class B>
   static plain min(const A& a, const B& b) {
-    return lift(a, b).binaryExpr(lift(b, a), [](scalar x, scalar y) { return array_traits<scalar>::min(x, y); });
+    return broadcast(a, b).binaryExpr(broadcast(b, a),
+                                      [](scalar x, scalar y) { return array_traits<scalar>::min(x, y); });
   }
   template <class A, class B>
   static plain max(const A& a, const B& b) {
-    return lift(a, b).binaryExpr(lift(b, a), [](scalar x, scalar y) { return array_traits<scalar>::max(x, y); });
+    return broadcast(a, b).binaryExpr(broadcast(b, a),
+                                      [](scalar x, scalar y) { return array_traits<scalar>::max(x, y); });
   }
   static plain clamp(const T& x, double low, double high) {
     return x.unaryExpr([low, high](scalar v) { return array_traits<scalar>::clamp(v, low, high); });
   }
   template <class Condition, class A, class B>
   static plain where(const Condition& condition, const A& a, const B& b) {
-    return condition.select(lift(a, b), lift(b, a));
+    return condition.select(broadcast(a, b), broadcast(b, a));
   }
   static double sum(const T& x) { return x.template cast<double>().sum(); }
   static plain detach(const T& x) { return x; }
@@ -291,7 +293,7 @@ struct array_traits<T> {
  private:
   // The operand itself, or a number as an array of the shape of b.
   template <class A, class B>
-  static decltype(auto) lift(const A& a, const B& b) {
+  static decltype(auto) broadcast(const A& a, const B& b) {
     if constexpr (eigen_array<A>) {
       return (a);
     } else {
@@ -914,7 +916,7 @@ struct sequence_sums_fn {
       detail::check_same_shape(x, mask, "sequence_sums");
       return (*this)(X(coho::where(mask != 0, x, 0.0)), offsets);
     } else {
-      return sums(detail::host_elements(x), detail::host_elements(mask), offsets);
+      return host_sums(detail::host_elements(x), detail::host_elements(mask), offsets);
     }
   }
   template <class X>
@@ -924,14 +926,14 @@ struct sequence_sums_fn {
       return array_traits<X>::sequence_sums(x, offsets);
     } else {
       const auto xs = detail::host_elements(x);
-      return sums(xs, detail::all_real{xs.size()}, offsets);
+      return host_sums(xs, detail::all_real{xs.size()}, offsets);
     }
   }
 
  private:
   // For elements on the host; masked ones are not read.
   template <class X, class Mask>
-  static detail::array_of<double> sums(const X& x, const Mask& mask, std::span<const std::size_t> offsets) {
+  static detail::array_of<double> host_sums(const X& x, const Mask& mask, std::span<const std::size_t> offsets) {
     detail::check_lengths(x.size(), mask.size(), "sequence_sums", "mask");
     detail::check_offsets(offsets, x.size(), "sequence_sums");
     detail::array_of<double> out(static_cast<Eigen::Index>(offsets.size() - 1));
@@ -3618,10 +3620,10 @@ struct kl_loss_terms {
   element_terms<T, 1> element(const T& log_prob, const T& reference_log_prob) const {
     const T d = log_prob - reference_log_prob;
     if constexpr (!Clipped) {
-      return unclipped<Gradient>(d);
+      return unclipped_term<Gradient>(d);
     } else {
       const T bounded = coho::clamp(d, -clip, clip);
-      auto out = unclipped<Gradient>(bounded);
+      auto out = unclipped_term<Gradient>(bounded);
       if constexpr (std::floating_point<T>) out.value += d - d;  // the clip must not hide infinity
       if constexpr (Gradient) out.slopes = {T(coho::where(bounded == d, out.slopes[0], T(0.0 * d)))};
       return out;
@@ -3630,7 +3632,7 @@ struct kl_loss_terms {
 
   /// Value and slope from d, as if there were no clip.
   template <bool Gradient, class T>
-  static element_terms<T, 1> unclipped(const T& d) {
+  static element_terms<T, 1> unclipped_term(const T& d) {
     element_terms<T, 1> out;
     if constexpr (Estimator == kl_estimator::k3 && std::floating_point<T>) {
       const T excess = std::expm1(-d);  // of value and slope: one call instead of two
@@ -5528,7 +5530,7 @@ class plackett_luce_loss {
       Number* const slopes = Gradient ? result.d_scores.data() + begin : nullptr;
       group.highest = highest;
       const bool near = highest - lowest < widest_range;
-      value += weight * (near ? by_odds<Gradient>(group, slopes) : by_logarithms<Gradient>(group, slopes));
+      value += weight * (near ? loss_by_odds<Gradient>(group, slopes) : loss_by_logarithms<Gradient>(group, slopes));
       if constexpr (!Gradient) continue;
       for (std::size_t k = 0; k < ranked; ++k) {
         for (std::size_t j = k + 1; j < n; ++j) right += detail::heaviside(score[k] - score[j]);
@@ -5547,7 +5549,7 @@ class plackett_luce_loss {
   // The loss of a group without its weight, and its weighted gradient in `slopes`, with one exponential per score:
   // Σ_{k≤j, ranked} odds_j/rest_k, less 1 where j is ranked. There, odds_j/rest_j − 1 is −rest_{j+1}/rest_j.
   template <bool Gradient, class Number>
-  static double by_odds(ranking& group, Number* slopes) {
+  static double loss_by_odds(ranking& group, Number* slopes) {
     auto& [score, odds, rest, highest, ranked, weight] = group;
     const std::size_t n = score.size();
     double total = 0, loss = 0, passed = 0;
@@ -5568,7 +5570,7 @@ class plackett_luce_loss {
 
   // The same for scores any distance apart, infinite ones included.
   template <bool Gradient, class Number>
-  static double by_logarithms(ranking& group, Number* slopes) {
+  static double loss_by_logarithms(ranking& group, Number* slopes) {
     const auto& score = group.score;
     auto& rest = group.rest;
     const std::size_t n = score.size();
@@ -7859,7 +7861,7 @@ class intervention_set {
     requires(sizeof...(Names) > 0)
   intervention_set with(const Names&... names) const {
     intervention_set out = *this;
-    (out.switch_to(names, true), ...);
+    (out.set_active(names, true), ...);
     return out;
   }
   /// Switches existing ones off. Throws `argument_error` for an unknown name.
@@ -7867,7 +7869,7 @@ class intervention_set {
     requires(sizeof...(Names) > 0)
   intervention_set without(const Names&... names) const {
     intervention_set out = *this;
-    (out.switch_to(names, false), ...);
+    (out.set_active(names, false), ...);
     return out;
   }
   /// The same set with everything switched off.
@@ -7928,7 +7930,7 @@ class intervention_set {
   }
   // Throws `argument_error`, listing the known names, for an unknown one.
   template <class = detail::if_called>
-  void switch_to(std::string_view name, bool on) {
+  void set_active(std::string_view name, bool on) {
     entry* const found = find(name);
     if (found == nullptr) {
       std::string names;
@@ -10348,7 +10350,7 @@ struct sampled_rollouts {
 
   /// Rollouts [begin, end); members that are empty stay empty.
   template <class = detail::if_called>
-  sampled_rollouts part(std::size_t begin, std::size_t end) const {
+  sampled_rollouts slice(std::size_t begin, std::size_t end) const {
     const auto cut = [&](const auto& all) {
       using list = std::remove_cvref_t<decltype(all)>;
       const auto at = [&](std::size_t i) { return all.begin() + static_cast<std::ptrdiff_t>(i); };
@@ -11334,9 +11336,9 @@ class vocabulary_tokenizer {
 
 namespace coho::inline v0_1 {
 
-/// Takes over a model's output. Throws `argument_error` when its length is not the expected one or a number in it
-/// is not finite: model outputs are checked once, here, so that no NaN spreads.
-struct lift_output_fn {
+/// A model's output as an Eigen array of double. Throws `argument_error` when its length is not the expected one or a
+/// number in it is not finite: model outputs are checked once, here, so that no NaN spreads.
+struct checked_output_fn {
   template <number_range Range>
   Eigen::ArrayXd operator()(const Range& range, std::size_t expected, std::string_view what) const {
     const auto size = static_cast<std::size_t>(std::ranges::size(range));
@@ -11355,7 +11357,7 @@ struct lift_output_fn {
     return out;
   }
 };
-inline constexpr lift_output_fn lift_output{};
+inline constexpr checked_output_fn checked_output{};
 
 /// The tokens of each sequence of a batch, prompt and response.
 template <class = detail::if_called>
@@ -11368,7 +11370,7 @@ std::vector<std::size_t> sequence_lengths(const token_batch& batch) {
 namespace detail {
 
 /// One number per response token from `evaluate(part)`, called on parts of the batch within the limits; the order of
-/// the batch is kept. Each output is checked by `lift_output`.
+/// the batch is kept. Each output is checked by `checked_output`.
 template <class Evaluate>
 Eigen::ArrayXd evaluate_in_batches(const token_batch& batch, const batch_limits& limits, std::string_view what,
                                    Evaluate evaluate) {
@@ -11376,7 +11378,7 @@ Eigen::ArrayXd evaluate_in_batches(const token_batch& batch, const batch_limits&
   const auto lengths = sequence_lengths(batch);
   for (const auto& indices : micro_batches(detail::span_of(lengths), limits)) {
     const token_batch part = batch.select(indices);
-    scatter(lift_output(evaluate(part), part.responses.total(), what), batch.responses.offsets, indices, out);
+    scatter(checked_output(evaluate(part), part.responses.total(), what), batch.responses.offsets, indices, out);
   }
   return out;
 }
@@ -11424,7 +11426,7 @@ struct evaluate_scores_fn {
       std::vector<reward_query> part;
       for (const std::size_t i : indices) part.push_back(queries[i]);
       const Eigen::ArrayXd scores =
-          lift_output(score_queries(model, detail::span_of(part)), part.size(), "reward model scores");
+          checked_output(score_queries(model, detail::span_of(part)), part.size(), "reward model scores");
       for (std::size_t k = 0; k < indices.size(); ++k) {
         out(static_cast<Eigen::Index>(indices[k])) = scores(static_cast<Eigen::Index>(k));
       }
@@ -11712,7 +11714,7 @@ struct step_end_hook {
 inline constexpr hook_fn<step_end_hook> step_end{};
 
 /// Whether a callback on any rank requests a stop: the same answer on all ranks, which call together.
-struct stop_fn {
+struct stop_requested_fn {
   template <communicator Communicator, class... Callbacks>
   bool operator()(Communicator& ranks, Callbacks&... callbacks) const {
     double requests = (requests_stop(callbacks) + ... + 0.0);
@@ -11733,7 +11735,7 @@ struct stop_fn {
     }
   }
 };
-inline constexpr stop_fn stop{};
+inline constexpr stop_requested_fn stop_requested{};
 
 }  // namespace notify
 
@@ -11783,7 +11785,7 @@ auto fit_source(std::size_t size, const Options& options, const std::uint64_t& s
   const std::uint64_t end = options.epochs * order.steps_per_epoch();
   while (steps_done < end) {
     history.push_back(step(order.batch(steps_done, 0, 1), steps_done / order.steps_per_epoch()));
-    if (notify::stop(ranks, callbacks...)) break;
+    if (notify::stop_requested(ranks, callbacks...)) break;
   }
   return history;
 }
@@ -11817,7 +11819,7 @@ auto run_steps(Trainer& trainer, Communicator& ranks, Source& source, const std:
   while (steps_done < steps) {
     const auto& prompts = source(steps_done);
     history.push_back(trainer.step(std::span<const rl_prompt>(prompts), callbacks...));
-    if (notify::stop(ranks, callbacks...)) break;
+    if (notify::stop_requested(ranks, callbacks...)) break;
   }
   return history;
 }
@@ -11831,7 +11833,7 @@ void require_seed(std::uint64_t saved, std::uint64_t mine) {
 
 /// Throws argument_error for a saved run whose data order differs: another seed or batch size.
 template <class Options>
-void require_same_order(const data_position& saved, const Options& options) {
+void require_same_data_order(const data_position& saved, const Options& options) {
   require_seed(saved.seed, options.seed);
   require_argument(saved.batch_size == options.batch_size, "the saved run had batches of " +
                                                                std::to_string(saved.batch_size) + ", this one has " +
@@ -11886,12 +11888,12 @@ constexpr bool needs_kl_baseline = requires { requires Loss::needs_kl_baseline; 
 /// The loss of a batch and its gradients. Throws argument_error for gradients of another length and numbers that are
 /// not finite.
 template <class Loss>
-preference_gradient evaluate_preference(const Loss& loss, const preference_log_probs& x,
-                                        const token_weights<Eigen::ArrayXd>& weights) {
+preference_gradient evaluate_preference_loss(const Loss& loss, const preference_log_probs& x,
+                                             const token_weights<Eigen::ArrayXd>& weights) {
   preference_gradient out = loss.value_and_grad(x, weights);
   const auto size = static_cast<std::size_t>(x.chosen.size());
-  out.d_chosen = lift_output(out.d_chosen, size, "d_chosen of the preference loss");
-  out.d_rejected = lift_output(out.d_rejected, size, "d_rejected of the preference loss");
+  out.d_chosen = checked_output(out.d_chosen, size, "d_chosen of the preference loss");
+  out.d_rejected = checked_output(out.d_rejected, size, "d_rejected of the preference loss");
   require_argument(std::isfinite(out.value) && std::isfinite(out.accuracy) && std::isfinite(out.reward_difference),
                    "the value, accuracy or reward_difference of the preference loss is not finite");
   return out;
@@ -12001,14 +12003,14 @@ class direct_preference_trainer {
   /// Loss, accuracy and reward difference over `data` (this rank's part; the result is over all ranks), without a step.
   direct_preference_statistics evaluate(std::span<const direct_preference_example> data) {
     return run_micro_batches(data, {data, 0, 1}, [&](const token_batch& tokens, auto use) {
-      use(lift_output(model_.log_probs(tokens), tokens.responses.total(), "log_probs"));
+      use(checked_output(model_.log_probs(tokens), tokens.responses.total(), "log_probs"));
     });
   }
 
   direct_preference_state save() const noexcept { return {step_, options_.seed, options_.batch_size}; }
   /// Throws `argument_error` for a state with another seed or batch size: it would be a different run.
   void restore(const direct_preference_state& saved) {
-    detail::require_same_order(saved, options_);
+    detail::require_same_data_order(saved, options_);
     step_ = saved.step;
   }
 
@@ -12047,7 +12049,7 @@ class direct_preference_trainer {
     model_.zero_gradients();
     auto out = run_micro_batches(batch, place, [&](const token_batch& tokens, auto use) {
       auto [output, pullback] = model_.forward(tokens);
-      const auto d_log_probs = use(lift_output(output.log_probs, tokens.responses.total(), "log_probs"));
+      const auto d_log_probs = use(checked_output(output.log_probs, tokens.responses.total(), "log_probs"));
       pullback(policy_gradient{.log_probs = {d_log_probs.data(), tokens.responses.total()}});
     });
     out.step = step_;
@@ -12109,7 +12111,7 @@ class direct_preference_trainer {
         const Eigen::Index n = x.chosen_tokens.size();
         x.chosen = responses.head(n);
         x.rejected = responses.tail(n);
-        const auto loss = detail::evaluate_preference(loss_, x, weights);
+        const auto loss = detail::evaluate_preference_loss(loss_, x, weights);
         sums[0] += loss.value;
         sums[1] += loss.accuracy * terms / totals[2];
         sums[2] += loss.reward_difference * terms / totals[2];
@@ -12784,7 +12786,7 @@ sampled_rollouts rollouts_from_generation(Generation sampled, std::span<const rl
   out.prompts.assign(prompts.begin(), prompts.end());
   if (known) {
     const Eigen::ArrayXd log_probs =
-        lift_output(sampled.log_probs.values, sampled.responses.total(), "log_probs of generate");
+        checked_output(sampled.log_probs.values, sampled.responses.total(), "log_probs of generate");
     out.log_probs.assign(log_probs.begin(), log_probs.end());
   }
   out.responses = std::move(sampled.responses);
@@ -13182,8 +13184,8 @@ template <class Loss>
 policy_loss_terms evaluate_policy_loss(const Loss& loss, const policy_loss_inputs<double>& in) {
   const auto result = loss.value_and_grad(in);
   policy_loss_terms out{.value = static_cast<double>(result.value)};
-  out.d_log_probs =
-      lift_output(result.d_log_probs, static_cast<std::size_t>(in.log_probs.size()), "d_log_probs of the policy loss");
+  out.d_log_probs = checked_output(result.d_log_probs, static_cast<std::size_t>(in.log_probs.size()),
+                                   "d_log_probs of the policy loss");
   require_argument(std::isfinite(out.value), "the value of the policy loss is not finite");
   const double tokens = count_weighted_tokens(in.weights.values);
   if constexpr (requires { result.clip_fraction; }) {
@@ -13215,7 +13217,8 @@ value_loss_terms evaluate_value_loss(const Loss& loss, const value_loss_inputs<d
     out.clipped = static_cast<double>(result.clip_fraction) * count_weighted_tokens(in.weights.values);
     require_argument(std::isfinite(out.clipped), "the clip_fraction of the value loss is not finite");
   }
-  out.d_values = lift_output(result.d_values, static_cast<std::size_t>(in.values.size()), "d_values of the value loss");
+  out.d_values =
+      checked_output(result.d_values, static_cast<std::size_t>(in.values.size()), "d_values of the value loss");
   return out;
 }
 
@@ -13772,7 +13775,7 @@ class minibatch_update {
     const Eigen::ArrayXd old_log_probs = gather(rollouts.old_log_probs, offsets, chosen);
     const std::size_t count = tokens.responses.total();
     auto [output, pullback] = models_.policy.forward(tokens);
-    const auto log_probs = lift_output(output.log_probs, count, "log_probs of the policy's forward");
+    const auto log_probs = checked_output(output.log_probs, count, "log_probs of the policy's forward");
     auto loss = evaluate_policy_loss(policy_loss_, {.log_probs = log_probs,
                                                     .old_log_probs = old_log_probs,
                                                     .advantages = gather(rollouts.advantages, offsets, chosen),
@@ -13795,7 +13798,7 @@ class minibatch_update {
     }
     std::vector<double> d_entropy;
     if constexpr (has_entropy) {
-      total.entropy += lift_output(output.entropy, count, "entropy of the policy's forward").sum();
+      total.entropy += checked_output(output.entropy, count, "entropy of the policy's forward").sum();
       if (options_.entropy_coefficient > 0) {
         for (const double weight : weights.values) d_entropy.push_back(-options_.entropy_coefficient * weight);
       }
@@ -13810,7 +13813,7 @@ class minibatch_update {
     const auto offsets = span_of(rollouts.batch.responses.offsets), chosen = span_of(part);
     const std::size_t count = tokens.responses.total();
     auto [output, pullback] = models_.value.forward(tokens);
-    const auto values = lift_output(output.values, count, "values of the value model's forward");
+    const auto values = checked_output(output.values, count, "values of the value model's forward");
     auto loss = evaluate_value_loss(value_loss_, {.values = values,
                                                   .old_values = gather(rollouts.values, offsets, chosen),
                                                   .returns = gather(rollouts.returns, offsets, chosen),
@@ -14406,7 +14409,7 @@ class ppo_trainer : public detail::on_policy_driver<
     return train_step(
         rollouts.size(),
         [&](std::size_t begin, std::size_t end, ppo_statistics& out) {
-          return evaluate_rollouts(models_, rollouts.part(begin, end), shared_, out);
+          return evaluate_rollouts(models_, rollouts.slice(begin, end), shared_, out);
         },
         callbacks...);
   }
@@ -14583,7 +14586,7 @@ class reward_model_trainer {
   reward_model_state save() const noexcept { return {step_, options_.seed, options_.batch_size}; }
   /// Throws `argument_error` for a state with another seed or batch size: it would be a different run.
   void restore(const reward_model_state& saved) {
-    detail::require_same_order(saved, options_);
+    detail::require_same_data_order(saved, options_);
     step_ = saved.step;
   }
 
@@ -14618,7 +14621,7 @@ class reward_model_trainer {
     reward_model_statistics out =
         run_shards(batch, work, pairs, gradients, [&](std::span<const reward_query> queries, auto use) {
           auto [scores, pullback] = model_.forward(queries);
-          const auto d_scores = use(lift_output(scores, queries.size(), "reward model scores"));
+          const auto d_scores = use(checked_output(scores, queries.size(), "reward model scores"));
           pullback(detail::span_of(std::as_const(d_scores).data(), queries.size()));
         });
     gradients.all_reduce();
@@ -14639,9 +14642,9 @@ class reward_model_trainer {
     const detail::no_gradient_sum none;
     return run_shards(data, work, pairs, none, [&](std::span<const reward_query> queries, auto use) {
       if constexpr (reward_model<Model>) {
-        use(lift_output(score_queries(model_, queries), queries.size(), "reward model scores"));
+        use(checked_output(score_queries(model_, queries), queries.size(), "reward model scores"));
       } else {
-        use(lift_output(model_.forward(queries).first, queries.size(), "reward model scores"));
+        use(checked_output(model_.forward(queries).first, queries.size(), "reward model scores"));
       }
     });
   }
@@ -14729,8 +14732,8 @@ class reward_model_trainer {
       }
       sums[3] += scores.sum() / 2;
       Scores d_scores(scores.size());
-      d_scores << lift_output(loss.d_chosen, indices.size(), "d_chosen of the pair loss"),
-          lift_output(loss.d_rejected, indices.size(), "d_rejected of the pair loss");
+      d_scores << checked_output(loss.d_chosen, indices.size(), "d_chosen of the pair loss"),
+          checked_output(loss.d_rejected, indices.size(), "d_rejected of the pair loss");
       return d_scores;
     });
   }
@@ -14834,7 +14837,7 @@ class supervised_trainer {
     require_argument(weight > 0, "no response token with a weight above 0 to evaluate");
     double loss = 0;
     for (const auto& part : cut_micro_batches(data, detail::all_indices(data.size()), weight)) {
-      const auto log_probs = lift_output(model_.log_probs(part.tokens), part.tokens.responses.total(), "log_probs");
+      const auto log_probs = checked_output(model_.log_probs(part.tokens), part.tokens.responses.total(), "log_probs");
       loss += nll_loss{}(log_probs, part.weights);
     }
     ranks_.all_reduce_sum(detail::span_of(&loss, 1));
@@ -14844,7 +14847,7 @@ class supervised_trainer {
   supervised_state save() const noexcept { return {step_, options_.seed, options_.batch_size}; }
   /// Throws `argument_error` for a state with another seed or batch size: it would be a different run.
   void restore(const supervised_state& saved) {
-    detail::require_same_order(saved, options_);
+    detail::require_same_data_order(saved, options_);
     step_ = saved.step;
   }
 
@@ -14888,7 +14891,7 @@ class supervised_trainer {
       gradients.begin_shard(shard.number);
       for (const auto& part : cut_micro_batches(batch, shard.indices, out.weight)) {
         auto [output, pullback] = model_.forward(part.tokens);
-        const auto log_probs = lift_output(output.log_probs, part.tokens.responses.total(), "log_probs");
+        const auto log_probs = checked_output(output.log_probs, part.tokens.responses.total(), "log_probs");
         const auto loss = nll_loss{}.value_and_grad(log_probs, part.weights);
         pullback(policy_gradient{.log_probs = {loss.d_log_probs.data(), part.tokens.responses.total()}});
         sums.shard(shard.number)[0] += loss.value;

@@ -40,18 +40,20 @@ struct array_traits<T> {
 
   template <class A, class B>
   static plain min(const A& a, const B& b) {
-    return lift(a, b).binaryExpr(lift(b, a), [](scalar x, scalar y) { return array_traits<scalar>::min(x, y); });
+    return broadcast(a, b).binaryExpr(broadcast(b, a),
+                                      [](scalar x, scalar y) { return array_traits<scalar>::min(x, y); });
   }
   template <class A, class B>
   static plain max(const A& a, const B& b) {
-    return lift(a, b).binaryExpr(lift(b, a), [](scalar x, scalar y) { return array_traits<scalar>::max(x, y); });
+    return broadcast(a, b).binaryExpr(broadcast(b, a),
+                                      [](scalar x, scalar y) { return array_traits<scalar>::max(x, y); });
   }
   static plain clamp(const T& x, double low, double high) {
     return x.unaryExpr([low, high](scalar v) { return array_traits<scalar>::clamp(v, low, high); });
   }
   template <class Condition, class A, class B>
   static plain where(const Condition& condition, const A& a, const B& b) {
-    return condition.select(lift(a, b), lift(b, a));
+    return condition.select(broadcast(a, b), broadcast(b, a));
   }
   static double sum(const T& x) { return x.template cast<double>().sum(); }
   static plain detach(const T& x) { return x; }
@@ -59,7 +61,7 @@ struct array_traits<T> {
  private:
   // The operand itself, or a number as an array of the shape of b.
   template <class A, class B>
-  static decltype(auto) lift(const A& a, const B& b) {
+  static decltype(auto) broadcast(const A& a, const B& b) {
     if constexpr (eigen_array<A>) {
       return (a);
     } else {

@@ -36,10 +36,10 @@ struct kl_loss_terms {
   element_terms<T, 1> element(const T& log_prob, const T& reference_log_prob) const {
     const T d = log_prob - reference_log_prob;
     if constexpr (!Clipped) {
-      return unclipped<Gradient>(d);
+      return unclipped_term<Gradient>(d);
     } else {
       const T bounded = coho::clamp(d, -clip, clip);
-      auto out = unclipped<Gradient>(bounded);
+      auto out = unclipped_term<Gradient>(bounded);
       if constexpr (std::floating_point<T>) out.value += d - d;  // the clip must not hide infinity
       if constexpr (Gradient) out.slopes = {T(coho::where(bounded == d, out.slopes[0], T(0.0 * d)))};
       return out;
@@ -48,7 +48,7 @@ struct kl_loss_terms {
 
   /// Value and slope from d, as if there were no clip.
   template <bool Gradient, class T>
-  static element_terms<T, 1> unclipped(const T& d) {
+  static element_terms<T, 1> unclipped_term(const T& d) {
     element_terms<T, 1> out;
     if constexpr (Estimator == kl_estimator::k3 && std::floating_point<T>) {
       const T excess = std::expm1(-d);  // of value and slope: one call instead of two

@@ -161,7 +161,7 @@ class plackett_luce_loss {
       Number* const slopes = Gradient ? result.d_scores.data() + begin : nullptr;
       group.highest = highest;
       const bool near = highest - lowest < widest_range;
-      value += weight * (near ? by_odds<Gradient>(group, slopes) : by_logarithms<Gradient>(group, slopes));
+      value += weight * (near ? loss_by_odds<Gradient>(group, slopes) : loss_by_logarithms<Gradient>(group, slopes));
       if constexpr (!Gradient) continue;
       for (std::size_t k = 0; k < ranked; ++k) {
         for (std::size_t j = k + 1; j < n; ++j) right += detail::heaviside(score[k] - score[j]);
@@ -180,7 +180,7 @@ class plackett_luce_loss {
   // The loss of a group without its weight, and its weighted gradient in `slopes`, with one exponential per score:
   // Σ_{k≤j, ranked} odds_j/rest_k, less 1 where j is ranked. There, odds_j/rest_j − 1 is −rest_{j+1}/rest_j.
   template <bool Gradient, class Number>
-  static double by_odds(ranking& group, Number* slopes) {
+  static double loss_by_odds(ranking& group, Number* slopes) {
     auto& [score, odds, rest, highest, ranked, weight] = group;
     const std::size_t n = score.size();
     double total = 0, loss = 0, passed = 0;
@@ -201,7 +201,7 @@ class plackett_luce_loss {
 
   // The same for scores any distance apart, infinite ones included.
   template <bool Gradient, class Number>
-  static double by_logarithms(ranking& group, Number* slopes) {
+  static double loss_by_logarithms(ranking& group, Number* slopes) {
     const auto& score = group.score;
     auto& rest = group.rest;
     const std::size_t n = score.size();

@@ -68,7 +68,7 @@ class intervention_set {
     requires(sizeof...(Names) > 0)
   intervention_set with(const Names&... names) const {
     intervention_set out = *this;
-    (out.switch_to(names, true), ...);
+    (out.set_active(names, true), ...);
     return out;
   }
   /// Switches existing ones off. Throws `argument_error` for an unknown name.
@@ -76,7 +76,7 @@ class intervention_set {
     requires(sizeof...(Names) > 0)
   intervention_set without(const Names&... names) const {
     intervention_set out = *this;
-    (out.switch_to(names, false), ...);
+    (out.set_active(names, false), ...);
     return out;
   }
   /// The same set with everything switched off.
@@ -137,7 +137,7 @@ class intervention_set {
   }
   // Throws `argument_error`, listing the known names, for an unknown one.
   template <class = detail::if_called>
-  void switch_to(std::string_view name, bool on) {
+  void set_active(std::string_view name, bool on) {
     entry* const found = find(name);
     if (found == nullptr) {
       std::string names;

@@ -36,7 +36,7 @@ struct sampled_rollouts {
 
   /// Rollouts [begin, end); members that are empty stay empty.
   template <class = detail::if_called>
-  sampled_rollouts part(std::size_t begin, std::size_t end) const {
+  sampled_rollouts slice(std::size_t begin, std::size_t end) const {
     const auto cut = [&](const auto& all) {
       using list = std::remove_cvref_t<decltype(all)>;
       const auto at = [&](std::size_t i) { return all.begin() + static_cast<std::ptrdiff_t>(i); };

@@ -34,16 +34,16 @@ struct array_traits<at::Tensor> {
 
   template <class A, class B>
   static at::Tensor min(const A& a, const B& b) {
-    return at::minimum(lift(a, b), lift(b, a));
+    return at::minimum(broadcast(a, b), broadcast(b, a));
   }
   template <class A, class B>
   static at::Tensor max(const A& a, const B& b) {
-    return at::maximum(lift(a, b), lift(b, a));
+    return at::maximum(broadcast(a, b), broadcast(b, a));
   }
   static at::Tensor clamp(const at::Tensor& x, double low, double high) { return at::clamp(x, low, high); }
   template <class A, class B>
   static at::Tensor where(const at::Tensor& condition, const A& a, const B& b) {
-    return at::where(condition, lift(a, b), lift(b, a));
+    return at::where(condition, broadcast(a, b), broadcast(b, a));
   }
   static at::Tensor sum(const at::Tensor& x) { return at::sum(x); }
   static at::Tensor detach(const at::Tensor& x) { return x.detach(); }
@@ -83,7 +83,7 @@ struct array_traits<at::Tensor> {
 
   // The operand itself, or a number as a 0-d tensor in the type and on the device of b.
   template <class A, class B>
-  static at::Tensor lift(const A& a, const B& b) {
+  static at::Tensor broadcast(const A& a, const B& b) {
     if constexpr (std::is_convertible_v<const A&, at::Tensor>) {
       return a;
     } else {

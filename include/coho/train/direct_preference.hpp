@@ -103,14 +103,14 @@ class direct_preference_trainer {
   /// Loss, accuracy and reward difference over `data` (this rank's part; the result is over all ranks), without a step.
   direct_preference_statistics evaluate(std::span<const direct_preference_example> data) {
     return run_micro_batches(data, {data, 0, 1}, [&](const token_batch& tokens, auto use) {
-      use(lift_output(model_.log_probs(tokens), tokens.responses.total(), "log_probs"));
+      use(checked_output(model_.log_probs(tokens), tokens.responses.total(), "log_probs"));
     });
   }
 
   direct_preference_state save() const noexcept { return {step_, options_.seed, options_.batch_size}; }
   /// Throws `argument_error` for a state with another seed or batch size: it would be a different run.
   void restore(const direct_preference_state& saved) {
-    detail::require_same_order(saved, options_);
+    detail::require_same_data_order(saved, options_);
     step_ = saved.step;
   }
 
@@ -149,7 +149,7 @@ class direct_preference_trainer {
     model_.zero_gradients();
     auto out = run_micro_batches(batch, place, [&](const token_batch& tokens, auto use) {
       auto [output, pullback] = model_.forward(tokens);
-      const auto d_log_probs = use(lift_output(output.log_probs, tokens.responses.total(), "log_probs"));
+      const auto d_log_probs = use(checked_output(output.log_probs, tokens.responses.total(), "log_probs"));
       pullback(policy_gradient{.log_probs = {d_log_probs.data(), tokens.responses.total()}});
     });
     out.step = step_;
@@ -211,7 +211,7 @@ class direct_preference_trainer {
         const Eigen::Index n = x.chosen_tokens.size();
         x.chosen = responses.head(n);
         x.rejected = responses.tail(n);
-        const auto loss = detail::evaluate_preference(loss_, x, weights);
+        const auto loss = detail::evaluate_preference_loss(loss_, x, weights);
         sums[0] += loss.value;
         sums[1] += loss.accuracy * terms / totals[2];
         sums[2] += loss.reward_difference * terms / totals[2];

@@ -97,7 +97,7 @@ class ppo_trainer : public detail::on_policy_driver<
     return train_step(
         rollouts.size(),
         [&](std::size_t begin, std::size_t end, ppo_statistics& out) {
-          return evaluate_rollouts(models_, rollouts.part(begin, end), shared_, out);
+          return evaluate_rollouts(models_, rollouts.slice(begin, end), shared_, out);
         },
         callbacks...);
   }

@@ -125,7 +125,7 @@ class reward_model_trainer {
   reward_model_state save() const noexcept { return {step_, options_.seed, options_.batch_size}; }
   /// Throws `argument_error` for a state with another seed or batch size: it would be a different run.
   void restore(const reward_model_state& saved) {
-    detail::require_same_order(saved, options_);
+    detail::require_same_data_order(saved, options_);
     step_ = saved.step;
   }
 
@@ -160,7 +160,7 @@ class reward_model_trainer {
     reward_model_statistics out =
         run_shards(batch, work, pairs, gradients, [&](std::span<const reward_query> queries, auto use) {
           auto [scores, pullback] = model_.forward(queries);
-          const auto d_scores = use(lift_output(scores, queries.size(), "reward model scores"));
+          const auto d_scores = use(checked_output(scores, queries.size(), "reward model scores"));
           pullback(detail::span_of(std::as_const(d_scores).data(), queries.size()));
         });
     gradients.all_reduce();
@@ -181,9 +181,9 @@ class reward_model_trainer {
     const detail::no_gradient_sum none;
     return run_shards(data, work, pairs, none, [&](std::span<const reward_query> queries, auto use) {
       if constexpr (reward_model<Model>) {
-        use(lift_output(score_queries(model_, queries), queries.size(), "reward model scores"));
+        use(checked_output(score_queries(model_, queries), queries.size(), "reward model scores"));
       } else {
-        use(lift_output(model_.forward(queries).first, queries.size(), "reward model scores"));
+        use(checked_output(model_.forward(queries).first, queries.size(), "reward model scores"));
       }
     });
   }
@@ -271,8 +271,8 @@ class reward_model_trainer {
       }
       sums[3] += scores.sum() / 2;
       Scores d_scores(scores.size());
-      d_scores << lift_output(loss.d_chosen, indices.size(), "d_chosen of the pair loss"),
-          lift_output(loss.d_rejected, indices.size(), "d_rejected of the pair loss");
+      d_scores << checked_output(loss.d_chosen, indices.size(), "d_chosen of the pair loss"),
+          checked_output(loss.d_rejected, indices.size(), "d_rejected of the pair loss");
       return d_scores;
     });
   }

@@ -113,7 +113,7 @@ class supervised_trainer {
     require_argument(weight > 0, "no response token with a weight above 0 to evaluate");
     double loss = 0;
     for (const auto& part : cut_micro_batches(data, detail::all_indices(data.size()), weight)) {
-      const auto log_probs = lift_output(model_.log_probs(part.tokens), part.tokens.responses.total(), "log_probs");
+      const auto log_probs = checked_output(model_.log_probs(part.tokens), part.tokens.responses.total(), "log_probs");
       loss += nll_loss{}(log_probs, part.weights);
     }
     ranks_.all_reduce_sum(detail::span_of(&loss, 1));
@@ -123,7 +123,7 @@ class supervised_trainer {
   supervised_state save() const noexcept { return {step_, options_.seed, options_.batch_size}; }
   /// Throws `argument_error` for a state with another seed or batch size: it would be a different run.
   void restore(const supervised_state& saved) {
-    detail::require_same_order(saved, options_);
+    detail::require_same_data_order(saved, options_);
     step_ = saved.step;
   }
 
@@ -167,7 +167,7 @@ class supervised_trainer {
       gradients.begin_shard(shard.number);
       for (const auto& part : cut_micro_batches(batch, shard.indices, out.weight)) {
         auto [output, pullback] = model_.forward(part.tokens);
-        const auto log_probs = lift_output(output.log_probs, part.tokens.responses.total(), "log_probs");
+        const auto log_probs = checked_output(output.log_probs, part.tokens.responses.total(), "log_probs");
         const auto loss = nll_loss{}.value_and_grad(log_probs, part.weights);
         pullback(policy_gradient{.log_probs = {loss.d_log_probs.data(), part.tokens.responses.total()}});
         sums.shard(shard.number)[0] += loss.value;

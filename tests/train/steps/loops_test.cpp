@@ -134,10 +134,10 @@ TEST_CASE("an on-policy run asks its source for each step's prompts until its st
 
 TEST_CASE("a saved position of another seed or batch size says what differs") {
   const fit_options options{.batch_size = 4, .seed = 7};
-  CHECK_NOTHROW(detail::require_same_order({.step = 99, .seed = 7, .batch_size = 4}, options));
-  CHECK_THROWS_WITH(detail::require_same_order({.seed = 8, .batch_size = 4}, options),
+  CHECK_NOTHROW(detail::require_same_data_order({.step = 99, .seed = 7, .batch_size = 4}, options));
+  CHECK_THROWS_WITH(detail::require_same_data_order({.seed = 8, .batch_size = 4}, options),
                     "the saved run had the seed 8, this one has 7");
-  CHECK_THROWS_WITH(detail::require_same_order({.seed = 7, .batch_size = 5}, options),
+  CHECK_THROWS_WITH(detail::require_same_data_order({.seed = 7, .batch_size = 5}, options),
                     "the saved run had batches of 5, this one has 4");
   CHECK_THROWS_AS(detail::require_seed(0, 1), argument_error);
   CHECK_NOTHROW(detail::require_seed(1, 1));

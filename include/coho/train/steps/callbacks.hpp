@@ -66,7 +66,7 @@ struct step_end_hook {
 inline constexpr hook_fn<step_end_hook> step_end{};
 
 /// Whether a callback on any rank requests a stop: the same answer on all ranks, which call together.
-struct stop_fn {
+struct stop_requested_fn {
   template <communicator Communicator, class... Callbacks>
   bool operator()(Communicator& ranks, Callbacks&... callbacks) const {
     double requests = (requests_stop(callbacks) + ... + 0.0);
@@ -87,7 +87,7 @@ struct stop_fn {
     }
   }
 };
-inline constexpr stop_fn stop{};
+inline constexpr stop_requested_fn stop_requested{};
 
 }  // namespace notify
 

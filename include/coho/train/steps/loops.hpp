@@ -39,7 +39,7 @@ auto fit_source(std::size_t size, const Options& options, const std::uint64_t& s
   const std::uint64_t end = options.epochs * order.steps_per_epoch();
   while (steps_done < end) {
     history.push_back(step(order.batch(steps_done, 0, 1), steps_done / order.steps_per_epoch()));
-    if (notify::stop(ranks, callbacks...)) break;
+    if (notify::stop_requested(ranks, callbacks...)) break;
   }
   return history;
 }
@@ -73,7 +73,7 @@ auto run_steps(Trainer& trainer, Communicator& ranks, Source& source, const std:
   while (steps_done < steps) {
     const auto& prompts = source(steps_done);
     history.push_back(trainer.step(std::span<const rl_prompt>(prompts), callbacks...));
-    if (notify::stop(ranks, callbacks...)) break;
+    if (notify::stop_requested(ranks, callbacks...)) break;
   }
   return history;
 }
@@ -87,7 +87,7 @@ void require_seed(std::uint64_t saved, std::uint64_t mine) {
 
 /// Throws argument_error for a saved run whose data order differs: another seed or batch size.
 template <class Options>
-void require_same_order(const data_position& saved, const Options& options) {
+void require_same_data_order(const data_position& saved, const Options& options) {
   require_seed(saved.seed, options.seed);
   require_argument(saved.batch_size == options.batch_size, "the saved run had batches of " +
                                                                std::to_string(saved.batch_size) + ", this one has " +

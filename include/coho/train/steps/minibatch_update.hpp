@@ -151,7 +151,7 @@ class minibatch_update {
     const Eigen::ArrayXd old_log_probs = gather(rollouts.old_log_probs, offsets, chosen);
     const std::size_t count = tokens.responses.total();
     auto [output, pullback] = models_.policy.forward(tokens);
-    const auto log_probs = lift_output(output.log_probs, count, "log_probs of the policy's forward");
+    const auto log_probs = checked_output(output.log_probs, count, "log_probs of the policy's forward");
     auto loss = evaluate_policy_loss(policy_loss_, {.log_probs = log_probs,
                                                     .old_log_probs = old_log_probs,
                                                     .advantages = gather(rollouts.advantages, offsets, chosen),
@@ -174,7 +174,7 @@ class minibatch_update {
     }
     std::vector<double> d_entropy;
     if constexpr (has_entropy) {
-      total.entropy += lift_output(output.entropy, count, "entropy of the policy's forward").sum();
+      total.entropy += checked_output(output.entropy, count, "entropy of the policy's forward").sum();
       if (options_.entropy_coefficient > 0) {
         for (const double weight : weights.values) d_entropy.push_back(-options_.entropy_coefficient * weight);
       }
@@ -189,7 +189,7 @@ class minibatch_update {
     const auto offsets = span_of(rollouts.batch.responses.offsets), chosen = span_of(part);
     const std::size_t count = tokens.responses.total();
     auto [output, pullback] = models_.value.forward(tokens);
-    const auto values = lift_output(output.values, count, "values of the value model's forward");
+    const auto values = checked_output(output.values, count, "values of the value model's forward");
     auto loss = evaluate_value_loss(value_loss_, {.values = values,
                                                   .old_values = gather(rollouts.values, offsets, chosen),
                                                   .returns = gather(rollouts.returns, offsets, chosen),

@@ -17,9 +17,9 @@
 
 namespace coho::inline v0_1 {
 
-/// Takes over a model's output. Throws `argument_error` when its length is not the expected one or a number in it
-/// is not finite: model outputs are checked once, here, so that no NaN spreads.
-struct lift_output_fn {
+/// A model's output as an Eigen array of double. Throws `argument_error` when its length is not the expected one or a
+/// number in it is not finite: model outputs are checked once, here, so that no NaN spreads.
+struct checked_output_fn {
   template <number_range Range>
   Eigen::ArrayXd operator()(const Range& range, std::size_t expected, std::string_view what) const {
     const auto size = static_cast<std::size_t>(std::ranges::size(range));
@@ -38,7 +38,7 @@ struct lift_output_fn {
     return out;
   }
 };
-inline constexpr lift_output_fn lift_output{};
+inline constexpr checked_output_fn checked_output{};
 
 /// The tokens of each sequence of a batch, prompt and response.
 template <class = detail::if_called>
@@ -51,7 +51,7 @@ std::vector<std::size_t> sequence_lengths(const token_batch& batch) {
 namespace detail {
 
 /// One number per response token from `evaluate(part)`, called on parts of the batch within the limits; the order of
-/// the batch is kept. Each output is checked by `lift_output`.
+/// the batch is kept. Each output is checked by `checked_output`.
 template <class Evaluate>
 Eigen::ArrayXd evaluate_in_batches(const token_batch& batch, const batch_limits& limits, std::string_view what,
                                    Evaluate evaluate) {
@@ -59,7 +59,7 @@ Eigen::ArrayXd evaluate_in_batches(const token_batch& batch, const batch_limits&
   const auto lengths = sequence_lengths(batch);
   for (const auto& indices : micro_batches(detail::span_of(lengths), limits)) {
     const token_batch part = batch.select(indices);
-    scatter(lift_output(evaluate(part), part.responses.total(), what), batch.responses.offsets, indices, out);
+    scatter(checked_output(evaluate(part), part.responses.total(), what), batch.responses.offsets, indices, out);
   }
   return out;
 }
@@ -107,7 +107,7 @@ struct evaluate_scores_fn {
       std::vector<reward_query> part;
       for (const std::size_t i : indices) part.push_back(queries[i]);
       const Eigen::ArrayXd scores =
-          lift_output(score_queries(model, detail::span_of(part)), part.size(), "reward model scores");
+          checked_output(score_queries(model, detail::span_of(part)), part.size(), "reward model scores");
       for (std::size_t k = 0; k < indices.size(); ++k) {
         out(static_cast<Eigen::Index>(indices[k])) = scores(static_cast<Eigen::Index>(k));
       }

@@ -168,8 +168,8 @@ template <class Loss>
 policy_loss_terms evaluate_policy_loss(const Loss& loss, const policy_loss_inputs<double>& in) {
   const auto result = loss.value_and_grad(in);
   policy_loss_terms out{.value = static_cast<double>(result.value)};
-  out.d_log_probs =
-      lift_output(result.d_log_probs, static_cast<std::size_t>(in.log_probs.size()), "d_log_probs of the policy loss");
+  out.d_log_probs = checked_output(result.d_log_probs, static_cast<std::size_t>(in.log_probs.size()),
+                                   "d_log_probs of the policy loss");
   require_argument(std::isfinite(out.value), "the value of the policy loss is not finite");
   const double tokens = count_weighted_tokens(in.weights.values);
   if constexpr (requires { result.clip_fraction; }) {
@@ -201,7 +201,8 @@ value_loss_terms evaluate_value_loss(const Loss& loss, const value_loss_inputs<d
     out.clipped = static_cast<double>(result.clip_fraction) * count_weighted_tokens(in.weights.values);
     require_argument(std::isfinite(out.clipped), "the clip_fraction of the value loss is not finite");
   }
-  out.d_values = lift_output(result.d_values, static_cast<std::size_t>(in.values.size()), "d_values of the value loss");
+  out.d_values =
+      checked_output(result.d_values, static_cast<std::size_t>(in.values.size()), "d_values of the value loss");
   return out;
 }
 

@@ -68,7 +68,7 @@ sampled_rollouts rollouts_from_generation(Generation sampled, std::span<const rl
   out.prompts.assign(prompts.begin(), prompts.end());
   if (known) {
     const Eigen::ArrayXd log_probs =
-        lift_output(sampled.log_probs.values, sampled.responses.total(), "log_probs of generate");
+        checked_output(sampled.log_probs.values, sampled.responses.total(), "log_probs of generate");
     out.log_probs.assign(log_probs.begin(), log_probs.end());
   }
   out.responses = std::move(sampled.responses);
