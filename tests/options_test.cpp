@@ -26,7 +26,7 @@ struct inner_options {
     visit({"share", "a part of one", allowed::in_from(0, 1)}, o.share...);
     visit({"count", "of things", allowed::at_least(1), "things"}, o.count...);
   }
-  void check_together(const std::string& prefix) const {
+  void check_constraints(const std::string& prefix) const {
     require_option(share > 0 || count == 3, prefix + "count", count, "3 while share is 0");
   }
 };

@@ -48,7 +48,7 @@ class array_view : public Eigen::Map<const Eigen::Array<Number, Eigen::Dynamic, 
   template <class Array>
     requires(detail::host_array<Array> && !std::is_base_of_v<array_view, std::remove_cvref_t<Array>>)
   array_view(Array&& array)  // NOLINT: arrays are viewed without being asked to
-      : array_view(lent(std::forward<Array>(array))) {}
+      : array_view(view_or_copy(std::forward<Array>(array))) {}
   array_view(const array_view&) = default;
   // A map assigns elements.
   array_view& operator=(const array_view&) = delete;
@@ -57,16 +57,18 @@ class array_view : public Eigen::Map<const Eigen::Array<Number, Eigen::Dynamic, 
   const Number* end() const noexcept { return this->data() + this->size(); }
 
  private:
-  struct loan {
+  // Elements, and who keeps them alive.
+  struct viewed_elements {
     const Number* data;
     std::size_t size;
-    std::shared_ptr<const void> kept;
+    std::shared_ptr<const void> owner;
   };
-  explicit array_view(loan from) : map(from.data, static_cast<Eigen::Index>(from.size)), kept_(std::move(from.kept)) {}
+  explicit array_view(viewed_elements from)
+      : map(from.data, static_cast<Eigen::Index>(from.size)), owner_(std::move(from.owner)) {}
 
   // Whether the elements live only as long as the argument: those of a temporary that is not a view.
   template <class Array>
-  static consteval bool temporary() {
+  static consteval bool dies_with_argument() {
     using plain = std::remove_cvref_t<Array>;
     if constexpr (std::is_lvalue_reference_v<Array>) {
       return false;
@@ -76,8 +78,10 @@ class array_view : public Eigen::Map<const Eigen::Array<Number, Eigen::Dynamic, 
       return !std::ranges::borrowed_range<plain>;
     }
   }
+  // The elements where they are, if their type is Number and they outlive the call; otherwise a copy, in which flags
+  // are 0 or 1.
   template <class Array>
-  static loan lent(Array&& array) {
+  static viewed_elements view_or_copy(Array&& array) {
     const auto elements = detail::host_elements(array);
     if constexpr (!std::is_same_v<decltype(elements), const std::span<const Number>>) {
       std::vector<Number> numbers(elements.size());
@@ -88,27 +92,28 @@ class array_view : public Eigen::Map<const Eigen::Array<Number, Eigen::Dynamic, 
           numbers[i] = static_cast<Number>(elements[i]);
         }
       }
-      return kept(std::move(numbers));
-    } else if constexpr (temporary<Array>()) {
-      return kept(std::forward<Array>(array));
+      return keep(std::move(numbers));
+    } else if constexpr (dies_with_argument<Array>()) {
+      return keep(std::forward<Array>(array));
     } else {
       return {elements.data(), elements.size(), nullptr};
     }
   }
+  // Moves the array into storage that copies of the view share.
   template <class Array>
-  static loan kept(Array&& array) {
+  static viewed_elements keep(Array&& array) {
     auto storage = std::make_shared<const std::remove_cvref_t<Array>>(std::forward<Array>(array));
     return {storage->data(), static_cast<std::size_t>(storage->size()), storage};
   }
 
-  std::shared_ptr<const void> kept_;
+  std::shared_ptr<const void> owner_;  // of a copy or of a temporary; null for a view
 };
 
 namespace detail {
 
-/// Whether arrays of From can be read as Numbers; explains why if not.
+/// A compile error with the reason where arrays of From cannot be read as Numbers; true otherwise.
 template <class From, class Number>
-consteval bool check_numbers() {
+consteval bool check_number_type() {
   static_assert(std::is_floating_point_v<From>,
                 "coho: log-probs, values, scores and rewards are floating-point numbers, not integers");
   static_assert(!std::is_floating_point_v<From> || sizeof(From) <= sizeof(Number),
@@ -125,7 +130,7 @@ class number_array : public array_view<Number> {
   number_array(Array&& array)  // NOLINT: arrays are viewed without being asked to
       : array_view<Number>(std::forward<Array>(array)) {
     using from = own_number_t<Array>;
-    static_assert(check_numbers<from, Number>());
+    static_assert(check_number_type<from, Number>());
     static_assert(!std::is_floating_point_v<from> || std::is_same_v<from, Number>,
                   "coho: inputs in braces are of double; for arrays of float name the type: …_inputs<float>{…}");
   }
@@ -141,7 +146,7 @@ class constant_array : public array_view<Number> {
     requires(host_array<Array> && !std::is_base_of_v<array_view<Number>, std::remove_cvref_t<Array>>)
   constant_array(Array&& array)  // NOLINT: arrays are viewed without being asked to
       : array_view<Number>(std::forward<Array>(array)) {
-    static_assert(check_numbers<own_number_t<Array>, Number>());
+    static_assert(check_number_type<own_number_t<Array>, Number>());
   }
   constant_array(const array_view<Number>& view) : array_view<Number>(view) {}  // NOLINT
 };
@@ -213,7 +218,7 @@ auto with_array_or(const optional_constant<Array>& in, double number, const F& f
   return in.given ? f(in.values) : f(number);
 }
 
-/// The mask on the host.
+/// The same mask for the implementation on the host: a tensor is copied there, none stays none.
 template <class Array>
 optional_mask<double> host_mask(const optional_mask<Array>& mask) {
   if constexpr (device_array<Array>) {

@@ -5,6 +5,7 @@
 #include <sstream>
 #include <string>
 
+#include <coho/detail/if_called.hpp>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
 #include <coho/math.hpp>
@@ -17,9 +18,8 @@ struct offset_names {
   const char *offsets = "offsets", *parts = "sequences", *elements = "tokens";
 };
 
-// `template <class = void>`, here and on other functions and members of the library: a template is only
-// compiled where it is called. A file that includes coho.hpp compiles in two thirds of the time for it.
-template <class = void>
+/// Throws unless the offsets start with 0, never decrease, and end at `total`. `who` is the algorithm, for the message.
+template <class = detail::if_called>
 void check_offsets(std::span<const std::size_t> offsets, std::size_t total, const char* who,
                    const offset_names& names = {}) {
   const std::string start = std::string(who) + ": " + names.offsets;
@@ -34,18 +34,19 @@ void check_offsets(std::span<const std::size_t> offsets, std::size_t total, cons
                                                 std::to_string(total) + " " + names.elements);
 }
 
-template <class = void>
+/// Throws unless `found` is `expected`: the lengths of the argument `what` and of those that it goes with.
+template <class = detail::if_called>
 void check_lengths(std::size_t expected, std::size_t found, const char* who, const char* what) {
   require_argument(expected == found, std::string(who) + ": " + what + " has " + std::to_string(found) +
                                           " elements where " + std::to_string(expected) + " were expected");
 }
 
-/// Tensors of other shapes would be broadcast into a different loss.
+/// Throws unless both tensors have one shape: others would be broadcast into a different loss.
 template <device_array T>
 void check_same_shape(const T& first, const T& other, const char* who) {
   if (first.sizes() != other.sizes()) {
     std::ostringstream out;
-    out << who << ": a tensor of shape " << other.sizes() << " stands beside one of shape " << first.sizes();
+    out << who << ": a tensor of shape " << other.sizes() << " does not go with one of shape " << first.sizes();
     throw argument_error(out.str());
   }
 }

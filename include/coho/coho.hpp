@@ -47,6 +47,7 @@
 #include <coho/loss/value_clip.hpp>
 #include <coho/loss/value_loss_inputs.hpp>
 #include <coho/math.hpp>
+#include <coho/moments.hpp>
 #include <coho/optimization/data_order.hpp>
 #include <coho/optimization/gradient_clipping.hpp>
 #include <coho/optimization/gradient_step.hpp>
@@ -54,6 +55,7 @@
 #include <coho/options.hpp>
 #include <coho/packed.hpp>
 #include <coho/parallel/all_gather.hpp>
+#include <coho/parallel/all_reduce.hpp>
 #include <coho/parallel/gradient_sum.hpp>
 #include <coho/parallel/shards.hpp>
 #include <coho/principle/aggregation.hpp>

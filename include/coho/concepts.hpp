@@ -74,7 +74,7 @@ struct generation {
   std::vector<std::uint8_t> finished;  ///< one per sequence
 };
 
-/// Gradients to pull back through a policy. Empty spans mean zero.
+/// Gradients of the loss to pull back through a policy: one number per response token each. Empty spans mean zero.
 struct policy_gradient {
   std::span<const double> log_probs{};
   std::span<const double> entropy{};

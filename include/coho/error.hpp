@@ -18,14 +18,15 @@ class option_error : public error {
  public:
   template <class Value>
   option_error(std::string_view option, const Value& value, std::string_view allowed)
-      : error(text(option, value, allowed)), option_(option) {}
+      : error(message(option, value, allowed)), option_(option) {}
 
   /// Its name with those of its groups, as far as the thrower knows them: "gae.gamma" or "gamma".
   const std::string& option() const noexcept { return option_; }
 
  private:
+  // "option NAME = VALUE is not allowed: it must be ALLOWED"
   template <class Value>
-  static std::string text(std::string_view option, const Value& value, std::string_view allowed) {
+  static std::string message(std::string_view option, const Value& value, std::string_view allowed) {
     std::ostringstream out;
     out << "option " << option << " = " << value << " is not allowed: it must be " << allowed;
     return out.str();
@@ -43,31 +44,34 @@ class argument_error : public error {
 /// A file whose content cannot be used. Names the path, the place in it (line, tensor or byte) and the remedy.
 class file_error : public error {
  public:
-  file_error(std::string_view path, std::string_view place, std::string_view what, std::string_view mend = {})
-      : error(text(path, place, what, mend)), path_(path), place_(place) {}
+  file_error(std::string_view path, std::string_view place, std::string_view what, std::string_view remedy = {})
+      : error(message(path, place, what, remedy)), path_(path), place_(place) {}
 
   const std::string& path() const noexcept { return path_; }
   const std::string& place() const noexcept { return place_; }
 
  private:
-  static std::string text(std::string_view path, std::string_view place, std::string_view what, std::string_view mend) {
+  // "PATH: PLACE: WHAT; REMEDY", without the parts that are empty.
+  static std::string message(std::string_view path, std::string_view place, std::string_view what,
+                             std::string_view remedy) {
     std::string out(path);
     if (!place.empty()) out.append(": ").append(place);
     out.append(": ").append(what);
-    if (!mend.empty()) out.append("; ").append(mend);
+    if (!remedy.empty()) out.append("; ").append(remedy);
     return out;
   }
 
   std::string path_, place_;
 };
 
-/// Throws `option_error` unless `ok`. A function, so that each option check fits on one line.
+/// Throws `option_error` unless `ok`. `allowed` completes the sentence "it must be …". A function, so that each option
+/// check fits on one line.
 template <class Value>
 constexpr void require_option(bool ok, std::string_view option, const Value& value, std::string_view allowed) {
   if (!ok) throw option_error(option, value, allowed);
 }
 
-/// Throws `argument_error` unless `ok`.
+/// Throws `argument_error` with the message `what` unless `ok`.
 inline void require_argument(bool ok, const std::string& what) {
   if (!ok) throw argument_error(what);
 }

@@ -89,6 +89,7 @@ struct array_traits<T> {
     const T larger = a < b ? b : a;
     return b != b ? b : larger;
   }
+  // The bounds are rounded to T first; NaN stays NaN.
   static constexpr T clamp(T x, double low, double high) noexcept {
     const T l = static_cast<T>(low), h = static_cast<T>(high);
     const T raised = x < l ? l : x;

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <type_traits>
 
+#include <coho/detail/if_called.hpp>
 #include <coho/error.hpp>
 
 /// An options struct describes each member once; validation and, in programs, the keys of
@@ -27,7 +28,7 @@
 /// Members that are described structs, or optional ones, are groups: their options' names are prefixed with the group's
 /// ("gae.gamma"). The names of an enumeration's values, starting with that of 0, are an array that
 /// `option_names(value)` returns, found by its type. Constraints between members are checked in a member
-/// `check_together(prefix)`.
+/// `check_constraints(prefix)`.
 namespace coho::inline v0_1 {
 
 /// The allowed values of an option. NaN is never allowed.
@@ -37,16 +38,19 @@ struct option_range {
   bool zero = false;      ///< 0 is also allowed, and means off
   bool infinity = false;  ///< infinity is also allowed, and means off
 
+  /// The range with 0 added, which switches the option off.
   constexpr option_range or_zero() const {
     auto out = *this;
     out.zero = true;
     return out;
   }
+  /// The range with +infinity added, which switches the option off.
   constexpr option_range or_infinity() const {
     auto out = *this;
     out.infinity = true;
     return out;
   }
+  /// False for NaN, and for infinity unless `infinity` allows it.
   bool contains(double x) const noexcept {
     if (zero && x == 0) return true;
     if (std::isinf(x) && !(infinity && x > 0)) return false;
@@ -104,7 +108,7 @@ concept option_number = std::is_arithmetic_v<T> && !std::is_same_v<T, bool>;
 
 /// "finite and at least 0", "in (0, 1)", "0 (off) or finite and greater than 1"; for whole numbers "at least 1". Empty where
 /// every value of the type is allowed.
-template <class = void>
+template <class = detail::if_called>
 std::string allowed_text(const option_range& range, bool whole = false) {
   std::ostringstream out;
   out.precision(15);  // 1048576 rather than 1.04858e+06
@@ -130,6 +134,7 @@ template <described Options>
 void validate(const Options& options, const std::string& prefix = {});
 
 namespace detail {
+/// Visitor of `validate`: throws `option_error` for a number out of its range, and enters groups with a longer prefix.
 struct range_check {
   const std::string& prefix;
 
@@ -146,6 +151,7 @@ struct range_check {
   }
 };
 
+/// Visitor of `changed_option` over two structs: `found` is the first name whose values differ, groups included.
 struct difference_search {
   std::string prefix{}, found{};
 
@@ -177,7 +183,7 @@ struct difference_search {
 template <described Options>
 void validate(const Options& options, const std::string& prefix) {
   Options::describe(detail::range_check{prefix}, options);
-  if constexpr (requires { options.check_together(prefix); }) options.check_together(prefix);
+  if constexpr (requires { options.check_constraints(prefix); }) options.check_constraints(prefix);
 }
 
 /// The name of the first option in which two structs differ; empty where they are equal.

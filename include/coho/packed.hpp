@@ -88,6 +88,7 @@ struct token_batch {
 
   std::size_t size() const noexcept { return prompts.size(); }
 
+  /// The sequences at the given indices, in the order of that range.
   template <class Indices>
   token_batch select(const Indices& indices) const {
     return {prompts.select(indices), responses.select(indices)};

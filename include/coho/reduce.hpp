@@ -53,7 +53,7 @@ struct token_weights {
 
 namespace detail {
 
-/// Calls f with host arrays whatever the arguments are; tensors are copied out (they are constants to f).
+/// The array itself where it is on the host; a tensor as an Eigen array of double, without its autograd graph.
 template <class T>
 decltype(auto) on_host(const T& x) {
   if constexpr (device_array<T>) {
@@ -63,9 +63,10 @@ decltype(auto) on_host(const T& x) {
   }
 }
 
-/// Moves an Eigen array to where `like` is.
+/// The reverse of `on_host`: an Eigen array as a tensor on the device and in the number type of `like` if that is one,
+/// otherwise as it is.
 template <class Array, class Like>
-auto back_to(Array&& x, const Like& like) {
+auto from_host_as(Array&& x, const Like& like) {
   if constexpr (device_array<Like>) {
     return array_traits<Like>::from_host(x, like);
   } else {
@@ -80,9 +81,11 @@ struct all_real {
   constexpr bool operator[](std::size_t) const noexcept { return true; }
 };
 
+/// `make_token_weights` for elements on the host: checks the options, counts real tokens and sequences with any, then
+/// writes each sequence's weight to its real tokens.
 template <class Mask>
-array_of<double> weights_on_host(const Mask& mask, std::span<const std::size_t> offsets,
-                                 const reduction_options& options) {
+array_of<double> token_weights_on_host(const Mask& mask, std::span<const std::size_t> offsets,
+                                       const reduction_options& options) {
   check_offsets(offsets, mask.size(), "make_token_weights");
   require_option(
       options.kind != reduction::fixed_length || (options.fixed_length > 0 && std::isfinite(options.fixed_length)),
@@ -148,15 +151,15 @@ struct make_token_weights_fn {
   auto operator()(const Mask& mask, std::span<const std::size_t> offsets, const reduction_options& options = {}) const {
     if constexpr (!detail::host_array<Mask>) static_assert(detail::array_check<Mask>::passed);
     const auto& host = detail::on_host(mask);
-    auto weights = detail::weights_on_host(detail::host_elements(host), offsets, options);
-    auto placed = detail::back_to(std::move(weights), mask);
+    auto weights = detail::token_weights_on_host(detail::host_elements(host), offsets, options);
+    auto placed = detail::from_host_as(std::move(weights), mask);
     return token_weights<decltype(placed)>{std::move(placed)};
   }
   /// Every token is real.
   auto operator()(std::span<const std::size_t> offsets, const reduction_options& options = {}) const {
     require_argument(!offsets.empty(), "make_token_weights: offsets must start with 0");
     return token_weights<detail::array_of<double>>{
-        detail::weights_on_host(detail::all_real{offsets.back()}, offsets, options)};
+        detail::token_weights_on_host(detail::all_real{offsets.back()}, offsets, options)};
   }
 };
 inline constexpr make_token_weights_fn make_token_weights{};
@@ -196,7 +199,7 @@ struct sequence_sums_fn {
       detail::check_same_shape(x, mask, "sequence_sums");
       return (*this)(X(coho::where(mask != 0, x, 0.0)), offsets);
     } else {
-      return sums(detail::host_elements(x), detail::host_elements(mask), offsets);
+      return host_sums(detail::host_elements(x), detail::host_elements(mask), offsets);
     }
   }
   template <class X>
@@ -206,13 +209,14 @@ struct sequence_sums_fn {
       return array_traits<X>::sequence_sums(x, offsets);
     } else {
       const auto xs = detail::host_elements(x);
-      return sums(xs, detail::all_real{xs.size()}, offsets);
+      return host_sums(xs, detail::all_real{xs.size()}, offsets);
     }
   }
 
  private:
+  // For elements on the host; masked ones are not read.
   template <class X, class Mask>
-  static detail::array_of<double> sums(const X& x, const Mask& mask, std::span<const std::size_t> offsets) {
+  static detail::array_of<double> host_sums(const X& x, const Mask& mask, std::span<const std::size_t> offsets) {
     detail::check_lengths(x.size(), mask.size(), "sequence_sums", "mask");
     detail::check_offsets(offsets, x.size(), "sequence_sums");
     detail::array_of<double> out(static_cast<Eigen::Index>(offsets.size() - 1));

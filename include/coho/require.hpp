@@ -11,6 +11,7 @@
 ///     static_assert(coho::require_policy<my_model>());
 namespace coho::inline v0_1 {
 
+/// A model with `log_probs`.
 template <class Model>
 consteval bool require_policy() {
   using batch = const token_batch&;
@@ -24,6 +25,7 @@ consteval bool require_policy() {
   return true;
 }
 
+/// A policy with `forward`; reports what policy (1) needs first.
 template <class Model>
 consteval bool require_differentiable_policy() {
   if constexpr (!policy<Model>) {
@@ -48,6 +50,7 @@ consteval bool require_differentiable_policy() {
   }
 }
 
+/// An object with `generate`.
 template <class Model>
 consteval bool require_sampler() {
   constexpr bool exists = requires(Model& m, const packed<token>& p, const generation_options& o, std::span<rng> r) {
@@ -60,6 +63,7 @@ consteval bool require_sampler() {
   return true;
 }
 
+/// A policy that is its own sampler; reports what policy (1) needs first.
 template <class Model>
 consteval bool require_causal_lm() {
   if constexpr (!policy<Model>) {
@@ -77,6 +81,7 @@ consteval bool require_causal_lm() {
   }
 }
 
+/// A model with `values`.
 template <class Model>
 consteval bool require_value_model() {
   constexpr bool exists = requires(Model& m, const token_batch& b) { m.values(b); };
@@ -89,6 +94,7 @@ consteval bool require_value_model() {
   return true;
 }
 
+/// A value model with `forward`; reports what value_model (1) needs first.
 template <class Model>
 consteval bool require_differentiable_value_model() {
   if constexpr (!value_model<Model>) {
@@ -112,6 +118,7 @@ consteval bool require_differentiable_value_model() {
   }
 }
 
+/// A model with `score`, or one that is called with queries.
 template <class Model>
 consteval bool require_reward_model() {
   using queries = std::span<const reward_query>;
@@ -126,6 +133,7 @@ consteval bool require_reward_model() {
   return true;
 }
 
+/// A model whose `forward` returns scores and a pullback; `score` is not needed.
 template <class Model>
 consteval bool require_differentiable_reward_model() {
   using queries = std::span<const reward_query>;
@@ -146,6 +154,7 @@ consteval bool require_differentiable_reward_model() {
   return true;
 }
 
+/// Only (1) and (2): a driver on several ranks asks for (3) and (4) when it runs.
 template <class Model>
 consteval bool require_trainable() {
   constexpr bool zero = requires(Model& m) { m.zero_gradients(); };
@@ -159,12 +168,14 @@ consteval bool require_trainable() {
   return true;
 }
 
+/// An object with `step`.
 template <class Optimizer>
 consteval bool require_optimizer() {
   static_assert(optimizer<Optimizer>, "coho::optimizer (1): the optimizer has no step(double learning_rate)");
   return true;
 }
 
+/// All three members are reported, not only the first that is missing.
 template <class Tokenizer>
 consteval bool require_tokenizer() {
   constexpr bool encode = requires(const Tokenizer& t, std::string_view s) { t.encode(s); };
@@ -184,6 +195,7 @@ consteval bool require_tokenizer() {
   return true;
 }
 
+/// An object with `log_odds`.
 template <class Judge>
 consteval bool require_choice_judge() {
   constexpr bool exists =
@@ -198,6 +210,7 @@ consteval bool require_choice_judge() {
   return true;
 }
 
+/// A callable whose result can be compared.
 template <class Identifier>
 consteval bool require_language_identifier() {
   constexpr bool exists = requires(const Identifier& l, std::string_view s) { l(s); };
@@ -210,6 +223,7 @@ consteval bool require_language_identifier() {
   return true;
 }
 
+/// (1) and (2); `shards()` is optional.
 template <class Communicator>
 consteval bool require_communicator() {
   constexpr bool place = requires(Communicator& c) {

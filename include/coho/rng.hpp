@@ -28,6 +28,7 @@ class rng {
   static constexpr result_type min() noexcept { return 0; }
   static constexpr result_type max() noexcept { return std::numeric_limits<result_type>::max(); }
 
+  /// The next 32 bits; every fourth call computes a block.
   constexpr result_type operator()() noexcept {
     if (used_ == 4) {
       block_ = philox(seed_, stream_, counter_++);
@@ -42,6 +43,7 @@ class rng {
     return rng((std::uint64_t{mixed[0]} << 32) | mixed[1], (std::uint64_t{mixed[2]} << 32) | mixed[3]);
   }
 
+  /// Two draws: the first is the high half.
   constexpr std::uint64_t bits64() noexcept {
     const std::uint64_t high = (*this)();
     return (high << 32) | (*this)();
@@ -59,6 +61,7 @@ class rng {
     return x % n;
   }
 
+  /// True with probability p; draws 64 bits whatever p is.
   constexpr bool bernoulli(double p) noexcept { return uniform() < p; }
 
   /// Standard normal (Box–Muller; one of each pair is dropped so that the state is only the counter).
@@ -81,6 +84,7 @@ class rng {
     friend bool operator==(const state&, const state&) = default;
   };
   constexpr state save() const noexcept { return {seed_, stream_, counter_ * 4 - (4 - used_)}; }
+  /// The generator that `save` was called on: its next number is the one that would have come.
   static constexpr rng restore(const state& saved) noexcept {
     rng out(saved.seed, saved.stream);
     out.counter_ = saved.consumed / 4;

@@ -96,7 +96,7 @@ self_align_outcome self_align_filter::operator()(std::string_view question, cons
     return found(unfinished, "ended at the length limit");
   if (!finished && options_.unfinished == unfinished_answer::trim) out.answer = without_last_word(reply.answer);
   if (out.answer.empty()) return found(unfinished, "ended at the length limit, in its first word");
-  if (options_.checks(heading) && prompt_.holds_heading(out.answer))
+  if (options_.checks(heading) && prompt_.contains_heading(out.answer))
     return found(heading, "the answer contains a heading");
   if (const auto length_of = utf8_characters(out.answer);
       finished && options_.checks(length) && length_of < options_.minimum_characters)

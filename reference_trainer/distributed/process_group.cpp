@@ -5,6 +5,7 @@
 
 #include <coho/error.hpp>
 #include <coho/parallel/all_gather.hpp>
+#include <coho/parallel/detail/serialization.hpp>
 
 namespace coho::trainer {
 

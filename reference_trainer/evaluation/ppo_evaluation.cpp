@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <coho/error.hpp>
+#include <coho/parallel/detail/serialization.hpp>
 #include <coho/train/steps/gather_rollouts.hpp>
 #include <coho/train/steps/model_outputs.hpp>
 #include <coho/train/steps/sample_and_score.hpp>

@@ -9,7 +9,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include <coho/advantage/whiten.hpp>
+#include <coho/moments.hpp>
 
 #include "datasets/preference_data.hpp"
 #include "observe/table.hpp"

@@ -14,7 +14,8 @@ reward_breakdown reward_parts::of(const reward_query& query, double model_score)
 std::vector<double> reward_parts::settled(std::span<const double> earned, std::span<const std::uint8_t> finished,
                                           std::span<const std::uint8_t> empty) const {
   Eigen::ArrayXd rewards = as_array(earned);
-  const auto complete = settle_rewards(rewards, {}, finished, empty, empty_responses_, shaping_);
+  const auto complete =
+      settle_rewards({.rewards = rewards, .finished = finished, .empty = empty}, empty_responses_, shaping_);
   std::vector<double> out(rewards.begin(), rewards.end());
   for (std::size_t i = 0; i < complete.size(); ++i)
     if (complete[i] == 0) out[i] += shaping_.penalty_on(out[i]);

@@ -26,7 +26,7 @@ guideline_source::guideline_source(const guideline_options& options, bool dry_ru
   if (!interventions.empty() && !(dry_run && not_there(principle_file(interventions)))) {
     interventions_ = load_interventions(principle_file(interventions));
     if (!names.empty()) {
-      intervention_set chosen = interventions_.none();
+      intervention_set chosen = interventions_.all_off();
       for (const auto& name : names) chosen = chosen.with(name);
       interventions_ = chosen;
     }

@@ -54,7 +54,7 @@ self_align_settings read_self_align_settings(const config& options, bool may_lac
     out.generation.stop = {out.prompt->stop()};
   }
   out.generation.stop.insert(out.generation.stop.end(), read.stop.begin(), read.stop.end());
-  read.filters.thoughts_opening = out.prompt ? out.prompt->opening() : "";
+  read.filters.thoughts_opening = out.prompt ? out.prompt->thoughts_opening() : "";
   read_only(section, read, {"thoughts_opening"});
   out.filters = read.filters;
   return out;

@@ -34,6 +34,16 @@
 #include <range/v3/functional/pipeable.hpp>
 #include <range/v3/view/transform.hpp>
 
+// ---- coho/detail/if_called.hpp
+
+namespace coho::inline v0_1::detail {
+
+/// `template <class = detail::if_called>` makes a function a template, and a template is only compiled where it is
+/// called. A file that includes coho.hpp compiles in two thirds of the time for it.
+struct if_called;
+
+}  // namespace coho::inline v0_1::detail
+
 // ---- coho/math.hpp
 
 namespace coho::inline v0_1 {
@@ -119,6 +129,7 @@ struct array_traits<T> {
     const T larger = a < b ? b : a;
     return b != b ? b : larger;
   }
+  // The bounds are rounded to T first; NaN stays NaN.
   static constexpr T clamp(T x, double low, double high) noexcept {
     const T l = static_cast<T>(low), h = static_cast<T>(high);
     const T raised = x < l ? l : x;
@@ -261,25 +272,28 @@ struct array_traits<T> {
 
   template <class A, class B>
   static plain min(const A& a, const B& b) {
-    return lift(a, b).binaryExpr(lift(b, a), [](scalar x, scalar y) { return array_traits<scalar>::min(x, y); });
+    return broadcast(a, b).binaryExpr(broadcast(b, a),
+                                      [](scalar x, scalar y) { return array_traits<scalar>::min(x, y); });
   }
   template <class A, class B>
   static plain max(const A& a, const B& b) {
-    return lift(a, b).binaryExpr(lift(b, a), [](scalar x, scalar y) { return array_traits<scalar>::max(x, y); });
+    return broadcast(a, b).binaryExpr(broadcast(b, a),
+                                      [](scalar x, scalar y) { return array_traits<scalar>::max(x, y); });
   }
   static plain clamp(const T& x, double low, double high) {
     return x.unaryExpr([low, high](scalar v) { return array_traits<scalar>::clamp(v, low, high); });
   }
   template <class Condition, class A, class B>
   static plain where(const Condition& condition, const A& a, const B& b) {
-    return condition.select(lift(a, b), lift(b, a));
+    return condition.select(broadcast(a, b), broadcast(b, a));
   }
   static double sum(const T& x) { return x.template cast<double>().sum(); }
   static plain detach(const T& x) { return x; }
 
  private:
+  // The operand itself, or a number as an array of the shape of b.
   template <class A, class B>
-  static decltype(auto) lift(const A& a, const B& b) {
+  static decltype(auto) broadcast(const A& a, const B& b) {
     if constexpr (eigen_array<A>) {
       return (a);
     } else {
@@ -388,6 +402,18 @@ using host_number_t = std::conditional_t<std::floating_point<typename host_numbe
 template <class Number>
 using array_of = Eigen::Array<Number, Eigen::Dynamic, 1>;
 
+/// Whether no number is NaN or infinite.
+template <class Number>
+bool all_finite(const array_of<Number>& x) noexcept {
+  constexpr Eigen::Index part = 1024;
+  Number defect = 0;
+  for (Eigen::Index begin = 0; begin < x.size(); begin += part) {
+    const auto some = x.segment(begin, std::min(part, x.size() - begin));
+    defect += (some - some).sum();
+  }
+  return defect == 0;
+}
+
 }  // namespace detail
 }  // namespace coho::inline v0_1
 
@@ -406,14 +432,15 @@ class option_error : public error {
  public:
   template <class Value>
   option_error(std::string_view option, const Value& value, std::string_view allowed)
-      : error(text(option, value, allowed)), option_(option) {}
+      : error(message(option, value, allowed)), option_(option) {}
 
   /// Its name with those of its groups, as far as the thrower knows them: "gae.gamma" or "gamma".
   const std::string& option() const noexcept { return option_; }
 
  private:
+  // "option NAME = VALUE is not allowed: it must be ALLOWED"
   template <class Value>
-  static std::string text(std::string_view option, const Value& value, std::string_view allowed) {
+  static std::string message(std::string_view option, const Value& value, std::string_view allowed) {
     std::ostringstream out;
     out << "option " << option << " = " << value << " is not allowed: it must be " << allowed;
     return out.str();
@@ -431,31 +458,34 @@ class argument_error : public error {
 /// A file whose content cannot be used. Names the path, the place in it (line, tensor or byte) and the remedy.
 class file_error : public error {
  public:
-  file_error(std::string_view path, std::string_view place, std::string_view what, std::string_view mend = {})
-      : error(text(path, place, what, mend)), path_(path), place_(place) {}
+  file_error(std::string_view path, std::string_view place, std::string_view what, std::string_view remedy = {})
+      : error(message(path, place, what, remedy)), path_(path), place_(place) {}
 
   const std::string& path() const noexcept { return path_; }
   const std::string& place() const noexcept { return place_; }
 
  private:
-  static std::string text(std::string_view path, std::string_view place, std::string_view what, std::string_view mend) {
+  // "PATH: PLACE: WHAT; REMEDY", without the parts that are empty.
+  static std::string message(std::string_view path, std::string_view place, std::string_view what,
+                             std::string_view remedy) {
     std::string out(path);
     if (!place.empty()) out.append(": ").append(place);
     out.append(": ").append(what);
-    if (!mend.empty()) out.append("; ").append(mend);
+    if (!remedy.empty()) out.append("; ").append(remedy);
     return out;
   }
 
   std::string path_, place_;
 };
 
-/// Throws `option_error` unless `ok`. A function, so that each option check fits on one line.
+/// Throws `option_error` unless `ok`. `allowed` completes the sentence "it must be …". A function, so that each option
+/// check fits on one line.
 template <class Value>
 constexpr void require_option(bool ok, std::string_view option, const Value& value, std::string_view allowed) {
   if (!ok) throw option_error(option, value, allowed);
 }
 
-/// Throws `argument_error` unless `ok`.
+/// Throws `argument_error` with the message `what` unless `ok`.
 inline void require_argument(bool ok, const std::string& what) {
   if (!ok) throw argument_error(what);
 }
@@ -472,9 +502,8 @@ struct offset_names {
   const char *offsets = "offsets", *parts = "sequences", *elements = "tokens";
 };
 
-// `template <class = void>`, here and on other functions and members of the library: a template is only
-// compiled where it is called. A file that includes coho.hpp compiles in two thirds of the time for it.
-template <class = void>
+/// Throws unless the offsets start with 0, never decrease, and end at `total`. `who` is the algorithm, for the message.
+template <class = detail::if_called>
 void check_offsets(std::span<const std::size_t> offsets, std::size_t total, const char* who,
                    const offset_names& names = {}) {
   const std::string start = std::string(who) + ": " + names.offsets;
@@ -489,18 +518,19 @@ void check_offsets(std::span<const std::size_t> offsets, std::size_t total, cons
                                                 std::to_string(total) + " " + names.elements);
 }
 
-template <class = void>
+/// Throws unless `found` is `expected`: the lengths of the argument `what` and of those that it goes with.
+template <class = detail::if_called>
 void check_lengths(std::size_t expected, std::size_t found, const char* who, const char* what) {
   require_argument(expected == found, std::string(who) + ": " + what + " has " + std::to_string(found) +
                                           " elements where " + std::to_string(expected) + " were expected");
 }
 
-/// Tensors of other shapes would be broadcast into a different loss.
+/// Throws unless both tensors have one shape: others would be broadcast into a different loss.
 template <device_array T>
 void check_same_shape(const T& first, const T& other, const char* who) {
   if (first.sizes() != other.sizes()) {
     std::ostringstream out;
-    out << who << ": a tensor of shape " << other.sizes() << " stands beside one of shape " << first.sizes();
+    out << who << ": a tensor of shape " << other.sizes() << " does not go with one of shape " << first.sizes();
     throw argument_error(out.str());
   }
 }
@@ -525,7 +555,7 @@ void check_same_shape(const T& first, const T& other, const char* who) {
 /// Members that are described structs, or optional ones, are groups: their options' names are prefixed with the group's
 /// ("gae.gamma"). The names of an enumeration's values, starting with that of 0, are an array that
 /// `option_names(value)` returns, found by its type. Constraints between members are checked in a member
-/// `check_together(prefix)`.
+/// `check_constraints(prefix)`.
 namespace coho::inline v0_1 {
 
 /// The allowed values of an option. NaN is never allowed.
@@ -535,16 +565,19 @@ struct option_range {
   bool zero = false;      ///< 0 is also allowed, and means off
   bool infinity = false;  ///< infinity is also allowed, and means off
 
+  /// The range with 0 added, which switches the option off.
   constexpr option_range or_zero() const {
     auto out = *this;
     out.zero = true;
     return out;
   }
+  /// The range with +infinity added, which switches the option off.
   constexpr option_range or_infinity() const {
     auto out = *this;
     out.infinity = true;
     return out;
   }
+  /// False for NaN, and for infinity unless `infinity` allows it.
   bool contains(double x) const noexcept {
     if (zero && x == 0) return true;
     if (std::isinf(x) && !(infinity && x > 0)) return false;
@@ -602,7 +635,7 @@ concept option_number = std::is_arithmetic_v<T> && !std::is_same_v<T, bool>;
 
 /// "finite and at least 0", "in (0, 1)", "0 (off) or finite and greater than 1"; for whole numbers "at least 1". Empty where
 /// every value of the type is allowed.
-template <class = void>
+template <class = detail::if_called>
 std::string allowed_text(const option_range& range, bool whole = false) {
   std::ostringstream out;
   out.precision(15);  // 1048576 rather than 1.04858e+06
@@ -628,6 +661,7 @@ template <described Options>
 void validate(const Options& options, const std::string& prefix = {});
 
 namespace detail {
+/// Visitor of `validate`: throws `option_error` for a number out of its range, and enters groups with a longer prefix.
 struct range_check {
   const std::string& prefix;
 
@@ -644,6 +678,7 @@ struct range_check {
   }
 };
 
+/// Visitor of `changed_option` over two structs: `found` is the first name whose values differ, groups included.
 struct difference_search {
   std::string prefix{}, found{};
 
@@ -675,7 +710,7 @@ struct difference_search {
 template <described Options>
 void validate(const Options& options, const std::string& prefix) {
   Options::describe(detail::range_check{prefix}, options);
-  if constexpr (requires { options.check_together(prefix); }) options.check_together(prefix);
+  if constexpr (requires { options.check_constraints(prefix); }) options.check_constraints(prefix);
 }
 
 /// The name of the first option in which two structs differ; empty where they are equal.
@@ -740,7 +775,7 @@ struct token_weights {
 
 namespace detail {
 
-/// Calls f with host arrays whatever the arguments are; tensors are copied out (they are constants to f).
+/// The array itself where it is on the host; a tensor as an Eigen array of double, without its autograd graph.
 template <class T>
 decltype(auto) on_host(const T& x) {
   if constexpr (device_array<T>) {
@@ -750,9 +785,10 @@ decltype(auto) on_host(const T& x) {
   }
 }
 
-/// Moves an Eigen array to where `like` is.
+/// The reverse of `on_host`: an Eigen array as a tensor on the device and in the number type of `like` if that is one,
+/// otherwise as it is.
 template <class Array, class Like>
-auto back_to(Array&& x, const Like& like) {
+auto from_host_as(Array&& x, const Like& like) {
   if constexpr (device_array<Like>) {
     return array_traits<Like>::from_host(x, like);
   } else {
@@ -767,9 +803,11 @@ struct all_real {
   constexpr bool operator[](std::size_t) const noexcept { return true; }
 };
 
+/// `make_token_weights` for elements on the host: checks the options, counts real tokens and sequences with any, then
+/// writes each sequence's weight to its real tokens.
 template <class Mask>
-array_of<double> weights_on_host(const Mask& mask, std::span<const std::size_t> offsets,
-                                 const reduction_options& options) {
+array_of<double> token_weights_on_host(const Mask& mask, std::span<const std::size_t> offsets,
+                                       const reduction_options& options) {
   check_offsets(offsets, mask.size(), "make_token_weights");
   require_option(
       options.kind != reduction::fixed_length || (options.fixed_length > 0 && std::isfinite(options.fixed_length)),
@@ -835,15 +873,15 @@ struct make_token_weights_fn {
   auto operator()(const Mask& mask, std::span<const std::size_t> offsets, const reduction_options& options = {}) const {
     if constexpr (!detail::host_array<Mask>) static_assert(detail::array_check<Mask>::passed);
     const auto& host = detail::on_host(mask);
-    auto weights = detail::weights_on_host(detail::host_elements(host), offsets, options);
-    auto placed = detail::back_to(std::move(weights), mask);
+    auto weights = detail::token_weights_on_host(detail::host_elements(host), offsets, options);
+    auto placed = detail::from_host_as(std::move(weights), mask);
     return token_weights<decltype(placed)>{std::move(placed)};
   }
   /// Every token is real.
   auto operator()(std::span<const std::size_t> offsets, const reduction_options& options = {}) const {
     require_argument(!offsets.empty(), "make_token_weights: offsets must start with 0");
     return token_weights<detail::array_of<double>>{
-        detail::weights_on_host(detail::all_real{offsets.back()}, offsets, options)};
+        detail::token_weights_on_host(detail::all_real{offsets.back()}, offsets, options)};
   }
 };
 inline constexpr make_token_weights_fn make_token_weights{};
@@ -883,7 +921,7 @@ struct sequence_sums_fn {
       detail::check_same_shape(x, mask, "sequence_sums");
       return (*this)(X(coho::where(mask != 0, x, 0.0)), offsets);
     } else {
-      return sums(detail::host_elements(x), detail::host_elements(mask), offsets);
+      return host_sums(detail::host_elements(x), detail::host_elements(mask), offsets);
     }
   }
   template <class X>
@@ -893,13 +931,14 @@ struct sequence_sums_fn {
       return array_traits<X>::sequence_sums(x, offsets);
     } else {
       const auto xs = detail::host_elements(x);
-      return sums(xs, detail::all_real{xs.size()}, offsets);
+      return host_sums(xs, detail::all_real{xs.size()}, offsets);
     }
   }
 
  private:
+  // For elements on the host; masked ones are not read.
   template <class X, class Mask>
-  static detail::array_of<double> sums(const X& x, const Mask& mask, std::span<const std::size_t> offsets) {
+  static detail::array_of<double> host_sums(const X& x, const Mask& mask, std::span<const std::size_t> offsets) {
     detail::check_lengths(x.size(), mask.size(), "sequence_sums", "mask");
     detail::check_offsets(offsets, x.size(), "sequence_sums");
     detail::array_of<double> out(static_cast<Eigen::Index>(offsets.size() - 1));
@@ -975,7 +1014,7 @@ class array_view : public Eigen::Map<const Eigen::Array<Number, Eigen::Dynamic, 
   template <class Array>
     requires(detail::host_array<Array> && !std::is_base_of_v<array_view, std::remove_cvref_t<Array>>)
   array_view(Array&& array)  // NOLINT: arrays are viewed without being asked to
-      : array_view(lent(std::forward<Array>(array))) {}
+      : array_view(view_or_copy(std::forward<Array>(array))) {}
   array_view(const array_view&) = default;
   // A map assigns elements.
   array_view& operator=(const array_view&) = delete;
@@ -984,16 +1023,18 @@ class array_view : public Eigen::Map<const Eigen::Array<Number, Eigen::Dynamic, 
   const Number* end() const noexcept { return this->data() + this->size(); }
 
  private:
-  struct loan {
+  // Elements, and who keeps them alive.
+  struct viewed_elements {
     const Number* data;
     std::size_t size;
-    std::shared_ptr<const void> kept;
+    std::shared_ptr<const void> owner;
   };
-  explicit array_view(loan from) : map(from.data, static_cast<Eigen::Index>(from.size)), kept_(std::move(from.kept)) {}
+  explicit array_view(viewed_elements from)
+      : map(from.data, static_cast<Eigen::Index>(from.size)), owner_(std::move(from.owner)) {}
 
   // Whether the elements live only as long as the argument: those of a temporary that is not a view.
   template <class Array>
-  static consteval bool temporary() {
+  static consteval bool dies_with_argument() {
     using plain = std::remove_cvref_t<Array>;
     if constexpr (std::is_lvalue_reference_v<Array>) {
       return false;
@@ -1003,8 +1044,10 @@ class array_view : public Eigen::Map<const Eigen::Array<Number, Eigen::Dynamic, 
       return !std::ranges::borrowed_range<plain>;
     }
   }
+  // The elements where they are, if their type is Number and they outlive the call; otherwise a copy, in which flags
+  // are 0 or 1.
   template <class Array>
-  static loan lent(Array&& array) {
+  static viewed_elements view_or_copy(Array&& array) {
     const auto elements = detail::host_elements(array);
     if constexpr (!std::is_same_v<decltype(elements), const std::span<const Number>>) {
       std::vector<Number> numbers(elements.size());
@@ -1015,27 +1058,28 @@ class array_view : public Eigen::Map<const Eigen::Array<Number, Eigen::Dynamic, 
           numbers[i] = static_cast<Number>(elements[i]);
         }
       }
-      return kept(std::move(numbers));
-    } else if constexpr (temporary<Array>()) {
-      return kept(std::forward<Array>(array));
+      return keep(std::move(numbers));
+    } else if constexpr (dies_with_argument<Array>()) {
+      return keep(std::forward<Array>(array));
     } else {
       return {elements.data(), elements.size(), nullptr};
     }
   }
+  // Moves the array into storage that copies of the view share.
   template <class Array>
-  static loan kept(Array&& array) {
+  static viewed_elements keep(Array&& array) {
     auto storage = std::make_shared<const std::remove_cvref_t<Array>>(std::forward<Array>(array));
     return {storage->data(), static_cast<std::size_t>(storage->size()), storage};
   }
 
-  std::shared_ptr<const void> kept_;
+  std::shared_ptr<const void> owner_;  // of a copy or of a temporary; null for a view
 };
 
 namespace detail {
 
-/// Whether arrays of From can be read as Numbers; explains why if not.
+/// A compile error with the reason where arrays of From cannot be read as Numbers; true otherwise.
 template <class From, class Number>
-consteval bool check_numbers() {
+consteval bool check_number_type() {
   static_assert(std::is_floating_point_v<From>,
                 "coho: log-probs, values, scores and rewards are floating-point numbers, not integers");
   static_assert(!std::is_floating_point_v<From> || sizeof(From) <= sizeof(Number),
@@ -1052,7 +1096,7 @@ class number_array : public array_view<Number> {
   number_array(Array&& array)  // NOLINT: arrays are viewed without being asked to
       : array_view<Number>(std::forward<Array>(array)) {
     using from = own_number_t<Array>;
-    static_assert(check_numbers<from, Number>());
+    static_assert(check_number_type<from, Number>());
     static_assert(!std::is_floating_point_v<from> || std::is_same_v<from, Number>,
                   "coho: inputs in braces are of double; for arrays of float name the type: …_inputs<float>{…}");
   }
@@ -1068,7 +1112,7 @@ class constant_array : public array_view<Number> {
     requires(host_array<Array> && !std::is_base_of_v<array_view<Number>, std::remove_cvref_t<Array>>)
   constant_array(Array&& array)  // NOLINT: arrays are viewed without being asked to
       : array_view<Number>(std::forward<Array>(array)) {
-    static_assert(check_numbers<own_number_t<Array>, Number>());
+    static_assert(check_number_type<own_number_t<Array>, Number>());
   }
   constant_array(const array_view<Number>& view) : array_view<Number>(view) {}  // NOLINT
 };
@@ -1140,7 +1184,7 @@ auto with_array_or(const optional_constant<Array>& in, double number, const F& f
   return in.given ? f(in.values) : f(number);
 }
 
-/// The mask on the host.
+/// The same mask for the implementation on the host: a tensor is copied there, none stays none.
 template <class Array>
 optional_mask<double> host_mask(const optional_mask<Array>& mask) {
   if constexpr (device_array<Array>) {
@@ -1233,20 +1277,22 @@ struct gae_fn {
   auto operator()(const advantage_inputs<Array>& in, const gae_options& options = {}) const {
     if constexpr (detail::device_array<Array>) {
       auto result = (*this)(detail::host_inputs(in), options);
-      return gae_result<Array>{detail::back_to(std::move(result.advantages), in.rewards),
-                               detail::back_to(std::move(result.returns), in.rewards)};
+      return gae_result<Array>{detail::from_host_as(std::move(result.advantages), in.rewards),
+                               detail::from_host_as(std::move(result.returns), in.rewards)};
     } else {
       validate(options);
       const auto size = static_cast<std::size_t>(in.rewards.size());
       detail::check_lengths(size, static_cast<std::size_t>(in.values.size()), "gae", "values");
       detail::check_offsets(in.offsets, size, "gae");
-      return detail::with_mask(in.mask, size, "gae", [&](const auto& mask) { return run(in, mask, options); });
+      return detail::with_mask(in.mask, size, "gae", [&](const auto& mask) { return estimate(in, mask, options); });
     }
   }
 
  private:
+  // The recursion from the last token of each sequence to the first, in double. Two running numbers, V_{t+1} and
+  // A_{t+1}, instead of arrays.
   template <class Number, class Mask>
-  static auto run(const advantage_inputs<Number>& in, const Mask& mask, const gae_options& options) {
+  static auto estimate(const advantage_inputs<Number>& in, const Mask& mask, const gae_options& options) {
     using array = detail::array_of<Number>;
     gae_result<array> result{array(in.rewards.size()), array(in.rewards.size())};
     const Number *const rewards = in.rewards.data(), *const values = in.values.data();
@@ -1267,12 +1313,13 @@ struct gae_fn {
         returns[t] = static_cast<Number>(advantage + value);
       }
       // Non-finite values propagate to the first token.
-      if (!std::isfinite(advantage)) refuse(i);
+      if (!std::isfinite(advantage)) throw_not_finite(i);
     }
     return result;
   }
 
-  [[noreturn]] static void refuse(std::size_t sequence) {
+  // Names the sequence, since a non-finite number spreads from its token to the sequence's start.
+  [[noreturn]] static void throw_not_finite(std::size_t sequence) {
     throw argument_error("gae: a reward or value of sequence " + std::to_string(sequence) + " is not finite");
   }
 };
@@ -1361,6 +1408,7 @@ struct token_batch {
 
   std::size_t size() const noexcept { return prompts.size(); }
 
+  /// The sequences at the given indices, in the order of that range.
   template <class Indices>
   token_batch select(const Indices& indices) const {
     return {prompts.select(indices), responses.select(indices)};
@@ -1391,6 +1439,7 @@ class rng {
   static constexpr result_type min() noexcept { return 0; }
   static constexpr result_type max() noexcept { return std::numeric_limits<result_type>::max(); }
 
+  /// The next 32 bits; every fourth call computes a block.
   constexpr result_type operator()() noexcept {
     if (used_ == 4) {
       block_ = philox(seed_, stream_, counter_++);
@@ -1405,6 +1454,7 @@ class rng {
     return rng((std::uint64_t{mixed[0]} << 32) | mixed[1], (std::uint64_t{mixed[2]} << 32) | mixed[3]);
   }
 
+  /// Two draws: the first is the high half.
   constexpr std::uint64_t bits64() noexcept {
     const std::uint64_t high = (*this)();
     return (high << 32) | (*this)();
@@ -1422,6 +1472,7 @@ class rng {
     return x % n;
   }
 
+  /// True with probability p; draws 64 bits whatever p is.
   constexpr bool bernoulli(double p) noexcept { return uniform() < p; }
 
   /// Standard normal (Box–Muller; one of each pair is dropped so that the state is only the counter).
@@ -1444,6 +1495,7 @@ class rng {
     friend bool operator==(const state&, const state&) = default;
   };
   constexpr state save() const noexcept { return {seed_, stream_, counter_ * 4 - (4 - used_)}; }
+  /// The generator that `save` was called on: its next number is the one that would have come.
   static constexpr rng restore(const state& saved) noexcept {
     rng out(saved.seed, saved.stream);
     out.counter_ = saved.consumed / 4;
@@ -1546,7 +1598,7 @@ struct generation {
   std::vector<std::uint8_t> finished;  ///< one per sequence
 };
 
-/// Gradients to pull back through a policy. Empty spans mean zero.
+/// Gradients of the loss to pull back through a policy: one number per response token each. Empty spans mean zero.
 struct policy_gradient {
   std::span<const double> log_probs{};
   std::span<const double> entropy{};
@@ -1722,40 +1774,14 @@ auto score_queries(Model& model, std::span<const reward_query> queries) {
 
 }  // namespace coho::inline v0_1
 
-// ---- coho/advantage/whiten.hpp
+// ---- coho/moments.hpp
 
+/// Mean and deviation: of an array, of the arrays of all ranks, and of numbers that come one by one.
 namespace coho::inline v0_1 {
 
-/// Divide the sum of squares by n, or by n − 1.
+/// What the sum of squares is divided by: n, or n − 1 (Bessel's correction).
 enum class deviation { population, bessel };
 constexpr auto option_names(deviation) { return std::array{"population", "bessel"}; }
-
-/// Which numbers enter the mean and deviation, and which are changed.
-enum class whiten_scope {
-  real_tokens,    ///< those with mask 1; the others become 0 and are never read
-  all_positions,  ///< padding too, as AlpacaFarm's and SALMON's code do; the mask is ignored
-};
-constexpr auto option_names(whiten_scope) { return std::array{"real_tokens", "all_positions"}; }
-
-struct whiten_options {
-  bool keep_mean = false;                             ///< scale only, as for rewards
-  coho::deviation deviation = deviation::population;  ///< Bessel's correction needs two numbers; of one it is 0
-  double epsilon = 1e-8;                              ///< added to the deviation; > 0
-  whiten_scope scope = whiten_scope::real_tokens;
-
-  /// Over real tokens of the whole batch.
-  static whiten_options paper() { return {}; }
-  /// Like the released code: padding counts. Lay the batch out padded to the fixed response length to reproduce its
-  /// numbers.
-  static whiten_options salmon_code() { return {.scope = whiten_scope::all_positions}; }
-
-  static void describe(auto&& visit, auto&... o) {
-    visit({"keep_mean", "scale only, as for rewards"}, o.keep_mean...);
-    visit({"deviation", "divide the sum of squares by n, or (bessel) by n − 1"}, o.deviation...);
-    visit({"epsilon", "added to the deviation", allowed::above(0)}, o.epsilon...);
-    visit({"scope", "the numbers that mean and deviation are taken over"}, o.scope...);
-  }
-};
 
 /// Mean and deviation of a set of numbers, over all ranks.
 struct moments {
@@ -1769,8 +1795,9 @@ namespace detail {
 /// Mask elements examined together: most such parts are all real or all padding.
 inline constexpr std::size_t mask_part = 64;
 
+/// Elements of [begin, begin + count) whose mask is not 0; `count` is at most `mask_part`.
 template <class Mask>
-std::size_t count_real(const Mask& mask, std::size_t begin, std::size_t count) noexcept {
+std::size_t count_real_tokens(const Mask& mask, std::size_t begin, std::size_t count) noexcept {
   std::uint8_t real = 0;  // a sum in bytes, since byte masks are added fastest this way
   if (count == mask_part) {
     for (std::size_t k = 0; k < mask_part; ++k) real += static_cast<std::uint8_t>(mask[begin + k] != 0);
@@ -1783,15 +1810,15 @@ std::size_t count_real(const Mask& mask, std::size_t begin, std::size_t count) n
 /// Calls f(begin, end, real, mask) for parts of [begin, end), `real` elements of which have a mask other than 0: for
 /// neighbouring parts merged, and with a mask that is real at compile time where all elements are.
 template <class Mask, class F>
-void for_mask_parts(const Mask& mask, std::size_t begin, std::size_t end, const F& f) {
+void for_each_mask_part(const Mask& mask, std::size_t begin, std::size_t end, const F& f) {
   if constexpr (std::is_same_v<Mask, all_real>) {
     f(begin, end, end - begin, mask);
   } else {
     while (begin < end) {
       std::size_t stop = std::min(begin + mask_part, end);
-      const std::size_t real = count_real(mask, begin, stop - begin);
+      const std::size_t real = count_real_tokens(mask, begin, stop - begin);
       if (real == stop - begin) {
-        while (end - stop >= mask_part && count_real(mask, stop, mask_part) == mask_part) stop += mask_part;
+        while (end - stop >= mask_part && count_real_tokens(mask, stop, mask_part) == mask_part) stop += mask_part;
         f(begin, stop, stop - begin, all_real{end});
       } else {
         f(begin, stop, real, mask);
@@ -1805,7 +1832,14 @@ void for_mask_parts(const Mask& mask, std::size_t begin, std::size_t end, const 
 struct moment_sums {
   double count = 0, mean = 0, squares = 0;
 
-  /// By the formula of Chan et al. 1979.
+  /// One more number, by Welford's update: no cancellation for numbers far from 0.
+  void add(double x) noexcept {
+    const double difference = x - mean;
+    count += 1;
+    mean += difference / count;
+    squares += difference * (x - mean);
+  }
+  /// The numbers of both, by the formula of Chan et al. 1979.
   void merge(const moment_sums& other) noexcept {
     if (other.count == 0) return;
     const double total = count + other.count, difference = other.mean - mean;
@@ -1852,7 +1886,7 @@ moment_sums sum_moments(const X& x, const Mask& mask) {
       squares = square;
       counted += real;
     };
-    for_mask_parts(mask, begin, std::min(begin + block, x.size()), add);
+    for_each_mask_part(mask, begin, std::min(begin + block, x.size()), add);
     if (counted == 0) continue;
     all.count += static_cast<double>(counted);
     const double sum = sums.sum(), moved = sum / all.count;
@@ -1862,6 +1896,8 @@ moment_sums sum_moments(const X& x, const Mask& mask) {
   return all;
 }
 
+/// Mean and deviation of the elements of all ranks whose mask is not 0, all 0 where there are none. All ranks call
+/// together. Deviations are taken from the global mean, in a second reduction, so that nothing cancels.
 template <class X, class Mask, communicator Communicator>
 moments global_moments(const X& x, const Mask& mask, deviation kind, Communicator& ranks) {
   const moment_sums local = sum_moments(x, mask);
@@ -1878,71 +1914,6 @@ moments global_moments(const X& x, const Mask& mask, deviation kind, Communicato
 }
 
 }  // namespace detail
-
-struct whiten_fn {
-  /// y = (x − mean) / (deviation + ε) over the real tokens of all ranks; with `keep_mean`, mean is added back.
-  ///
-  /// `x`: array, range or tensor (the result is detached). `mask`: one number per token, nonzero for real tokens; where
-  /// it is 0 the result is 0. Returns an Eigen array of x's number type, or a tensor. All ranks must call together; a
-  /// rank may have no token. When all numbers are equal the result is 0 (or the mean). Throws option_error
-  /// (epsilon), argument_error (lengths differ; a mean or deviation that is not finite, which is NaN or infinity in a
-  /// real token).
-  ///
-  ///     auto normalised = coho::whiten(advantages, mask);
-  ///     auto scaled = coho::whiten(rewards, mask, {.keep_mean = true});
-  template <class X, class Mask, communicator Communicator = const local_communicator>
-    requires(!std::same_as<std::remove_cvref_t<Mask>, whiten_options>)
-  auto operator()(const X& x, const Mask& mask, const whiten_options& options = {},
-                  Communicator&& ranks = local_communicator{}) const {
-    if constexpr (!detail::host_array<X>) static_assert(detail::array_check<X>::passed);
-    const auto& x_local = detail::on_host(x);
-    const auto& mask_local = detail::on_host(mask);
-    const auto elements = detail::host_elements(x_local);
-    const auto real = detail::host_elements(mask_local);
-    using number = detail::host_number_t<decltype(x_local)>;
-    detail::check_lengths(elements.size(), real.size(), "whiten", "mask");
-    auto result = options.scope == whiten_scope::all_positions
-                      ? whitened<number>(elements, detail::all_real{elements.size()}, options, ranks)
-                      : whitened<number>(elements, real, options, ranks);
-    return detail::back_to(std::move(result), x);
-  }
-  /// Every position is real.
-  template <class X>
-  auto operator()(const X& x, const whiten_options& options = {}) const {
-    if constexpr (!detail::host_array<X>) static_assert(detail::array_check<X>::passed);
-    const auto& x_local = detail::on_host(x);
-    const auto elements = detail::host_elements(x_local);
-    const local_communicator ranks;
-    return detail::back_to(
-        whitened<detail::host_number_t<decltype(x_local)>>(elements, detail::all_real{elements.size()}, options, ranks),
-        x);
-  }
-
- private:
-  // (x − mean)/(deviation + ε) of the elements whose mask is not 0, and 0 for the others.
-  template <class Number, class X, class Mask, class Communicator>
-  static detail::array_of<Number> whitened(const X& x, const Mask& mask, const whiten_options& options,
-                                           Communicator& ranks) {
-    validate(options);
-    const moments m = detail::global_moments(x, mask, options.deviation, ranks);
-    require_argument(std::isfinite(m.mean) && std::isfinite(m.deviation),
-                     "whiten: the mean or deviation is not finite; a real token holds NaN or infinity");
-    // Equal numbers differ from their mean by rounding, which a small epsilon would magnify.
-    const bool equal = m.deviation <= 1e-14 * std::abs(m.mean);
-    const double factor = equal ? 0 : 1 / (m.deviation + options.epsilon), added = options.keep_mean ? m.mean : 0;
-    detail::array_of<Number> out(static_cast<Eigen::Index>(x.size()));
-    Number* const result = out.data();
-    const auto write = [&](std::size_t begin, std::size_t end, std::size_t, const auto& real) {
-      for (std::size_t t = begin; t < end; ++t) {
-        const double y = (static_cast<double>(x[t]) - m.mean) * factor + added;
-        result[t] = real[t] != 0 ? static_cast<Number>(y) : Number(0);
-      }
-    };
-    detail::for_mask_parts(mask, 0, x.size(), write);
-    return out;
-  }
-};
-inline constexpr whiten_fn whiten{};
 
 }  // namespace coho::inline v0_1
 
@@ -1972,14 +1943,17 @@ struct group_relative_options {
 
 namespace detail {
 
+/// Checks that group offsets start at 0, do not decrease and end at the number of rewards.
 inline void check_groups(std::span<const std::size_t> offsets, std::size_t rewards, const char* who) {
   check_offsets(offsets, rewards, who, {.offsets = "group offsets", .parts = "groups", .elements = "rewards"});
 }
 
+/// The error of a group with a non-finite reward, or with rewards so large that their squares overflow.
 [[noreturn]] inline void throw_group_not_finite(std::size_t group, const char* who) {
   throw argument_error(std::string(who) + ": the rewards of group " + std::to_string(group) +
                        ", or their deviation, are not finite");
 }
+/// Apart from the throw, which would keep the loop around the call from staying in registers.
 inline void require_finite_group(bool finite, std::size_t group, const char* who) {
   if (!finite) throw_group_not_finite(group, who);
 }
@@ -1987,17 +1961,17 @@ inline void require_finite_group(bool finite, std::size_t group, const char* who
 /// The rewards of one group: copied if their number is a compile-time constant, so that a group stays in registers
 /// despite stores in between.
 template <class Rewards, std::size_t Size>
-struct group_of {
+struct group_rewards {
   double rewards[Size];
 
-  group_of(const Rewards& all, std::size_t begin) {
+  group_rewards(const Rewards& all, std::size_t begin) {
     for (std::size_t i = 0; i < Size; ++i) rewards[i] = static_cast<double>(all[begin + i]);
   }
   static constexpr std::size_t size() noexcept { return Size; }
   double operator[](std::size_t i) const noexcept { return rewards[i]; }
 };
 template <class Rewards>
-struct group_of<Rewards, 0> {
+struct group_rewards<Rewards, 0> {
   const Rewards& all;
   std::size_t begin, end;
 
@@ -2008,18 +1982,18 @@ struct group_of<Rewards, 0> {
 /// Calls f(g, begin, group) for each group. Loops over so few elements cost more than their work: usual sizes are
 /// compile-time constants.
 template <class Rewards, class F>
-void for_groups(const Rewards& rewards, std::span<const std::size_t> groups, const F& f) {
+void for_each_group(const Rewards& rewards, std::span<const std::size_t> groups, const F& f) {
   for (std::size_t g = 0; g + 1 < groups.size(); ++g) {
     const std::size_t begin = groups[g], end = groups[g + 1];
     switch (end - begin) {
       case 4:
-        f(g, begin, group_of<Rewards, 4>(rewards, begin));
+        f(g, begin, group_rewards<Rewards, 4>(rewards, begin));
         break;
       case 8:
-        f(g, begin, group_of<Rewards, 8>(rewards, begin));
+        f(g, begin, group_rewards<Rewards, 8>(rewards, begin));
         break;
       default:
-        f(g, begin, group_of<Rewards, 0>{rewards, begin, end});
+        f(g, begin, group_rewards<Rewards, 0>{rewards, begin, end});
     }
   }
 }
@@ -2043,13 +2017,14 @@ struct group_mean {
     shift += odd;
     shift /= static_cast<double>(rewards.size());
   }
+  /// reward − mean.
   double difference(double reward) const noexcept { return reward - first - shift; }
 };
 
-/// Of one group: out_i = r_i − mean.
+/// out_i = r_i − mean over [begin, end), the rewards of one group; other elements of `out` are left as they are.
 template <class Rewards>
-void subtract_mean(const Rewards& rewards, std::size_t begin, std::size_t end, double* out) {
-  const group_of<Rewards, 0> group{rewards, begin, end};
+void subtract_group_mean(const Rewards& rewards, std::size_t begin, std::size_t end, double* out) {
+  const group_rewards<Rewards, 0> group{rewards, begin, end};
   const group_mean mean(group);
   for (std::size_t i = 0; i < group.size(); ++i) out[begin + i] = mean.difference(group[i]);
 }
@@ -2079,13 +2054,15 @@ struct group_relative_fn {
     if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
     const auto& host = detail::on_host(rewards);
     const auto elements = detail::host_elements(host);
-    return detail::back_to(run<detail::host_number_t<decltype(host)>>(elements, groups, options, ranks), rewards);
+    return detail::from_host_as(
+        scaled_differences<detail::host_number_t<decltype(host)>>(elements, groups, options, ranks), rewards);
   }
 
  private:
+  // Two passes over each group: the sum of squared differences, then the advantages.
   template <class Number, class R, class Communicator>
-  static detail::array_of<Number> run(const R& rewards, std::span<const std::size_t> groups,
-                                      const group_relative_options& options, Communicator& ranks) {
+  static detail::array_of<Number> scaled_differences(const R& rewards, std::span<const std::size_t> groups,
+                                                     const group_relative_options& options, Communicator& ranks) {
     validate(options);
     detail::check_groups(groups, rewards.size(), "group_relative");
     double factor = 1;
@@ -2117,7 +2094,7 @@ struct group_relative_fn {
       for (std::size_t i = 0; i < group.size(); ++i)
         to[begin + i] = static_cast<Number>(mean.difference(group[i]) * scale);
     };
-    detail::for_groups(rewards, groups, one);
+    detail::for_each_group(rewards, groups, one);
     return out;
   }
 };
@@ -2129,25 +2106,14 @@ inline constexpr group_relative_fn group_relative{};
 
 namespace coho::inline v0_1::detail {
 
-/// Calls step(t, state) for the tokens t of each sequence from last to first, starting from a fresh State.
+/// Calls step(t, state) for the tokens t of each sequence from last to first; `state` starts each sequence as State{}.
+/// For recursions such as G_t = r_t + γ·G_{t+1}.
 template <class State, class Step>
 void scan_backwards(std::span<const std::size_t> offsets, const Step& step) {
   for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
     State state{};
     for (std::size_t t = offsets[i + 1]; t > offsets[i];) step(--t, state);
   }
-}
-
-/// Whether no number is NaN or infinite.
-template <class Number>
-bool all_finite(const array_of<Number>& x) noexcept {
-  constexpr Eigen::Index part = 1024;
-  Number defect = 0;
-  for (Eigen::Index begin = 0; begin < x.size(); begin += part) {
-    const auto some = x.segment(begin, std::min(part, x.size() - begin));
-    defect += (some - some).sum();
-  }
-  return defect == 0;
 }
 
 }  // namespace coho::inline v0_1::detail
@@ -2178,20 +2144,21 @@ struct lambda_returns_fn {
   template <class Array = double>
   auto operator()(const advantage_inputs<Array>& in, const gae_options& options = {}) const {
     if constexpr (detail::device_array<Array>) {
-      return detail::back_to((*this)(detail::host_inputs(in), options), in.rewards);
+      return detail::from_host_as((*this)(detail::host_inputs(in), options), in.rewards);
     } else {
       validate(options);
       const auto size = static_cast<std::size_t>(in.rewards.size());
       detail::check_lengths(size, static_cast<std::size_t>(in.values.size()), "lambda_returns", "values");
       detail::check_offsets(in.offsets, size, "lambda_returns");
       return detail::with_mask(in.mask, size, "lambda_returns",
-                               [&](const auto& mask) { return run(in, mask, options); });
+                               [&](const auto& mask) { return discounted_returns(in, mask, options); });
     }
   }
 
  private:
+  // The recursion above with V_{t+1} and G_{t+1} as the state of a backward scan, in double.
   template <class Number, class Mask>
-  static auto run(const advantage_inputs<Number>& in, const Mask& mask, const gae_options& options) {
+  static auto discounted_returns(const advantage_inputs<Number>& in, const Mask& mask, const gae_options& options) {
     detail::array_of<Number> result(in.rewards.size());
     const Number *const rewards = in.rewards.data(), *const values = in.values.data();
     Number* const returns = result.data();
@@ -2264,31 +2231,34 @@ struct leave_one_out_fn {
     if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
     const auto& host = detail::on_host(rewards);
     const auto elements = detail::host_elements(host);
-    auto result = run<detail::host_number_t<decltype(host)>>(elements, groups, options);
-    auto advantages = detail::back_to(std::move(result.advantages), rewards);
-    auto baselines = detail::back_to(std::move(result.baselines), rewards);
-    auto deviations = detail::back_to(std::move(result.deviations), rewards);
+    auto result = subtract_baselines<detail::host_number_t<decltype(host)>>(elements, groups, options);
+    auto advantages = detail::from_host_as(std::move(result.advantages), rewards);
+    auto baselines = detail::from_host_as(std::move(result.baselines), rewards);
+    auto deviations = detail::from_host_as(std::move(result.deviations), rewards);
     return leave_one_out_result<decltype(advantages)>{std::move(advantages), std::move(baselines),
                                                       std::move(deviations)};
   }
 
  private:
   // r_i less the mean of the others is the difference from the whole mean, times n / (n − 1).
-  struct others {
+  struct other_responses {
     detail::group_mean mean;
     double factor;
 
     template <class Group>
-    explicit others(const Group& group) : mean(group) {
+    explicit other_responses(const Group& group) : mean(group) {
       const double n = static_cast<double>(group.size());
       factor = n > 1 ? n / (n - 1) : 1;
     }
+    /// reward − mean of the others; 0 in a group of one.
     double difference(double reward) const noexcept { return mean.difference(reward) * factor; }
   };
 
+  // Advantages and baselines in one pass over the groups; what is not finite is found by one test at its end.
   template <class Number, class R>
-  static leave_one_out_result<detail::array_of<Number>> run(const R& rewards, std::span<const std::size_t> groups,
-                                                            const leave_one_out_options& options) {
+  static leave_one_out_result<detail::array_of<Number>> subtract_baselines(const R& rewards,
+                                                                           std::span<const std::size_t> groups,
+                                                                           const leave_one_out_options& options) {
     validate(options);
     detail::check_groups(groups, rewards.size(), "leave_one_out");
     const auto size = static_cast<Eigen::Index>(rewards.size());
@@ -2298,7 +2268,7 @@ struct leave_one_out_fn {
     Number *const advantages = result.advantages.data(), *const baselines = result.baselines.data();
     double defects[8] = {};  // NaN as soon as a baseline is not finite
     const auto one = [=, &defects](std::size_t, std::size_t begin, const auto& group) {
-      const others mean(group);
+      const other_responses mean(group);
       const auto advantage = [&](std::size_t i) { return mean.difference(group[i]); };
       // One result at a time, so that fixed-length loops vectorise.
       for (std::size_t i = 0; i < group.size(); ++i) advantages[begin + i] = static_cast<Number>(advantage(i));
@@ -2309,31 +2279,34 @@ struct leave_one_out_fn {
         defects[i % 8] += baseline - baseline;
       }
     };
-    detail::for_groups(rewards, groups, one);
-    if (!(detail::array_of<double>::Map(defects, 8).sum() == 0)) refuse(rewards, groups);
-    if (options.scale) scale(rewards, groups, options, result);
+    detail::for_each_group(rewards, groups, one);
+    if (!(detail::array_of<double>::Map(defects, 8).sum() == 0)) find_group_not_finite(rewards, groups);
+    if (options.scale) divide_by_deviations(rewards, groups, options, result);
     return result;
   }
 
+  // The slow search for the group that the test of `subtract_baselines` has found to exist: throws argument_error.
   template <class R>
-  static void refuse(const R& rewards, std::span<const std::size_t> groups) {
+  static void find_group_not_finite(const R& rewards, std::span<const std::size_t> groups) {
     const auto one = [](std::size_t g, std::size_t, const auto& group) {
-      const others mean(group);
+      const other_responses mean(group);
       for (std::size_t i = 0; i < group.size(); ++i) {
         const double baseline = group[i] - mean.difference(group[i]);
         detail::require_finite_group(baseline - baseline == 0, g, "leave_one_out");
       }
     };
-    detail::for_groups(rewards, groups, one);
+    detail::for_each_group(rewards, groups, one);
   }
 
+  // Fills in `deviations` and divides the advantages by them, except where a deviation is only rounding.
   template <class Number, class R>
-  static void scale(const R& rewards, std::span<const std::size_t> groups, const leave_one_out_options& options,
-                    leave_one_out_result<detail::array_of<Number>>& result) {
+  static void divide_by_deviations(const R& rewards, std::span<const std::size_t> groups,
+                                   const leave_one_out_options& options,
+                                   leave_one_out_result<detail::array_of<Number>>& result) {
     std::vector<double> deviations;
     for (std::size_t g = 0; g + 1 < groups.size(); ++g) {
       const std::size_t begin = groups[g], end = groups[g + 1];
-      const others mean(detail::group_of<R, 0>{rewards, begin, end});
+      const other_responses mean(detail::group_rewards<R, 0>{rewards, begin, end});
       deviations.resize(end - begin);
       deviations_of_others(rewards, begin, end, options.deviation, deviations.data());
       for (std::size_t i = begin; i < end; ++i) {
@@ -2348,7 +2321,8 @@ struct leave_one_out_fn {
     }
   }
 
-  // Those before i and those after it, merged. Subtracting r_i from the sum of all squares would cancel: deviations
+  // The deviation of the rewards of [begin, end) without that of i, for each i: those before i and those after it,
+  // merged. Subtracting r_i from the sum of all squares would cancel: deviations
   // of 0 would come out as noise, and be divided by.
   template <class R>
   static void deviations_of_others(const R& rewards, std::size_t begin, std::size_t end, deviation kind, double* out) {
@@ -2388,7 +2362,8 @@ struct return_to_go_options {
 
 namespace detail {
 
-// Discounted sums; non-finite results are left to the caller.
+/// G_t of `return_to_go`, 0 where the mask is 0. Throws as `return_to_go`, under the name `who`, except for results
+/// that are not finite: these are left to the caller.
 template <class Number>
 struct discounted_sums {
   array_of<Number> values;
@@ -2436,19 +2411,20 @@ struct return_to_go_fn {
   template <class Rewards>
   auto operator()(const Rewards& rewards, std::span<const std::size_t> offsets,
                   const return_to_go_options& options = {}) const {
-    return with_mask(rewards, nullptr, offsets, options);
+    return masked_returns(rewards, nullptr, offsets, options);
   }
   template <class Rewards, class Mask>
   auto operator()(const Rewards& rewards, const Mask& mask, std::span<const std::size_t> offsets,
                   const return_to_go_options& options = {}) const {
     if constexpr (!detail::host_array<Mask>) static_assert(detail::array_check<Mask>::passed);
-    return with_mask(rewards, &mask, offsets, options);
+    return masked_returns(rewards, &mask, offsets, options);
   }
 
  private:
+  // `mask`: a pointer to the caller's, or nullptr if all tokens are real.
   template <class Rewards, class Mask>
-  static auto with_mask(const Rewards& rewards, Mask mask, std::span<const std::size_t> offsets,
-                        const return_to_go_options& options) {
+  static auto masked_returns(const Rewards& rewards, Mask mask, std::span<const std::size_t> offsets,
+                             const return_to_go_options& options) {
     if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
     const auto& rewards_local = detail::on_host(rewards);
     const auto r = detail::host_elements(rewards_local);
@@ -2463,10 +2439,108 @@ struct return_to_go_fn {
     }();
     require_argument(detail::all_finite(result.values),
                      "return_to_go: a result is not finite; a real token holds NaN or infinity");
-    return detail::back_to(std::move(result.values), rewards);
+    return detail::from_host_as(std::move(result.values), rewards);
   }
 };
 inline constexpr return_to_go_fn return_to_go{};
+
+}  // namespace coho::inline v0_1
+
+// ---- coho/advantage/whiten.hpp
+
+namespace coho::inline v0_1 {
+
+/// Which numbers enter the mean and deviation, and which are changed.
+enum class whiten_scope {
+  real_tokens,    ///< those with mask 1; the others become 0 and are never read
+  all_positions,  ///< padding too, as AlpacaFarm's and SALMON's code do; the mask is ignored
+};
+constexpr auto option_names(whiten_scope) { return std::array{"real_tokens", "all_positions"}; }
+
+struct whiten_options {
+  bool keep_mean = false;                             ///< scale only, as for rewards
+  coho::deviation deviation = deviation::population;  ///< Bessel's correction needs two numbers; of one it is 0
+  double epsilon = 1e-8;                              ///< added to the deviation; > 0
+  whiten_scope scope = whiten_scope::real_tokens;
+
+  /// Over real tokens of the whole batch.
+  static whiten_options paper() { return {}; }
+  /// Like the released code: padding counts. Lay the batch out padded to the fixed response length to reproduce its
+  /// numbers.
+  static whiten_options salmon_code() { return {.scope = whiten_scope::all_positions}; }
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"keep_mean", "scale only, as for rewards"}, o.keep_mean...);
+    visit({"deviation", "divide the sum of squares by n, or (bessel) by n − 1"}, o.deviation...);
+    visit({"epsilon", "added to the deviation", allowed::above(0)}, o.epsilon...);
+    visit({"scope", "the numbers that mean and deviation are taken over"}, o.scope...);
+  }
+};
+
+struct whiten_fn {
+  /// y = (x − mean) / (deviation + ε) over the real tokens of all ranks; with `keep_mean`, mean is added back.
+  ///
+  /// `x`: array, range or tensor (the result is detached). `mask`: one number per token, nonzero for real tokens; where
+  /// it is 0 the result is 0. Returns an Eigen array of x's number type, or a tensor. All ranks must call together; a
+  /// rank may have no token. When all numbers are equal the result is 0 (or the mean). Throws option_error
+  /// (epsilon), argument_error (lengths differ; a mean or deviation that is not finite, which is NaN or infinity in a
+  /// real token).
+  ///
+  ///     auto normalised = coho::whiten(advantages, mask);
+  ///     auto scaled = coho::whiten(rewards, mask, {.keep_mean = true});
+  template <class X, class Mask, communicator Communicator = const local_communicator>
+    requires(!std::same_as<std::remove_cvref_t<Mask>, whiten_options>)
+  auto operator()(const X& x, const Mask& mask, const whiten_options& options = {},
+                  Communicator&& ranks = local_communicator{}) const {
+    if constexpr (!detail::host_array<X>) static_assert(detail::array_check<X>::passed);
+    const auto& x_local = detail::on_host(x);
+    const auto& mask_local = detail::on_host(mask);
+    const auto elements = detail::host_elements(x_local);
+    const auto real = detail::host_elements(mask_local);
+    using number = detail::host_number_t<decltype(x_local)>;
+    detail::check_lengths(elements.size(), real.size(), "whiten", "mask");
+    auto result = options.scope == whiten_scope::all_positions
+                      ? whiten_elements<number>(elements, detail::all_real{elements.size()}, options, ranks)
+                      : whiten_elements<number>(elements, real, options, ranks);
+    return detail::from_host_as(std::move(result), x);
+  }
+  /// Every position is real.
+  template <class X>
+  auto operator()(const X& x, const whiten_options& options = {}) const {
+    if constexpr (!detail::host_array<X>) static_assert(detail::array_check<X>::passed);
+    const auto& x_local = detail::on_host(x);
+    const auto elements = detail::host_elements(x_local);
+    const local_communicator ranks;
+    return detail::from_host_as(whiten_elements<detail::host_number_t<decltype(x_local)>>(
+                                    elements, detail::all_real{elements.size()}, options, ranks),
+                                x);
+  }
+
+ private:
+  // (x − mean)/(deviation + ε) of the elements whose mask is not 0, and 0 for the others.
+  template <class Number, class X, class Mask, class Communicator>
+  static detail::array_of<Number> whiten_elements(const X& x, const Mask& mask, const whiten_options& options,
+                                                  Communicator& ranks) {
+    validate(options);
+    const moments m = detail::global_moments(x, mask, options.deviation, ranks);
+    require_argument(std::isfinite(m.mean) && std::isfinite(m.deviation),
+                     "whiten: the mean or deviation is not finite; a real token holds NaN or infinity");
+    // Equal numbers differ from their mean by rounding, which a small epsilon would magnify.
+    const bool equal = m.deviation <= 1e-14 * std::abs(m.mean);
+    const double factor = equal ? 0 : 1 / (m.deviation + options.epsilon), added = options.keep_mean ? m.mean : 0;
+    detail::array_of<Number> out(static_cast<Eigen::Index>(x.size()));
+    Number* const result = out.data();
+    const auto write = [&](std::size_t begin, std::size_t end, std::size_t, const auto& real) {
+      for (std::size_t t = begin; t < end; ++t) {
+        const double y = (static_cast<double>(x[t]) - m.mean) * factor + added;
+        result[t] = real[t] != 0 ? static_cast<Number>(y) : Number(0);
+      }
+    };
+    detail::for_each_mask_part(mask, 0, x.size(), write);
+    return out;
+  }
+};
+inline constexpr whiten_fn whiten{};
 
 }  // namespace coho::inline v0_1
 
@@ -2503,19 +2577,20 @@ struct reinforce_plus_plus_fn {
   template <class Rewards, communicator Communicator = const local_communicator>
   auto operator()(const Rewards& rewards, std::span<const std::size_t> offsets,
                   const reinforce_plus_plus_options& options = {}, Communicator&& ranks = local_communicator{}) const {
-    return with_mask(rewards, nullptr, offsets, options, ranks);
+    return masked_advantages(rewards, nullptr, offsets, options, ranks);
   }
   template <class Rewards, class Mask, communicator Communicator = const local_communicator>
   auto operator()(const Rewards& rewards, const Mask& mask, std::span<const std::size_t> offsets,
                   const reinforce_plus_plus_options& options = {}, Communicator&& ranks = local_communicator{}) const {
     if constexpr (!detail::host_array<Mask>) static_assert(detail::array_check<Mask>::passed);
-    return with_mask(rewards, &mask, offsets, options, ranks);
+    return masked_advantages(rewards, &mask, offsets, options, ranks);
   }
 
  private:
+  // `mask`: a pointer to the caller's, or nullptr if all tokens are real.
   template <class Rewards, class Mask, class Communicator>
-  static auto with_mask(const Rewards& rewards, Mask mask, std::span<const std::size_t> offsets,
-                        const reinforce_plus_plus_options& options, Communicator& ranks) {
+  static auto masked_advantages(const Rewards& rewards, Mask mask, std::span<const std::size_t> offsets,
+                                const reinforce_plus_plus_options& options, Communicator& ranks) {
     if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
     const auto& host = detail::on_host(rewards);
     const auto elements = detail::host_elements(host);
@@ -2526,10 +2601,10 @@ struct reinforce_plus_plus_fn {
       return whiten(returns.values, real, options.whitening, ranks);
     };
     if constexpr (std::is_null_pointer_v<Mask>) {
-      return detail::back_to(advantages(std::vector<std::uint8_t>(elements.size(), 1)), rewards);
+      return detail::from_host_as(advantages(std::vector<std::uint8_t>(elements.size(), 1)), rewards);
     } else {
       const auto& mask_local = detail::on_host(*mask);
-      return detail::back_to(advantages(detail::host_elements(mask_local)), rewards);
+      return detail::from_host_as(advantages(detail::host_elements(mask_local)), rewards);
     }
   }
 };
@@ -2573,10 +2648,10 @@ struct reinforce_plus_plus_baseline_fn {
     // As above, `whiten` reports non-finite values.
     Eigen::ArrayXd centred(static_cast<Eigen::Index>(rewards.size()));
     for (std::size_t g = 0; g + 1 < groups.size(); ++g) {
-      detail::subtract_mean(rewards, groups[g], groups[g + 1], centred.data());
+      detail::subtract_group_mean(rewards, groups[g], groups[g + 1], centred.data());
     }
-    return detail::back_to(whiten(sequence_spread(std::as_const(centred), offsets), real, whitening, ranks),
-                           sequence_rewards);
+    return detail::from_host_as(whiten(sequence_spread(std::as_const(centred), offsets), real, whitening, ranks),
+                                sequence_rewards);
   }
 };
 inline constexpr reinforce_plus_plus_baseline_fn reinforce_plus_plus_baseline{};
@@ -2608,12 +2683,12 @@ struct remax_fn {
     static_assert(detail::array_check<Rewards, Greedy>::passed);
     if constexpr (detail::floating_scalar<Rewards>) {
       const double advantage = static_cast<double>(rewards) - static_cast<double>(greedy_rewards);
-      check(advantage, 0);
+      require_finite(advantage, 0);
       return advantage;
     } else {
       const auto& greedy_local = detail::on_host(greedy_rewards);
       const auto greedy = detail::host_elements(greedy_local);
-      return run(rewards, [&](std::size_t size) {
+      return subtract_baselines(rewards, [&](std::size_t size) {
         detail::check_lengths(size, greedy.size(), "remax", "greedy_rewards");
         return [&greedy](std::size_t i) { return static_cast<double>(greedy[i]); };
       });
@@ -2624,7 +2699,7 @@ struct remax_fn {
     static_assert(detail::array_check<Rewards, Greedy>::passed);
     const auto& greedy_local = detail::on_host(greedy_rewards);
     const auto greedy = detail::host_elements(greedy_local);
-    return run(rewards, [&](std::size_t size) {
+    return subtract_baselines(rewards, [&](std::size_t size) {
       detail::check_groups(groups, size, "remax");
       detail::check_lengths(groups.size() - 1, greedy.size(), "remax", "greedy_rewards");
       return [&greedy, groups, g = std::size_t{0}](std::size_t i) mutable {
@@ -2635,7 +2710,8 @@ struct remax_fn {
   }
 
  private:
-  static void check(double advantage, std::size_t i) {
+  // Throws argument_error, naming response i, where its advantage is NaN or infinite.
+  static void require_finite(double advantage, std::size_t i) {
     if (!(advantage - advantage == 0)) {
       throw argument_error("remax: the advantage of response " + std::to_string(i) + " is not finite");
     }
@@ -2643,7 +2719,7 @@ struct remax_fn {
 
   // `make_baseline(n)` checks, and returns a function from response index, in ascending order, to baseline.
   template <class Rewards, class MakeBaseline>
-  static auto run(const Rewards& rewards, MakeBaseline make_baseline) {
+  static auto subtract_baselines(const Rewards& rewards, MakeBaseline make_baseline) {
     const auto& host = detail::on_host(rewards);
     const auto elements = detail::host_elements(host);
     using number = detail::host_number_t<decltype(host)>;
@@ -2668,9 +2744,9 @@ struct remax_fn {
       sums[0] += to[i];
     }
     if (!std::isfinite(sums.sum())) {
-      for (i = 0; i < elements.size(); ++i) check(static_cast<double>(to[i]), i);
+      for (i = 0; i < elements.size(); ++i) require_finite(static_cast<double>(to[i]), i);
     }
-    return detail::back_to(std::move(out), rewards);
+    return detail::from_host_as(std::move(out), rewards);
   }
 };
 inline constexpr remax_fn remax{};
@@ -2704,16 +2780,20 @@ concept kl_controller =
 /// A constant β. Throws option_error when it is negative or not finite.
 class fixed_kl_controller {
  public:
-  explicit fixed_kl_controller(double coefficient = 0.02) : coefficient_(coefficient) { check(coefficient); }
+  explicit fixed_kl_controller(double coefficient = 0.02) : coefficient_(coefficient) {
+    require_coefficient(coefficient);
+  }
 
   double coefficient() const noexcept { return coefficient_; }
+  /// Nothing: β is constant.
   void update(double, double) noexcept {}
   kl_controller_state save() const noexcept { return {coefficient_}; }
   /// The configured coefficient takes precedence: someone who changed it before a restart meant to.
   void restore(const kl_controller_state&) noexcept {}
 
  private:
-  static void check(double coefficient) {
+  // A β of 0 is allowed: it measures the KL without a penalty.
+  static void require_coefficient(double coefficient) {
     require_option(std::isfinite(coefficient) && coefficient >= 0, "coefficient", coefficient, "finite and at least 0");
   }
   double coefficient_;
@@ -2756,6 +2836,7 @@ class adaptive_kl_controller {
   double coefficient() const noexcept { return coefficient_; }
   const adaptive_kl_options& options() const noexcept { return options_; }
 
+  /// One step of the control law above, after a batch of rollouts; `sequences` counts those of all ranks.
   void update(double mean_sequence_kl, double sequences) {
     require_argument(std::isfinite(mean_sequence_kl), "adaptive_kl_controller: the KL is not finite");
     require_argument(sequences >= 0 && std::isfinite(sequences),
@@ -2766,6 +2847,7 @@ class adaptive_kl_controller {
   }
 
   kl_controller_state save() const noexcept { return {coefficient_}; }
+  /// Continues with the saved β in place of `initial`.
   void restore(const kl_controller_state& saved) {
     require_argument(std::isfinite(saved.coefficient) && saved.coefficient > 0,
                      "adaptive_kl_controller: the saved coefficient is not a positive number");
@@ -2801,23 +2883,24 @@ namespace detail {
 
 /// e^−d − 1 + d from e^−d − 1; by its series where rounding would eat the difference.
 template <std::floating_point Number>
-Number k3_of(Number d, Number excess) noexcept {
+Number k3_value(Number d, Number excess) noexcept {
   const Number series = d * d * (Number(0.5) - d * (Number(1.0 / 6) - d * (Number(1.0 / 24) - d * Number(1.0 / 120))));
   return std::abs(d) < Number(1e-3) ? series : excess + d;
 }
 
-/// The estimate of one token.
+/// The estimate of one token from d = log π − log π_ref.
 template <kl_estimator Estimator, std::floating_point Number>
-Number kl_of(Number d) noexcept {
+Number kl_value(Number d) noexcept {
   using enum kl_estimator;
   if constexpr (Estimator == k1) return d;
   if constexpr (Estimator == k2) return Number(0.5) * d * d;
   if constexpr (Estimator == absolute) return std::abs(d);
   if constexpr (Estimator == k1_clamped) return d < 0 ? Number(0) : d;
-  return k3_of(d, std::expm1(-d));
+  return k3_value(d, std::expm1(-d));
 }
 
-/// Its derivative; T is double or a tensor.
+/// The derivative of `kl_value` with respect to d, for a number or elementwise for a tensor. k3_straight_through has
+/// that of k2; at their kinks, absolute has 0 and k1_clamped 1.
 template <kl_estimator Estimator, class T>
 T kl_slope(const T& d) {
   using enum kl_estimator;
@@ -2854,8 +2937,9 @@ decltype(auto) with_estimator(kl_estimator estimator, F&& f) {
   return f(std::integral_constant<kl_estimator, k1>{});
 }
 
+/// The same, elementwise for a tensor of d; differentiable as `kl_slope` says.
 template <kl_estimator Estimator, device_array T>
-T kl_of(const T& d) {
+T kl_value(const T& d) {
   using enum kl_estimator;
   if constexpr (Estimator == k1) return d;
   if constexpr (Estimator == absolute) return d.abs();
@@ -2882,19 +2966,20 @@ struct kl_estimate_fn {
     static_assert(detail::array_check<LogProbs, Reference>::passed);
     return detail::with_estimator(estimator, [&](auto chosen) {
       if constexpr (detail::floating_scalar<LogProbs>) {
-        return detail::kl_of<chosen()>(static_cast<double>(log_probs) - static_cast<double>(reference_log_probs));
+        return detail::kl_value<chosen()>(static_cast<double>(log_probs) - static_cast<double>(reference_log_probs));
       } else if constexpr (detail::device_array<LogProbs>) {
         detail::check_same_shape(log_probs, reference_log_probs, "kl_estimate");
-        return detail::kl_of<chosen()>(LogProbs(log_probs - reference_log_probs));
+        return detail::kl_value<chosen()>(LogProbs(log_probs - reference_log_probs));
       } else {
-        return on_host<chosen()>(detail::host_elements(log_probs), detail::host_elements(reference_log_probs));
+        return estimate_on_host<chosen()>(detail::host_elements(log_probs), detail::host_elements(reference_log_probs));
       }
     });
   }
 
  private:
+  // Elements p of the policy and r of the reference; results in the number type of p.
   template <kl_estimator Estimator, class P, class R>
-  static auto on_host(const P& p, const R& r) {
+  static auto estimate_on_host(const P& p, const R& r) {
     using enum kl_estimator;
     using number = detail::element_of<P>;
     // Where it costs no precision, in the type that both arrays share, because more of these fit a vector.
@@ -2904,7 +2989,7 @@ struct kl_estimate_fn {
     detail::array_of<number> out(static_cast<Eigen::Index>(p.size()));
     number* const to = out.data();
     for (std::size_t t = 0; t < p.size(); ++t) {
-      to[t] = static_cast<number>(detail::kl_of<Estimator>(static_cast<wide>(p[t]) - static_cast<wide>(r[t])));
+      to[t] = static_cast<number>(detail::kl_value<Estimator>(static_cast<wide>(p[t]) - static_cast<wide>(r[t])));
     }
     return out;
   }
@@ -2955,7 +3040,7 @@ struct mean_weights {
   double operator[](std::size_t) const noexcept { return weight; }
 };
 
-/// The same as an array.
+/// `mean_weights` as an array; of a tensor, as a tensor of its shape, type and device.
 inline array_of<double> equal_weights(std::size_t n) {
   return array_of<double>::Constant(static_cast<Eigen::Index>(n), mean_weights(n).weight);
 }
@@ -2971,10 +3056,12 @@ bool weights_given(const Weights& weights) noexcept {
   return true;
 }
 
+/// The error of a loss, named `who`, that is NaN or infinite.
 [[noreturn]] inline void throw_not_finite(const char* who) {
   throw argument_error(std::string(who) + ": the loss is not finite; a token of nonzero weight holds NaN or infinity");
 }
-// Kept small for inlining: a call after a loop can cost the loop the register of its sum.
+/// Throws `throw_not_finite` unless the value is finite.
+/// Kept small for inlining: a call after a loop can cost the loop the register of its sum.
 inline void require_finite(double value, const char* who) {
   if (!std::isfinite(value)) throw_not_finite(who);
 }
@@ -3024,20 +3111,20 @@ struct exact_kl_fn {
       static_assert(detail::device_array<Reference>, "coho::exact_kl: tensors and host arrays cannot be mixed");
       check_shapes(log_probs, reference_log_probs);
       const LogProbs reference = coho::detach(reference_log_probs), banned = log_probs == minus_infinity;
-      const LogProbs kl = device_rows(log_probs, reference, banned).kl;
+      const LogProbs kl = tensor_divergences(log_probs, reference, banned).kl;
       check_rows(detail::on_host(kl));
       return kl;
     } else {
       static_assert(eigen_dense<LogProbs> && eigen_dense<Reference>,
                     "coho::exact_kl: give ranges with a vocabulary size");
-      return rows(log_probs.derived().array(), reference_log_probs.derived().array());
+      return host_divergences(log_probs.derived().array(), reference_log_probs.derived().array());
     }
   }
   template <detail::host_array LogProbs, detail::host_array Reference>
   auto operator()(const LogProbs& log_probs, const Reference& reference_log_probs, std::size_t vocabulary) const {
     const auto p = detail::host_elements(log_probs);
     const auto q = detail::host_elements(reference_log_probs);
-    return rows(table(p, vocabulary), table(q, vocabulary));
+    return host_divergences(as_table(p, vocabulary), as_table(q, vocabulary));
   }
 
   template <class LogProbs, class Reference, class Weights>
@@ -3046,13 +3133,14 @@ struct exact_kl_fn {
     if constexpr (detail::device_array<LogProbs>) {
       static_assert(detail::device_array<Reference> && detail::device_array<Weights>,
                     "coho::exact_kl: tensors and host arrays cannot be mixed");
-      return on_device(LogProbs(coho::detach(log_probs)), LogProbs(coho::detach(reference_log_probs)), weights);
+      return tensor_value_and_grad(LogProbs(coho::detach(log_probs)), LogProbs(coho::detach(reference_log_probs)),
+                                   weights);
     } else {
       static_assert(eigen_dense<LogProbs> && eigen_dense<Reference>,
                     "coho::exact_kl: give ranges with a vocabulary size");
       table_of<typename LogProbs::Scalar> d_logits(log_probs.rows(), log_probs.cols());
       const double value =
-          on_host(log_probs.derived().array(), reference_log_probs.derived().array(), weights, d_logits);
+          host_value_and_grad(log_probs.derived().array(), reference_log_probs.derived().array(), weights, d_logits);
       return exact_kl_result<double, decltype(d_logits)>{value, std::move(d_logits)};
     }
   }
@@ -3062,10 +3150,10 @@ struct exact_kl_fn {
     using number = detail::host_number_t<LogProbs>;
     const auto p = detail::host_elements(log_probs);
     const auto q = detail::host_elements(reference_log_probs);
-    const auto policy = table(p, vocabulary);
+    const auto policy = as_table(p, vocabulary);
     detail::array_of<number> d_logits(static_cast<Eigen::Index>(p.size()));
     Eigen::Map<table_of<number>> view(d_logits.data(), policy.rows(), policy.cols());
-    const double value = on_host(policy, table(q, vocabulary), weights, view);
+    const double value = host_value_and_grad(policy, as_table(q, vocabulary), weights, view);
     return exact_kl_result<double, detail::array_of<number>>{value, std::move(d_logits)};
   }
 
@@ -3074,8 +3162,10 @@ struct exact_kl_fn {
   using table_of = Eigen::Array<Number, Eigen::Dynamic, Eigen::Dynamic>;
   static constexpr double minus_infinity = -std::numeric_limits<double>::infinity();
 
+  // A flat range, token by token, as [vocabulary × tokens] without a copy. Throws argument_error unless it divides
+  // evenly.
   template <class Elements>
-  static auto table(const Elements& x, std::size_t vocabulary) {
+  static auto as_table(const Elements& x, std::size_t vocabulary) {
     require_argument(vocabulary > 0 && x.size() % vocabulary == 0,
                      "exact_kl: " + std::to_string(x.size()) + " numbers are not a multiple of the vocabulary size " +
                          std::to_string(vocabulary));
@@ -3084,15 +3174,18 @@ struct exact_kl_fn {
                                               static_cast<Eigen::Index>(x.size() / vocabulary));
   }
 
+  // Throws argument_error for a divergence that is NaN or infinite, and names its token.
   static void require_finite_row(double kl, Eigen::Index row) {
     if (std::isfinite(kl)) return;
     throw argument_error("exact_kl: the divergence of row " + std::to_string(row) +
                          " is not finite: it contains NaN, or the reference has −inf where the policy does not");
   }
+  // `require_finite_row` of each token's divergence.
   template <class Array>
   static void check_rows(const Array& kl) {
     for (Eigen::Index row = 0; row < kl.size(); ++row) require_finite_row(kl[row], row);
   }
+  // Throws argument_error unless the reference, the second pair of sizes, has the shape of the policy, the first.
   static void check_sizes(Eigen::Index rows, Eigen::Index columns, Eigen::Index found_rows,
                           Eigen::Index found_columns) {
     const auto text = [](Eigen::Index a, Eigen::Index b) { return std::to_string(a) + " × " + std::to_string(b); };
@@ -3122,8 +3215,9 @@ struct exact_kl_fn {
     }
   };
 
+  // KL_t of each column of [vocabulary × tokens], in the policy's number type.
   template <class P, class Q>
-  static auto rows(const P& log_probs, const Q& reference) {
+  static auto host_divergences(const P& log_probs, const Q& reference) {
     check_sizes(log_probs.rows(), log_probs.cols(), reference.rows(), reference.cols());
     using scalar = typename P::Scalar;
     detail::array_of<std::conditional_t<std::is_floating_point_v<scalar>, scalar, double>> out(log_probs.cols());
@@ -3134,9 +3228,11 @@ struct exact_kl_fn {
     return out;
   }
 
+  // Σ_t w_t·KL_t; writes the gradient to `d_logits`, which has the shape of `log_probs`. Tokens of weight 0 are not
+  // read.
   template <class P, class Q, class Weights, class Gradient>
-  static double on_host(const P& log_probs, const Q& reference, const token_weights<Weights>& weights,
-                        Gradient& d_logits) {
+  static double host_value_and_grad(const P& log_probs, const Q& reference, const token_weights<Weights>& weights,
+                                    Gradient& d_logits) {
     static_assert(detail::host_array<Weights>, "coho::exact_kl: tensors and host arrays cannot be mixed");
     check_sizes(log_probs.rows(), log_probs.cols(), reference.rows(), reference.cols());
     const auto w = detail::host_elements(weights.values);
@@ -3159,6 +3255,7 @@ struct exact_kl_fn {
     return value;
   }
 
+  // Both tensors must be [tokens, vocabulary], of the same sizes.
   template <class T>
   static void check_shapes(const T& log_probs, const T& reference) {
     require_argument(log_probs.dim() == 2 && reference.dim() == 2, "exact_kl: tensors must be [tokens, vocabulary]");
@@ -3171,21 +3268,22 @@ struct exact_kl_fn {
   };
   // Entries that `skip` marks are replaced before any arithmetic, so that neither values nor gradients become NaN.
   template <class T>
-  static tensor_rows<T> device_rows(const T& log_probs, const T& reference, const T& skip) {
+  static tensor_rows<T> tensor_divergences(const T& log_probs, const T& reference, const T& skip) {
     using std::exp;
     const T log_p = coho::where(skip, 0.0, log_probs);
     const T d = log_p - coho::where(skip, 0.0, reference);
     const T p = coho::where(skip, 0.0, T(exp(log_p)));
     return {p, d, T(p * d).sum(1)};
   }
+  // The same on tensors that are detached already, with the gradient in closed form.
   template <class T>
-  static exact_kl_result<detail::value_of<T>, T> on_device(const T& log_probs, const T& reference,
-                                                           const token_weights<T>& weights) {
+  static exact_kl_result<detail::value_of<T>, T> tensor_value_and_grad(const T& log_probs, const T& reference,
+                                                                       const token_weights<T>& weights) {
     check_shapes(log_probs, reference);
     detail::check_lengths(static_cast<std::size_t>(log_probs.size(0)), static_cast<std::size_t>(weights.values.numel()),
                           "exact_kl", "weights");
     const T weight = weights.values.unsqueeze(1);
-    const auto row = device_rows(log_probs, reference, T((log_probs == minus_infinity).logical_or(weight == 0)));
+    const auto row = tensor_divergences(log_probs, reference, T((log_probs == minus_infinity).logical_or(weight == 0)));
     check_rows(detail::on_host(row.kl));
     return {coho::sum(weights.values * row.kl), weight * row.p * (row.d - row.kl.unsqueeze(1))};
   }
@@ -3245,6 +3343,8 @@ struct repeated {
   double operator[](std::size_t) const noexcept { return value; }
 };
 
+/// The elements of a host input: a `repeated` number, or an array of `size`. Throws argument_error, naming the input
+/// `what` of the loss `who`, for another length.
 template <class Input>
 auto input_elements(const Input& input, std::size_t size, const char* who, const char* what) {
   if constexpr (floating_scalar<Input>) {
@@ -3265,7 +3365,7 @@ concept has_blocks = requires { typename array_traits<T>::blocks; };
 /// A tensor input for operators: a constant of the optimisation unless it is `Free`; masked elements replaced; numbers
 /// expanded in the number type of `like` (not of the weights: an integer mask would truncate them).
 template <bool Free, class T, class Input>
-T device_input(const Input& input, const T& like, const T* weights) {
+T tensor_input(const Input& input, const T& like, const T* weights) {
   if constexpr (floating_scalar<Input>) {
     return like.new_full(like.sizes(), static_cast<double>(input));
   } else {
@@ -3274,8 +3374,9 @@ T device_input(const Input& input, const T& like, const T* weights) {
   }
 }
 
+/// Throws argument_error unless a tensor input has the shape of `like`; numbers fit any shape.
 template <class T, class Input>
-void check_device_input(const Input& input, const T& like, const char* who, const char* what) {
+void check_tensor_input(const Input& input, const T& like, const char* who, const char* what) {
   if constexpr (!floating_scalar<Input>) {
     static_assert(device_array<Input>, "coho: tensors and arrays of the host cannot be mixed");
     check_lengths(static_cast<std::size_t>(like.numel()), static_cast<std::size_t>(input.numel()), who, what);
@@ -3286,8 +3387,10 @@ void check_device_input(const Input& input, const T& like, const char* who, cons
 /// Without weights: the mean.
 struct no_weights {};
 
+/// The result of a loss from the terms of all elements, with the tensor's own operators: the value, and with `Gradient`
+/// gradients, measures and count. `weights`: null for the mean.
 template <bool Gradient, class Result, class Terms, class T>
-Result by_operators(const Terms& terms, const T& like, const T* weights) {
+Result reduce_by_operators(const Terms& terms, const T& like, const T* weights) {
   const double size = static_cast<double>(std::max<std::int64_t>(like.numel(), 1));
   const auto weighted = [&](const T& x) { return weights == nullptr ? T(x / size) : T(*weights * x); };
   Result result;
@@ -3304,35 +3407,38 @@ Result by_operators(const Terms& terms, const T& like, const T* weights) {
   return result;
 }
 
+/// A loss over tensors: in one pass if its formula allows that (`by_blocks`) and the tensors are in host memory, else
+/// by operators. With `Gradient` all inputs are constants and gradients are in closed form; without, autograd sees the
+/// first `Free` inputs.
 template <std::size_t Free, bool Gradient, class Loss, class Names, class T, class First, class... Rest>
-auto elementwise_over(const Loss& loss, const char* who, const Names& names, const T* weights, const First& first,
-                      const Rest&... rest) {
+auto elementwise_tensor_result(const Loss& loss, const char* who, const Names& names, const T* weights,
+                               const First& first, const Rest&... rest) {
   static_assert(std::is_same_v<T, First>, "coho: tensors and arrays of the host cannot be mixed");
   const T& like = weights == nullptr ? first : *weights;
   const auto formula = [loss]<bool Slopes, class... Ts>(std::bool_constant<Slopes>, const Ts&... inputs) {
     return loss.template element<Slopes>(inputs...);
   };
   return [&]<std::size_t... Is>(std::index_sequence<Is...>) {
-    check_device_input(first, like, who, names[0]);
-    (check_device_input(rest, like, who, names[Is + 1]), ...);
+    check_tensor_input(first, like, who, names[0]);
+    (check_tensor_input(rest, like, who, names[Is + 1]), ...);
     using terms_type =
-        decltype(formula(std::bool_constant<Gradient>{}, first, device_input<false>(rest, first, weights)...));
+        decltype(formula(std::bool_constant<Gradient>{}, first, tensor_input<false>(rest, first, weights)...));
     using result_type = elementwise_result<value_of<T>, T, Free, std::tuple_size_v<decltype(terms_type::measures)>>;
     if constexpr (has_blocks<T> && requires { requires Loss::by_blocks; }) {
       using blocks = typename array_traits<T>::blocks;
-      if (blocks::readable(weights, first, rest...)) {
+      if (blocks::can_run(weights, first, rest...)) {
         return blocks::template run<result_type, Free, Gradient>(formula, weights, first, rest...);
       }
     }
     constexpr bool constant = Gradient;
-    return by_operators<Gradient, result_type>(
-        formula(std::bool_constant<Gradient>{}, device_input<!constant>(first, first, weights),
-                device_input<(!constant && Is + 1 < Free)>(rest, first, weights)...),
+    return reduce_by_operators<Gradient, result_type>(
+        formula(std::bool_constant<Gradient>{}, tensor_input<!constant>(first, first, weights),
+                tensor_input<(!constant && Is + 1 < Free)>(rest, first, weights)...),
         like, weights);
   }(std::index_sequence_for<Rest...>{});
 }
 
-/// For tensors.
+/// `elementwise_loss` for tensors: finds out whether there are weights, and runs `elementwise_tensor_result`.
 template <std::size_t Free, bool Gradient, class Loss, class Names, class Weights, class First, class... Rest>
 auto elementwise_tensors(const Loss& loss, const char* who, const Names& names, const Weights& weights,
                          const First& first, const Rest&... rest) {
@@ -3342,10 +3448,11 @@ auto elementwise_tensors(const Loss& loss, const char* who, const Names& names, 
                   "coho: tensors and arrays of the host cannot be mixed");
     if (weights_given(weights)) given = &weights.values;
   }
-  return elementwise_over<Free, Gradient>(loss, who, names, given, first, rest...);
+  return elementwise_tensor_result<Free, Gradient>(loss, who, names, given, first, rest...);
 }
 
-// Sums are locals and the loss is a copy, so that the compiler knows that stores into gradients do not change them.
+/// A loss over host elements, in one loop that skips weights of 0 and throws argument_error if the sum is not finite.
+/// Sums are locals and the loss is a copy, so that the compiler knows that stores into gradients do not change them.
 template <std::size_t Free, bool Gradient, class Number, class Loss, class Weights, class... Elements>
 auto elementwise_loop(const Loss& shared_loss, const char* who, const Weights& weights, const Elements&... inputs) {
   using terms_type = decltype(shared_loss.template element<Gradient>(static_cast<double>(inputs[0])...));
@@ -3386,7 +3493,7 @@ auto elementwise_loop(const Loss& shared_loss, const char* who, const Weights& w
   return result;
 }
 
-/// For host arrays.
+/// `elementwise_loss` for host arrays: checks the lengths of the inputs and runs `elementwise_loop`.
 template <std::size_t Free, bool Gradient, class Loss, class Names, class Weights, class First, class... Rest>
 auto elementwise_host(const Loss& loss, const char* who, const Names& names, const Weights& weights, const First& first,
                       const Rest&... rest) {
@@ -3452,14 +3559,14 @@ class elementwise_loss {
     if constexpr (detail::floating_scalar<First> && (detail::floating_scalar<Rest> && ...)) {
       return loss.template element<false>(static_cast<double>(first), static_cast<double>(rest)...).value;
     } else {
-      return run<false>(loss, detail::no_weights{}, first, rest...).value;
+      return evaluate<false>(loss, detail::no_weights{}, first, rest...).value;
     }
   }
   /// The weighted sum over elements; `weights` are `token_weights`, or the `optional_weights` of named inputs.
   template <class Loss, class Weights, class First, class... Rest>
   auto weighted_value(const Loss& loss, const Weights& weights, const First& first, const Rest&... rest) const {
     static_assert(detail::array_check<First, Rest..., decltype(weights.values)>::passed);
-    return run<false>(loss, weights, first, rest...).value;
+    return evaluate<false>(loss, weights, first, rest...).value;
   }
 
   /// The mean over elements with its gradients: an `elementwise_result`.
@@ -3467,19 +3574,20 @@ class elementwise_loss {
   auto value_and_grad(const Loss& loss, const First& first, const Rest&... rest) const {
     static_assert(detail::array_check<First, Rest...>::passed);
     static_assert(!detail::floating_scalar<First>, "coho: gradients are of arrays; give arrays of one element");
-    return run<true>(loss, detail::no_weights{}, first, rest...);
+    return evaluate<true>(loss, detail::no_weights{}, first, rest...);
   }
   /// The weighted sum over elements with its gradients.
   template <class Loss, class Weights, class First, class... Rest>
   auto weighted_value_and_grad(const Loss& loss, const Weights& weights, const First& first,
                                const Rest&... rest) const {
     static_assert(detail::array_check<First, Rest..., decltype(weights.values)>::passed);
-    return run<true>(loss, weights, first, rest...);
+    return evaluate<true>(loss, weights, first, rest...);
   }
 
  private:
+  // Tensors and host arrays have an implementation each; the first input decides.
   template <bool Gradient, class Loss, class Weights, class First, class... Rest>
-  auto run(const Loss& loss, const Weights& weights, const First& first, const Rest&... rest) const {
+  auto evaluate(const Loss& loss, const Weights& weights, const First& first, const Rest&... rest) const {
     if constexpr (detail::device_array<First>) {
       return detail::elementwise_tensors<Free, Gradient>(loss, who, names, weights, first, rest...);
     } else {
@@ -3507,7 +3615,8 @@ struct kl_loss_options {
 
 namespace detail {
 
-/// One token, or all of them as a tensor; as `elementwise_loss` requires.
+/// The term of one token, or of all of them as a tensor, as `elementwise_loss` requires. The estimator and whether
+/// there is a clip are known at compile time, so that the loop over tokens does not branch on them.
 template <kl_estimator Estimator, bool Clipped>
 struct kl_loss_terms {
   double clip;
@@ -3516,25 +3625,26 @@ struct kl_loss_terms {
   element_terms<T, 1> element(const T& log_prob, const T& reference_log_prob) const {
     const T d = log_prob - reference_log_prob;
     if constexpr (!Clipped) {
-      return of<Gradient>(d);
+      return unclipped_term<Gradient>(d);
     } else {
       const T bounded = coho::clamp(d, -clip, clip);
-      auto out = of<Gradient>(bounded);
+      auto out = unclipped_term<Gradient>(bounded);
       if constexpr (std::floating_point<T>) out.value += d - d;  // the clip must not hide infinity
       if constexpr (Gradient) out.slopes = {T(coho::where(bounded == d, out.slopes[0], T(0.0 * d)))};
       return out;
     }
   }
 
+  /// Value and slope from d, as if there were no clip.
   template <bool Gradient, class T>
-  static element_terms<T, 1> of(const T& d) {
+  static element_terms<T, 1> unclipped_term(const T& d) {
     element_terms<T, 1> out;
     if constexpr (Estimator == kl_estimator::k3 && std::floating_point<T>) {
       const T excess = std::expm1(-d);  // of value and slope: one call instead of two
-      out.value = k3_of(d, excess);
+      out.value = k3_value(d, excess);
       if constexpr (Gradient) out.slopes = {-excess};
     } else {
-      out.value = kl_of<Estimator>(d);
+      out.value = kl_value<Estimator>(d);
       if constexpr (Gradient) out.slopes = {T(kl_slope<Estimator>(d))};
     }
     return out;
@@ -3562,7 +3672,7 @@ struct kl_loss_result {
 ///     auto [value, d_log_probs] = loss.value_and_grad(
 ///         {.log_probs = log_probs, .reference_log_probs = reference_log_probs, .weights = weights});
 class kl_loss {
-  // Calls f with the formula of the estimator.
+  // Calls f with the formula of the options: their estimator, with or without a clip.
   template <class F>
   auto with_terms(const F& f) const {
     return detail::with_estimator(options_.estimator, [&](auto estimator) {
@@ -3602,16 +3712,47 @@ class kl_loss {
 
 }  // namespace coho::inline v0_1
 
+// ---- coho/loss/detail/log_ratio.hpp
+
+namespace coho::inline v0_1::detail {
+
+/// Log-ratios beyond ±20 count as ±20: a diverging run then shows huge numbers instead of infinities.
+inline constexpr double log_ratio_limit = 20;
+
+/// log ρ within the limit; NaN for a non-finite number, which the limit would hide. (Tensors are not checked.)
+template <class T>
+T limited_log_ratio(const T& log_ratio) {
+  const T limited = coho::clamp(log_ratio, -log_ratio_limit, log_ratio_limit);
+  if constexpr (std::floating_point<T>) {
+    return limited + (log_ratio - log_ratio);
+  } else {
+    return limited;
+  }
+}
+
+/// ρ − 1 − log ρ, an estimate of KL(old ‖ new) that is never negative (k3), from a ρ that the loss has already; by its
+/// series where rounding would eat the difference.
+template <class T>
+T token_divergence(const T& ratio, const T& log_ratio) {
+  using std::abs;
+  const T l = log_ratio;
+  const T near_zero = l * l * (0.5 + l * (1.0 / 6 + l * (1.0 / 24 + l * (1.0 / 120 + l * (1.0 / 720)))));
+  return coho::where(abs(l) < 0.01, near_zero, T(ratio - 1.0 - l));
+}
+
+}  // namespace coho::inline v0_1::detail
+
 // ---- coho/kl/ratio_divergence.hpp
 
 namespace coho::inline v0_1::detail {
 
-/// Σ_t (ρ_t − 1 − log ρ_t), an estimate of KL(old ‖ new) times the number of tokens, never negative: k3 of old − new.
+/// Σ_t (ρ_t − 1 − log ρ_t), an estimate of KL(old ‖ new) times the number of tokens, never negative: k3 of old − new,
+/// log ρ within `log_ratio_limit`.
 template <class LogProbs, class Old>
 double ratio_divergence(const LogProbs& log_probs, const Old& old_log_probs) {
   double sum = 0;
   for (Eigen::Index t = 0; t < log_probs.size(); ++t) {
-    sum += kl_of<kl_estimator::k3>(std::clamp(old_log_probs(t) - log_probs(t), -20.0, 20.0));
+    sum += kl_value<kl_estimator::k3>(std::clamp(old_log_probs(t) - log_probs(t), -log_ratio_limit, log_ratio_limit));
   }
   return sum;
 }
@@ -3629,6 +3770,7 @@ struct logistic_terms {
   double sigmoid;           ///< σ(z)
   double sigmoid_negated;   ///< σ(−z), precise where σ(z) rounds to 1
 };
+/// All of them for one z; NaN gives NaN.
 inline logistic_terms logistic(double z) noexcept {
   const double e = std::exp(-std::abs(z)), whole = 1 + e, share = 1 / whole;
   // log1p(e): the logarithm of the rounded sum, plus what rounding removed. Faster than std::log1p, as precise.
@@ -3686,7 +3828,7 @@ struct preference_term {
   T slope{};
 };
 
-/// f(z) of the forms hinge and ipo.
+/// f(z) of the forms hinge and ipo, and with `Gradient` its slope: those without an exponential.
 template <bool Gradient, class T>
 preference_term<T> plain_preference_terms(dpo_form form, const T& z, double beta) {
   preference_term<T> out;
@@ -3701,7 +3843,8 @@ preference_term<T> plain_preference_terms(dpo_form form, const T& z, double beta
   return out;
 }
 
-/// f(z) of a `dpo_form`; other pair losses have these forms too.
+/// f(z) of any `dpo_form`, and with `Gradient` its slope; `epsilon` is the label smoothing of conservative and robust,
+/// 0 for sigmoid. Other pair losses have these forms too.
 template <bool Gradient, class T>
 preference_term<T> preference_terms(dpo_form form, const T& z, double beta, double epsilon) {
   if (form == dpo_form::hinge || form == dpo_form::ipo) return plain_preference_terms<Gradient>(form, z, beta);
@@ -3720,9 +3863,9 @@ preference_term<T> preference_terms(dpo_form form, const T& z, double beta, doub
   return out;
 }
 
-/// 1 where x > 0, 0 where x < 0, one half at 0.
+/// The Heaviside step, one half at 0: the accuracy of a pair whose difference is x.
 template <class T>
-T above_zero(const T& x) {
+T heaviside(const T& x) {
   if constexpr (std::floating_point<T>) return T(0.5) + T(0.5) * (static_cast<T>(x > 0) - static_cast<T>(x < 0));
   const T zero = 0.0 * x;
   return coho::where(x > 0, T(zero + 1.0), T(coho::where(x < 0, zero, T(zero + 0.5))));
@@ -3847,7 +3990,7 @@ class bradley_terry_loss {
     if constexpr (Gradient) {
       const T pull = 2 * centring * total;
       out.slopes = {T(pull + slope), T(pull - slope)};
-      out.measures = {detail::above_zero(T(difference * (2 * target - 1)))};
+      out.measures = {detail::heaviside(T(difference * (2 * target - 1)))};
     }
     return out;
   }
@@ -3880,6 +4023,7 @@ class bradley_terry_loss {
  private:
   static constexpr elementwise_loss<2, 4> frame{"bradley_terry_loss", {"chosen", "rejected", "targets", "margins"}};
 
+  // Calls f with targets and margins, or with the numbers 1 and 0 where they were not given.
   template <class Array, class F>
   static auto with_defaults(const pair_loss_inputs<Array>& in, const F& f) {
     return detail::with_array_or(in.targets, 1.0, [&](const auto& targets) {
@@ -3960,7 +4104,7 @@ class bradley_terry_ties_loss {
 
   /// The probabilities of one pair's three outcomes; they sum to 1.
   tie_probabilities probabilities(double first_score, double second_score) const {
-    const auto [win, tie, loss] = costs(first_score - second_score);
+    const auto [win, tie, loss] = outcome_losses(first_score - second_score);
     return {std::exp(-win), std::exp(-tie), std::exp(-loss)};
   }
 
@@ -3977,23 +4121,23 @@ class bradley_terry_ties_loss {
       if (std::isinf(tie_cost_) && sure < 1) {
         throw argument_error("bradley_terry_ties_loss: an outcome is a tie, but the options rule ties out");
       }
-      const auto [value, total] = mixture(d, 0.5 * (sure + lean), 1 - sure, 0.5 * (sure - lean));
+      const auto [value, total] = mixture_loss(d, 0.5 * (sure + lean), 1 - sure, 0.5 * (sure - lean));
       out.value = value;
       if constexpr (Gradient) {
         out.slopes = {total, -total};
-        out.measures = {detail::above_zero(d * lean)};
+        out.measures = {detail::heaviside(d * lean)};
       }
       return out;
     }
     const T wins = coho::max(lean, zero), losses = coho::max(T(-lean), zero), ties = 1.0 - wins - losses;
-    const auto cost = costs(d);
+    const auto cost = outcome_losses(d);
     // Where ties are ruled out their cost is infinite, and 0 times that is not 0.
     out.value = wins * cost.win + losses * cost.loss + coho::where(ties > 0, T(ties * cost.tie), T(0.0 * d));
     if constexpr (Gradient) {
-      const auto slope = slopes(d);
+      const auto slope = outcome_slopes(d);
       const T total = wins * slope.win + losses * slope.loss + ties * slope.tie;
       out.slopes = {total, T(-total)};
-      out.measures = {detail::above_zero(T(d * lean))};
+      out.measures = {detail::heaviside(T(d * lean))};
     }
     return out;
   }
@@ -4003,12 +4147,12 @@ class bradley_terry_ties_loss {
   }
   template <class Array = double>
   auto operator()(const pair_loss_inputs<Array>& in) const {
-    check(in);
+    require_no_margins(in);
     return frame.weighted_value(*this, in.weights, in.chosen, in.rejected, in.targets.values);
   }
   template <class Array = double>
   auto value_and_grad(const pair_loss_inputs<Array>& in) const {
-    check(in);
+    require_no_margins(in);
     return detail::pair_result<bradley_terry_ties_result>(
         frame.weighted_value_and_grad(*this, in.weights, in.chosen, in.rejected, in.targets.values));
   }
@@ -4023,18 +4167,20 @@ class bradley_terry_ties_loss {
  private:
   static constexpr elementwise_loss<2, 3> frame{"bradley_terry_ties_loss", {"chosen", "rejected", "targets"}};
 
-  static void check(const auto& in) {
+  // Refuses a margin that would have no effect.
+  static void require_no_margins(const auto& in) {
     require_argument(!in.margins.given, "bradley_terry_ties_loss: has no margins; leave them out");
   }
 
+  // One number for each outcome of a comparison.
   template <class T>
-  struct of_outcomes {
+  struct per_outcome {
     T win, tie, loss;
   };
 
-  // −log of the three probabilities.
+  // −log of the probabilities of the three outcomes, without overflow. Infinite for a tie where ties are ruled out.
   template <class T>
-  of_outcomes<T> costs(const T& d) const {
+  per_outcome<T> outcome_losses(const T& d) const {
     using std::abs, std::exp, std::log1p;
     if (options_.form == tie_form::rao_kupper) {
       const T win = coho::softplus(T(threshold_ - d)), loss = coho::softplus(T(threshold_ + d));
@@ -4045,9 +4191,9 @@ class bradley_terry_ties_loss {
     return {T(half - 0.5 * d + rest), T(half + tie_cost_ + rest), T(half + 0.5 * d + rest)};
   }
 
-  // Their derivatives with respect to d; nothing cancels where they are small.
+  // The derivatives of `outcome_losses` with respect to d; nothing cancels where they are small.
   template <class T>
-  of_outcomes<T> slopes(const T& d) const {
+  per_outcome<T> outcome_slopes(const T& d) const {
     using std::abs, std::exp;
     if (options_.form == tie_form::rao_kupper) {
       const T down = coho::sigmoid(T(threshold_ - d)), up = coho::sigmoid(T(threshold_ + d));
@@ -4060,9 +4206,9 @@ class bradley_terry_ties_loss {
     return {T(-down), T(0.5 * (up - down)), up};
   }
 
-  // Of numbers: the mixture of the three costs and its derivative, with shared terms computed once, and terms that the
+  // Of numbers: the mixture of the three losses and its derivative, with shared terms computed once, and terms that the
   // outcome drops not at all. The value is NaN where d or the outcome is.
-  std::pair<double, double> mixture(double d, double wins, double ties, double losses) const {
+  std::pair<double, double> mixture_loss(double d, double wins, double ties, double losses) const {
     if (options_.form == tie_form::rao_kupper) {
       double value = (d - d) + (wins - wins), slope = 0;
       if (wins + ties > 0) {
@@ -4077,7 +4223,7 @@ class bradley_terry_ties_loss {
       }
       return {ties > 0 ? value + ties * tie_cost_ : value, slope};
     }
-    // As in `costs` and `slopes`, with e^(−|d|/2) taken once.
+    // As in `outcome_losses` and `outcome_slopes`, with e^(−|d|/2) taken once.
     const double half = 0.5 * std::abs(d), e = std::exp(-half), minor = e * e, tie = options_.nu * e;
     const double share = 1 / (1 + minor + tie), whole = 1 + (minor + tie);
     const double rest = std::log(whole) + ((minor + tie) - (whole - 1)) * share;  // log1p
@@ -4095,36 +4241,6 @@ class bradley_terry_ties_loss {
 };
 
 }  // namespace coho::inline v0_1
-
-// ---- coho/loss/detail/log_ratio.hpp
-
-namespace coho::inline v0_1::detail {
-
-/// Log-ratios beyond ±20 count as ±20: a diverging run then shows huge numbers instead of infinities.
-inline constexpr double log_ratio_limit = 20;
-
-/// log ρ within the limit; NaN for a non-finite number, which the limit would hide. (Tensors are not checked.)
-template <class T>
-T limited_log_ratio(const T& log_ratio) {
-  const T limited = coho::clamp(log_ratio, -log_ratio_limit, log_ratio_limit);
-  if constexpr (std::floating_point<T>) {
-    return limited + (log_ratio - log_ratio);
-  } else {
-    return limited;
-  }
-}
-
-/// ρ − 1 − log ρ, an estimate of KL(old ‖ new) that is never negative (k3); by its series where rounding would eat the
-/// difference.
-template <class T>
-T token_divergence(const T& ratio, const T& log_ratio) {
-  using std::abs;
-  const T l = log_ratio;
-  const T near_zero = l * l * (0.5 + l * (1.0 / 6 + l * (1.0 / 24 + l * (1.0 / 120 + l * (1.0 / 720)))));
-  return coho::where(abs(l) < 0.01, near_zero, T(ratio - 1.0 - l));
-}
-
-}  // namespace coho::inline v0_1::detail
 
 // ---- coho/loss/policy_loss_inputs.hpp
 
@@ -4257,16 +4373,18 @@ struct preference_gradient {
 
 namespace detail {
 
-/// From the result of an `elementwise_loss` over pairs with the measures accuracy and reward difference.
+/// The result of an `elementwise_loss` over pairs, with the measures accuracy and reward difference, in the form of the
+/// preference_loss protocol.
 template <class Result>
-preference_gradient preference_gradient_of(const Result& result) {
+preference_gradient to_preference_gradient(const Result& result) {
   return {result.value, result.gradients[0], result.gradients[1], result.measures[0], result.measures[1]};
 }
 
-/// For a loss over mean log-probs, `evaluate(chosen_means, rejected_means)`: the chain rule back to sums.
+/// A loss over mean log-probs, `evaluate(chosen_means, rejected_means)`, on sums: divides them by the lengths, and the
+/// gradients with respect to the means likewise.
 template <class Known, class Evaluate>
-preference_gradient of_means(const Known& x, Evaluate evaluate) {
-  preference_gradient out = preference_gradient_of(
+preference_gradient evaluate_on_means(const Known& x, Evaluate evaluate) {
+  preference_gradient out = to_preference_gradient(
       evaluate(Eigen::ArrayXd(x.chosen / x.chosen_tokens), Eigen::ArrayXd(x.rejected / x.rejected_tokens)));
   out.d_chosen /= x.chosen_tokens;
   out.d_rejected /= x.rejected_tokens;
@@ -4317,7 +4435,7 @@ struct cpo_options {
     visit({"nll_coefficient", "weight of the negative log-likelihood of the better response", allowed::at_least(0)},
           o.nll_coefficient...);
   }
-  void check_together(const std::string& prefix) const {
+  void check_constraints(const std::string& prefix) const {
     detail::require_label_smoothing(form, label_smoothing, prefix);
   }
 };
@@ -4368,7 +4486,7 @@ class cpo_loss {
     out.value = term.value + nll_slope * chosen;
     if constexpr (Gradient) {
       out.slopes = {T(beta * term.slope + nll_slope), T(-beta * term.slope)};
-      out.measures = {detail::above_zero(z), z};
+      out.measures = {detail::heaviside(z), z};
     }
     return out;
   }
@@ -4389,7 +4507,7 @@ class cpo_loss {
   /// The interface of a preference_loss.
   template <std::same_as<preference_log_probs> Known, class Weights>
   preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
-    return detail::preference_gradient_of(
+    return detail::to_preference_gradient(
         frame.weighted_value_and_grad(*this, weights, known.chosen, known.rejected, known.chosen_tokens));
   }
 
@@ -4415,7 +4533,7 @@ struct dpo_options {
     visit({"form", "of the loss"}, o.form...);
     visit({"label_smoothing", "ε: probability that a label is wrong", allowed::in_from(0, 0.5)}, o.label_smoothing...);
   }
-  void check_together(const std::string& prefix) const {
+  void check_constraints(const std::string& prefix) const {
     detail::require_label_smoothing(form, label_smoothing, prefix);
   }
 };
@@ -4444,7 +4562,7 @@ struct dpo_terms {
     out.value = term.value;
     if constexpr (Gradient) {
       out.slopes = {T(beta * term.slope), T(-beta * term.slope)};
-      out.measures = {above_zero(z), z};
+      out.measures = {heaviside(z), z};
     }
     return out;
   }
@@ -4506,7 +4624,7 @@ class dpo_loss {
   template <std::same_as<preference_log_probs> Known, class Weights>
   preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
     return with_form([&](const auto& terms) {
-      return detail::preference_gradient_of(frame.weighted_value_and_grad(
+      return detail::to_preference_gradient(frame.weighted_value_and_grad(
           terms, weights, known.chosen, known.rejected, known.reference_chosen, known.reference_rejected));
     });
   }
@@ -4583,18 +4701,19 @@ class entropy_bonus {
 
   template <class Entropy>
   auto value_and_grad(const Entropy& entropy) const {
-    return named(frame.value_and_grad(*this, entropy));
+    return named_result(frame.value_and_grad(*this, entropy));
   }
   template <class Entropy, class Weights>
   auto value_and_grad(const Entropy& entropy, const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, entropy));
+    return named_result(frame.weighted_value_and_grad(*this, weights, entropy));
   }
 
  private:
   static constexpr elementwise_loss<1, 1> frame{"entropy_bonus", {"entropy"}};
 
+  // The general result of an elementwise_loss under the names of this loss.
   template <class Result>
-  static auto named(Result result) {
+  static auto named_result(Result result) {
     auto& d_entropy = result.gradients[0];
     return entropy_bonus_result<decltype(result.value), std::remove_cvref_t<decltype(d_entropy)>>{
         result.value, std::move(d_entropy), result.measures[0], result.count};
@@ -4656,17 +4775,17 @@ class gspo_loss {
   template <class Array = double>
   auto operator()(const policy_loss_inputs<Array>& in) const {
     if constexpr (detail::device_array<Array>) {
-      return of_tensors<false>(in, in.log_probs);
+      return tensor_result<false>(in, in.log_probs);
     } else {
-      return of_host<false>(in).value;
+      return host_result<false>(in).value;
     }
   }
   template <class Array = double>
   auto value_and_grad(const policy_loss_inputs<Array>& in) const {
     if constexpr (detail::device_array<Array>) {
-      return of_tensors<true>(in, Array(coho::detach(in.log_probs)));
+      return tensor_result<true>(in, Array(coho::detach(in.log_probs)));
     } else {
-      return of_host<true>(in);
+      return host_result<true>(in);
     }
   }
 
@@ -4678,15 +4797,17 @@ class gspo_loss {
 
   // One token, or all of them as a tensor, of its sequence's ratio. See `ppo_clip_loss` for the form of the clip.
   template <class T>
-  terms<T> token(const T& ratio, const T& advantage) const {
+  terms<T> clipped_term(const T& ratio, const T& advantage) const {
     const T free = -advantage * ratio;
     const T clipped = coho::min(T(-advantage * (1 - options_.clip_low)), T(-advantage * (1 + options_.clip_high)));
     const T zero = 0.0 * ratio;
     return {T(coho::max(free, clipped)), T(coho::where(clipped > free, zero, T(zero + 1.0)))};
   }
 
+  // Two loops over each sequence: its mean log-ratio, then the terms of its tokens, which all have that ratio. Without
+  // `Gradient`, d_log_probs stays empty and approximate_kl 0.
   template <bool Gradient, class Number>
-  auto of_host(const policy_loss_inputs<Number>& in) const {
+  auto host_result(const policy_loss_inputs<Number>& in) const {
     const auto& log_probs = in.log_probs;
     const auto size = static_cast<std::size_t>(log_probs.size());
     const auto weights = in.weights.given ? in.weights.values : array_view<double>(detail::equal_weights(size));
@@ -4723,7 +4844,7 @@ class gspo_loss {
       double slope = 0;        // with respect to log s_i
       for (std::size_t t = begin; t < end; ++t) {
         if (weight[t] == 0) continue;
-        const auto term = token(ratio, static_cast<double>(a[t]));
+        const auto term = clipped_term(ratio, static_cast<double>(a[t]));
         value += weight[t] * term.value;
         slope += weight[t] * (term.kept * term.value);
         clips += 1 - term.kept;
@@ -4744,7 +4865,7 @@ class gspo_loss {
 
   // The value, differentiable with respect to log_probs; or the whole result.
   template <bool Gradient, class T>
-  auto of_tensors(const policy_loss_inputs<T>& in, const T& log_probs) const {
+  auto tensor_result(const policy_loss_inputs<T>& in, const T& log_probs) const {
     using std::exp;
     const token_weights<T> weights{in.weights.given ? in.weights.values : detail::equal_weights(log_probs)};
     const T real = (weights.values != 0).to(weights.values.scalar_type());
@@ -4753,7 +4874,7 @@ class gspo_loss {
     const T advantage = detail::without_masked(T(coho::detach(in.advantages)), weights);
     const T length = coho::max(coho::sequence_sums(real, in.offsets), 1.0);
     const T mean = coho::sequence_sums(log_ratio, in.offsets) / length, limited = detail::limited_log_ratio(mean);
-    const auto term = token(T(coho::sequence_spread(T(exp(limited)), in.offsets)), advantage);
+    const auto term = clipped_term(T(coho::sequence_spread(T(exp(limited)), in.offsets)), advantage);
     const T value = coho::sum(weights.values * term.value);
     if constexpr (!Gradient) {
       return value;
@@ -4855,12 +4976,12 @@ class huber_value_loss {
   }
   template <class Array = double>
   auto operator()(const value_loss_inputs<Array>& in) const {
-    check(in);
+    check_old_values(in);
     return frame.weighted_value(*this, in.weights, in.values, in.returns);
   }
   template <class Array = double>
   auto value_and_grad(const value_loss_inputs<Array>& in) const {
-    check(in);
+    check_old_values(in);
     auto result = frame.weighted_value_and_grad(*this, in.weights, in.values, in.returns);
     auto& d_values = result.gradients[0];
     return huber_value_result<decltype(result.value), std::remove_cvref_t<decltype(d_values)>>{
@@ -4872,7 +4993,7 @@ class huber_value_loss {
 
   // Old values may be omitted; if given they must fit, so that losses are interchangeable.
   template <class Array>
-  static void check(const value_loss_inputs<Array>& in) {
+  static void check_old_values(const value_loss_inputs<Array>& in) {
     if constexpr (detail::device_array<Array>) {
       if (in.old_values.numel() > 0) detail::check_same_shape(in.values, in.old_values, "huber_value_loss");
     } else if (in.old_values.size() > 0) {
@@ -5022,23 +5143,23 @@ class kto_loss {
     out.value = weight * wrong;
     if constexpr (Gradient) {
       out.slopes = {T(-options_.beta * direction * weight * wrong * right)};
-      out.measures = {detail::above_zero(margin), margin};
+      out.measures = {detail::heaviside(margin), margin};
     }
     return out;
   }
 
   double operator()(double log_prob, double reference_log_prob, double desirable, double kl_baseline) const {
-    check(kl_baseline);
+    require_baseline(kl_baseline);
     return element<false>(log_prob, reference_log_prob, desirable, kl_baseline).value;
   }
   template <class Array = double>
   auto operator()(const kto_loss_inputs<Array>& in) const {
-    check(in.kl_baseline);
+    require_baseline(in.kl_baseline);
     return frame.weighted_value(*this, in.weights, in.log_probs, in.reference_log_probs, in.desirable, in.kl_baseline);
   }
   template <class Array = double>
   auto value_and_grad(const kto_loss_inputs<Array>& in) const {
-    check(in.kl_baseline);
+    require_baseline(in.kl_baseline);
     auto result = frame.weighted_value_and_grad(*this, in.weights, in.log_probs, in.reference_log_probs, in.desirable,
                                                 in.kl_baseline);
     auto& d_log_probs = result.gradients[0];
@@ -5049,7 +5170,7 @@ class kto_loss {
   /// The interface of a preference_loss: each response that an example has is judged by itself.
   template <std::same_as<preference_log_probs> Known, class Weights>
   preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
-    check(known.kl_baseline);
+    require_baseline(known.kl_baseline);
     const Eigen::Index n = known.chosen.size();
     const auto both = [n](const auto& chosen, const auto& rejected) {
       Eigen::ArrayXd out(2 * n);
@@ -5070,7 +5191,8 @@ class kto_loss {
   static constexpr elementwise_loss<1, 4> frame{"kto_loss",
                                                 {"log_probs", "reference_log_probs", "desirable", "kl_baseline"}};
 
-  static void check(double kl_baseline) {
+  // Throws argument_error for a baseline that is NaN (not given), negative or infinite.
+  static void require_baseline(double kl_baseline) {
     require_argument(kl_baseline >= 0 && std::isfinite(kl_baseline),
                      "kto_loss: kl_baseline must be finite and at least 0");
   }
@@ -5128,18 +5250,19 @@ class nll_loss {
 
   template <class LogProbs>
   auto value_and_grad(const LogProbs& log_probs) const {
-    return named(frame.value_and_grad(*this, log_probs));
+    return named_result(frame.value_and_grad(*this, log_probs));
   }
   template <class LogProbs, class Weights>
   auto value_and_grad(const LogProbs& log_probs, const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, log_probs));
+    return named_result(frame.weighted_value_and_grad(*this, weights, log_probs));
   }
 
  private:
   static constexpr elementwise_loss<1, 1> frame{"nll_loss", {"log_probs"}};
 
+  // The general result of an elementwise_loss under the names of this loss.
   template <class Result>
-  static auto named(Result result) {
+  static auto named_result(Result result) {
     auto& d_log_probs = result.gradients[0];
     return nll_result<decltype(result.value), std::remove_cvref_t<decltype(d_log_probs)>>{result.value,
                                                                                           std::move(d_log_probs)};
@@ -5216,7 +5339,7 @@ class orpo_loss {
     if constexpr (Gradient) {
       const T pull = options_.lambda * wrong;
       out.slopes = {T(-1.0 - pull * of_chosen.slope), T(pull * of_rejected.slope)};
-      out.measures = {detail::above_zero(z), z};
+      out.measures = {detail::heaviside(z), z};
     }
     return out;
   }
@@ -5234,15 +5357,17 @@ class orpo_loss {
   /// The interface of a preference_loss, over the means of the responses.
   template <std::same_as<preference_log_probs> Known, class Weights>
   preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
-    return detail::of_means(known, [&](const auto& chosen, const auto& rejected) {
+    return detail::evaluate_on_means(known, [&](const auto& chosen, const auto& rejected) {
       return frame.weighted_value_and_grad(*this, weights, chosen, rejected);
     });
   }
 
  private:
   static constexpr elementwise_loss<2, 2> frame{"orpo_loss", {"chosen", "rejected"}};
-  static constexpr double largest = -1e-6;
+  static constexpr double largest = -1e-6;  // the log-prob of odds of a million
 
+  // log odds of a mean log-prob ℓ, and with `Gradient` its derivative 1 / (1 − e^ℓ). Throws argument_error for ℓ >
+  // 1e-6.
   template <bool Gradient, class T>
   struct log_odds {
     T value;
@@ -5307,11 +5432,11 @@ class plackett_luce_loss {
   auto operator()(const Scores& scores, std::span<const std::size_t> offsets) const {
     static_assert(detail::array_check<Scores>::passed);
     if constexpr (detail::device_array<Scores>) {
-      check(offsets, static_cast<std::size_t>(scores.numel()));
+      check_groups(offsets, static_cast<std::size_t>(scores.numel()));
       const detail::mean_weights equal(offsets.size() - 1);
       return tensor_loss(scores, offsets, scores.new_full({static_cast<std::int64_t>(equal.count)}, equal.weight));
     } else {
-      return run<false>(scores, offsets, nullptr).value;
+      return host_result<false>(scores, offsets, nullptr).value;
     }
   }
   template <class Scores, class Weights>
@@ -5319,32 +5444,33 @@ class plackett_luce_loss {
                   const token_weights<Weights>& weights) const {
     static_assert(detail::array_check<Scores, Weights>::passed);
     if constexpr (detail::device_array<Scores>) {
-      check(offsets, static_cast<std::size_t>(scores.numel()));
+      check_groups(offsets, static_cast<std::size_t>(scores.numel()));
       detail::check_lengths(offsets.size() - 1, static_cast<std::size_t>(weights.values.numel()), name, "weights");
       const auto real = coho::sequence_spread(weights.values, offsets) != 0;
       return tensor_loss(Scores(coho::where(real, scores, 0.0)), offsets, weights.values);
     } else {
-      return run<false>(scores, offsets, &weights.values).value;
+      return host_result<false>(scores, offsets, &weights.values).value;
     }
   }
 
   template <class Scores>
   auto value_and_grad(const Scores& scores, std::span<const std::size_t> offsets) const {
     static_assert(detail::array_check<Scores>::passed);
-    return placed(run<true>(detail::on_host(scores), offsets, nullptr), scores);
+    return result_like(host_result<true>(detail::on_host(scores), offsets, nullptr), scores);
   }
   template <class Scores, class Weights>
   auto value_and_grad(const Scores& scores, std::span<const std::size_t> offsets,
                       const token_weights<Weights>& weights) const {
     static_assert(detail::array_check<Scores, Weights>::passed);
     const auto& weights_local = detail::on_host(weights.values);
-    return placed(run<true>(detail::on_host(scores), offsets, &weights_local), scores);
+    return result_like(host_result<true>(detail::on_host(scores), offsets, &weights_local), scores);
   }
 
  private:
   static constexpr const char* name = "plackett_luce_loss";
 
-  static void check(std::span<const std::size_t> offsets, std::size_t size) {
+  // Throws argument_error unless the offsets fit the scores.
+  static void check_groups(std::span<const std::size_t> offsets, std::size_t size) {
     detail::check_offsets(offsets, size, name);
   }
   // The places of a ranking of n that add to the loss: the last is not a choice.
@@ -5353,40 +5479,53 @@ class plackett_luce_loss {
     return options_.top == 0 ? all : std::min(options_.top, all);
   }
 
-  // log(eᵃ + eᵇ).
-  static double log_sum(double a, double b) {
+  // One ranking of n answers, and memory that the next one reuses.
+  struct ranking {
+    std::vector<double> score, odds, rest;  // e^score of each, and of those not yet placed, up to a common factor
+    double highest = 0;
+    std::size_t ranked = 0;  // places that count
+    double weight = 0;
+  };
+
+  // log(eᵃ + eᵇ) without overflow; −∞ for two −∞.
+  static double log_add_exp(double a, double b) {
     const double high = std::max(a, b), low = std::min(a, b);
     return low == -std::numeric_limits<double>::infinity() ? high : high + std::log1p(std::exp(low - high));
   }
 
+  // `weights`: a pointer to the caller's, or nullptr for 1/N each.
   template <bool Gradient, class Scores, class Weights>
-  auto run(const Scores& scores, std::span<const std::size_t> offsets, Weights weights) const {
+  auto host_result(const Scores& scores, std::span<const std::size_t> offsets, Weights weights) const {
     static_assert(detail::host_array<Scores>,
                   "coho::plackett_luce_loss: tensors and arrays of the host cannot be mixed");
     const auto elements = detail::host_elements(scores);
-    check(offsets, elements.size());
+    check_groups(offsets, elements.size());
     using number = detail::host_number_t<Scores>;
     if constexpr (std::is_null_pointer_v<Weights>) {
-      return loop<Gradient, number>(elements, offsets, detail::mean_weights(offsets.size() - 1));
+      return sum_rankings<Gradient, number>(elements, offsets, detail::mean_weights(offsets.size() - 1));
     } else {
-      return loop<Gradient, number>(elements, offsets, detail::host_elements(*weights));
+      return sum_rankings<Gradient, number>(elements, offsets, detail::host_elements(*weights));
     }
   }
 
+  // Adds up the groups: loss, gradient, and how many ranked pairs the scores order as the ranking does.
   template <bool Gradient, class Number, class Scores, class Weights>
-  auto loop(const Scores& scores, std::span<const std::size_t> offsets, const Weights& weights) const {
+  auto sum_rankings(const Scores& scores, std::span<const std::size_t> offsets, const Weights& weights) const {
     detail::check_lengths(offsets.size() - 1, weights.size(), name, "weights");
     plackett_luce_result<double, detail::array_of<Number>> result{};
     if constexpr (Gradient) result.d_scores.setZero(static_cast<Eigen::Index>(scores.size()));
-    std::vector<double> score, odds, rest;  // of one group: scores, and e^score of each and of those not yet placed
+    ranking group;
+    auto& score = group.score;
     double value = 0, right = 0, pairs = 0;
     for (std::size_t g = 0; g + 1 < offsets.size(); ++g) {
       const std::size_t begin = offsets[g], n = offsets[g + 1] - begin, ranked = places(n);
       const double weight = static_cast<double>(weights[g]);
       if (weight == 0 || ranked == 0) continue;
       score.resize(n);
-      odds.resize(n);
-      rest.resize(n);
+      group.odds.resize(n);
+      group.rest.resize(n);
+      group.ranked = ranked;
+      group.weight = weight;
       double highest = static_cast<double>(scores[begin]), lowest = highest;
       for (std::size_t k = 0; k < n; ++k) {
         score[k] = static_cast<double>(scores[begin + k]);
@@ -5394,12 +5533,12 @@ class plackett_luce_loss {
         lowest = std::min(lowest, score[k]);
       }
       Number* const slopes = Gradient ? result.d_scores.data() + begin : nullptr;
-      value +=
-          weight * (highest - lowest < widest ? by_odds<Gradient>(score, odds, rest, highest, ranked, weight, slopes)
-                                              : by_logarithms<Gradient>(score, rest, ranked, weight, slopes));
+      group.highest = highest;
+      const bool near = highest - lowest < widest_range;
+      value += weight * (near ? loss_by_odds<Gradient>(group, slopes) : loss_by_logarithms<Gradient>(group, slopes));
       if constexpr (!Gradient) continue;
       for (std::size_t k = 0; k < ranked; ++k) {
-        for (std::size_t j = k + 1; j < n; ++j) right += ordered(score[k] - score[j]);
+        for (std::size_t j = k + 1; j < n; ++j) right += detail::heaviside(score[k] - score[j]);
         pairs += static_cast<double>(n - k - 1);
       }
     }
@@ -5409,18 +5548,14 @@ class plackett_luce_loss {
     return result;
   }
 
-  static double ordered(double x) noexcept {
-    return 0.5 + 0.5 * (static_cast<double>(x > 0) - static_cast<double>(x < 0));
-  }
-
   // If a group's scores are further apart, odds could underflow. NaN and infinity fail this test too.
-  static constexpr double widest = 500;
+  static constexpr double widest_range = 500;
 
-  // The loss of a group, and its gradient, with one exponential per score:
+  // The loss of a group without its weight, and its weighted gradient in `slopes`, with one exponential per score:
   // Σ_{k≤j, ranked} odds_j/rest_k, less 1 where j is ranked. There, odds_j/rest_j − 1 is −rest_{j+1}/rest_j.
   template <bool Gradient, class Number>
-  static double by_odds(const std::vector<double>& score, std::vector<double>& odds, std::vector<double>& rest,
-                        double highest, std::size_t ranked, double weight, Number* slopes) {
+  static double loss_by_odds(ranking& group, Number* slopes) {
+    auto& [score, odds, rest, highest, ranked, weight] = group;
     const std::size_t n = score.size();
     double total = 0, loss = 0, passed = 0;
     for (std::size_t k = n; k-- > 0;) rest[k] = total += odds[k] = std::exp(score[k] - highest);
@@ -5440,24 +5575,25 @@ class plackett_luce_loss {
 
   // The same for scores any distance apart, infinite ones included.
   template <bool Gradient, class Number>
-  static double by_logarithms(const std::vector<double>& score, std::vector<double>& rest, std::size_t ranked,
-                              double weight, Number* slopes) {
+  static double loss_by_logarithms(ranking& group, Number* slopes) {
+    const auto& score = group.score;
+    auto& rest = group.rest;
     const std::size_t n = score.size();
     rest[n - 1] = score[n - 1];
-    for (std::size_t k = n - 1; k-- > 0;) rest[k] = log_sum(score[k], rest[k + 1]);
+    for (std::size_t k = n - 1; k-- > 0;) rest[k] = log_add_exp(score[k], rest[k + 1]);
     double loss = 0;
-    for (std::size_t k = 0; k < ranked; ++k) loss += coho::softplus(rest[k + 1] - score[k]);
+    for (std::size_t k = 0; k < group.ranked; ++k) loss += coho::softplus(rest[k + 1] - score[k]);
     if constexpr (Gradient) {
       // Σ_{k<j} exp(s_j − rest_k) − [j is ranked]·(1 − exp(s_j − rest_j)); the difference is computed as
       // exp(rest_{j+1} − rest_j), which is precise where it is small.
       double before = -std::numeric_limits<double>::infinity();
       for (std::size_t j = 0; j < n; ++j) {
         double slope = std::exp(score[j] + before);
-        if (j < ranked) {
+        if (j < group.ranked) {
           slope -= std::exp(rest[j + 1] - rest[j]);
-          before = log_sum(before, -rest[j]);
+          before = log_add_exp(before, -rest[j]);
         }
-        slopes[j] = static_cast<Number>(weight * slope);
+        slopes[j] = static_cast<Number>(group.weight * slope);
       }
     }
     return loss;
@@ -5478,8 +5614,8 @@ class plackett_luce_loss {
     if (longest < 2) return coho::sum(T(scores.narrow(0, 0, 0)));
     const auto rows = static_cast<std::int64_t>(groups), columns = static_cast<std::int64_t>(longest);
     const T place = coho::detach(scores).new_ones({1, columns}).cumsum(1);
-    const T real = place <= detail::back_to(lengths, scores).unsqueeze(1);
-    const T choice = (place <= detail::back_to(ranked, scores).unsqueeze(1)).narrow(1, 0, columns - 1);
+    const T real = place <= detail::from_host_as(lengths, scores).unsqueeze(1);
+    const T choice = (place <= detail::from_host_as(ranked, scores).unsqueeze(1)).narrow(1, 0, columns - 1);
     const T low = coho::detach(scores).min() - 100.0;
     const T table = coho::where(real, T(scores.new_zeros({rows, columns}).masked_scatter(real, scores)), low);
     const T rest = table.flip({1}).logcumsumexp(1).flip({1});
@@ -5487,14 +5623,16 @@ class plackett_luce_loss {
     return coho::sum(T(weights.unsqueeze(1) * coho::where(choice, cost, 0.0)));
   }
 
+  // The result on the host as tensors where the scores are a tensor.
   template <class Result, class Scores>
-  static auto placed(Result result, const Scores& scores) {
+  static auto result_like(Result result, const Scores& scores) {
     if constexpr (detail::device_array<Scores>) {
       const auto number = [&](double x) {
-        return coho::sum(detail::back_to(detail::array_of<double>(detail::array_of<double>::Constant(1, x)), scores));
+        return coho::sum(
+            detail::from_host_as(detail::array_of<double>(detail::array_of<double>::Constant(1, x)), scores));
       };
       return plackett_luce_result<detail::value_of<Scores>, plain_t<Scores>>{
-          number(result.value), detail::back_to(std::move(result.d_scores), scores), number(result.accuracy)};
+          number(result.value), detail::from_host_as(std::move(result.d_scores), scores), number(result.accuracy)};
     } else {
       return result;
     }
@@ -5709,7 +5847,7 @@ class simpo_loss {
     out.value = term.value;
     if constexpr (Gradient) {
       out.slopes = {T(beta * term.slope), T(-beta * term.slope)};
-      out.measures = {detail::above_zero(margin), margin};
+      out.measures = {detail::heaviside(margin), margin};
     }
     return out;
   }
@@ -5727,7 +5865,7 @@ class simpo_loss {
   /// The interface of a preference_loss, over the means of the responses.
   template <std::same_as<preference_log_probs> Known, class Weights>
   preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
-    return detail::of_means(known, [&](const auto& chosen, const auto& rejected) {
+    return detail::evaluate_on_means(known, [&](const auto& chosen, const auto& rejected) {
       return frame.weighted_value_and_grad(*this, weights, chosen, rejected);
     });
   }
@@ -5843,16 +5981,19 @@ struct data_position {
 ///     order.batch(7, 0, 1);  // indices of step 7 on the only rank
 class data_order {
  public:
-  template <class = void>
+  template <class = detail::if_called>
   data_order(std::size_t examples, std::size_t batch_size, std::uint64_t seed, bool shuffle)
       : examples_(examples), batch_size_(std::min(batch_size, examples)), seed_(seed), shuffle_(shuffle) {
     require_argument(examples > 0, "there are no examples to train on");
     require_option(batch_size > 0, "batch_size", batch_size, "at least 1");
   }
 
+  /// Batches of an epoch, a last smaller one included.
   std::uint64_t steps_per_epoch() const noexcept { return (examples_ + batch_size_ - 1) / batch_size_; }
 
-  template <class = void>
+  /// The examples of `step` (counted over all epochs) that this rank works on, in order; it may have none. The shuffle
+  /// of an epoch is kept until another epoch is asked for.
+  template <class = detail::if_called>
   std::vector<std::size_t> batch(std::uint64_t step, std::size_t rank, std::size_t ranks) {
     const std::uint64_t epoch = step / steps_per_epoch();
     if (order_.empty() || epoch != epoch_) {
@@ -5886,7 +6027,8 @@ namespace coho::inline v0_1 {
 
 namespace detail {
 
-// A model's specific members come first: its gradients() may be unusable if they are on a device.
+/// Σ g² over all gradients of a model, in double. A model's specific member comes first, here and below: its
+/// gradients() may be unusable if they are on a device.
 template <trainable Model>
 double squared_gradient_norm(Model& model) {
   if constexpr (requires {
@@ -5902,6 +6044,7 @@ double squared_gradient_norm(Model& model) {
   }
 }
 
+/// g ← g·factor for all gradients of a model, computed in double.
 template <trainable Model>
 void scale_gradients(Model& model, double factor) {
   if constexpr (requires { model.scale_gradients(factor); }) {
@@ -5912,30 +6055,6 @@ void scale_gradients(Model& model, double factor) {
         g = static_cast<std::ranges::range_value_t<decltype(gradient)>>(static_cast<double>(g) * factor);
     }
   }
-}
-
-template <communicator Communicator, trainable Model>
-void all_reduce_gradients(Communicator& ranks, Model& model) {
-  if constexpr (requires { model.all_reduce_gradients(ranks); }) {
-    model.all_reduce_gradients(ranks);
-  } else if constexpr (requires { model.gradients(); }) {
-    for (auto&& gradient : model.gradients()) {
-      ranks.all_reduce_sum(span_of(gradient.data(), static_cast<std::size_t>(gradient.size())));
-    }
-  } else {
-    require_argument(ranks.size() == 1,
-                     "a model without gradients() needs all_reduce_gradients(communicator) to train on "
-                     "more than one process");
-  }
-}
-
-/// The largest of one number per rank.
-template <class Communicator>
-double all_reduce_max(double value, Communicator& ranks) {
-  std::vector<double> all(static_cast<std::size_t>(ranks.size()), 0.0);
-  all[static_cast<std::size_t>(ranks.rank())] = value;
-  ranks.all_reduce_sum(span_of(all));
-  return *std::max_element(all.begin(), all.end());
 }
 
 }  // namespace detail
@@ -5956,7 +6075,44 @@ struct clip_gradient_norm_fn {
 };
 inline constexpr clip_gradient_norm_fn clip_gradient_norm{};
 
-/// Sums the gradients of one or more models over the ranks, in place.
+}  // namespace coho::inline v0_1
+
+// ---- coho/parallel/all_reduce.hpp
+
+namespace coho::inline v0_1 {
+
+namespace detail {
+
+/// One model: by its own member if it has one, otherwise span by span. Throws argument_error on several ranks for a
+/// model that has neither.
+template <communicator Communicator, trainable Model>
+void all_reduce_gradients(Communicator& ranks, Model& model) {
+  if constexpr (requires { model.all_reduce_gradients(ranks); }) {
+    model.all_reduce_gradients(ranks);
+  } else if constexpr (requires { model.gradients(); }) {
+    for (auto&& gradient : model.gradients()) {
+      ranks.all_reduce_sum(span_of(gradient.data(), static_cast<std::size_t>(gradient.size())));
+    }
+  } else {
+    require_argument(ranks.size() == 1,
+                     "a model without gradients() needs all_reduce_gradients(communicator) to train on "
+                     "more than one process");
+  }
+}
+
+/// The largest of one number per rank, by a sum in which each rank has its own place. All ranks call together.
+template <class Communicator>
+double all_reduce_max(double value, Communicator& ranks) {
+  std::vector<double> all(static_cast<std::size_t>(ranks.size()), 0.0);
+  all[static_cast<std::size_t>(ranks.rank())] = value;
+  ranks.all_reduce_sum(span_of(all));
+  return *std::max_element(all.begin(), all.end());
+}
+
+}  // namespace detail
+
+/// Sums the gradients of one or more models over the ranks, in place. All ranks call together; one rank changes
+/// nothing.
 struct all_reduce_gradients_fn {
   template <communicator Communicator, trainable... Models>
   void operator()(Communicator& ranks, Models&... models) const {
@@ -5988,7 +6144,8 @@ struct gradient_step_fn {
     return norm;
   }
 
-  template <class = void>
+  /// Throws `error`, naming `what`, for a norm that is NaN or infinite: for steps that clip by themselves.
+  template <class = detail::if_called>
   static void require_finite_norm(double norm, const std::string& what) {
     if (!std::isfinite(norm)) throw error(what + ": the gradient is not finite; nothing was changed");
   }
@@ -6001,6 +6158,7 @@ inline constexpr gradient_step_fn gradient_step{};
 
 namespace coho::inline v0_1 {
 
+/// The decay after the warm-up.
 enum class schedule_kind { constant, linear, cosine };
 constexpr auto option_names(schedule_kind) { return std::array{"constant", "linear", "cosine"}; }
 
@@ -6019,7 +6177,7 @@ struct learning_rate_options {
           o.total_steps...);
     visit({"floor_fraction", "the rate there, as a fraction of peak", allowed::in(0, 1)}, o.floor_fraction...);
   }
-  void check_together(const std::string& prefix) const {
+  void check_constraints(const std::string& prefix) const {
     require_option(kind == schedule_kind::constant || total_steps > warmup_steps, prefix + "total_steps", total_steps,
                    "greater than warmup_steps for a decaying schedule");
   }
@@ -6041,12 +6199,13 @@ struct learning_rate_options {
 ///     rate(100);  // 1e-5
 class learning_rate_schedule {
  public:
-  template <class = void>
+  template <class = detail::if_called>
   explicit learning_rate_schedule(learning_rate_options options = {}) : options_(options) {
     validate(options, "learning_rate.");
   }
 
-  template <class = void>
+  /// η of a step, counted from 0.
+  template <class = detail::if_called>
   double operator()(std::uint64_t step) const noexcept {
     const auto& o = options_;
     if (step < o.warmup_steps) {
@@ -6110,67 +6269,10 @@ struct all_gather_fn {
   }
 
  private:
-  static constexpr std::size_t width = 6;
+  static constexpr std::size_t width = 6;  // bytes per double, which holds integers of 53 bits exactly
   static constexpr std::size_t words(std::size_t bytes) noexcept { return (bytes + width - 1) / width; }
 };
 inline constexpr all_gather_fn all_gather{};
-
-namespace detail {
-
-/// Numbers and arrays of numbers as bytes, to be read in the same order by a process with the same binary layout.
-class byte_writer {
- public:
-  template <class Number>
-  void number(const Number& value) {
-    append(&value, sizeof(Number));
-  }
-  /// Anything with data() and size().
-  template <class Array>
-  void array(const Array& values) {
-    number(static_cast<std::uint64_t>(values.size()));
-    append(values.data(), static_cast<std::size_t>(values.size()) * sizeof(*values.data()));
-  }
-  const std::vector<std::uint8_t>& bytes() const noexcept { return bytes_; }
-
- private:
-  void append(const void* from, std::size_t size) {
-    const std::size_t at = bytes_.size();
-    bytes_.resize(at + size);
-    if (size > 0) std::memcpy(bytes_.data() + at, from, size);
-  }
-  std::vector<std::uint8_t> bytes_;
-};
-
-class byte_reader {
- public:
-  explicit byte_reader(std::span<const std::uint8_t> bytes) : bytes_(bytes) {}
-  bool at_end() const noexcept { return at_ == bytes_.size(); }
-  template <class Number>
-  Number number() {
-    Number out{};
-    take(&out, sizeof(Number));
-    return out;
-  }
-  /// A container that can be resized: std::vector, std::string, an Eigen array.
-  template <class Array>
-  Array array() {
-    Array out;
-    const auto size = number<std::uint64_t>();
-    out.resize(static_cast<decltype(out.size())>(size));
-    take(out.data(), static_cast<std::size_t>(size) * sizeof(*out.data()));
-    return out;
-  }
-
- private:
-  void take(void* to, std::size_t size) {
-    if (size > 0) std::memcpy(to, bytes_.data() + at_, size);
-    at_ += size;
-  }
-  std::span<const std::uint8_t> bytes_;
-  std::size_t at_ = 0;
-};
-
-}  // namespace detail
 
 }  // namespace coho::inline v0_1
 
@@ -6187,12 +6289,12 @@ namespace coho::inline v0_1 {
 ///
 ///     coho::gradient_sum sum(ranks, work.shards, policy, value);  // zeroes the gradients
 ///     for (const auto& shard : work.mine) {
-///       sum.begin(shard.number);
+///       sum.begin_shard(shard.number);
 ///       …  // forwards and pullbacks
-///       sum.end();
+///       sum.end_shard();
 ///     }
-///     sum.close();       // no more forwards
-///     sum.all_reduce();  // the models hold the whole gradient, on all ranks
+///     sum.end_forwards();  // no more forwards
+///     sum.all_reduce();    // the models hold the whole gradient, on all ranks
 template <class Communicator, trainable... Models>
 class gradient_sum {
  public:
@@ -6201,48 +6303,51 @@ class gradient_sum {
         several_(shards > 1),
         folds_(shards > static_cast<std::size_t>(ranks.size())),
         parts_(model_sum<Models>{models}...) {
-    each([](auto& part) { part.model.zero_gradients(); });
+    for_each_model([](auto& part) { part.model.zero_gradients(); });
   }
 
-  /// Call before a shard's forwards.
-  void begin([[maybe_unused]] std::size_t shard) {
-    each([&](auto& part) {
+  /// Call before a shard's forwards; `shard` numbers it over all ranks, for the model's random numbers.
+  void begin_shard([[maybe_unused]] std::size_t shard) {
+    for_each_model([&](auto& part) {
       if constexpr (requires { part.model.begin_shard(shard); }) {
         if (several_) part.model.begin_shard(shard);
       }
     });
   }
-  /// Call after its pullbacks.
-  void end() {
-    if (folds_) each([](auto& part) { part.fold(); });
+  /// Call after its pullbacks: adds its gradients to the sum and sets them to zero, if there are several per rank.
+  void end_shard() {
+    if (folds_) for_each_model([](auto& part) { part.fold(); });
   }
-  /// Call on all ranks, including those without a shard.
-  void close() {
-    each([&](auto& part) {
+  /// Call after the last shard, on all ranks, including those without a shard.
+  void end_forwards() {
+    for_each_model([&](auto& part) {
       if constexpr (requires { part.model.end_shards(); }) {
         if (several_) part.model.end_shards();
       }
     });
   }
+  /// Leaves the gradient of the whole batch in the models. All ranks call together.
   void all_reduce() {
     if (!folds_) {
       std::apply([&](auto&... parts) { all_reduce_gradients(ranks_, parts.model...); }, parts_);
     } else {
-      each([&](auto& part) { part.unfold(ranks_); });
+      for_each_model([&](auto& part) { part.unfold(ranks_); });
     }
   }
 
  private:
+  // One model, and the sums in double of its gradients over this rank's shards where it does not keep them itself.
   template <class Model>
   struct model_sum {
     Model& model;
     std::vector<std::vector<double>> sums{};
 
+    // Adds the gradients to the sums, and sets them to zero.
     void fold() {
       if constexpr (requires { model.fold_gradients(); }) {
         model.fold_gradients();
       } else if constexpr (requires { model.gradients(); }) {
-        gather_sums();
+        allocate_sums();
         std::size_t i = 0;
         for (auto&& gradient : model.gradients()) {
           double* to = sums[i++].data();
@@ -6250,14 +6355,15 @@ class gradient_sum {
         }
         model.zero_gradients();
       } else {
-        refuse();
+        throw_cannot_fold();
       }
     }
+    // The sums over all ranks, rounded, as the gradients.
     void unfold([[maybe_unused]] Communicator& ranks) {
       if constexpr (requires { model.unfold_gradients(ranks); }) {
         model.unfold_gradients(ranks);
       } else if constexpr (requires { model.gradients(); }) {
-        gather_sums();
+        allocate_sums();
         std::size_t i = 0;
         for (auto&& gradient : model.gradients()) {
           ranks.all_reduce_sum(detail::span_of(sums[i]));
@@ -6266,24 +6372,27 @@ class gradient_sum {
         }
         sums.clear();
       } else {
-        refuse();
+        throw_cannot_fold();
       }
     }
 
    private:
-    void gather_sums() {
+    // Zeros for each gradient, once: a rank without a shard has not folded before it unfolds.
+    void allocate_sums() {
       if (!sums.empty()) return;
       for (auto&& gradient : model.gradients()) sums.emplace_back(static_cast<std::size_t>(gradient.size()), 0.0);
     }
-    static void refuse() {
+    // Found at run time: only then is it known that ranks work on several shards.
+    static void throw_cannot_fold() {
       require_argument(false,
                        "a model without gradients() needs fold_gradients() and unfold_gradients(communicator) "
                        "where a rank works on several shards");
     }
   };
 
+  // Calls the function with the `model_sum` of each model.
   template <class Function>
-  void each(const Function& function) {
+  void for_each_model(const Function& function) {
     std::apply([&](auto&... parts) { (function(parts), ...); }, parts_);
   }
 
@@ -6293,43 +6402,22 @@ class gradient_sum {
 };
 
 namespace detail {
-/// For passes without gradients.
+/// In place of a `gradient_sum` for passes without gradients.
 struct no_gradient_sum {
-  static void begin(std::size_t) {}
-  static void end() {}
-  static void close() {}
+  static void begin_shard(std::size_t) {}
+  static void end_shard() {}
+  static void end_forwards() {}
 };
 }  // namespace detail
 
 }  // namespace coho::inline v0_1
 
-// ---- coho/rollout/minibatch.hpp
+// ---- coho/detail/stable_sort.hpp
 
-namespace coho::inline v0_1 {
+namespace coho::inline v0_1::detail {
 
-/// How many sequences and tokens one forward may hold; 0 is no limit. A sequence over the token limit gets a forward
-/// of its own.
-struct batch_limits {
-  std::size_t sequences = 0;
-  std::size_t tokens = 0;
-  bool sort_by_length = false;  ///< long sequences first: evenly loaded batches, largest memory need first
-
-  static void describe(auto&& visit, auto&... o) {
-    visit({"sequences", "limit of one forward; 0: none", {}, "sequences"}, o.sequences...);
-    visit({"tokens", "limit of one forward; 0: none", {}, "tokens"}, o.tokens...);
-    visit({"sort_by_length", "long sequences first"}, o.sort_by_length...);
-  }
-};
-
-/// Who chooses the minibatches of several ranks.
-/// `global`: one shuffle over all ranks, so that results do not depend on the number of ranks (a rank's part of a
-/// minibatch varies). `each_rank`: every rank splits its own sequences (even shards, results depend on the rank count).
-enum class minibatch_scope { global, each_rank };
-constexpr auto option_names(minibatch_scope) { return std::array{"global", "each_rank"}; }
-
-namespace detail {
-
-// std::stable_sort uses a buffer that GCC 12's library calls deprecated, and clang 19 warns at the call.
+/// Sorts; equal elements keep their order. std::stable_sort uses a buffer that GCC 12's library calls deprecated, and
+/// clang 19 warns at the call.
 template <class Less>
 void stable_sort(std::vector<std::size_t>& values, const Less& less) {
   std::vector<std::size_t> places(values.size());
@@ -6341,124 +6429,7 @@ void stable_sort(std::vector<std::size_t>& values, const Less& less) {
   values = std::move(places);
 }
 
-}  // namespace detail
-
-/// Cuts an order of sequences into forwards within the limits. `lengths[i]` is the number of tokens of sequence i.
-///
-///     auto parts = coho::micro_batches(order, lengths, {.sequences = 8});
-struct micro_batches_fn {
-  template <class = void>
-  std::vector<std::vector<std::size_t>> operator()(std::vector<std::size_t> order, std::span<const std::size_t> lengths,
-                                                   const batch_limits& limits) const {
-    if (limits.sort_by_length) {
-      detail::stable_sort(order, [&](std::size_t a, std::size_t b) { return lengths[a] > lengths[b]; });
-    }
-    std::vector<std::vector<std::size_t>> out;
-    std::size_t tokens = 0;
-    for (const std::size_t i : order) {
-      const bool full = out.empty() || (limits.sequences != 0 && out.back().size() == limits.sequences) ||
-                        (limits.tokens != 0 && tokens + lengths[i] > limits.tokens);
-      if (full) {
-        out.emplace_back();
-        tokens = 0;
-      }
-      out.back().push_back(i);
-      tokens += lengths[i];
-    }
-    return out;
-  }
-  /// All sequences in their given order.
-  template <class = void>
-  std::vector<std::vector<std::size_t>> operator()(std::span<const std::size_t> lengths,
-                                                   const batch_limits& limits) const {
-    std::vector<std::size_t> order(lengths.size());
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    return (*this)(std::move(order), lengths, limits);
-  }
-};
-inline constexpr micro_batches_fn micro_batches{};
-
-/// A random partition into minibatches of `size` sequences (the last may be smaller; 0: one minibatch of all).
-///
-/// The order is that of a random tag drawn from `stream.split(key)` for each sequence: which sequences meet does not
-/// depend on the order in which they are given, nor (scope `global`) on how they are spread over ranks. Returns this
-/// rank's indices of each minibatch, equally many on every rank; a rank's part may be empty. With several ranks
-/// and scope `each_rank`, `size` is still counted over all ranks and must be a multiple of their number
-/// (`argument_error`).
-struct minibatches_fn {
-  template <communicator Communicator = const local_communicator>
-  std::vector<std::vector<std::size_t>> operator()(std::span<const std::uint64_t> keys, std::size_t size,
-                                                   const rng& stream, minibatch_scope scope = minibatch_scope::global,
-                                                   Communicator& ranks = local) const {
-    const auto rank = static_cast<std::size_t>(ranks.rank()), rank_count = static_cast<std::size_t>(ranks.size());
-    std::vector<double> counts(rank_count, 0.0);
-    counts[rank] = static_cast<double>(keys.size());
-    ranks.all_reduce_sum(detail::span_of(counts));
-    std::size_t first = 0, total = 0, most = 0;
-    for (std::size_t r = 0; r < rank_count; ++r) {
-      const auto count = static_cast<std::size_t>(counts[r]);
-      if (r < rank) first += count;
-      total += count;
-      most = std::max(most, count);
-    }
-
-    std::vector<double> tags(total, 0.0);
-    for (std::size_t i = 0; i < keys.size(); ++i) tags[first + i] = stream.split(keys[i]).uniform();
-    ranks.all_reduce_sum(detail::span_of(tags));
-
-    const bool together = scope == minibatch_scope::global;
-    if (size == 0) size = std::max<std::size_t>(total, 1);
-    require_argument(together || size >= total || size % rank_count == 0, "a minibatch of " + std::to_string(size) +
-                                                                              " sequences cannot be shared evenly by " +
-                                                                              std::to_string(rank_count) + " ranks");
-    const std::size_t part = together ? size : std::max<std::size_t>(size >= total ? most : size / rank_count, 1);
-    const std::size_t considered = together ? total : keys.size();
-    const std::size_t base = together ? 0 : first;
-
-    std::vector<std::size_t> order(considered);
-    std::iota(order.begin(), order.end(), base);
-    detail::stable_sort(order, [&](std::size_t a, std::size_t b) { return tags[a] < tags[b]; });
-    const std::size_t span = together ? total : most;
-    std::vector<std::vector<std::size_t>> out((span + part - 1) / part);
-    for (std::size_t position = 0; position < order.size(); ++position) {
-      const std::size_t index = order[position];
-      if (index >= first && index < first + keys.size()) out[position / part].push_back(index - first);
-    }
-    return out;
-  }
-};
-inline constexpr minibatches_fn minibatches{};
-
-/// The parts of a flat per-token array that belong to the selected sequences, in their order.
-template <class Number>
-Eigen::Array<Number, Eigen::Dynamic, 1> gather(const Eigen::Array<Number, Eigen::Dynamic, 1>& flat,
-                                               std::span<const std::size_t> offsets,
-                                               std::span<const std::size_t> indices) {
-  Eigen::Index total = 0;
-  for (const std::size_t i : indices) total += static_cast<Eigen::Index>(offsets[i + 1] - offsets[i]);
-  Eigen::Array<Number, Eigen::Dynamic, 1> out(total);
-  Eigen::Index at = 0;
-  for (const std::size_t i : indices) {
-    const auto length = static_cast<Eigen::Index>(offsets[i + 1] - offsets[i]);
-    out.segment(at, length) = flat.segment(static_cast<Eigen::Index>(offsets[i]), length);
-    at += length;
-  }
-  return out;
-}
-
-/// The reverse of `gather`: writes the parts back in place.
-template <class Number>
-void scatter(const Eigen::Array<Number, Eigen::Dynamic, 1>& part, std::span<const std::size_t> offsets,
-             std::span<const std::size_t> indices, Eigen::Array<Number, Eigen::Dynamic, 1>& flat) {
-  Eigen::Index at = 0;
-  for (const std::size_t i : indices) {
-    const auto length = static_cast<Eigen::Index>(offsets[i + 1] - offsets[i]);
-    flat.segment(static_cast<Eigen::Index>(offsets[i]), length) = part.segment(at, length);
-    at += length;
-  }
-}
-
-}  // namespace coho::inline v0_1
+}  // namespace coho::inline v0_1::detail
 
 // ---- coho/parallel/shards.hpp
 
@@ -6582,16 +6553,17 @@ inline constexpr local_plan_fn local_plan{};
 /// Per-shard sums, added over the shards of all ranks in shard order: bit-identical however the shards are distributed.
 ///
 ///     coho::shard_sums<2> sums(work.shards);
-///     sums.of(shard.number)[0] += loss;
+///     sums.shard(shard.number)[0] += loss;
 ///     auto [loss, pairs] = sums.total(ranks);
 template <std::size_t Count>
 class shard_sums {
  public:
   explicit shard_sums(std::size_t shards) : values_(shards * Count, 0.0) {}
 
-  double* of(std::size_t shard) noexcept { return values_.data() + shard * Count; }
+  /// The `Count` sums of one shard, to be added to.
+  double* shard(std::size_t number) noexcept { return values_.data() + number * Count; }
 
-  /// All ranks must call it together, once.
+  /// Each sum over all shards. All ranks must call it together, once.
   template <communicator Communicator>
   std::array<double, Count> total(Communicator& ranks) {
     ranks.all_reduce_sum(detail::span_of(values_));
@@ -6640,9 +6612,11 @@ concept principle_range = std::ranges::input_range<Range> &&
 
 namespace detail {
 
+/// Other bytes than A to Z are returned as they are.
 constexpr char ascii_lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
-/// Substring search in which ASCII letters match in either case; other bytes (UTF-8 included) match exactly.
+/// Whether `part` occurs in `text`: substring search in which ASCII letters match in either case; other bytes (UTF-8
+/// included) match exactly.
 inline bool contains_ignoring_case(std::string_view text, std::string_view part) noexcept {
   for (std::size_t begin = 0; begin + part.size() <= text.size(); ++begin) {
     std::size_t same = 0;
@@ -6738,7 +6712,7 @@ namespace coho::inline v0_1 {
 ///
 ///     coho::single_line("Say it\nplainly.\r\n");  // "Say it plainly."
 struct single_line_fn {
-  template <class = void>
+  template <class = detail::if_called>
   std::string operator()(std::string_view text) const {
     const auto first = text.find_first_not_of(" \t\r\n");
     if (first == std::string_view::npos) return {};
@@ -6782,13 +6756,15 @@ struct placeholder_value {
 
 namespace detail {
 
+/// How often a template of a kind may have a placeholder: once, or as the members say.
 struct placeholder_rule {
   std::string_view name;
   bool required = true;
   bool repeats = false;
 };
 
-template <class = void>
+/// The placeholders that a kind has, in static memory.
+template <class = detail::if_called>
 std::span<const placeholder_rule> placeholder_rules(template_kind kind) noexcept {
   static constexpr placeholder_rule judge[] = {
       {"UserInstruction"}, {"OutputA"}, {"OutputB"}, {"Dimension", true, true}, {"Definition"}};
@@ -6811,6 +6787,7 @@ std::span<const placeholder_rule> placeholder_rules(template_kind kind) noexcept
   return span_of(inference);
 }
 
+/// The enumerator as a word, for messages.
 inline std::string_view kind_name(template_kind kind) noexcept {
   switch (kind) {
     case template_kind::judge:
@@ -6827,6 +6804,7 @@ inline std::string_view kind_name(template_kind kind) noexcept {
   return "inference";
 }
 
+/// ASCII letters, digits and the underscore.
 constexpr bool is_identifier_char(char c) noexcept {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
@@ -6854,7 +6832,7 @@ constexpr std::size_t placeholder_length(std::string_view text) noexcept {
 ///     std::string prompt = t.render({{"Input", question}, {"Output", answer}, {"Dimensions", lines}});
 class prompt_template {
  public:
-  template <class = void>
+  template <class = detail::if_called>
   prompt_template(template_kind kind, std::string_view text, std::string_view source_name)
       : kind_(kind), source_name_(source_name), rules_(detail::placeholder_rules(kind)) {
     while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.remove_suffix(1);
@@ -6872,9 +6850,9 @@ class prompt_template {
         }
       }
       if (const auto length = detail::placeholder_length(rest); length != 0) {
-        const auto rule = rule_of(rest.substr(1, length - 2), line);
+        const auto rule = find_rule(rest.substr(1, length - 2), line);
         if (++uses[rule] > 1 && !rules_[rule].repeats) {
-          throw file_error(source_name_, place(line, rules_[rule].name), "the placeholder occurs a second time",
+          throw file_error(source_name_, error_place(line, rules_[rule].name), "the placeholder occurs a second time",
                            "keep one of them");
         }
         pieces_.push_back({std::move(literal), rule});
@@ -6898,7 +6876,8 @@ class prompt_template {
 
   template_kind kind() const noexcept { return kind_; }
   const std::string& source_name() const noexcept { return source_name_; }
-  template <class = void>
+  /// Whether the template has the placeholder.
+  template <class = detail::if_called>
   bool uses(std::string_view name) const noexcept {
     for (const piece& p : pieces_) {
       if (rules_[p.rule].name == name) return true;
@@ -6906,7 +6885,7 @@ class prompt_template {
     return false;
   }
   /// The names of the placeholders in order.
-  template <class = void>
+  template <class = detail::if_called>
   std::vector<std::string_view> placeholders() const {
     std::vector<std::string_view> out;
     for (const piece& p : pieces_) out.push_back(rules_[p.rule].name);
@@ -6914,7 +6893,7 @@ class prompt_template {
   }
   /// The literal text between a placeholder's first occurrence and the placeholder before it. Empty when the template
   /// has no such placeholder.
-  template <class = void>
+  template <class = detail::if_called>
   std::string_view text_before(std::string_view name) const noexcept {
     for (const piece& p : pieces_) {
       if (rules_[p.rule].name == name) return p.before;
@@ -6928,7 +6907,7 @@ class prompt_template {
 
   /// The prompt with each placeholder replaced. Throws `argument_error` for a placeholder without a value and for a
   /// value whose name the kind does not have; values for placeholders that an inference template omits are ignored.
-  template <class = void>
+  template <class = detail::if_called>
   std::string render(std::span<const placeholder_value> values) const {
     for (const auto& value : values) {
       bool known = false;
@@ -6948,7 +6927,7 @@ class prompt_template {
     }
     return out.append(tail_);
   }
-  template <class = void>
+  template <class = detail::if_called>
   std::string render(std::initializer_list<placeholder_value> values) const {
     return render(detail::span_of(values.begin(), values.size()));
   }
@@ -6959,19 +6938,21 @@ class prompt_template {
     std::size_t rule;
   };
 
-  template <class = void>
-  static std::string place(std::size_t line, std::string_view name) {
+  // Where an error is: "line 3, placeholder {Input}".
+  template <class = detail::if_called>
+  static std::string error_place(std::size_t line, std::string_view name) {
     return "line " + std::to_string(line) + ", placeholder {" + std::string(name) + "}";
   }
 
-  template <class = void>
-  std::size_t rule_of(std::string_view name, std::size_t line) const {
+  // The position in `rules_` of a placeholder; `file_error`, listing the kind's, for one that the kind does not have.
+  template <class = detail::if_called>
+  std::size_t find_rule(std::string_view name, std::size_t line) const {
     std::string known;
     for (std::size_t rule = 0; rule < rules_.size(); ++rule) {
       if (rules_[rule].name == name) return rule;
       known.append(known.empty() ? "{" : ", {").append(rules_[rule].name).append("}");
     }
-    throw file_error(source_name_, place(line, name),
+    throw file_error(source_name_, error_place(line, name),
                      "unknown in a " + std::string(detail::kind_name(kind_)) + " template, which has " + known,
                      "write {{" + std::string(name) + "}} if the braces are meant as text");
   }
@@ -7004,7 +6985,7 @@ class judge_prompt {
   static constexpr std::string_view first_answer = "a";
   static constexpr std::string_view second_answer = "b";
 
-  template <class = void>
+  template <class = detail::if_called>
   explicit judge_prompt(prompt_template text) : template_(std::move(text)) {
     require_argument(template_.kind() == template_kind::judge, template_.source_name() + ": not a judge template");
     require_argument(
@@ -7012,7 +6993,8 @@ class judge_prompt {
         template_.source_name() + ": a judge template must end in an open parenthesis, after which the letter is read");
   }
 
-  template <class = void>
+  /// The prompt of one comparison; `output_a` is shown first, `dimension` is the principle's name.
+  template <class = detail::if_called>
   std::string operator()(std::string_view instruction, std::string_view output_a, std::string_view output_b,
                          std::string_view dimension, std::string_view definition) const {
     return template_.render({{"UserInstruction", instruction},
@@ -7110,7 +7092,8 @@ inline constexpr combine_orders_fn combine_orders{};
 
 /// Judges pairs under every principle with a `choice_judge`, all prompts in one call.
 ///
-/// Returns one judgement per pair. Throws `argument_error` if the judge returns the wrong number of values.
+/// Returns one judgement per pair. Throws `argument_error` if the judge returns another number of values than it was
+/// asked for, or one that is not finite.
 ///
 ///     auto judgements = coho::judge_pairs(judge, prompt, pairs, principles);
 struct judge_pairs_fn {
@@ -7151,72 +7134,64 @@ namespace coho::inline v0_1 {
 ///     double v = statistics.variance(0);
 class judgement_statistics {
  public:
-  template <class = void>
-  explicit judgement_statistics(std::size_t principles) : moments_(principles) {}
+  template <class = detail::if_called>
+  explicit judgement_statistics(std::size_t principles) : principles_(principles) {}
 
-  std::size_t principles() const noexcept { return moments_.size(); }
+  std::size_t principles() const noexcept { return principles_.size(); }
   /// Pairs added so far.
   std::size_t pairs() const noexcept { return pairs_; }
 
-  /// Throws `argument_error` if there is not one score per principle, or for a non-finite score.
-  template <class = void>
+  /// Throws `argument_error` if there is not one score per principle, or for a non-finite score; the statistics are
+  /// unchanged then.
+  template <class = detail::if_called>
   void add(const pair_judgement& judgement) {
-    require_argument(judgement.scores.size() == moments_.size(),
+    require_argument(judgement.scores.size() == principles_.size(),
                      "a judgement has " + std::to_string(judgement.scores.size()) + " scores for " +
-                         std::to_string(moments_.size()) + " principles");
-    for (std::size_t i = 0; i < moments_.size(); ++i) {
+                         std::to_string(principles_.size()) + " principles");
+    for (std::size_t i = 0; i < principles_.size(); ++i) {
       require_argument(std::isfinite(judgement.scores[i].ab) && std::isfinite(judgement.scores[i].ba),
                        "the judge's score for principle " + std::to_string(i) + " is not finite");
     }
     ++pairs_;
-    for (std::size_t i = 0; i < moments_.size(); ++i) {
+    for (std::size_t i = 0; i < principles_.size(); ++i) {
       const auto& score = judgement.scores[i];
-      moments_[i].add(score.ab);
-      moments_[i].add(score.ba);
-      if (score.agrees()) ++moments_[i].agreeing;
+      principles_[i].scores.add(score.ab);
+      principles_[i].scores.add(score.ba);
+      if (score.agrees()) ++principles_[i].agreeing;
     }
   }
 
-  template <class = void>
+  /// Adds the pairs that another object has seen. Throws `argument_error` for another number of principles.
+  template <class = detail::if_called>
   void merge(const judgement_statistics& other) {
-    require_argument(other.moments_.size() == moments_.size(), "statistics of different numbers of principles");
+    require_argument(other.principles_.size() == principles_.size(), "statistics of different numbers of principles");
     pairs_ += other.pairs_;
-    for (std::size_t i = 0; i < moments_.size(); ++i) moments_[i].merge(other.moments_[i]);
+    for (std::size_t i = 0; i < principles_.size(); ++i) {
+      principles_[i].scores.merge(other.principles_[i].scores);
+      principles_[i].agreeing += other.principles_[i].agreeing;
+    }
   }
 
-  double mean(std::size_t i) const { return moments_.at(i).mean; }
+  /// Of the scores of principle i, in both orders of all pairs; 0 before the first pair.
+  double mean(std::size_t i) const { return principles_.at(i).scores.mean; }
   /// Population variance over both orders of all pairs; 0 before the first pair.
   double variance(std::size_t i) const {
-    return moments_.at(i).count == 0 ? 0.0 : moments_[i].squares / static_cast<double>(moments_[i].count);
+    const auto& scores = principles_.at(i).scores;
+    return scores.count == 0 ? 0.0 : scores.squares / scores.count;
   }
   /// Fraction of pairs for which both orders name the same response; about 1/2 for a judge that guesses. 0 before the
   /// first pair.
   double order_consistency(std::size_t i) const {
-    return pairs_ == 0 ? 0.0 : static_cast<double>(moments_.at(i).agreeing) / static_cast<double>(pairs_);
+    return pairs_ == 0 ? 0.0 : static_cast<double>(principles_.at(i).agreeing) / static_cast<double>(pairs_);
   }
 
  private:
-  /// Welford's update and Chan's merge: no cancellation for scores far from 0.
-  struct moment {
-    std::size_t count = 0, agreeing = 0;
-    double mean = 0, squares = 0;
-
-    void add(double x) noexcept {
-      const double d = x - mean;
-      mean += d / static_cast<double>(++count);
-      squares += d * (x - mean);
-    }
-    void merge(const moment& o) noexcept {
-      if (o.count == 0) return;
-      const double n = static_cast<double>(count), m = static_cast<double>(o.count), d = o.mean - mean;
-      mean += d * m / (n + m);
-      squares += o.squares + d * d * n * m / (n + m);
-      count += o.count;
-      agreeing += o.agreeing;
-    }
+  struct principle_sums {
+    detail::moment_sums scores;  // of both orders
+    std::size_t agreeing = 0;    // pairs whose orders name the same response
   };
 
-  std::vector<moment> moments_;
+  std::vector<principle_sums> principles_;
   std::size_t pairs_ = 0;
 };
 
@@ -7242,6 +7217,7 @@ struct rule_facts {
 ///
 ///     auto facts = coho::find_rule_facts(pair, std::vector<std::string>{"as an AI"}, identify);
 struct find_rule_facts_fn {
+  /// Banned phrases only: `language` stays empty. Throws `argument_error` for an empty phrase.
   template <std::ranges::input_range Phrases>
   rule_facts operator()(const response_pair& pair, const Phrases& banned_phrases) const {
     rule_facts out;
@@ -7252,6 +7228,7 @@ struct find_rule_facts_fn {
     }
     return out;
   }
+  /// Banned phrases and languages.
   template <std::ranges::input_range Phrases, language_identifier Identifier>
   rule_facts operator()(const response_pair& pair, const Phrases& banned_phrases, const Identifier& identify) const {
     rule_facts out = (*this)(pair, banned_phrases);
@@ -7287,7 +7264,7 @@ namespace coho::inline v0_1 {
 ///
 ///     std::string line = coho::definition_of(concise, /* negated */ true);
 struct definition_of_fn {
-  template <class = void>
+  template <class = detail::if_called>
   std::string operator()(const principle& p, bool negated) const {
     require_argument(!negated || p.can_be_negated(), "principle \"" + p.name + "\" has no negative definition");
     return negated ? p.negative_definition : p.definition;
@@ -7308,7 +7285,7 @@ inline constexpr definition_of_fn definition_of{};
 ///
 ///     auto long_winded = coho::negate_principle(concise);
 struct negate_principle_fn {
-  template <class = void>
+  template <class = detail::if_called>
   principle operator()(principle p) const {
     std::string negative = definition_of(p, true);
     p.negative_definition = std::exchange(p.definition, std::move(negative));
@@ -7414,13 +7391,13 @@ inline constexpr sample_without_replacement_fn sample_without_replacement{};
 /// How many principles an example gets: a distribution on {1, …, max}.
 ///
 ///     auto sizes = coho::set_sizes::geometric();          // P(n) ∝ 0.2 · 0.8^(n−1), n ≤ 8
-///     auto other = coho::set_sizes::given({.25, .40, .35});
+///     auto other = coho::set_sizes::from_masses({.25, .40, .35});
 ///     std::size_t n = sizes(random);
 class set_sizes {
  public:
   /// P(n) ∝ stop · (1 − stop)^(n − 1) for 1 <= n <= max_size: the geometric distribution, redrawn while n > max_size.
   /// Throws `option_error` unless 0 < stop <= 1 and max_size >= 1.
-  template <class = void>
+  template <class = detail::if_called>
   static set_sizes geometric(double stop = 0.2, std::size_t max_size = 8) {
     require_option(stop > 0 && stop <= 1, "stop", stop, "above 0 and at most 1");
     require_option(max_size >= 1, "max_size", max_size, "at least 1");
@@ -7431,17 +7408,17 @@ class set_sizes {
 
   /// P(n) ∝ masses[n − 1]. Throws `option_error` for a mass that is negative or not finite, or a sum that is not
   /// positive.
-  template <class = void>
-  static set_sizes given(std::vector<double> masses) {
+  template <class = detail::if_called>
+  static set_sizes from_masses(std::vector<double> masses) {
     return set_sizes(std::move(masses));
   }
-  template <class = void>
-  static set_sizes given(std::initializer_list<double> masses) {
+  template <class = detail::if_called>
+  static set_sizes from_masses(std::initializer_list<double> masses) {
     return set_sizes(std::vector<double>(masses));
   }
 
   /// Always `n` principles. Throws `option_error` for 0.
-  template <class = void>
+  template <class = detail::if_called>
   static set_sizes fixed(std::size_t n) {
     require_option(n >= 1, "n", n, "at least 1");
     std::vector<double> masses(n, 0.0);
@@ -7451,10 +7428,12 @@ class set_sizes {
 
   /// The largest n with positive probability.
   std::size_t max() const noexcept { return probabilities_.size(); }
+  /// P(n); 0 for an n that is never drawn.
   double probability(std::size_t n) const noexcept {
     return n >= 1 && n <= probabilities_.size() ? probabilities_[n - 1] : 0.0;
   }
 
+  /// Draws a size, from one uniform number.
   std::size_t operator()(rng& random) const noexcept {
     double left = random.uniform();
     std::size_t last = 0;
@@ -7470,7 +7449,8 @@ class set_sizes {
   friend bool operator==(const set_sizes&, const set_sizes&) = default;
 
  private:
-  template <class = void>
+  // Masses of 1, 2, …, normalised; throws `option_error` as `from_masses` does.
+  template <class = detail::if_called>
   explicit set_sizes(std::vector<double> masses) : probabilities_(std::move(masses)) {
     double total = 0;
     for (const double mass : probabilities_) {
@@ -7495,14 +7475,14 @@ struct type_boost {
 
 /// The boosts of SALMON's released code (§3.3 of the paper names the idea): reasoning and numbers for reasoning
 /// prompts, ethics and harmlessness for red-teaming ones, +128 each.
-template <class = void>
+template <class = detail::if_called>
 std::vector<type_boost> default_type_boosts() {
   return {{prompt_type::reasoning, {"reason", "numerical"}, 128.0},
           {prompt_type::red_teaming, {"ethical", "harmless"}, 128.0}};
 }
 
 /// The sampling weight of each principle for a prompt of the given type. A principle that several parts of one boost
-/// match is boosted once.
+/// match is boosted once; without `boosts`, `default_type_boosts` applies.
 struct boosted_weights_fn {
   template <principle_range Principles, std::ranges::input_range Boosts>
   std::vector<double> operator()(const Principles& principles, prompt_type type, const Boosts& boosts) const {
@@ -7540,7 +7520,8 @@ struct draw_principles_fn {
     for (const auto index : sample_without_replacement(weights, count, random)) out.push_back(std::move(all[index]));
     return out;
   }
-  template <class = void>
+  /// The form for the right of `|`. Refers to `random`, so use it in the same expression.
+  template <class = detail::if_called>
   auto operator()(std::size_t count, rng& random) const {
     return ranges::make_pipeable([count, &random]<class Principles>(Principles&& principles) {
       return draw_principles_fn{}(std::forward<Principles>(principles), count, random);
@@ -7584,13 +7565,12 @@ class principle_sampler {
   const principle_sampler_options& options() const noexcept { return options_; }
 
   /// Indices into `principles()`, in presentation order.
-  template <class Principles = std::vector<principle>>
+  template <class = detail::if_called>
   std::vector<std::size_t> draw(prompt_type type, rng& random) const {
-    const Principles& all = principles_;
-    return sample_without_replacement(boosted_weights(all, type, options_.boosts), options_.count, random);
+    return sample_without_replacement(boosted_weights(principles_, type, options_.boosts), options_.count, random);
   }
   /// The draw that belongs to `prompt_key`: the same for each response to that prompt, and `base` is unchanged.
-  template <class = void>
+  template <class = detail::if_called>
   std::vector<std::size_t> draw(prompt_type type, const rng& base, std::uint64_t prompt_key) const {
     rng random = base.split(prompt_key);
     return draw(type, random);
@@ -7598,12 +7578,11 @@ class principle_sampler {
 
   /// The definitions of drawn principles: the lines of the guideline. Throws `argument_error` for an index outside the
   /// list.
-  template <std::ranges::input_range Indices, class Principles = std::vector<principle>>
-  std::vector<std::string> lines(const Indices& indices) const {
-    const Principles& all = principles_;
+  template <std::ranges::input_range Indices>
+  std::vector<std::string> definitions(const Indices& indices) const {
     std::vector<std::string> out;
     for (const auto index : indices)
-      out.push_back(definition_of(all, drawn_principle{static_cast<std::size_t>(index), false}));
+      out.push_back(definition_of(principles_, drawn_principle{static_cast<std::size_t>(index), false}));
     return out;
   }
 
@@ -7633,12 +7612,9 @@ struct aggregation_options {
   double label_noise_after_rule = 0.0;  ///< the same for labels that a rule decided
 
   /// The paper (§3.2, App. D): mean of the two orders, the most pronounced principle decides, nothing else.
-  template <class = void>
-  static aggregation_options paper() {
-    return {};
-  }
+  static aggregation_options paper() { return {}; }
   /// The released code: four records per pair, scores divided by variance, order agreement, rules, label noise.
-  template <class = void>
+  template <class = detail::if_called>
   static aggregation_options salmon_code() {
     return {.repeats = 4,
             .sizes = set_sizes::geometric(0.2, 8),
@@ -7669,7 +7645,7 @@ struct aggregation_options {
         {"banned_phrase_probability", "chance that the banned-phrase rule decides where it applies", allowed::in(0, 1)},
         o.banned_phrase_probability...);
     visit({"language_rule", "whether the language rule decides where it applies"}, o.language_rule...);
-    visit({"label_noise", "chance of a turned label", allowed::in(0, 1)}, o.label_noise...);
+    visit({"label_noise", "chance of a flipped label", allowed::in(0, 1)}, o.label_noise...);
     visit({"label_noise_after_rule", "the same for labels that a rule decided", allowed::in(0, 1)},
           o.label_noise_after_rule...);
   }
@@ -7763,8 +7739,9 @@ class preference_aggregator {
 
   const aggregation_options& options() const noexcept { return options_; }
 
-  /// Each principle's score in favour of A: orders combined, gates and scaling applied.
-  template <class = void>
+  /// Each principle's score in favour of A: the mean of both orders, scaled, and 0 where an option discards it. Throws
+  /// `argument_error` for another number of scores, and for one that is not finite.
+  template <class = detail::if_called>
   std::vector<double> scores(const pair_judgement& judgement) const {
     require_argument(judgement.scores.size() == scales_.size(),
                      "a judgement has " + std::to_string(judgement.scores.size()) + " scores for " +
@@ -7780,30 +7757,32 @@ class preference_aggregator {
 
   /// One record, or nothing if the pair is dropped: no principle drawn tells the responses apart, or the language rule
   /// is on and neither is in the prompt's language.
-  template <class = void>
-  std::optional<preference> one(const pair_judgement& judgement, const rule_facts& facts, rng& random) const {
-    return one(scores(judgement), facts, random);
+  template <class = detail::if_called>
+  std::optional<preference> draw_preference(const pair_judgement& judgement, const rule_facts& facts,
+                                            rng& random) const {
+    return draw_preference(scores(judgement), facts, random);
   }
 
   /// All repeats' records. Repeat r uses `base.split(r)`, so that a record depends only on its pair.
-  template <class = void>
+  template <class = detail::if_called>
   std::vector<preference> operator()(const pair_judgement& judgement, const rule_facts& facts, const rng& base) const {
     const auto numbers = scores(judgement);
     std::vector<preference> out;
     for (std::size_t repeat = 0; repeat < options_.repeats; ++repeat) {
       rng random = base.split(repeat);
-      if (auto record = one(numbers, facts, random)) out.push_back(std::move(*record));
+      if (auto record = draw_preference(numbers, facts, random)) out.push_back(std::move(*record));
     }
     return out;
   }
 
  private:
+  // The same from the scores of `scores`. Draws the same numbers from `random` whatever they decide, so that an option
+  // or rule changes no later choice.
   template <class Numbers>
-  std::optional<preference> one(const Numbers& numbers, const rule_facts& facts, rng& random) const {
+  std::optional<preference> draw_preference(const Numbers& numbers, const rule_facts& facts, rng& random) const {
     const std::size_t count = std::min(options_.sizes(random), drawable_);
     auto drawn = negate_each(sample_without_replacement(static_cast<const Numbers&>(weights_), count, random),
                              options_.negation_probability, random);
-    // Drawn whether used or not, so that a rule or gate does not change later choices.
     const bool phrase_decides = random.bernoulli(options_.banned_phrase_probability);
     const double noise = random.uniform();
     const bool swapped = random.bernoulli(0.5);
@@ -7852,18 +7831,18 @@ struct intervention {
 /// changed copies.
 ///
 ///     coho::intervention_set all(loaded);                        // everything on
-///     auto run = all.none().with("Modest").with({"Brief", "Stop when the question is answered."});
+///     auto run = all.all_off().with("Modest").with({"Brief", "Stop when the question is answered."});
 ///     auto ablation = all.without("Modest");
 class intervention_set {
  public:
   intervention_set() = default;
 
   /// All of them switched on. Throws `argument_error` for an empty name or text and for a duplicate name.
-  template <class = void>
+  template <class = detail::if_called>
   explicit intervention_set(std::vector<intervention> known) {
     for (auto& one : known) add(std::move(one));
   }
-  template <class = void>
+  template <class = detail::if_called>
   intervention_set(std::initializer_list<intervention> known) : intervention_set(std::vector<intervention>(known)) {}
   /// Each principle's definition as an intervention; weights and negative definitions are ignored.
   template <principle_range Principles>
@@ -7872,7 +7851,7 @@ class intervention_set {
   }
 
   /// Adds a new one, switched on. Throws `argument_error` if its name is taken by a different text.
-  template <class = void>
+  template <class = detail::if_called>
   intervention_set with(intervention added) const {
     intervention_set out = *this;
     entry* const same_name = out.find(added.name);
@@ -7888,7 +7867,7 @@ class intervention_set {
     requires(sizeof...(Names) > 0)
   intervention_set with(const Names&... names) const {
     intervention_set out = *this;
-    (out.set(names, true), ...);
+    (out.set_active(names, true), ...);
     return out;
   }
   /// Switches existing ones off. Throws `argument_error` for an unknown name.
@@ -7896,18 +7875,19 @@ class intervention_set {
     requires(sizeof...(Names) > 0)
   intervention_set without(const Names&... names) const {
     intervention_set out = *this;
-    (out.set(names, false), ...);
+    (out.set_active(names, false), ...);
     return out;
   }
   /// The same set with everything switched off.
-  template <class = void>
-  intervention_set none() const {
+  template <class = detail::if_called>
+  intervention_set all_off() const {
     intervention_set out = *this;
     for (entry& e : out.known_) e.on = false;
     return out;
   }
 
-  template <class = void>
+  /// Whether an intervention of that name is there and switched on.
+  template <class = detail::if_called>
   bool contains(std::string_view name) const noexcept {
     for (const entry& e : known_) {
       if (e.on && e.one.name == name) return true;
@@ -7923,7 +7903,7 @@ class intervention_set {
   bool empty() const noexcept { return size() == 0; }
 
   /// Those switched on, in the order in which they were added.
-  template <class = void>
+  template <class = detail::if_called>
   std::vector<intervention> active() const {
     std::vector<intervention> out;
     for (const auto& e : known_) {
@@ -7938,21 +7918,25 @@ class intervention_set {
     bool on = true;
   };
 
+  // Null if there is none, switched on or off.
   entry* find(std::string_view name) noexcept {
     for (entry& e : known_) {
       if (e.one.name == name) return &e;
     }
     return nullptr;
   }
-  template <class = void>
+  // Switched on; throws `argument_error` for an empty name or text and for a name that is taken.
+  template <class = detail::if_called>
   void add(intervention one) {
     require_argument(!one.name.empty(), "an intervention has no name");
     require_argument(!one.text.empty(), "intervention \"" + one.name + "\" has no text");
-    require_argument(find(one.name) == nullptr, "intervention \"" + one.name + "\" is already there");
+    require_argument(find(one.name) == nullptr,
+                     "intervention \"" + one.name + "\" is already there; give this one another name");
     known_.push_back({std::move(one), true});
   }
-  template <class = void>
-  void set(std::string_view name, bool on) {
+  // Throws `argument_error`, listing the known names, for an unknown one.
+  template <class = detail::if_called>
+  void set_active(std::string_view name, bool on) {
     entry* const found = find(name);
     if (found == nullptr) {
       std::string names;
@@ -7976,8 +7960,8 @@ constexpr auto option_names(intervention_position) { return std::array{"first", 
 /// lines: sentences in presentation order. `first` and `last` keep both orders and use no random numbers; `shuffled`
 /// puts all lines in random order. Each result is a `single_line`.
 ///
-///     auto guideline = coho::compose_guideline(interventions, sampler.lines(chosen),
-///     coho::intervention_position::first, random);
+///     auto guideline = coho::compose_guideline(interventions, sampler.definitions(chosen),
+///                                             coho::intervention_position::first, random);
 struct compose_guideline_fn {
   template <std::ranges::input_range Lines>
     requires std::convertible_to<std::ranges::range_reference_t<Lines>, std::string_view>
@@ -8011,16 +7995,16 @@ namespace coho::inline v0_1 {
 ///     std::vector<std::string> lines = compose(coho::prompt_type::general, step_random, prompt_key);
 class guideline_composer {
  public:
-  template <class = void>
+  template <class = detail::if_called>
   explicit guideline_composer(principle_sampler sampler, intervention_set interventions = {},
                               intervention_position position = intervention_position::first)
       : sampler_(std::move(sampler)), interventions_(std::move(interventions)), position_(position) {}
 
-  template <class Sampler = principle_sampler>
+  /// The lines for one prompt, each a `single_line`; `base` is unchanged.
+  template <class = detail::if_called>
   std::vector<std::string> operator()(prompt_type type, const rng& base, std::uint64_t prompt_key) const {
     rng random = base.split(prompt_key);
-    const Sampler& sampler = sampler_;
-    return compose_guideline(interventions_, sampler.lines(sampler.draw(type, random)), position_, random);
+    return compose_guideline(interventions_, sampler_.definitions(sampler_.draw(type, random)), position_, random);
   }
 
   const principle_sampler& sampler() const noexcept { return sampler_; }
@@ -8064,7 +8048,7 @@ namespace chat_formats {
 
 /// Headings in the style of Dromedary: "### User" and "### <assistant>". The preamble (an inference template without
 /// placeholders) may already end with the first user heading, which is then not repeated.
-template <class = void>
+template <class = detail::if_called>
 chat_format dromedary(std::string preamble = {}, std::string_view assistant = "Dromedary") {
   const std::string_view heading = "### User";
   while (!preamble.empty() && preamble.back() == '\n') preamble.pop_back();
@@ -8085,7 +8069,7 @@ chat_format dromedary(std::string preamble = {}, std::string_view assistant = "D
 
 /// LLaMA-2-Chat: instruction marks, the system text inside the first of them, begin and end tokens around each
 /// exchange, no white space around messages.
-template <class = void>
+template <class = detail::if_called>
 chat_format llama2_chat() {
   return {.name = "llama2_chat",
           .default_system = "",
@@ -8104,8 +8088,9 @@ chat_format llama2_chat() {
           .stop = {}};
 }
 
-/// Vicuna (1.1 and later): names with a colon, an end token after each reply.
-template <class = void>
+/// Vicuna (1.1 and later): names with a colon, an end token after each reply. The system text that it was trained with
+/// is not included: give it as a system message.
+template <class = detail::if_called>
 chat_format vicuna() {
   return {.name = "vicuna",
           .default_system = "",
@@ -8122,7 +8107,7 @@ chat_format vicuna() {
 }
 
 /// Mistral Instruct: instruction marks, one begin token at the start, the system text before the first message.
-template <class = void>
+template <class = detail::if_called>
 chat_format mistral() {
   return {.name = "mistral",
           .default_system = "",
@@ -8139,8 +8124,9 @@ chat_format mistral() {
           .stop = {}};
 }
 
-/// The format with that name: dromedary, llama2_chat, vicuna or mistral. Throws `option_error` for any other.
-template <class = void>
+/// The format with that name: dromedary (with an empty preamble), llama2_chat, vicuna or mistral. Throws `option_error`
+/// for any other.
+template <class = detail::if_called>
 chat_format by_name(std::string_view name) {
   if (name == "dromedary") return dromedary();
   if (name == "llama2_chat") return llama2_chat();
@@ -8152,6 +8138,26 @@ chat_format by_name(std::string_view name) {
 }  // namespace chat_formats
 
 }  // namespace coho::inline v0_1
+
+// ---- coho/detail/white_space.hpp
+
+namespace coho::inline v0_1::detail {
+
+/// The bytes of the white space character that a UTF-8 text starts with, 0 if it starts with another: Unicode's white
+/// space, which chat templates (Python's strip) drop.
+constexpr std::size_t leading_white_space(std::string_view text) noexcept {
+  constexpr std::string_view wide[] = {"\xC2\x85",     "\xC2\xA0",     "\xE1\x9A\x80", "\xE2\x80\xA8",
+                                       "\xE2\x80\xA9", "\xE2\x80\xAF", "\xE2\x81\x9F", "\xE3\x80\x80"};
+  if (text.empty()) return 0;
+  const char c = text.front();
+  if (c == ' ' || (c >= '\t' && c <= '\r') || (c >= '\x1C' && c <= '\x1F')) return 1;
+  for (const auto space : wide)
+    if (text.starts_with(space)) return space.size();
+  const bool typographic = text.size() > 2 && text.starts_with("\xE2\x80");  // U+2000 to U+200A
+  return typographic && static_cast<unsigned char>(text[2]) <= 0x8A ? 3 : 0;
+}
+
+}  // namespace coho::inline v0_1::detail
 
 // ---- coho/prompt/chat_text.hpp
 
@@ -8207,7 +8213,7 @@ struct chat_tokens {
   std::vector<chat_reply_tokens> replies;  ///< all of them, in order
 
   /// One weight per token: that of its reply, 0 outside replies.
-  template <class = void>
+  template <class = detail::if_called>
   std::vector<double> weights() const {
     std::vector<double> out(tokens.size(), 0.0);
     for (const auto& reply : replies)
@@ -8218,20 +8224,7 @@ struct chat_tokens {
 
 namespace detail {
 
-/// The number of bytes of leading white space: Unicode's, which chat templates (Python's strip) drop.
-constexpr std::size_t white_space(std::string_view text) noexcept {
-  constexpr std::string_view wide[] = {"\xC2\x85",     "\xC2\xA0",     "\xE1\x9A\x80", "\xE2\x80\xA8",
-                                       "\xE2\x80\xA9", "\xE2\x80\xAF", "\xE2\x81\x9F", "\xE3\x80\x80"};
-  if (text.empty()) return 0;
-  const char c = text.front();
-  if (c == ' ' || (c >= '\t' && c <= '\r') || (c >= '\x1C' && c <= '\x1F')) return 1;
-  for (const auto space : wide)
-    if (text.starts_with(space)) return space.size();
-  const bool typographic = text.size() > 2 && text.starts_with("\xE2\x80");  // U+2000 to U+200A
-  return typographic && static_cast<unsigned char>(text[2]) <= 0x8A ? 3 : 0;
-}
-
-/// The tokens of `text` after the tokens `before_tokens` of `before`: the tail of encode(before + text). If a token
+/// The tokens of `text` where it follows `before`: the tail of encode(before + text). If a token
 /// would cross the border, `text` is tokenised after a line break instead: a model that writes it has read `before` as
 /// it is.
 template <class Tokenizer>
@@ -8251,7 +8244,8 @@ std::vector<token> encode_after(const Tokenizer& tokenizer, std::string_view bef
   return encode(text);
 }
 
-/// Tokenises the pieces of a conversation in order.
+/// Tokenises the pieces of a conversation in order. Between special tokens the text is encoded as a whole and cut only
+/// where replies begin.
 template <class Tokenizer>
 class chat_encoder {
  public:
@@ -8262,13 +8256,14 @@ class chat_encoder {
         if (!special.text.empty()) special_.emplace_back(special.text, static_cast<token>(special.id));
   }
 
-  void add(const chat_piece& piece) {
+  /// Appends the tokens of a piece and the positions of its replies.
+  void add_piece(const chat_piece& piece) {
     base_ = out_.replies.size();
     if (piece.begin && begin_) out_.tokens.push_back(*begin_);
     const std::string_view text = piece.text;
     std::size_t from = 0;
     for (std::size_t at = 0; at < text.size();) {
-      const auto [size, id] = special_at(piece, at);
+      const auto [size, id] = find_special(piece, at);
       if (size == 0) {
         ++at;
         continue;
@@ -8277,24 +8272,26 @@ class chat_encoder {
       std::size_t last = at, next = at + size;
       while (last > from && text[last - 1] == ' ' && is_format(piece, last - 1)) --last;
       while (next < text.size() && text[next] == ' ' && is_format(piece, next)) ++next;
-      stretch(piece, from, last);
-      put(piece, at, id);
+      append_text(piece, from, last);
+      append_special(piece, at, id);
       at = from = next;
     }
-    stretch(piece, from, text.size());
-    if (piece.end && end_) put(piece, text.size(), *end_);
-    while (out_.replies.size() < base_ + piece.replies.size()) open_next(piece);
+    append_text(piece, from, text.size());
+    if (piece.end && end_) append_special(piece, text.size(), *end_);
+    while (out_.replies.size() < base_ + piece.replies.size()) begin_reply(piece);
   }
 
-  chat_tokens take() { return std::move(out_); }
+  /// The tokens of all pieces; the encoder is empty afterwards.
+  chat_tokens release() { return std::move(out_); }
 
  private:
+  // Whether a character belongs to the format's own words, not to a message.
   static bool is_format(const chat_piece& piece, std::size_t at) {
     return std::ranges::none_of(piece.messages, [&](const chat_span& m) { return m.begin <= at && at < m.end; });
   }
 
   // The longest special token that the format spells at a position; size 0 if there is none.
-  std::pair<std::size_t, token> special_at(const chat_piece& piece, std::size_t at) const {
+  std::pair<std::size_t, token> find_special(const chat_piece& piece, std::size_t at) const {
     std::pair<std::size_t, token> out{0, 0};
     if (special_.empty() || !is_format(piece, at)) return out;
     std::size_t room = piece.text.size();
@@ -8306,8 +8303,9 @@ class chat_encoder {
     return out;
   }
 
-  // A special token that the text spells at a position, or the end token after the text.
-  void put(const chat_piece& piece, std::size_t at, token id) {
+  // Appends a special token: one that the text spells at a position, or the end token after the text. It belongs to a
+  // reply if it is inside, or if it is the end token that finishes it.
+  void append_special(const chat_piece& piece, std::size_t at, token id) {
     for (const auto& reply : piece.replies) {
       const bool inside = reply.begin <= at && at < reply.end;
       const bool behind =
@@ -8315,14 +8313,15 @@ class chat_encoder {
                                  std::string_view::npos;
       const bool ends = behind && reply.finished && end_ && id == *end_;
       if (!inside && !ends) continue;
-      extend(piece, reply, 1);
+      extend_reply(piece, reply, 1);
       out_.replies.back().ended = ends;
     }
     out_.tokens.push_back(id);
   }
 
-  // Text without special tokens, cut where replies begin.
-  void stretch(const chat_piece& piece, std::size_t from, std::size_t to) {
+  // Appends text without special tokens, cut where replies begin. A reply that ends inside a token does not own that
+  // token.
+  void append_text(const chat_piece& piece, std::size_t from, std::size_t to) {
     const std::string_view text = piece.text;
     for (std::string_view before; from < to;) {
       std::size_t cut = to;
@@ -8337,7 +8336,7 @@ class chat_encoder {
           const auto words = encode(before, text.substr(from, reply.end - from));
           own = static_cast<std::size_t>(std::ranges::mismatch(words, ids).in1 - words.begin());
         }
-        extend(piece, reply, own);
+        extend_reply(piece, reply, own);
       }
       out_.tokens.insert(out_.tokens.end(), ids.begin(), ids.end());
       before = part;
@@ -8345,20 +8344,21 @@ class chat_encoder {
     }
   }
 
+  // The tokens of `text` after `before`, or at the start of a stretch if that is empty.
   std::vector<token> encode(std::string_view before, std::string_view text) const {
     return encode_after(tokenizer_, before, text);
   }
 
-  // The next reply begins here.
-  void open_next(const chat_piece& piece) {
+  // The next reply begins at the next token.
+  void begin_reply(const chat_piece& piece) {
     const double weight = piece.replies[out_.replies.size() - base_].weight;
     out_.replies.push_back({.first = out_.tokens.size(), .size = 0, .ended = false, .weight = weight});
   }
 
-  // This many of the next tokens belong to a reply.
-  void extend(const chat_piece& piece, const chat_reply& reply, std::size_t count) {
+  // The next `count` tokens belong to the reply, which begins there if it has not yet.
+  void extend_reply(const chat_piece& piece, const chat_reply& reply, std::size_t count) {
     const auto number = base_ + static_cast<std::size_t>(&reply - piece.replies.data());
-    while (out_.replies.size() <= number) open_next(piece);
+    while (out_.replies.size() <= number) begin_reply(piece);
     out_.replies.back().size += count;
   }
 
@@ -8379,7 +8379,7 @@ struct chat_text {
   bool answered = false;  ///< it ends with a reply
 
   /// The whole text, the response prefix last, with the given spellings of the begin and end tokens (none by default).
-  template <class = void>
+  template <class = detail::if_called>
   std::string text(std::string_view begin = {}, std::string_view end = {}) const {
     std::string out;
     for (const auto& piece : pieces) {
@@ -8403,16 +8403,16 @@ struct chat_text {
     detail::chat_encoder<Tokenizer> encoder(tokenizer, known(begin), known(end));
     for (std::size_t i = 0; i < pieces.size(); ++i) {
       if (answered || i + 1 < pieces.size()) {
-        encoder.add(pieces[i]);
+        encoder.add_piece(pieces[i]);
         continue;
       }
       chat_piece last = pieces[i];
       last.text += response_prefix;
       while (last.text.ends_with(' ')) last.text.pop_back();
       for (auto& message : last.messages) message.end = std::min(message.end, last.text.size());
-      encoder.add(last);
+      encoder.add_piece(last);
     }
-    return encoder.take();
+    return encoder.release();
   }
   /// The tokens only.
   template <class Tokenizer>
@@ -8428,7 +8428,7 @@ struct chat_text {
 namespace coho::inline v0_1 {
 
 /// An instruction and its optional input as one user message: the input comes after the instruction and a blank line.
-template <class = void>
+template <class = detail::if_called>
 std::string full_instruction(std::string_view instruction, std::string_view input = {}) {
   std::string out(instruction);
   if (!input.empty()) out.append("\n\n").append(input);
@@ -8448,7 +8448,7 @@ std::string full_instruction(std::string_view instruction, std::string_view inpu
 ///     std::string text = chat.text();
 class chat_prompt {
  public:
-  template <class = void>
+  template <class = detail::if_called>
   explicit chat_prompt(chat_format format) : format_(std::move(format)) {
     require_option(!format_.assistant_prefix.empty() || !format_.user_suffix.empty(), "assistant_prefix", "\"\"",
                    "set when user_suffix is empty, otherwise nothing separates question and answer");
@@ -8458,36 +8458,39 @@ class chat_prompt {
   /// Takes the text around a question from an inference template: the whole text as system text if it has no {Input};
   /// otherwise the text before {Input} as system text, and the text after it replaces user suffix and assistant prefix.
   /// A conversation's own system text replaces the whole template.
-  template <class = void>
+  template <class = detail::if_called>
   chat_prompt(chat_format format, const prompt_template& inference) : chat_prompt(std::move(format)) {
     require_argument(inference.kind() == template_kind::inference,
                      inference.source_name() + ": not an inference template");
     format_.default_system.clear();
-    head_ = inference.shared_prefix();
+    before_first_ = inference.shared_prefix();
     if (inference.uses("Input")) {
-      behind_first_ = inference.tail();
+      after_first_ = inference.tail();
     } else {
       // The template may or may not include the first user heading.
       std::string_view heading = format_.user_prefix;
       while (heading.ends_with('\n') || heading.ends_with(' ')) heading.remove_suffix(1);
-      if (!heading.empty() && head_.ends_with(heading)) head_.resize(head_.size() - heading.size());
-      while (head_.ends_with('\n') || head_.ends_with(' ')) head_.pop_back();
-      if (!head_.empty()) head_.append(format_.system_suffix);
-      head_.append(format_.user_prefix);
+      if (!heading.empty() && before_first_.ends_with(heading))
+        before_first_.resize(before_first_.size() - heading.size());
+      while (before_first_.ends_with('\n') || before_first_.ends_with(' ')) before_first_.pop_back();
+      if (!before_first_.empty()) before_first_.append(format_.system_suffix);
+      before_first_.append(format_.user_prefix);
     }
     from_template_ = true;
   }
 
-  template <class = void>
+  /// A conversation for the model to answer: the last message is the user's.
+  template <class = detail::if_called>
   chat_text operator()(std::span<const chat_message> messages) const {
-    return laid_out(messages, false);
+    return lay_out(messages, false);
   }
-  template <class = void>
+  /// A conversation to be trained on: the last message is the assistant's.
+  template <class = detail::if_called>
   chat_text answered(std::span<const chat_message> messages) const {
-    return laid_out(messages, true);
+    return lay_out(messages, true);
   }
-  /// A single question.
-  template <class = void>
+  /// A single question, without a system message of its own.
+  template <class = detail::if_called>
   chat_text operator()(std::string_view question) const {
     const chat_message message{chat_role::user, std::string(question)};
     return (*this)(detail::span_of(&message, 1));
@@ -8496,8 +8499,9 @@ class chat_prompt {
   const chat_format& format() const noexcept { return format_; }
 
  private:
-  template <class = void>
-  chat_text laid_out(std::span<const chat_message> messages, bool answered) const {
+  // Both forms of a conversation. A piece ends after each end token, so that its text is tokenised as a whole.
+  template <class = detail::if_called>
+  chat_text lay_out(std::span<const chat_message> messages, bool answered) const {
     chat_text out{.pieces = {}, .response_prefix = {}, .stop = format_.stop, .answered = answered};
     if (!answered) out.response_prefix = format_.response_prefix;
     std::string system = format_.default_system;
@@ -8518,7 +8522,8 @@ class chat_prompt {
                        "message " + std::to_string(i + 1) + " of a conversation is not the " +
                            (user ? "user's" : "assistant's") + ": the two must take turns");
       if (user) {
-        add_question(piece, messages[i].text, i == 0 ? system : std::string(), own_system, i == 0, templated);
+        add_question(piece, messages[i].text, i == 0 ? system : std::string(),
+                     {.first = i == 0, .own_system = own_system, .templated = templated});
         continue;
       }
       const bool last = i + 1 == messages.size();
@@ -8531,38 +8536,48 @@ class chat_prompt {
     return out;
   }
 
-  template <class = void>
-  void add_question(chat_piece& piece, const std::string& question, const std::string& system, bool own_system,
-                    bool first, bool templated) const {
-    const bool leads = first && !templated && !system.empty();
+  // Where a user message is in its conversation.
+  struct question_place {
+    bool first = false;       // the system text goes with it
+    bool own_system = false;  // that text is a message of the conversation, not the format's default
+    bool templated = false;   // the text around it is an inference template's
+  };
+
+  // Appends a user message, with the system text where the format puts it, and what the format writes up to the reply.
+  template <class = detail::if_called>
+  void add_question(chat_piece& piece, const std::string& question, const std::string& system,
+                    const question_place& place) const {
+    const bool first = place.first, templated = place.templated;
+    const bool has_system = first && !templated && !system.empty();
     const auto add_system = [&](std::string_view words) {
       piece.text += format_.system_prefix;
-      add_words(piece, words, own_system);
+      append_text(piece, words, place.own_system);
       piece.text += format_.system_suffix;
     };
-    if (leads && !format_.system_inside_user) add_system(system);
-    piece.text += first && templated ? head_ : format_.user_prefix;
-    if (leads && format_.system_inside_user) {
+    if (has_system && !format_.system_inside_user) add_system(system);
+    piece.text += first && templated ? before_first_ : format_.user_prefix;
+    if (has_system && format_.system_inside_user) {
       // White space around the two as one message is dropped, but not the white space between them.
       const bool framed = !format_.system_prefix.empty();
-      add_system(framed ? std::string_view(system) : shown(system, true, false));
-      add_words(piece, shown(question, false, true), true);
-      if (shown(question, true, true).empty()) piece.text.resize(shown(piece.text, false, true).size());
+      add_system(framed ? std::string_view(system) : trim(system, true, false));
+      append_text(piece, trim(question, false, true), true);
+      if (trim(question, true, true).empty()) piece.text.resize(trim(piece.text, false, true).size());
     } else {
-      add_words(piece, shown(question, true, true), true);
+      append_text(piece, trim(question, true, true), true);
     }
     piece.text +=
-        first && templated && !behind_first_.empty() ? behind_first_ : format_.user_suffix + format_.assistant_prefix;
+        first && templated && !after_first_.empty() ? after_first_ : format_.user_suffix + format_.assistant_prefix;
   }
 
-  // An earlier reply is followed by another message, the last one by nothing that the model does not write itself.
-  template <class = void>
+  // Appends an assistant message. An earlier reply is followed by another message, the last one by nothing that the
+  // model does not write itself.
+  template <class = detail::if_called>
   void add_reply(chat_piece& piece, const chat_message& reply, bool last) const {
     piece.text += format_.response_prefix;
     auto border = piece.text.size();
     while (border > 0 && piece.text[border - 1] == ' ') --border;
     piece.text += format_.history_gap;
-    add_words(piece, shown(reply.text, true, true), true);
+    append_text(piece, trim(reply.text, true, true), true);
     chat_reply place{.begin = border, .end = piece.text.size(), .weight = reply.weight, .finished = reply.finished};
     if (!last || (format_.end_each_reply && reply.finished)) piece.text += format_.assistant_suffix;
     if (format_.end_each_reply && reply.finished) place.end = piece.text.size();
@@ -8570,19 +8585,22 @@ class chat_prompt {
     piece.replies.push_back(place);
   }
 
-  template <class = void>
-  static void add_words(chat_piece& piece, std::string_view words, bool message) {
+  // Appends text; that of a message is recorded as such, so that words in it never become special tokens.
+  template <class = detail::if_called>
+  static void append_text(chat_piece& piece, std::string_view words, bool message) {
     const auto begin = piece.text.size();
     piece.text += words;
     if (message && !words.empty()) piece.messages.push_back({begin, piece.text.size()});
   }
 
-  template <class = void>
-  std::string_view shown(std::string_view message, bool front, bool back) const {
+  // A message without white space at its front and back, where asked for and if the format trims messages.
+  template <class = detail::if_called>
+  std::string_view trim(std::string_view message, bool front, bool back) const {
     if (!format_.trim_messages) return message;
-    while (front && detail::white_space(message) > 0) message.remove_prefix(detail::white_space(message));
+    while (front && detail::leading_white_space(message) > 0)
+      message.remove_prefix(detail::leading_white_space(message));
     for (std::size_t bytes = 1; back && bytes <= 3 && bytes <= message.size();) {
-      const bool space = detail::white_space(message.substr(message.size() - bytes)) == bytes;
+      const bool space = detail::leading_white_space(message.substr(message.size() - bytes)) == bytes;
       if (space) message.remove_suffix(bytes);
       bytes = space ? 1 : bytes + 1;
     }
@@ -8590,7 +8608,7 @@ class chat_prompt {
   }
 
   chat_format format_;
-  std::string head_, behind_first_;
+  std::string before_first_, after_first_;  // texts of the inference template around the first user message
   bool from_template_ = false;
 };
 
@@ -8610,13 +8628,14 @@ namespace coho::inline v0_1 {
 ///     std::string text = prompt(instruction, response, guideline);
 class reward_prompt {
  public:
-  template <class = void>
+  template <class = detail::if_called>
   explicit reward_prompt(prompt_template text) : template_(std::move(text)) {
     require_argument(
         template_.kind() == template_kind::reward || template_.kind() == template_kind::preference_pretraining,
         template_.source_name() + ": neither a reward template nor one for preference pre-training");
   }
 
+  /// Whether the template has a place for a guideline.
   bool takes_principles() const noexcept { return template_.kind() == template_kind::reward; }
 
   /// lines: one sentence per principle, in presentation order, including interventions.
@@ -8634,6 +8653,7 @@ class reward_prompt {
     require_argument(list.empty(), template_.source_name() + ": this template has no place for principles");
     return template_.render({{"Input", instruction}, {"Output", response}});
   }
+  /// The same without a guideline: with a `reward` template its list is empty.
   template <class Lines = std::vector<std::string>>
   std::string operator()(std::string_view instruction, std::string_view response) const {
     return (*this)(instruction, response, Lines{});
@@ -8709,9 +8729,9 @@ class self_align_prompt {
                          "stands where {" + std::string(order[i]) + "} belongs",
                          "keep the order {Rules}, {Exemplars}, {Input}, {Thoughts}, {Answer}");
     }
-    question_heading_ = heading(text, "Input");
-    thoughts_heading_ = heading(text, "Thoughts");
-    answer_heading_ = heading(text, "Answer");
+    question_heading_ = parse_heading(text, "Input");
+    thoughts_heading_ = parse_heading(text, "Thoughts");
+    answer_heading_ = parse_heading(text, "Answer");
 
     prefix_.append(text.shared_prefix());
     std::size_t number = 0;
@@ -8722,18 +8742,21 @@ class self_align_prompt {
     }
     require_argument(number > 0, "self_align_prompt: there are no rules");
     prefix_.append(text.text_before("Exemplars"));
-    std::string shown;
+    std::string conversations;
     for (const auto& [question, thoughts, answer] : exemplars_) {
-      shown.append(question_heading_.literal).append(question).append(thoughts_heading_.literal).append(thoughts);
-      shown.append(answer_heading_.literal).append(answer).append(text.tail());
+      conversations.append(question_heading_.literal)
+          .append(question)
+          .append(thoughts_heading_.literal)
+          .append(thoughts);
+      conversations.append(answer_heading_.literal).append(answer).append(text.tail());
     }
-    prefix_.append(trimmed_front(shown)).append(question_heading_.literal);
+    prefix_.append(trimmed_front(conversations)).append(question_heading_.literal);
   }
 
   /// All text before the question: the shared prefix of all prompts.
   const std::string& prefix() const noexcept { return prefix_; }
   /// The prompt of a question, up to where the model's thoughts begin. Trailing spaces are left to the model.
-  template <class = void>
+  template <class = detail::if_called>
   std::string operator()(std::string_view question) const {
     std::string out = prefix_;
     out.append(question).append(thoughts_heading_.literal);
@@ -8743,8 +8766,9 @@ class self_align_prompt {
   /// The words before each question, which also end an answer.
   const std::string& stop() const noexcept { return question_heading_.words; }
 
-  /// Parses what was written after a prompt, up to a stop string.
-  template <class = void>
+  /// Splits what was written after a prompt, up to a stop string, at the heading of the answer; without one all of it
+  /// is thoughts.
+  template <class = detail::if_called>
   self_align_reply parse(std::string_view written) const {
     const std::size_t at = answer_heading_.find(written);
     if (at == std::string_view::npos)
@@ -8754,16 +8778,16 @@ class self_align_prompt {
             .answered = true};
   }
   /// Whether a text contains a heading of a conversation: the model then went on to another turn.
-  template <class = void>
-  bool holds_heading(std::string_view text) const {
+  template <class = detail::if_called>
+  bool contains_heading(std::string_view text) const {
     return question_heading_.find(text) != std::string_view::npos ||
            thoughts_heading_.find(text) != std::string_view::npos ||
            answer_heading_.find(text) != std::string_view::npos;
   }
   /// The sentences, or otherwise the words, with which the thoughts of all exemplars begin; empty when they begin
   /// differently or there is only one exemplar.
-  template <class = void>
-  std::string opening() const {
+  template <class = detail::if_called>
+  std::string thoughts_opening() const {
     if (exemplars_.size() < 2) return {};
     std::string_view common = exemplars_.front().thoughts;
     for (const auto& exemplar : exemplars_) {
@@ -8785,7 +8809,8 @@ class self_align_prompt {
     std::string literal, words;
     bool begins_line = false, ends_line = false;  ///< the words have a line break before them, after them
 
-    template <class = void>
+    // The position of the words in a text, on lines of their own where the template has them so; npos if nowhere.
+    template <class = detail::if_called>
     std::size_t find(std::string_view text) const {
       if (words.empty()) return std::string_view::npos;
       for (std::size_t at = text.find(words); at != std::string_view::npos; at = text.find(words, at + 1)) {
@@ -8799,8 +8824,10 @@ class self_align_prompt {
     }
   };
 
-  template <class = void>
-  static heading_text heading(const prompt_template& text, std::string_view name) {
+  // The literal text before the placeholder `name`, with the line breaks around its words. Throws `file_error` if it
+  // has no words to find again, except before {Thoughts}, where a prompt ends.
+  template <class = detail::if_called>
+  static heading_text parse_heading(const prompt_template& text, std::string_view name) {
     const std::string_view literal = text.text_before(name), words = trimmed(literal);
     if (words.empty() && name != "Thoughts")
       throw file_error(text.source_name(), "placeholder {" + std::string(name) + "}", "has no words before it",
@@ -8813,6 +8840,7 @@ class self_align_prompt {
             .ends_line = literal.find('\n', begin + words.size()) != std::string_view::npos};
   }
 
+  // Without white space (ASCII) at the front; `trimmed`: at both ends.
   static std::string_view trimmed_front(std::string_view text) noexcept {
     const auto first = text.find_first_not_of(" \t\r\n");
     return first == std::string_view::npos ? std::string_view{} : text.substr(first);
@@ -8840,6 +8868,7 @@ class self_align_prompt {
 ///     static_assert(coho::require_policy<my_model>());
 namespace coho::inline v0_1 {
 
+/// A model with `log_probs`.
 template <class Model>
 consteval bool require_policy() {
   using batch = const token_batch&;
@@ -8853,6 +8882,7 @@ consteval bool require_policy() {
   return true;
 }
 
+/// A policy with `forward`; reports what policy (1) needs first.
 template <class Model>
 consteval bool require_differentiable_policy() {
   if constexpr (!policy<Model>) {
@@ -8877,6 +8907,7 @@ consteval bool require_differentiable_policy() {
   }
 }
 
+/// An object with `generate`.
 template <class Model>
 consteval bool require_sampler() {
   constexpr bool exists = requires(Model& m, const packed<token>& p, const generation_options& o, std::span<rng> r) {
@@ -8889,6 +8920,7 @@ consteval bool require_sampler() {
   return true;
 }
 
+/// A policy that is its own sampler; reports what policy (1) needs first.
 template <class Model>
 consteval bool require_causal_lm() {
   if constexpr (!policy<Model>) {
@@ -8906,6 +8938,7 @@ consteval bool require_causal_lm() {
   }
 }
 
+/// A model with `values`.
 template <class Model>
 consteval bool require_value_model() {
   constexpr bool exists = requires(Model& m, const token_batch& b) { m.values(b); };
@@ -8918,6 +8951,7 @@ consteval bool require_value_model() {
   return true;
 }
 
+/// A value model with `forward`; reports what value_model (1) needs first.
 template <class Model>
 consteval bool require_differentiable_value_model() {
   if constexpr (!value_model<Model>) {
@@ -8941,6 +8975,7 @@ consteval bool require_differentiable_value_model() {
   }
 }
 
+/// A model with `score`, or one that is called with queries.
 template <class Model>
 consteval bool require_reward_model() {
   using queries = std::span<const reward_query>;
@@ -8955,6 +8990,7 @@ consteval bool require_reward_model() {
   return true;
 }
 
+/// A model whose `forward` returns scores and a pullback; `score` is not needed.
 template <class Model>
 consteval bool require_differentiable_reward_model() {
   using queries = std::span<const reward_query>;
@@ -8975,6 +9011,7 @@ consteval bool require_differentiable_reward_model() {
   return true;
 }
 
+/// Only (1) and (2): a driver on several ranks asks for (3) and (4) when it runs.
 template <class Model>
 consteval bool require_trainable() {
   constexpr bool zero = requires(Model& m) { m.zero_gradients(); };
@@ -8988,12 +9025,14 @@ consteval bool require_trainable() {
   return true;
 }
 
+/// An object with `step`.
 template <class Optimizer>
 consteval bool require_optimizer() {
   static_assert(optimizer<Optimizer>, "coho::optimizer (1): the optimizer has no step(double learning_rate)");
   return true;
 }
 
+/// All three members are reported, not only the first that is missing.
 template <class Tokenizer>
 consteval bool require_tokenizer() {
   constexpr bool encode = requires(const Tokenizer& t, std::string_view s) { t.encode(s); };
@@ -9013,6 +9052,7 @@ consteval bool require_tokenizer() {
   return true;
 }
 
+/// An object with `log_odds`.
 template <class Judge>
 consteval bool require_choice_judge() {
   constexpr bool exists =
@@ -9027,6 +9067,7 @@ consteval bool require_choice_judge() {
   return true;
 }
 
+/// A callable whose result can be compared.
 template <class Identifier>
 consteval bool require_language_identifier() {
   constexpr bool exists = requires(const Identifier& l, std::string_view s) { l(s); };
@@ -9039,6 +9080,7 @@ consteval bool require_language_identifier() {
   return true;
 }
 
+/// (1) and (2); `shards()` is optional.
 template <class Communicator>
 consteval bool require_communicator() {
   constexpr bool place = requires(Communicator& c) {
@@ -9080,12 +9122,13 @@ struct reward_breakdown {
   double empty = 0;                  ///< change made by the rule for empty responses
   double unfinished = 0;             ///< change made by the penalty: the penalty itself if added, else penalty − rest
 
-  /// Everything but the penalty.
+  /// Everything but the penalty for unfinished responses.
   double earned() const noexcept {
     double out = score;
     for (const auto& one : bonus) out += one.value;
     return out + empty;
   }
+  /// The whole reward, the penalty included.
   double total() const noexcept { return earned() + unfinished; }
   /// A part of the bonus; 0 if no part has that name.
   double part(std::string_view name) const noexcept {
@@ -9111,15 +9154,13 @@ constexpr auto option_names(empty_response_rule) { return std::array{"lowest", "
 
 /// Whether a text is blank: only ASCII white space and controls, and Unicode's spaces, zero-width ones included.
 constexpr bool is_blank(std::string_view text) noexcept {
-  constexpr std::string_view spaces[] = {"\xC2\x85",     "\xC2\xA0",     "\xE1\x9A\x80", "\xE2\x80\xA8", "\xE2\x80\xA9",
-                                         "\xE2\x80\xAF", "\xE2\x81\x9F", "\xE3\x80\x80", "\xEF\xBB\xBF"};
   while (!text.empty()) {
     const auto first = static_cast<unsigned char>(text.front());
-    std::size_t bytes = first <= 0x20 || first == 0x7F ? 1 : 0;
-    for (const auto space : spaces)
-      if (text.starts_with(space)) bytes = space.size();
-    // U+2000 to U+200D
-    if (text.size() > 2 && text.starts_with("\xE2\x80") && static_cast<unsigned char>(text[2]) <= 0x8D) bytes = 3;
+    std::size_t bytes = first <= 0x20 || first == 0x7F ? 1 : detail::leading_white_space(text);
+    // Of no width: U+200B to U+200D, and U+FEFF.
+    constexpr std::string_view invisible[] = {"\xE2\x80\x8B", "\xE2\x80\x8C", "\xE2\x80\x8D", "\xEF\xBB\xBF"};
+    for (const auto character : invisible)
+      if (text.starts_with(character)) bytes = character.size();
     if (bytes == 0) return false;
     text.remove_prefix(bytes);
   }
@@ -9160,7 +9201,7 @@ struct rank_empty_last_fn {
     detail::array_of<number> out(static_cast<Eigen::Index>(elements.size()));
     for (std::size_t i = 0; i < elements.size(); ++i)
       out.data()[i] = !empty.empty() && empty[i] != 0 ? static_cast<number>(least) : static_cast<number>(elements[i]);
-    return detail::back_to(std::move(out), rewards);
+    return detail::from_host_as(std::move(out), rewards);
   }
 };
 inline constexpr rank_empty_last_fn rank_empty_last{};
@@ -9224,7 +9265,7 @@ struct shaping_options {
     visit({"whitening", "how, with whiten"}, o.whitening...);
   }
   /// The reward of an unfinished response, given its reward without the penalty.
-  double penalised(double reward) const noexcept {
+  double reward_with_penalty(double reward) const noexcept {
     return replaces() ? unfinished_penalty : reward + unfinished_penalty;
   }
   /// The change that this makes: the penalty itself where it is added.
@@ -9241,8 +9282,8 @@ struct shaping_options {
   bool replaces() const noexcept { return unfinished == unfinished_mode::replace; }
 };
 
-/// Named inputs of `shape_rewards`. `Array` is double (the default where only braces are written), float,
-/// or a tensor type.
+/// Named inputs of `shape_rewards` for N responses. `Array` is double (the default where only braces are written),
+/// float, or a tensor type.
 template <class Array = double>
 struct shape_rewards_inputs {
   [[no_unique_address]] detail::by_name only_by_name = detail::named;
@@ -9273,7 +9314,7 @@ struct shape_rewards_fn {
   auto operator()(const shape_rewards_inputs<Array>& in, const shaping_options& options = {},
                   Communicator&& ranks = local_communicator{}) const {
     if constexpr (detail::device_array<Array>) {
-      return detail::back_to((*this)(host(in), options, ranks), in.log_probs);
+      return detail::from_host_as((*this)(host_inputs(in), options, ranks), in.log_probs);
     } else {
       options.validate();
       const auto tokens = static_cast<std::size_t>(in.log_probs.size());
@@ -9290,8 +9331,9 @@ struct shape_rewards_fn {
   }
 
  private:
+  // Tensors copied to the host.
   template <detail::device_array Array>
-  static shape_rewards_inputs<double> host(const shape_rewards_inputs<Array>& in) {
+  static shape_rewards_inputs<double> host_inputs(const shape_rewards_inputs<Array>& in) {
     return {.sequence_rewards = detail::on_host(in.sequence_rewards),
             .log_probs = detail::on_host(in.log_probs),
             .reference_log_probs = detail::on_host(in.reference_log_probs),
@@ -9300,6 +9342,7 @@ struct shape_rewards_fn {
             .finished = in.finished};
   }
 
+  // The KL penalty of each token, then each sequence's reward on its token, then whitening.
   template <class Number, class Mask, class Communicator>
   static Eigen::ArrayXd shape(const shape_rewards_inputs<Number>& in, const Mask& mask, const shaping_options& options,
                               Communicator& ranks) {
@@ -9307,7 +9350,7 @@ struct shape_rewards_fn {
     Eigen::ArrayXd out(in.log_probs.size());
     bool finite = true;
     detail::with_estimator(options.estimator, [&](auto estimator) {
-      finite = penalties<estimator()>(in, mask, scale * options.kl_coefficient, options.kl_clip, out.data());
+      finite = write_penalties<estimator()>(in, mask, scale * options.kl_coefficient, options.kl_clip, out.data());
     });
     for (std::size_t i = 0; i + 1 < in.offsets.size(); ++i) {
       std::size_t end = in.offsets[i + 1];  // one past the rewarded token
@@ -9323,20 +9366,21 @@ struct shape_rewards_fn {
       out.data()[end - 1] += scale * reward;
     }
     require_argument(finite, "shape_rewards: a sequence reward or the KL of a real token is not finite");
-    if (options.whiten) out = coho::whiten(out, flags(mask), options.whitening, ranks);
+    if (options.whiten) out = coho::whiten(out, mask_flags(mask), options.whitening, ranks);
     return out;
   }
 
-  // −factor·KL_t of each token, 0 where it is masked; whether all are finite. By blocks, because masks are runs: most
-  // blocks are all real, and their loop has no choice to make.
+  // Writes −factor·KL_t of each token to `out`, 0 where it is masked; returns whether all are finite. By blocks,
+  // because masks are runs: most blocks are all real, and their loop has no choice to make.
   template <kl_estimator Estimator, class Number, class Mask>
-  static bool penalties(const shape_rewards_inputs<Number>& in, const Mask& mask, double factor, double clip,
-                        double* out) {
+  static bool write_penalties(const shape_rewards_inputs<Number>& in, const Mask& mask, double factor, double clip,
+                              double* out) {
     const Number *const policy = in.log_probs.data(), *const reference = in.reference_log_probs.data();
     bool finite = true;
     const auto real_tokens = [&](std::size_t begin, std::size_t end) {
       const auto all = [&](const auto& limited) {
-        return real_penalties<Estimator>(policy + begin, reference + begin, end - begin, factor, limited, out + begin);
+        return write_real_penalties<Estimator>(policy + begin, reference + begin, end - begin, factor, limited,
+                                               out + begin);
       };
       finite &= clip > 0 ? all([clip](double kl) { return array_traits<double>::clamp(kl, -clip, clip); })
                          : all([](double kl) { return kl; });
@@ -9358,29 +9402,32 @@ struct shape_rewards_fn {
     return finite;
   }
 
+  // The same for `size` real tokens, with `limited` as the clip of a KL.
   template <kl_estimator Estimator, class Number>
-  static bool real_penalties(const Number* policy, const Number* reference, std::size_t size, double factor,
-                             const auto& limited, double* __restrict out) {
+  static bool write_real_penalties(const Number* policy, const Number* reference, std::size_t size, double factor,
+                                   const auto& limited, double* __restrict out) {
     std::uint64_t broken = 0;  // bits of differences: compilers do not reorder additions, but they vectorise this
     for (std::size_t t = 0; t < size; ++t) {
       const double difference = static_cast<double>(policy[t]) - static_cast<double>(reference[t]);
-      const double kl = limited(detail::kl_of<Estimator>(difference));
+      const double kl = limited(detail::kl_value<Estimator>(difference));
       broken |= std::bit_cast<std::uint64_t>(kl - kl);
       out[t] = 0.0 - factor * kl;
     }
     return broken == 0;
   }
 
+  // R_i: the reward of response i, clipped, then with the penalty if it is unfinished.
   template <class Number>
   static double sequence_reward(const shape_rewards_inputs<Number>& in, std::size_t i, const shaping_options& options) {
     const double limit = options.reward_clip > 0 ? options.reward_clip : std::numeric_limits<double>::infinity();
     const double reward =
         array_traits<double>::clamp(static_cast<double>(in.sequence_rewards.data()[i]), -limit, limit);
-    return in.finished.empty() || in.finished[i] != 0 ? reward : options.penalised(reward);
+    return in.finished.empty() || in.finished[i] != 0 ? reward : options.reward_with_penalty(reward);
   }
 
+  // Any form of mask as an array, which `whiten` takes.
   template <class Mask>
-  static std::vector<std::uint8_t> flags(const Mask& mask) {
+  static std::vector<std::uint8_t> mask_flags(const Mask& mask) {
     std::vector<std::uint8_t> out(mask.size());
     for (std::size_t t = 0; t < out.size(); ++t) out[t] = mask[t] != 0;
     return out;
@@ -9424,6 +9471,7 @@ class length_bonus {
  public:
   explicit length_bonus(const length_bonus_options& options = {}) : options_(options) { validate(options); }
 
+  /// Of a query: with its response's tokens and its record's multiplier.
   double operator()(const reward_query& query) const {
     return (*this)(query.response_tokens.size(), query.length_multiplier);
   }
@@ -9450,6 +9498,7 @@ class language_bonus {
     require_option(std::isfinite(coefficient), "coefficient", coefficient, "finite");
   }
 
+  /// `coefficient` or 0; identifies the languages of the query's prompt and response texts.
   double operator()(const reward_query& query) const {
     const auto asked = identifier_(query.prompt);
     const auto answered = identifier_(query.response);
@@ -9500,12 +9549,12 @@ struct normalize_rewards_fn {
       detail::array_of<number> out(static_cast<Eigen::Index>(elements.size()));
       for (std::size_t i = 0; i < elements.size(); ++i)
         out.data()[i] = static_cast<number>(one(static_cast<double>(elements[i])));
-      return detail::back_to(std::move(out), rewards);
+      return detail::from_host_as(std::move(out), rewards);
     }
   }
 
-  /// Mean and population deviation of a sample of rewards, over all ranks. Throws argument_error when the sample is
-  /// empty, not finite or constant.
+  /// The options that give a sample of rewards mean 0 and population deviation 1, over all ranks, which call together.
+  /// Throws argument_error when the sample is empty, not finite or constant.
   template <class Rewards, communicator Communicator = const local_communicator>
   normalize_options fit(const Rewards& rewards, double clip = 0, Communicator&& ranks = local_communicator{}) const {
     static_assert(detail::array_check<Rewards>::passed);
@@ -9529,6 +9578,7 @@ namespace coho::inline v0_1 {
 
 namespace detail {
 
+/// A bonus that names its parts: `parts(query)` returns a range of reward_part.
 template <class Bonus>
 concept bonus_with_parts = requires(Bonus& bonus, const reward_query& query) {
   { *std::begin(bonus.parts(query)) } -> std::convertible_to<reward_part>;
@@ -9559,21 +9609,29 @@ struct compose_reward_fn {
 };
 inline constexpr compose_reward_fn compose_reward{};
 
+/// Named inputs of `settle_rewards`, for the N responses of a step on this rank.
+struct settle_rewards_inputs {
+  Eigen::ArrayXd& rewards;                   ///< N numbers, changed
+  std::span<reward_breakdown> breakdowns{};  ///< N, completed; or none
+  std::span<const std::uint8_t> finished{};  ///< N flags; none at all: all are finished
+  std::span<const std::uint8_t> empty{};     ///< N flags; none at all: none is empty
+};
+
 struct settle_rewards_fn {
   /// The part of rewards that depends on a whole step: under the rule `lowest` an empty response counts as no
   /// answer: its reward becomes that of the worst answer (`rank_empty_last`), and it counts as unfinished.
   ///
-  /// `rewards`: N numbers, changed. `breakdowns`: N, completed, or none. `finished`, `empty`: N flags; none at all: all
-  /// are finished, none is empty. Returns flags, 1 for responses that are spared the penalty for unfinished ones,
-  /// or none if all are spared; pass them to `shape_rewards`. All ranks call together. Throws argument_error (lengths).
+  /// Returns flags, 1 for responses that are spared the penalty for unfinished ones, or none if all are spared; pass
+  /// them to `shape_rewards`. All ranks call together. Throws argument_error (lengths).
   ///
-  ///     const auto finished = coho::settle_rewards(rewards, breakdowns, rollouts.finished, rollouts.empty,
+  ///     const auto finished = coho::settle_rewards({.rewards = rewards, .breakdowns = breakdowns,
+  ///                                                 .finished = rollouts.finished, .empty = rollouts.empty},
   ///                                                coho::empty_response_rule::lowest, shaping, ranks);
   template <communicator Communicator = const local_communicator>
-  std::vector<std::uint8_t> operator()(Eigen::ArrayXd& rewards, std::span<reward_breakdown> breakdowns,
-                                       std::span<const std::uint8_t> finished, std::span<const std::uint8_t> empty,
-                                       empty_response_rule rule, const shaping_options& shaping,
+  std::vector<std::uint8_t> operator()(const settle_rewards_inputs& in, empty_response_rule rule,
+                                       const shaping_options& shaping,
                                        Communicator&& ranks = local_communicator{}) const {
+    const auto& [rewards, breakdowns, finished, empty] = in;
     const auto count = static_cast<std::size_t>(rewards.size());
     if (!breakdowns.empty()) detail::check_lengths(count, breakdowns.size(), "settle_rewards", "breakdowns");
     if (!finished.empty()) detail::check_lengths(count, finished.size(), "settle_rewards", "finished");
@@ -9612,7 +9670,7 @@ struct overlong_options {
           o.cache_tokens...);
     visit({"penalty", "the whole penalty, subtracted", allowed::at_least(0)}, o.penalty...);
   }
-  void check_together(const std::string& prefix) const {
+  void check_constraints(const std::string& prefix) const {
     require_option(cache_tokens <= max_response_tokens, prefix + "cache_tokens", cache_tokens,
                    "greater than 0 and at most max_response_tokens");
   }
@@ -9633,6 +9691,7 @@ class overlong_penalty {
   explicit overlong_penalty(const overlong_options& options = {}) : options_(options) { validate(options); }
   const overlong_options& options() const noexcept { return options_; }
 
+  /// The bonus, at most 0, of a response by its tokens.
   double operator()(const reward_query& query) const { return (*this)(query.response_tokens.size()); }
   double operator()(std::size_t response_tokens) const noexcept {
     const double over = static_cast<double>(response_tokens) - (options_.max_response_tokens - options_.cache_tokens);
@@ -9698,12 +9757,14 @@ class running_normalization {
   }
   const running_normalization_options& options() const noexcept { return options_; }
 
+  /// Adds a batch, then normalises it by all rewards seen so far.
   template <class Rewards, communicator Communicator = const local_communicator>
   auto operator()(const Rewards& rewards, Communicator&& ranks = local_communicator{}) {
     update(rewards, ranks);
     return normalize(rewards);
   }
 
+  /// Adds the rewards of all ranks to those seen.
   template <class Rewards, communicator Communicator = const local_communicator>
   void update(const Rewards& rewards, Communicator&& ranks = local_communicator{}) {
     if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
@@ -9718,6 +9779,7 @@ class running_normalization {
     seen_ = merged;
   }
 
+  /// y of each reward, by the rewards seen so far; the state does not change, and no rank waits for another.
   template <class Rewards>
   auto normalize(const Rewards& rewards) const {
     static_assert(detail::array_check<Rewards>::passed);
@@ -9741,7 +9803,7 @@ class running_normalization {
       for (std::size_t i = 0; i < elements.size(); ++i) {
         out.data()[i] = static_cast<number>(one(static_cast<double>(elements[i])));
       }
-      return detail::back_to(std::move(out), rewards);
+      return detail::from_host_as(std::move(out), rewards);
     }
   }
 
@@ -9752,6 +9814,7 @@ class running_normalization {
   }
 
   running_normalization_state save() const noexcept { return {seen_.count, seen_.mean, seen_.squares}; }
+  /// Continues from a saved state, whatever was seen before.
   void restore(const running_normalization_state& saved) {
     const auto usable = [](double x) { return std::isfinite(x) && x >= 0; };
     require_argument(usable(saved.count) && std::isfinite(saved.mean) && usable(saved.squares),
@@ -9810,7 +9873,7 @@ struct importance_weights_options {
            allowed::at_least(1).or_infinity()},
           o.sequence_high...);
   }
-  void check_together(const std::string& prefix) const {
+  void check_constraints(const std::string& prefix) const {
     require_option(low == 0 || form == importance_form::masked, prefix + "low", low, "0 unless the form is masked");
   }
   /// Throws `option_error` for the first option out of its range, its name prefixed with `prefix`.
@@ -9846,23 +9909,24 @@ struct importance_weights_fn {
   template <class Policy, class Sampler>
   auto operator()(const Policy& policy_log_probs, const Sampler& sampler_log_probs,
                   std::span<const std::size_t> offsets, const importance_weights_options& options = {}) const {
-    return with_mask(policy_log_probs, sampler_log_probs, nullptr, offsets, options);
+    return masked_weights(policy_log_probs, sampler_log_probs, nullptr, offsets, options);
   }
   template <class Policy, class Sampler, class Mask>
   auto operator()(const Policy& policy_log_probs, const Sampler& sampler_log_probs, const Mask& mask,
                   std::span<const std::size_t> offsets, const importance_weights_options& options = {}) const {
     if constexpr (!detail::host_array<Mask>) static_assert(detail::array_check<Mask>::passed);
-    return with_mask(policy_log_probs, sampler_log_probs, &mask, offsets, options);
+    return masked_weights(policy_log_probs, sampler_log_probs, &mask, offsets, options);
   }
 
  private:
-  static double ratio_of(double log_ratio) {
+  // ρ from log ρ, which is limited to ±20: a diverging run then shows huge numbers instead of infinities.
+  static double limited_ratio(double log_ratio) {
     return std::exp(coho::clamp(log_ratio, -detail::log_ratio_limit, detail::log_ratio_limit));
   }
 
   // Names the token whose ratio is infinite or NaN.
   template <class Mask, class LogRatio>
-  static void refuse(std::size_t begin, std::size_t end, const Mask& mask, const LogRatio& log_ratio) {
+  static void throw_not_finite(std::size_t begin, std::size_t end, const Mask& mask, const LogRatio& log_ratio) {
     for (std::size_t t = begin; t < end; ++t) {
       if (mask[t] != 0 && !std::isfinite(log_ratio(t))) {
         throw argument_error("importance_weights: the ratio of token " + std::to_string(t) + " is NaN or infinite");
@@ -9870,32 +9934,34 @@ struct importance_weights_fn {
     }
   }
 
+  // `mask`: a pointer to the caller's, or nullptr if all tokens are real.
   template <class Policy, class Sampler, class Mask>
-  static auto with_mask(const Policy& policy, const Sampler& sampler, Mask mask, std::span<const std::size_t> offsets,
-                        const importance_weights_options& options) {
+  static auto masked_weights(const Policy& policy_log_probs, const Sampler& sampler_log_probs, Mask mask,
+                             std::span<const std::size_t> offsets, const importance_weights_options& options) {
     if constexpr (!detail::host_array<Policy>) static_assert(detail::array_check<Policy>::passed);
     if constexpr (!detail::host_array<Sampler>) static_assert(detail::array_check<Sampler>::passed);
-    const auto& policy_local = detail::on_host(policy);
-    const auto& sampler_local = detail::on_host(sampler);
+    const auto& policy_local = detail::on_host(policy_log_probs);
+    const auto& sampler_local = detail::on_host(sampler_log_probs);
     const auto p = detail::host_elements(policy_local);
     const auto s = detail::host_elements(sampler_local);
     using number = detail::host_number_t<decltype(policy_local)>;
     auto result = [&] {
       if constexpr (std::is_null_pointer_v<Mask>) {
-        return run<number>(p, s, detail::all_real{p.size()}, offsets, options);
+        return weigh_tokens<number>(p, s, detail::all_real{p.size()}, offsets, options);
       } else {
         const auto& mask_local = detail::on_host(*mask);
-        return run<number>(p, s, detail::host_elements(mask_local), offsets, options);
+        return weigh_tokens<number>(p, s, detail::host_elements(mask_local), offsets, options);
       }
     }();
-    auto weights = detail::back_to(std::move(result.weights), policy);
+    auto weights = detail::from_host_as(std::move(result.weights), policy_log_probs);
     return importance_weights_result<decltype(weights)>{std::move(weights), result.mean_weight, result.limited_fraction,
                                                         result.effective_sample_size, result.tokens};
   }
 
+  // For elements on the host: checks, then weights and measures.
   template <class Number, class P, class S, class Mask>
-  static auto run(const P& policy, const S& sampler, const Mask& mask, std::span<const std::size_t> offsets,
-                  const importance_weights_options& options) {
+  static auto weigh_tokens(const P& policy, const S& sampler, const Mask& mask, std::span<const std::size_t> offsets,
+                           const importance_weights_options& options) {
     options.validate();
     detail::check_lengths(policy.size(), sampler.size(), "importance_weights", "sampler_log_probs");
     detail::check_lengths(policy.size(), mask.size(), "importance_weights", "mask");
@@ -9903,7 +9969,7 @@ struct importance_weights_fn {
 
     importance_weights_result<detail::array_of<Number>> result;
     result.weights.resize(static_cast<Eigen::Index>(policy.size()));
-    const sums total = by_sequences(policy, sampler, mask, offsets, options, result.weights.data());
+    const sums total = weigh_sequences(policy, sampler, mask, offsets, options, result.weights.data());
     result.tokens = total.tokens;
     if (total.tokens > 0) {
       result.mean_weight = total.weights / total.tokens;
@@ -9913,13 +9979,16 @@ struct importance_weights_fn {
     return result;
   }
 
+  // Over real tokens: weights, their squares, how many are not their ratio, and how many there are.
   struct sums {
     double weights = 0, squares = 0, limited = 0, tokens = 0;
   };
 
+  // Writes the weights to `to`, sequence by sequence: first the sequence's own ratio where the options need it, then
+  // its tokens.
   template <class P, class S, class Mask, class Number>
-  static sums by_sequences(const P& policy, const S& sampler, const Mask& mask, std::span<const std::size_t> offsets,
-                           const importance_weights_options& options, Number* to) {
+  static sums weigh_sequences(const P& policy, const S& sampler, const Mask& mask, std::span<const std::size_t> offsets,
+                              const importance_weights_options& options, Number* to) {
     const bool own_ratios = options.level == importance_level::token,
                truncated = options.form == importance_form::truncated;
     const double low = options.low, high = options.high;
@@ -9939,9 +10008,9 @@ struct importance_weights_fn {
           total += log_ratio(t);
           length += 1;
         }
-        const double mean = ratio_of(total / std::max(length, 1.0));
+        const double mean = limited_ratio(total / std::max(length, 1.0));
         kept = mean >= options.sequence_low && mean <= options.sequence_high;
-        shared = options.level == importance_level::sequence ? ratio_of(total) : mean;
+        shared = options.level == importance_level::sequence ? limited_ratio(total) : mean;
       }
       double broken = 0;  // NaN once a token's log-ratio is not finite
       for (std::size_t t = begin; t < end; ++t) {
@@ -9949,7 +10018,7 @@ struct importance_weights_fn {
           to[t] = Number(0);
           continue;
         }
-        const double own = log_ratio(t), ratio = own_ratios ? ratio_of(own) : shared;
+        const double own = log_ratio(t), ratio = own_ratios ? limited_ratio(own) : shared;
         const double bounded = truncated ? std::min(ratio, high) : (ratio >= low && ratio <= high ? ratio : 0.0);
         const double weight = kept ? bounded : 0.0;
         broken += own - own;
@@ -9959,12 +10028,154 @@ struct importance_weights_fn {
         out.limited += static_cast<double>(weight != ratio);
         out.tokens += 1;
       }
-      if (broken != 0) refuse(begin, end, mask, log_ratio);
+      if (broken != 0) throw_not_finite(begin, end, mask, log_ratio);
     }
     return out;
   }
 };
 inline constexpr importance_weights_fn importance_weights{};
+
+}  // namespace coho::inline v0_1
+
+// ---- coho/rollout/minibatch.hpp
+
+namespace coho::inline v0_1 {
+
+/// How many sequences and tokens one forward may hold; 0 is no limit. A sequence over the token limit gets a forward
+/// of its own.
+struct batch_limits {
+  std::size_t sequences = 0;
+  std::size_t tokens = 0;
+  bool sort_by_length = false;  ///< long sequences first: evenly loaded batches, largest memory need first
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"sequences", "limit of one forward; 0: none", {}, "sequences"}, o.sequences...);
+    visit({"tokens", "limit of one forward; 0: none", {}, "tokens"}, o.tokens...);
+    visit({"sort_by_length", "long sequences first"}, o.sort_by_length...);
+  }
+};
+
+/// Who chooses the minibatches of several ranks.
+/// `global`: one shuffle over all ranks, so that results do not depend on the number of ranks (a rank's part of a
+/// minibatch varies). `each_rank`: every rank splits its own sequences (even shards, results depend on the rank count).
+enum class minibatch_scope { global, each_rank };
+constexpr auto option_names(minibatch_scope) { return std::array{"global", "each_rank"}; }
+
+/// Cuts an order of sequences into forwards within the limits. `lengths[i]` is the number of tokens of sequence i.
+///
+///     auto parts = coho::micro_batches(order, lengths, {.sequences = 8});
+struct micro_batches_fn {
+  /// The sequences in `order`, or longest first if the limits say so.
+  template <class = detail::if_called>
+  std::vector<std::vector<std::size_t>> operator()(std::vector<std::size_t> order, std::span<const std::size_t> lengths,
+                                                   const batch_limits& limits) const {
+    if (limits.sort_by_length) {
+      detail::stable_sort(order, [&](std::size_t a, std::size_t b) { return lengths[a] > lengths[b]; });
+    }
+    std::vector<std::vector<std::size_t>> out;
+    std::size_t tokens = 0;
+    for (const std::size_t i : order) {
+      const bool full = out.empty() || (limits.sequences != 0 && out.back().size() == limits.sequences) ||
+                        (limits.tokens != 0 && tokens + lengths[i] > limits.tokens);
+      if (full) {
+        out.emplace_back();
+        tokens = 0;
+      }
+      out.back().push_back(i);
+      tokens += lengths[i];
+    }
+    return out;
+  }
+  /// All sequences in their given order.
+  template <class = detail::if_called>
+  std::vector<std::vector<std::size_t>> operator()(std::span<const std::size_t> lengths,
+                                                   const batch_limits& limits) const {
+    std::vector<std::size_t> order(lengths.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    return (*this)(std::move(order), lengths, limits);
+  }
+};
+inline constexpr micro_batches_fn micro_batches{};
+
+/// A random partition into minibatches of `size` sequences (the last may be smaller; 0: one minibatch of all).
+///
+/// The order is that of a random tag drawn from `stream.split(key)` for each sequence: which sequences meet does not
+/// depend on the order in which they are given, nor (scope `global`) on how they are spread over ranks. Returns this
+/// rank's indices of each minibatch, equally many on every rank; a rank's part may be empty. With several ranks
+/// and scope `each_rank`, `size` is still counted over all ranks and must be a multiple of their number
+/// (`argument_error`).
+struct minibatches_fn {
+  template <communicator Communicator = const local_communicator>
+  std::vector<std::vector<std::size_t>> operator()(std::span<const std::uint64_t> keys, std::size_t size,
+                                                   const rng& stream, minibatch_scope scope = minibatch_scope::global,
+                                                   Communicator& ranks = local) const {
+    const auto rank = static_cast<std::size_t>(ranks.rank()), rank_count = static_cast<std::size_t>(ranks.size());
+    std::vector<double> counts(rank_count, 0.0);
+    counts[rank] = static_cast<double>(keys.size());
+    ranks.all_reduce_sum(detail::span_of(counts));
+    std::size_t first = 0, total = 0, most = 0;
+    for (std::size_t r = 0; r < rank_count; ++r) {
+      const auto count = static_cast<std::size_t>(counts[r]);
+      if (r < rank) first += count;
+      total += count;
+      most = std::max(most, count);
+    }
+
+    std::vector<double> tags(total, 0.0);
+    for (std::size_t i = 0; i < keys.size(); ++i) tags[first + i] = stream.split(keys[i]).uniform();
+    ranks.all_reduce_sum(detail::span_of(tags));
+
+    const bool together = scope == minibatch_scope::global;
+    if (size == 0) size = std::max<std::size_t>(total, 1);
+    require_argument(together || size >= total || size % rank_count == 0, "a minibatch of " + std::to_string(size) +
+                                                                              " sequences cannot be shared evenly by " +
+                                                                              std::to_string(rank_count) + " ranks");
+    const std::size_t part = together ? size : std::max<std::size_t>(size >= total ? most : size / rank_count, 1);
+    const std::size_t considered = together ? total : keys.size();
+    const std::size_t base = together ? 0 : first;
+
+    std::vector<std::size_t> order(considered);
+    std::iota(order.begin(), order.end(), base);
+    detail::stable_sort(order, [&](std::size_t a, std::size_t b) { return tags[a] < tags[b]; });
+    const std::size_t span = together ? total : most;
+    std::vector<std::vector<std::size_t>> out((span + part - 1) / part);
+    for (std::size_t position = 0; position < order.size(); ++position) {
+      const std::size_t index = order[position];
+      if (index >= first && index < first + keys.size()) out[position / part].push_back(index - first);
+    }
+    return out;
+  }
+};
+inline constexpr minibatches_fn minibatches{};
+
+/// The parts of a flat per-token array that belong to the selected sequences, in their order.
+template <class Number>
+Eigen::Array<Number, Eigen::Dynamic, 1> gather(const Eigen::Array<Number, Eigen::Dynamic, 1>& flat,
+                                               std::span<const std::size_t> offsets,
+                                               std::span<const std::size_t> indices) {
+  Eigen::Index total = 0;
+  for (const std::size_t i : indices) total += static_cast<Eigen::Index>(offsets[i + 1] - offsets[i]);
+  Eigen::Array<Number, Eigen::Dynamic, 1> out(total);
+  Eigen::Index at = 0;
+  for (const std::size_t i : indices) {
+    const auto length = static_cast<Eigen::Index>(offsets[i + 1] - offsets[i]);
+    out.segment(at, length) = flat.segment(static_cast<Eigen::Index>(offsets[i]), length);
+    at += length;
+  }
+  return out;
+}
+
+/// The reverse of `gather`: writes the parts back in place.
+template <class Number>
+void scatter(const Eigen::Array<Number, Eigen::Dynamic, 1>& part, std::span<const std::size_t> offsets,
+             std::span<const std::size_t> indices, Eigen::Array<Number, Eigen::Dynamic, 1>& flat) {
+  Eigen::Index at = 0;
+  for (const std::size_t i : indices) {
+    const auto length = static_cast<Eigen::Index>(offsets[i + 1] - offsets[i]);
+    flat.segment(static_cast<Eigen::Index>(offsets[i]), length) = part.segment(at, length);
+    at += length;
+  }
+}
 
 }  // namespace coho::inline v0_1
 
@@ -10013,13 +10224,13 @@ struct trajectory_batch {
   std::size_t tokens() const noexcept { return batch.responses.total(); }
 
   /// The tokens that the value model sees.
-  template <class = void>
+  template <class = detail::if_called>
   token_batch value_batch() const {
     return {value_prompts.empty() ? batch.prompts : value_prompts, batch.responses};
   }
 
   /// The reward model's query for rollout i. Refers to this object.
-  template <class = void>
+  template <class = detail::if_called>
   reward_query query(std::size_t i) const {
     return {.prompt_tokens = batch.prompts[i],
             .response_tokens = batch.responses[i],
@@ -10029,7 +10240,8 @@ struct trajectory_batch {
             .finished = finished[i] != 0,
             .length_multiplier = prompts[i].length_multiplier};
   }
-  template <class = void>
+  /// The queries of all rollouts, in order.
+  template <class = detail::if_called>
   std::vector<reward_query> queries() const {
     std::vector<reward_query> out;
     out.reserve(size());
@@ -10040,28 +10252,29 @@ struct trajectory_batch {
 
 namespace detail {
 
-// Structured bindings name every member, so that a new member missing here does not compile.
+/// References to all members of an object, in the order of their declaration. Structured bindings name every member, so
+/// that a new member missing here does not compile.
 template <class Prompt>
   requires std::same_as<std::remove_const_t<Prompt>, rl_prompt>
-constexpr auto fields_of(Prompt& prompt) {
+constexpr auto tie_fields(Prompt& prompt) {
   auto& [tokens, text, type, length_multiplier, principles, key, value_tokens] = prompt;
   return std::tie(tokens, text, type, length_multiplier, principles, key, value_tokens);
 }
 template <class Part>
   requires std::same_as<std::remove_const_t<Part>, reward_part>
-constexpr auto fields_of(Part& part) {
+constexpr auto tie_fields(Part& part) {
   auto& [name, value] = part;
   return std::tie(name, value);
 }
 template <class Breakdown>
   requires std::same_as<std::remove_const_t<Breakdown>, reward_breakdown>
-constexpr auto fields_of(Breakdown& breakdown) {
+constexpr auto tie_fields(Breakdown& breakdown) {
   auto& [score, bonus, empty, unfinished] = breakdown;
   return std::tie(score, bonus, empty, unfinished);
 }
 template <class Batch>
   requires std::same_as<std::remove_const_t<Batch>, trajectory_batch>
-constexpr auto fields_of(Batch& rollouts) {
+constexpr auto tie_fields(Batch& rollouts) {
   auto& [prompts, batch, value_prompts, prompt_texts, response_texts, finished, empty, recorded_log_probs,
          old_log_probs, reference_log_probs, values, model_scores, sequence_rewards, breakdowns, rewards,
          shaped_reward_sum, advantages, returns] = rollouts;
@@ -10071,7 +10284,7 @@ constexpr auto fields_of(Batch& rollouts) {
 }
 
 template <class Object>
-concept with_fields = requires(Object& object) { fields_of(object); };
+concept with_fields = requires(Object& object) { tie_fields(object); };
 
 }  // namespace detail
 
@@ -10083,14 +10296,14 @@ struct for_each_field_fn {
   ///     coho::for_each_field(rollouts, [&](const auto&) { ++members; });
   template <detail::with_fields Object, class Visitor>
   void operator()(Object& object, Visitor&& visitor) const {
-    std::apply([&](auto&... fields) { (visitor(fields), ...); }, detail::fields_of(object));
+    std::apply([&](auto&... fields) { (visitor(fields), ...); }, detail::tie_fields(object));
   }
   /// Calls `visitor(member of a, member of b)` for each member of two objects of one type.
   template <detail::with_fields Object, detail::with_fields Other, class Visitor>
     requires std::same_as<std::remove_const_t<Object>, std::remove_const_t<Other>>
   void operator()(Object& a, Other& b, Visitor&& visitor) const {
-    const auto left = detail::fields_of(a);
-    const auto right = detail::fields_of(b);
+    const auto left = detail::tie_fields(a);
+    const auto right = detail::tie_fields(b);
     [&]<std::size_t... I>(std::index_sequence<I...>) {
       (visitor(std::get<I>(left), std::get<I>(right)), ...);
     }(std::make_index_sequence<std::tuple_size_v<decltype(left)>>{});
@@ -10142,9 +10355,9 @@ struct sampled_rollouts {
 
   std::size_t size() const noexcept { return prompts.size(); }
 
-  /// Rollouts [begin, end).
-  template <class = void>
-  sampled_rollouts part(std::size_t begin, std::size_t end) const {
+  /// Rollouts [begin, end); members that are empty stay empty.
+  template <class = detail::if_called>
+  sampled_rollouts slice(std::size_t begin, std::size_t end) const {
     const auto cut = [&](const auto& all) {
       using list = std::remove_cvref_t<decltype(all)>;
       const auto at = [&](std::size_t i) { return all.begin() + static_cast<std::ptrdiff_t>(i); };
@@ -10250,10 +10463,11 @@ class basic_token_sampler {
 
   const token_sampling_options& options() const noexcept { return options_; }
 
+  /// Draws one token; uses one number of `random`, or none at temperature 0.
   sampled_token operator()(std::span<const Logit> logits, rng& random) const {
-    const sums all = sum(logits);
+    const sums all = sum_exponentials(logits);
     const bool truncated = (options_.top_k != 0 && options_.top_k < logits.size()) || options_.top_p < 1;
-    const token id = options_.temperature == 0 ? first_of(logits, all.highest)
+    const token id = options_.temperature == 0 ? arg_max(logits, all.highest)
                      : truncated               ? draw_truncated(logits, all, random)
                                                : draw(logits, all, random);
     return {id, log_prob(logits[static_cast<std::size_t>(id)], all)};
@@ -10266,7 +10480,7 @@ class basic_token_sampler {
                      "token " + std::to_string(id) + " is outside the " + std::to_string(logits.size()) + " logits");
     if (std::binary_search(options_.banned.begin(), options_.banned.end(), id))
       return -std::numeric_limits<double>::infinity();
-    return log_prob(logits[static_cast<std::size_t>(id)], sum(logits));
+    return log_prob(logits[static_cast<std::size_t>(id)], sum_exponentials(logits));
   }
 
  private:
@@ -10276,6 +10490,7 @@ class basic_token_sampler {
   /// exp below this is 0 in Logit; vectorised exponentials clamp instead.
   static constexpr Logit lowest_exponent = Logit(-87);
 
+  /// Σ exp((z − highest) / temperature) over the allowed tokens, in all and block by block.
   struct sums {
     Logit highest = 0;
     std::size_t block = 0;  ///< tokens per block
@@ -10283,11 +10498,13 @@ class basic_token_sampler {
     std::array<double, max_blocks> blocks;
   };
 
+  /// log p of a token with this logit.
   double log_prob(Logit logit, const sums& all) const {
     return (static_cast<double>(logit) - static_cast<double>(all.highest)) * inverse_temperature_ - std::log(all.total);
   }
 
-  Logit weight(Logit logit, Logit highest) const {
+  /// exp((logit − highest) / temperature): the probability of a token times the sum of these.
+  Logit relative_weight(Logit logit, Logit highest) const {
     const Logit x = (logit - highest) * static_cast<Logit>(inverse_temperature_);
     return x < lowest_exponent ? 0.0F : std::exp(x);
   }
@@ -10305,7 +10522,9 @@ class basic_token_sampler {
     }
   }
 
-  sums sum(std::span<const Logit> logits) const {
+  /// The maximum and the sums of exponentials of the allowed tokens, in two passes. Throws `argument_error` for logits
+  /// from which nothing can be sampled.
+  sums sum_exponentials(std::span<const Logit> logits) const {
     using array = Eigen::Array<Logit, Eigen::Dynamic, 1>;
     sums out;
     out.highest = -std::numeric_limits<Logit>::infinity();
@@ -10344,7 +10563,8 @@ class basic_token_sampler {
     return out;
   }
 
-  token first_of(std::span<const Logit> logits, Logit highest) const {
+  /// The lowest id among the allowed tokens with the highest logit.
+  token arg_max(std::span<const Logit> logits, Logit highest) const {
     token out = -1;
     for_each_run(0, logits.size(), [&](std::size_t begin, std::size_t end) {
       if (out >= 0) return;
@@ -10372,6 +10592,7 @@ class basic_token_sampler {
     return *kth;
   }
 
+  /// One token by its probability, without top-k and top-p: finds its block, then walks that.
   token draw(std::span<const Logit> logits, const sums& all, rng& random) const {
     double left = random.uniform() * all.total;
     std::size_t b = 0;
@@ -10382,7 +10603,7 @@ class basic_token_sampler {
     bool done = false;
     for_each_run(b * all.block, std::min(logits.size(), (b + 1) * all.block), [&](std::size_t begin, std::size_t end) {
       for (; begin < end && !done; ++begin) {
-        const double w = static_cast<double>(weight(logits[begin], all.highest));
+        const double w = static_cast<double>(relative_weight(logits[begin], all.highest));
         if (w <= 0) continue;
         chosen = static_cast<token>(begin);
         done = left < w;
@@ -10401,6 +10622,7 @@ class basic_token_sampler {
     }
   };
 
+  /// One token after top-k and top-p. Sorts only tokens that can be in the nucleus.
   token draw_truncated(std::span<const Logit> logits, const sums& all, rng& random) const {
     // Without top-k, the tokens below total·(1 − p)/V hold less than 1 − p in total: none is in the nucleus.
     const bool by_k = options_.top_k != 0 && options_.top_k < logits.size();
@@ -10421,7 +10643,7 @@ class basic_token_sampler {
     }
     if (by_k) {
       total = 0;
-      for (const auto& c : kept) total += static_cast<double>(weight(c.logit, all.highest));
+      for (const auto& c : kept) total += static_cast<double>(relative_weight(c.logit, all.highest));
     }
     if (options_.top_p < 1) {
       // A heap yields the candidates in order one by one: only the nucleus is ever sorted.
@@ -10431,7 +10653,7 @@ class basic_token_sampler {
       double held = 0;
       do {
         std::pop_heap(kept.begin(), end--, later);
-        held += static_cast<double>(weight(end->logit, all.highest));
+        held += static_cast<double>(relative_weight(end->logit, all.highest));
       } while (end != kept.begin() && held < options_.top_p * total);
       kept.erase(kept.begin(), end);
       total = held;
@@ -10439,7 +10661,7 @@ class basic_token_sampler {
     double left = random.uniform() * total;
     token chosen = -1;
     for (const auto& c : kept) {
-      const double w = static_cast<double>(weight(c.logit, all.highest));
+      const double w = static_cast<double>(relative_weight(c.logit, all.highest));
       if (w <= 0) continue;
       chosen = c.id;
       if (left < w) break;
@@ -10474,6 +10696,7 @@ struct adam_options {
 template <class... Models>
 class adam {
  public:
+  /// The number of steps, and the moments m and v of all parameters in order.
   struct state {
     std::uint64_t steps = 0;
     std::vector<double> first, second;
@@ -10485,6 +10708,7 @@ class adam {
     require_option(options.epsilon > 0, "epsilon", options.epsilon, "greater than 0");
   }
 
+  /// One step of all models, from the gradients that they hold.
   void step(double learning_rate) {
     ++state_.steps;
     std::size_t at = 0;
@@ -10495,6 +10719,8 @@ class adam {
   void restore(state saved) { state_ = std::move(saved); }
 
  private:
+  // Steps the parameters of one model, whose moments are from `at` on; moves `at` past them. Moments of new parameters
+  // start at 0.
   template <class Model>
   void update(Model& model, double learning_rate, std::size_t& at) {
     const auto parameters = model.parameters();
@@ -10531,7 +10757,7 @@ namespace coho::inline v0_1::toy {
 /// for each token missing at the start. For order n over a vocabulary of v tokens there are (v + 1)ⁿ contexts.
 class context_table {
  public:
-  template <class = void>
+  template <class = detail::if_called>
   context_table(std::size_t vocabulary, std::size_t order) : vocabulary_(vocabulary), order_(order) {
     require_option(vocabulary >= 1, "vocabulary", vocabulary, "at least 1");
     for (std::size_t i = 0; i < order; ++i) {
@@ -10544,29 +10770,29 @@ class context_table {
   std::size_t contexts() const noexcept { return contexts_; }
 
   /// The context after `text`. Throws `argument_error` for a token outside the vocabulary.
-  template <class = void>
-  std::size_t after(std::span<const token> text) const {
+  template <class = detail::if_called>
+  std::size_t context_after(std::span<const token> text) const {
     std::size_t context = 0;
-    for (const token t : text.last(std::min(order_, text.size()))) context = next(context, t);
+    for (const token t : text.last(std::min(order_, text.size()))) context = next_context(context, t);
     return context;
   }
-  /// The context that follows when token `t` is appended.
-  template <class = void>
-  std::size_t next(std::size_t context, token t) const {
+  /// The context once token `t` is appended. Throws `argument_error` for a token outside the vocabulary.
+  template <class = detail::if_called>
+  std::size_t next_context(std::size_t context, token t) const {
     require_argument(t >= 0 && static_cast<std::size_t>(t) < vocabulary_,
                      "token " + std::to_string(t) + " is outside the vocabulary of " + std::to_string(vocabulary_));
     return (context * (vocabulary_ + 1) + static_cast<std::size_t>(t) + 1) % contexts_;
   }
-  /// The context before each response token of a batch.
-  template <class = void>
-  std::vector<std::size_t> of(const token_batch& batch) const {
+  /// The context before each response token of a batch, laid out as `batch.responses.values`.
+  template <class = detail::if_called>
+  std::vector<std::size_t> response_contexts(const token_batch& batch) const {
     std::vector<std::size_t> out;
     out.reserve(batch.responses.total());
     for (std::size_t i = 0; i < batch.size(); ++i) {
-      std::size_t context = after(batch.prompts[i]);
+      std::size_t context = context_after(batch.prompts[i]);
       for (const token t : batch.responses[i]) {
         out.push_back(context);
-        context = next(context, t);
+        context = next_context(context, t);
       }
     }
     return out;
@@ -10598,7 +10824,7 @@ struct tabular_policy_options {
 /// `tabular_policy` has logits of double.
 ///
 ///     coho::toy::tabular_policy policy{{.vocabulary = 4, .order = 2}};
-///     policy.logits(2, policy.contexts().after(prompt)) = 1.5;
+///     policy.logits(2, policy.contexts().context_after(prompt)) = 1.5;
 template <std::floating_point Number>
 class basic_tabular_policy {
   using array = Eigen::Array<std::common_type_t<Number, double>, Eigen::Dynamic, 1>;
@@ -10644,10 +10870,15 @@ class basic_tabular_policy {
     return p;
   }
 
-  std::vector<double> log_probs(const token_batch& batch) const { return evaluate(batch, table_.of(batch)).log_probs; }
+  /// One per response token, nats.
+  std::vector<double> log_probs(const token_batch& batch) const {
+    return evaluate(batch, table_.response_contexts(batch)).log_probs;
+  }
 
+  /// Log-probabilities and entropies (nats) per response token, and a pullback that adds to `gradient`; the batch need
+  /// not outlive it.
   auto forward(const token_batch& batch) {
-    auto contexts = table_.of(batch);
+    auto contexts = table_.response_contexts(batch);
     output out = evaluate(batch, contexts);
     auto pullback = [this, contexts = std::move(contexts),
                      tokens = batch.responses.values](const policy_gradient& seed) {
@@ -10687,7 +10918,7 @@ class basic_tabular_policy {
     for (std::size_t i = 0; i < prompts.size(); ++i) {
       std::vector<token> response;
       std::vector<float> log_probs;
-      std::size_t context = table_.after(prompts[i]);
+      std::size_t context = table_.context_after(prompts[i]);
       bool ended = false;
       while (!ended && response.size() < sampling.max_new_tokens) {
         const array p = probabilities(context);
@@ -10695,7 +10926,7 @@ class basic_tabular_policy {
         response.push_back(chosen);
         log_probs.push_back(static_cast<float>(std::log(p(chosen))));
         ended = chosen == options_.end;
-        context = table_.next(context, chosen);
+        context = table_.next_context(context, chosen);
       }
       out.responses.push_back(response);
       out.log_probs.push_back(log_probs);
@@ -10715,6 +10946,7 @@ class basic_tabular_policy {
   Eigen::Matrix<Number, Eigen::Dynamic, Eigen::Dynamic> logits, gradient;  ///< [vocabulary, contexts]
 
  private:
+  // log p and entropy of each response token in its context. Throws `argument_error` for a banned token.
   output evaluate(const token_batch& batch, const std::vector<std::size_t>& contexts) const {
     output out;
     for (std::size_t t = 0; t < contexts.size(); ++t) {
@@ -10728,11 +10960,13 @@ class basic_tabular_policy {
     }
     return out;
   }
+  // The lowest id among the most probable tokens.
   static token arg_max(const array& p) {
     Eigen::Index best = 0;
     p.maxCoeff(&best);
     return static_cast<token>(best);
   }
+  // The token at which the cumulative probability passes u, uniform on [0, 1).
   static token draw(const array& p, double u) {
     token last = 0;
     for (Eigen::Index v = 0; v < p.size(); ++v) {
@@ -10779,16 +11013,19 @@ struct enumerate_responses_fn {
   std::vector<enumerated_response> operator()(const basic_tabular_policy<Number>& policy, std::span<const token> prompt,
                                               std::size_t max_new_tokens, std::size_t limit = 1'000'000) const {
     std::vector<enumerated_response> out;
-    visit(policy, prompt, max_new_tokens, limit, [&](const enumerated_response& response) { out.push_back(response); });
+    visit_responses(policy, prompt, max_new_tokens, limit,
+                    [&](const enumerated_response& response) { out.push_back(response); });
     return out;
   }
 
  private:
   friend struct exact_expectation_fn;
 
+  // Calls visit(response) for each response in ascending order of tokens. Counts them first, so that a number over the
+  // limit is an error at once.
   template <class Number, class Visit>
-  static void visit(const basic_tabular_policy<Number>& policy, std::span<const token> prompt,
-                    std::size_t max_new_tokens, std::size_t limit, const Visit& visit) {
+  static void visit_responses(const basic_tabular_policy<Number>& policy, std::span<const token> prompt,
+                              std::size_t max_new_tokens, std::size_t limit, const Visit& visit) {
     const auto& options = policy.options();
     std::vector<std::uint8_t> allowed(options.vocabulary, 1);
     for (const token t : options.banned) allowed[static_cast<std::size_t>(t)] = 0;
@@ -10808,12 +11045,14 @@ struct enumerate_responses_fn {
       throw argument_error(text.str());
     }
     enumerated_response response;
-    extend(policy, policy.contexts().after(prompt), max_new_tokens, response, visit);
+    visit_continuations(policy, policy.contexts().context_after(prompt), max_new_tokens, response, visit);
   }
 
+  // The responses that continue `response` by at most `left` tokens from a context; leaves `response` as it was, except
+  // for its log_prob.
   template <class Number, class Visit>
-  static void extend(const basic_tabular_policy<Number>& policy, std::size_t context, std::size_t left,
-                     enumerated_response& response, const Visit& visit) {
+  static void visit_continuations(const basic_tabular_policy<Number>& policy, std::size_t context, std::size_t left,
+                                  enumerated_response& response, const Visit& visit) {
     if (left == 0 || response.finished) return visit(std::as_const(response));
     const Eigen::ArrayXd p = policy.probabilities(context);
     const double before = response.log_prob;
@@ -10823,7 +11062,7 @@ struct enumerate_responses_fn {
       response.tokens.push_back(next);
       response.log_prob = before + std::log(p(v));
       response.finished = next == policy.options().end;
-      extend(policy, policy.contexts().next(context, next), left - 1, response, visit);
+      visit_continuations(policy, policy.contexts().next_context(context, next), left - 1, response, visit);
       response.tokens.pop_back();
       response.finished = false;
     }
@@ -10846,11 +11085,12 @@ struct exact_expectation_fn {
     using result = std::conditional_t<std::is_arithmetic_v<returned>, double, returned>;
     result total{};
     bool first = true;
-    enumerate_responses_fn::visit(policy, prompt, max_new_tokens, limit, [&](const enumerated_response& response) {
-      const result term = response.probability() * static_cast<const result&>(f(response));
-      total = first ? term : result(total + term);  // an Eigen object has no size before the first term
-      first = false;
-    });
+    enumerate_responses_fn::visit_responses(
+        policy, prompt, max_new_tokens, limit, [&](const enumerated_response& response) {
+          const result term = response.probability() * static_cast<const result&>(f(response));
+          total = first ? term : result(total + term);  // an Eigen object has no size before the first term
+          first = false;
+        });
     return total;
   }
 };
@@ -10876,17 +11116,19 @@ class linear_reward {
     gradient.setZero(weights.size());
   }
 
+  /// r of each query.
   std::vector<double> score(std::span<const reward_query> queries) const {
     std::vector<double> out;
-    for (const auto& query : queries) out.push_back(features_of(query).dot(weights));
+    for (const auto& query : queries) out.push_back(checked_features(query).dot(weights));
     return out;
   }
 
+  /// The scores and a pullback, which adds Σ_i d_i·φ(query_i) to `gradient`.
   auto forward(std::span<const reward_query> queries) {
     std::vector<Eigen::VectorXd> rows;
     std::vector<double> scores;
     for (const auto& query : queries) {
-      rows.push_back(features_of(query));
+      rows.push_back(checked_features(query));
       scores.push_back(rows.back().dot(weights));
     }
     return std::pair{std::move(scores), [this, rows = std::move(rows)](std::span<const double> seed) {
@@ -10907,7 +11149,8 @@ class linear_reward {
   Eigen::VectorXd weights, gradient;
 
  private:
-  Eigen::VectorXd features_of(const reward_query& query) const {
+  // φ(query); throws `argument_error` unless it has the length of w.
+  Eigen::VectorXd checked_features(const reward_query& query) const {
     Eigen::VectorXd out = features_(query);
     require_argument(out.size() == weights.size(), "linear_reward: the features and the weights differ in length");
     return out;
@@ -10930,6 +11173,7 @@ class scripted_judge {
  public:
   explicit scripted_judge(Script script) : script_(std::move(script)) {}
 
+  /// The script of each prompt; the answers are ignored.
   std::vector<double> log_odds(std::span<const std::string> prompts, std::string_view, std::string_view) {
     std::vector<double> out;
     out.reserve(prompts.size());
@@ -10955,11 +11199,13 @@ class sgd {
  public:
   explicit sgd(Models&... models) : models_(models...) {}
 
+  /// One step of all models, from the gradients that they hold.
   void step(double learning_rate) {
     std::apply([&](auto&... models) { (update(models, learning_rate), ...); }, models_);
   }
 
  private:
+  // Steps the parameters of one model; spans k of parameters and gradients have the same length.
   template <class Model>
   static void update(Model& model, double learning_rate) {
     const auto parameters = model.parameters();
@@ -10987,22 +11233,26 @@ class tabular_value {
     std::vector<double> values;
   };
 
-  template <class = void>
+  template <class = detail::if_called>
   tabular_value(std::size_t vocabulary, std::size_t order) : contexts_(vocabulary, order) {
     table.setZero(static_cast<Eigen::Index>(contexts_.contexts()));
     gradient.setZero(table.size());
   }
 
-  template <class = void>
+  /// V_t of each response token.
+  template <class = detail::if_called>
   std::vector<double> values(const token_batch& batch) const {
     std::vector<double> out;
-    for (const std::size_t context : contexts_.of(batch)) out.push_back(table(static_cast<Eigen::Index>(context)));
+    for (const std::size_t context : contexts_.response_contexts(batch))
+      out.push_back(table(static_cast<Eigen::Index>(context)));
     return out;
   }
 
-  template <class = void>
+  /// The values and a pullback, which adds dL/dV_t to the gradient of its context.
+  template <class = detail::if_called>
   auto forward(const token_batch& batch) {
-    return std::pair{output{values(batch)}, [this, contexts = contexts_.of(batch)](const value_gradient& seed) {
+    return std::pair{output{values(batch)},
+                     [this, contexts = contexts_.response_contexts(batch)](const value_gradient& seed) {
                        for (std::size_t t = 0; t < seed.values.size(); ++t) {
                          gradient(static_cast<Eigen::Index>(contexts[t])) += seed.values[t];
                        }
@@ -11038,7 +11288,7 @@ namespace coho::inline v0_1::toy {
 ///     words.encode("the fox");  // {1, 2}
 class vocabulary_tokenizer {
  public:
-  template <class = void>
+  template <class = detail::if_called>
   vocabulary_tokenizer(std::vector<std::string> words, token end) : words_(std::move(words)), end_(end) {
     require_option(end >= 0 && static_cast<std::size_t>(end) < words_.size(), "end", end, "the index of a word");
     for (std::size_t i = 0; i < words_.size(); ++i) {
@@ -11047,7 +11297,8 @@ class vocabulary_tokenizer {
     }
   }
 
-  template <class = void>
+  /// The words between spaces, of which runs count as one. Throws `argument_error` for an unknown word.
+  template <class = detail::if_called>
   std::vector<token> encode(std::string_view text) const {
     std::vector<token> out;
     for (std::size_t at = 0; at < text.size();) {
@@ -11063,7 +11314,8 @@ class vocabulary_tokenizer {
     return out;
   }
 
-  template <class = void>
+  /// The words with one space between them, end tokens left out. Throws `argument_error` for an id outside the list.
+  template <class = detail::if_called>
   std::string decode(std::span<const token> tokens) const {
     std::string out;
     for (const token t : tokens) {
@@ -11091,9 +11343,9 @@ class vocabulary_tokenizer {
 
 namespace coho::inline v0_1 {
 
-/// Takes over a model's output. Throws `argument_error` when its length is not the expected one or a number in it
-/// is not finite: model outputs are checked once, here, so that no NaN spreads.
-struct lift_output_fn {
+/// A model's output as an Eigen array of double. Throws `argument_error` when its length is not the expected one or a
+/// number in it is not finite: model outputs are checked once, here, so that no NaN spreads.
+struct checked_output_fn {
   template <number_range Range>
   Eigen::ArrayXd operator()(const Range& range, std::size_t expected, std::string_view what) const {
     const auto size = static_cast<std::size_t>(std::ranges::size(range));
@@ -11112,10 +11364,10 @@ struct lift_output_fn {
     return out;
   }
 };
-inline constexpr lift_output_fn lift_output{};
+inline constexpr checked_output_fn checked_output{};
 
 /// The tokens of each sequence of a batch, prompt and response.
-template <class = void>
+template <class = detail::if_called>
 std::vector<std::size_t> sequence_lengths(const token_batch& batch) {
   std::vector<std::size_t> out(batch.size());
   for (std::size_t i = 0; i < out.size(); ++i) out[i] = batch.prompts.length(i) + batch.responses.length(i);
@@ -11124,15 +11376,16 @@ std::vector<std::size_t> sequence_lengths(const token_batch& batch) {
 
 namespace detail {
 
-/// Evaluates a per-token function of the batch in parts within the limits.
+/// One number per response token from `evaluate(part)`, called on parts of the batch within the limits; the order of
+/// the batch is kept. Each output is checked by `checked_output`.
 template <class Evaluate>
-Eigen::ArrayXd in_parts(const token_batch& batch, const batch_limits& limits, std::string_view what,
-                        Evaluate evaluate) {
+Eigen::ArrayXd evaluate_in_batches(const token_batch& batch, const batch_limits& limits, std::string_view what,
+                                   Evaluate evaluate) {
   Eigen::ArrayXd out(static_cast<Eigen::Index>(batch.responses.total()));
   const auto lengths = sequence_lengths(batch);
   for (const auto& indices : micro_batches(detail::span_of(lengths), limits)) {
     const token_batch part = batch.select(indices);
-    scatter(lift_output(evaluate(part), part.responses.total(), what), batch.responses.offsets, indices, out);
+    scatter(checked_output(evaluate(part), part.responses.total(), what), batch.responses.offsets, indices, out);
   }
   return out;
 }
@@ -11144,7 +11397,8 @@ struct evaluate_log_probs_fn {
   template <policy Model>
   Eigen::ArrayXd operator()(Model& model, const token_batch& batch, const batch_limits& limits = {},
                             std::string_view what = "log_probs") const {
-    return detail::in_parts(batch, limits, what, [&](const token_batch& part) { return model.log_probs(part); });
+    return detail::evaluate_in_batches(batch, limits, what,
+                                       [&](const token_batch& part) { return model.log_probs(part); });
   }
 };
 inline constexpr evaluate_log_probs_fn evaluate_log_probs{};
@@ -11153,13 +11407,14 @@ inline constexpr evaluate_log_probs_fn evaluate_log_probs{};
 struct evaluate_values_fn {
   template <value_model Model>
   Eigen::ArrayXd operator()(Model& model, const token_batch& batch, const batch_limits& limits = {}) const {
-    return detail::in_parts(batch, limits, "values", [&](const token_batch& part) { return model.values(part); });
+    return detail::evaluate_in_batches(batch, limits, "values",
+                                       [&](const token_batch& part) { return model.values(part); });
   }
 };
 inline constexpr evaluate_values_fn evaluate_values{};
 
-/// The tokens of each query, where given.
-template <class = void>
+/// The tokens of each query, prompt and response; 0 for queries without tokens.
+template <class = detail::if_called>
 std::vector<std::size_t> query_lengths(std::span<const reward_query> queries) {
   std::vector<std::size_t> out(queries.size());
   for (std::size_t i = 0; i < out.size(); ++i)
@@ -11178,7 +11433,7 @@ struct evaluate_scores_fn {
       std::vector<reward_query> part;
       for (const std::size_t i : indices) part.push_back(queries[i]);
       const Eigen::ArrayXd scores =
-          lift_output(score_queries(model, detail::span_of(part)), part.size(), "reward model scores");
+          checked_output(score_queries(model, detail::span_of(part)), part.size(), "reward model scores");
       for (std::size_t k = 0; k < indices.size(); ++k) {
         out(static_cast<Eigen::Index>(indices[k])) = scores(static_cast<Eigen::Index>(k));
       }
@@ -11216,33 +11471,39 @@ Eigen::ArrayXd response_log_probs(Model& model, const token_batch& batch, const 
   return sequence_sums(evaluate_log_probs(model, batch, limits, what), batch.responses.offsets);
 }
 
-/// The number of responses of an example.
-template <class = void>
-double responses_in(const direct_preference_example& example) {
+/// The number of responses of an example: 0, 1 or 2.
+template <class = detail::if_called>
+double count_responses(const direct_preference_example& example) {
   return static_cast<double>(!example.chosen.empty()) + static_cast<double>(!example.rejected.empty());
 }
 
 /// Throws `argument_error` for an unusable example; `number` is its position in the batch.
-template <class = void>
+template <class = detail::if_called>
 void check_example(const direct_preference_example& example, std::size_t number, bool needs_pairs) {
   const std::string name = "preference example " + std::to_string(number);
   require_argument(!example.prompt.empty(), name + " has no prompt tokens");
   require_argument(std::isfinite(example.weight) && example.weight >= 0, name + " has a weight below 0");
-  require_argument(responses_in(example) == 2 || (!needs_pairs && responses_in(example) > 0),
+  require_argument(count_responses(example) == 2 || (!needs_pairs && count_responses(example) > 0),
                    name + (needs_pairs ? " has an empty response: this loss compares two" : " has no response"));
 }
 
-/// The pairs of KTO's baseline: the prompts of the examples first, first + stride, …, each with the response
-/// to the next example of the batch. Examples of weight 0 or without a response are left out.
-template <class = void>
-token_batch mismatched_responses(std::span<const direct_preference_example> batch, std::size_t first,
-                                 std::size_t stride) {
-  const auto counts = [](const direct_preference_example& e) { return e.weight > 0 && responses_in(e) > 0; };
+/// This rank's examples are first, first + stride, … of the whole batch.
+struct batch_place {
+  std::span<const direct_preference_example> whole;
+  std::size_t first, stride;
+};
+
+/// The pairs of KTO's baseline: the prompts of this rank's examples, each with the response to the next example of the
+/// whole batch. Examples of weight 0 or without a response are left out.
+template <class = detail::if_called>
+token_batch mismatched_responses(const batch_place& place) {
+  const auto& [batch, first, stride] = place;
+  const auto usable = [](const direct_preference_example& e) { return e.weight > 0 && count_responses(e) > 0; };
   token_batch out;
   for (std::size_t i = first; i < batch.size(); i += stride) {
-    if (!counts(batch[i])) continue;
+    if (!usable(batch[i])) continue;
     std::size_t next = (i + 1) % batch.size();
-    while (!counts(batch[next])) next = (next + 1) % batch.size();
+    while (!usable(batch[next])) next = (next + 1) % batch.size();
     if (next == i) continue;  // the only one
     out.prompts.push_back(batch[i].prompt);
     out.responses.push_back(batch[next].chosen.empty() ? batch[next].rejected : batch[next].chosen);
@@ -11250,9 +11511,10 @@ token_batch mismatched_responses(std::span<const direct_preference_example> batc
   return out;
 }
 
-/// The responses of examples, chosen ones first; a missing one is an empty response.
-template <class = void>
-token_batch responses_of(std::span<const direct_preference_example> examples) {
+/// The responses of examples as one batch, all chosen ones before all rejected ones; a missing one is an empty
+/// response.
+template <class = detail::if_called>
+token_batch chosen_then_rejected(std::span<const direct_preference_example> examples) {
   token_batch out;
   for (const auto& example : examples) {
     out.prompts.push_back(example.prompt);
@@ -11274,7 +11536,7 @@ struct add_reference_log_probs_fn {
   void operator()(std::span<direct_preference_example> examples, Reference& reference,
                   const batch_limits& limits = {}) const {
     const auto n = static_cast<Eigen::Index>(examples.size());
-    const Eigen::ArrayXd sums = detail::response_log_probs(reference, detail::responses_of(examples), limits,
+    const Eigen::ArrayXd sums = detail::response_log_probs(reference, detail::chosen_then_rejected(examples), limits,
                                                            "log_probs of the reference policy");
     for (Eigen::Index i = 0; i < n; ++i) {
       auto& example = examples[static_cast<std::size_t>(i)];
@@ -11302,6 +11564,7 @@ concept example_source = requires(Source& s, std::span<const std::size_t> indice
   { s.load(indices) } -> std::convertible_to<std::span<const Example>>;
 };
 
+/// A compile error that names the member which a source of `Example`s lacks.
 template <class Source, class Example>
 consteval bool require_example_source() {
   static_assert(
@@ -11325,6 +11588,7 @@ class span_source {
  public:
   explicit span_source(std::span<const Example> data) : data_(data) {}
   std::size_t size() const noexcept { return data_.size(); }
+  /// Copies of the examples at these indices, valid until the next call.
   std::span<const Example> load(std::span<const std::size_t> indices) {
     loaded_.clear();
     for (const std::size_t i : indices) loaded_.push_back(data_[i]);
@@ -11350,7 +11614,7 @@ inline constexpr bool in_memory<span_source<Example>> = true;
 
 namespace coho::inline v0_1::detail {
 
-/// The options shared by the trainers over fixed data. `examples`: the unit of a batch ("pairs").
+/// Describes the options shared by the trainers over fixed data. `examples`: the unit of a batch ("pairs").
 template <class Visitor, class... Options>
 void describe_fit_options(Visitor& visit, std::string_view examples, Options&... o) {
   visit({"learning_rate", "one step of the schedule per optimizer step"}, o.learning_rate...);
@@ -11416,16 +11680,18 @@ template <class Hook>
 struct hook_fn {
   template <class Argument, class... Callbacks>
   void operator()([[maybe_unused]] const Argument& argument, Callbacks&... callbacks) const {
-    (one(argument, callbacks), ...);
+    (call_if_present(argument, callbacks), ...);
   }
 
  private:
+  // Nothing for a callback without the hook.
   template <class Argument, class Callback>
-  static void one([[maybe_unused]] const Argument& argument, [[maybe_unused]] Callback& callback) {
+  static void call_if_present([[maybe_unused]] const Argument& argument, [[maybe_unused]] Callback& callback) {
     if constexpr (requires { Hook::call(callback, argument); }) Hook::call(callback, argument);
   }
 };
 
+/// The hooks by name; `call` is well-formed for callbacks that have the member.
 struct step_begin_hook {
   static auto call(auto& callback, const auto& argument) -> decltype(callback.on_step_begin(argument)) {
     return callback.on_step_begin(argument);
@@ -11454,18 +11720,19 @@ struct step_end_hook {
 };
 inline constexpr hook_fn<step_end_hook> step_end{};
 
-/// Whether a callback on any rank requests a stop: the same answer on all ranks.
-struct stop_fn {
+/// Whether a callback on any rank requests a stop: the same answer on all ranks, which call together.
+struct stop_requested_fn {
   template <communicator Communicator, class... Callbacks>
   bool operator()(Communicator& ranks, Callbacks&... callbacks) const {
-    double wishes = (one(callbacks) + ... + 0.0);
-    ranks.all_reduce_sum(detail::span_of(&wishes, 1));
-    return wishes > 0;
+    double requests = (requests_stop(callbacks) + ... + 0.0);
+    ranks.all_reduce_sum(detail::span_of(&requests, 1));
+    return requests > 0;
   }
 
  private:
+  // 1 or 0, to be summed over callbacks and ranks; 0 for a callback without the hook.
   template <class Callback>
-  static double one([[maybe_unused]] Callback& callback) {
+  static double requests_stop([[maybe_unused]] Callback& callback) {
     if constexpr (requires {
                     { callback.stop_requested() } -> std::convertible_to<bool>;
                   }) {
@@ -11475,16 +11742,18 @@ struct stop_fn {
     }
   }
 };
-inline constexpr stop_fn stop{};
+inline constexpr stop_requested_fn stop_requested{};
 
 }  // namespace notify
 
 namespace detail {
+/// A callback with a hook that takes this argument.
 template <class Callback, class Argument>
 concept hooked_on = requires(Callback& c, const Argument& a) { c.on_rollouts(a); } ||
                     requires(Callback& c, const Argument& a) { c.on_minibatch(a); } ||
                     requires(Callback& c, const Argument& a) { c.on_step_end(a); };
 
+/// A compile error for an object without any hook for these arguments: its members are misspelt.
 template <class Callback, class... Arguments>
 consteval bool require_callback() {
   using callback = std::remove_reference_t<Callback>;
@@ -11505,7 +11774,7 @@ consteval bool require_callback() {
 namespace coho::inline v0_1::detail {
 
 /// 0, 1, …, count − 1.
-template <class = void>
+template <class = detail::if_called>
 std::vector<std::size_t> all_indices(std::size_t count) {
   std::vector<std::size_t> out(count);
   std::iota(out.begin(), out.end(), std::size_t{0});
@@ -11516,14 +11785,14 @@ std::vector<std::size_t> all_indices(std::size_t count) {
 /// one with the examples at these indices, of all ranks, and returns its statistics. Ends early when a callback
 /// requests it.
 template <class Options, class Communicator, class Step, class... Callbacks>
-auto fit_source(std::size_t size, const Options& options, const std::uint64_t& made, Communicator& ranks, Step step,
-                Callbacks&... callbacks) {
+auto fit_source(std::size_t size, const Options& options, const std::uint64_t& steps_done, Communicator& ranks,
+                Step step, Callbacks&... callbacks) {
   data_order order(size, options.batch_size, options.seed, options.shuffle);
   std::vector<decltype(step(std::vector<std::size_t>(), std::uint64_t{}))> history;
   const std::uint64_t end = options.epochs * order.steps_per_epoch();
-  while (made < end) {
-    history.push_back(step(order.batch(made, 0, 1), made / order.steps_per_epoch()));
-    if (notify::stop(ranks, callbacks...)) break;
+  while (steps_done < end) {
+    history.push_back(step(order.batch(steps_done, 0, 1), steps_done / order.steps_per_epoch()));
+    if (notify::stop_requested(ranks, callbacks...)) break;
   }
   return history;
 }
@@ -11534,9 +11803,10 @@ struct loading_plan {
   work_plan work;
   std::vector<std::size_t> mine;
 };
+/// The plan of a batch of indices: shards of equal numbers of examples, since their lengths are not known yet.
 template <class Communicator>
-loading_plan loading_plan_of(const std::vector<std::size_t>& batch, Communicator& ranks) {
-  const std::vector<std::size_t> lengths(batch.size(), 0);  // not known before they are loaded
+loading_plan plan_loading(const std::vector<std::size_t>& batch, Communicator& ranks) {
+  const std::vector<std::size_t> lengths(batch.size(), 0);
   loading_plan out{partition(all_indices(batch.size()), span_of(lengths), ranks), {}};
   for (auto& shard : out.work.mine) {
     for (std::size_t& i : shard.indices) {
@@ -11550,28 +11820,27 @@ loading_plan loading_plan_of(const std::vector<std::size_t>& batch, Communicator
 /// Steps of an on-policy trainer until `steps` have been made in all or a callback requests a stop. `source(step)`
 /// returns the prompts of a step as a contiguous range of rl_prompt.
 template <class Trainer, class Communicator, class Source, class... Callbacks>
-auto run_steps(Trainer& trainer, Communicator& ranks, Source& source, const std::uint64_t& made, std::uint64_t steps,
-               Callbacks&... callbacks) {
+auto run_steps(Trainer& trainer, Communicator& ranks, Source& source, const std::uint64_t& steps_done,
+               std::uint64_t steps, Callbacks&... callbacks) {
   std::vector<decltype(trainer.step(std::span<const rl_prompt>{}, callbacks...))> history;
-  while (made < steps) {
-    const auto& prompts = source(made);
+  while (steps_done < steps) {
+    const auto& prompts = source(steps_done);
     history.push_back(trainer.step(std::span<const rl_prompt>(prompts), callbacks...));
-    if (notify::stop(ranks, callbacks...)) break;
+    if (notify::stop_requested(ranks, callbacks...)) break;
   }
   return history;
 }
 
-/// Rejects a saved run that had another value of an option which every later step depends on. A template, so that it
-/// is compiled only where a driver restores a run.
-template <class = void>
+/// Throws argument_error for a saved run that had another value of an option which every later step depends on.
+template <class = detail::if_called>
 void require_saved_value(std::string_view name, std::uint64_t saved, std::uint64_t own) {
   require_argument(saved == own, std::string(name) + " = " + std::to_string(own) + " is not allowed: it must be " +
                                      std::to_string(saved) + ", as in the saved run");
 }
 
-/// Rejects a saved run whose data order differs.
+/// Throws argument_error for a saved run whose data order differs: another seed or batch size.
 template <class Options>
-void require_same_order(const data_position& saved, const Options& options) {
+void require_same_data_order(const data_position& saved, const Options& options) {
   require_saved_value("seed", saved.seed, options.seed);
   require_saved_value("batch_size", saved.batch_size, options.batch_size);
 }
@@ -11596,6 +11865,7 @@ concept preference_loss =
       { l.value_and_grad(x, w) } -> std::convertible_to<preference_gradient>;
     };
 
+/// A compile error that names what a preference_loss needs.
 template <class Loss>
 consteval bool require_preference_loss() {
   static_assert(preference_loss<Loss>,
@@ -11606,6 +11876,7 @@ consteval bool require_preference_loss() {
 
 namespace detail {
 
+/// Whether the reference policy is evaluated for this loss: unless it says that it needs none.
 template <class Loss>
 constexpr bool needs_reference() {
   if constexpr (requires { requires !Loss::needs_reference; }) return false;
@@ -11619,14 +11890,15 @@ constexpr bool needs_pairs = !requires { requires !Loss::needs_pairs; };
 template <class Loss>
 constexpr bool needs_kl_baseline = requires { requires Loss::needs_kl_baseline; };
 
-/// The loss of a batch, with its numbers checked.
+/// The loss of a batch and its gradients. Throws argument_error for gradients of another length and numbers that are
+/// not finite.
 template <class Loss>
-preference_gradient evaluate_preference(const Loss& loss, const preference_log_probs& x,
-                                        const token_weights<Eigen::ArrayXd>& weights) {
+preference_gradient evaluate_preference_loss(const Loss& loss, const preference_log_probs& x,
+                                             const token_weights<Eigen::ArrayXd>& weights) {
   preference_gradient out = loss.value_and_grad(x, weights);
   const auto size = static_cast<std::size_t>(x.chosen.size());
-  out.d_chosen = lift_output(out.d_chosen, size, "d_chosen of the preference loss");
-  out.d_rejected = lift_output(out.d_rejected, size, "d_rejected of the preference loss");
+  out.d_chosen = checked_output(out.d_chosen, size, "d_chosen of the preference loss");
+  out.d_rejected = checked_output(out.d_rejected, size, "d_rejected of the preference loss");
   require_argument(std::isfinite(out.value) && std::isfinite(out.accuracy) && std::isfinite(out.reward_difference),
                    "the value, accuracy or reward_difference of the preference loss is not finite");
   return out;
@@ -11643,12 +11915,14 @@ namespace coho::inline v0_1::detail {
 /// a driver a tenth of a second.)
 class stopwatch {
  public:
+  /// The seconds since the last call, or since construction.
   double lap() noexcept {
     const double now = read();
     return now - std::exchange(last_, now);
   }
 
  private:
+  // Seconds since some fixed moment.
   static double read() noexcept {
     std::timespec now{};
 #ifdef CLOCK_MONOTONIC
@@ -11710,7 +11984,7 @@ class direct_preference_trainer {
   /// One optimizer step on this rank's part of a batch (may be empty on some ranks, not on all).
   template <class... Callbacks>
   direct_preference_statistics step(std::span<const direct_preference_example> batch, Callbacks&&... callbacks) {
-    return step_of(batch, {batch, 0, 1}, 0, callbacks...);
+    return train_step(batch, {batch, 0, 1}, 0, callbacks...);
   }
 
   /// The remaining steps of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
@@ -11733,19 +12007,20 @@ class direct_preference_trainer {
 
   /// Loss, accuracy and reward difference over `data` (this rank's part; the result is over all ranks), without a step.
   direct_preference_statistics evaluate(std::span<const direct_preference_example> data) {
-    return pass(data, {data, 0, 1}, [&](const token_batch& tokens, auto use) {
-      use(lift_output(model_.log_probs(tokens), tokens.responses.total(), "log_probs"));
+    return run_micro_batches(data, {data, 0, 1}, [&](const token_batch& tokens, auto use) {
+      use(checked_output(model_.log_probs(tokens), tokens.responses.total(), "log_probs"));
     });
   }
 
   direct_preference_state save() const noexcept { return {step_, options_.seed, options_.batch_size}; }
   /// Throws `argument_error` for a state with another seed or batch size: it would be a different run.
   void restore(const direct_preference_state& saved) {
-    detail::require_same_order(saved, options_);
+    detail::require_same_data_order(saved, options_);
     step_ = saved.step;
   }
 
  private:
+  // `fit` over a source: rank r trains on the examples r, r + ranks, … of each batch.
   template <class Source, class... Callbacks>
   std::vector<direct_preference_statistics> fit_from(Source& data, Callbacks&... callbacks) {
     const auto part = [&]<class Item>(std::span<const Item> whole) {
@@ -11760,29 +12035,26 @@ class direct_preference_trainer {
           const std::vector<std::size_t> mine = all ? std::vector<std::size_t>{} : part(detail::span_of(batch));
           const auto& loaded = data.load(detail::span_of(all ? batch : mine));
           const std::span<const direct_preference_example> examples(loaded);
-          if (!all || ranks_.size() == 1) return step_of(examples, {examples, 0, 1}, epoch, callbacks...);
+          if (!all || ranks_.size() == 1) return train_step(examples, {examples, 0, 1}, epoch, callbacks...);
           const auto own = part(examples);
-          return step_of(detail::span_of(own), {examples, ranks_.rank(), ranks_.size()}, epoch, callbacks...);
+          return train_step(detail::span_of(own), {examples, ranks_.rank(), ranks_.size()}, epoch, callbacks...);
         },
         callbacks...);
   }
 
-  // This rank's examples are first, first + stride, … of the whole batch.
-  struct batch_place {
-    std::span<const direct_preference_example> whole;
-    std::size_t first, stride;
-  };
-
+  // One optimizer step on this rank's part of a batch, with the callbacks around it. `place`: where that part is in the
+  // whole batch.
   template <class... Callbacks>
-  direct_preference_statistics step_of(std::span<const direct_preference_example> batch, const batch_place& place,
-                                       std::uint64_t epoch, Callbacks&... callbacks) {
+  direct_preference_statistics train_step(std::span<const direct_preference_example> batch,
+                                          const detail::batch_place& place, std::uint64_t epoch,
+                                          Callbacks&... callbacks) {
     static_assert((detail::require_callback<Callbacks, direct_preference_statistics>() && ...));
     detail::stopwatch watch;
     notify::step_begin(step_, callbacks...);
     model_.zero_gradients();
-    auto out = pass(batch, place, [&](const token_batch& tokens, auto use) {
+    auto out = run_micro_batches(batch, place, [&](const token_batch& tokens, auto use) {
       auto [output, pullback] = model_.forward(tokens);
-      const auto d_log_probs = use(lift_output(output.log_probs, tokens.responses.total(), "log_probs"));
+      const auto d_log_probs = use(checked_output(output.log_probs, tokens.responses.total(), "log_probs"));
       pullback(policy_gradient{.log_probs = {d_log_probs.data(), tokens.responses.total()}});
     });
     out.step = step_;
@@ -11798,30 +12070,30 @@ class direct_preference_trainer {
   }
 
   // The number of loss terms of an example.
-  static double terms_of(const direct_preference_example& example) {
+  static double count_terms(const direct_preference_example& example) {
     if constexpr (detail::needs_pairs<Loss>) return 1;
-    return detail::responses_in(example);
+    return detail::count_responses(example);
   }
 
-  // Runs over the micro-batches. `evaluate(tokens, use)` hands the log-probs of all responses, chosen ones first, to
-  // `use`, which returns their gradient.
+  // The loss and statistics of a batch, over its micro-batches and all ranks. `evaluate(tokens, use)` hands the
+  // log-probs of all responses, chosen ones first, to `use`, which returns their gradient.
   template <class Evaluate>
-  direct_preference_statistics pass(std::span<const direct_preference_example> batch, const batch_place& place,
-                                    Evaluate evaluate) {
+  direct_preference_statistics run_micro_batches(std::span<const direct_preference_example> batch,
+                                                 const detail::batch_place& place, Evaluate evaluate) {
     for (std::size_t i = 0; i < batch.size(); ++i) detail::check_example(batch[i], i, detail::needs_pairs<Loss>);
     double totals[5] = {
         static_cast<double>(batch.size())};  // examples, weighted terms, terms, chosen, rejected responses
     for (const auto& example : batch) {
       if (example.weight == 0) continue;
-      totals[1] += example.weight * terms_of(example);
-      totals[2] += terms_of(example);
+      totals[1] += example.weight * count_terms(example);
+      totals[2] += count_terms(example);
       totals[3] += example.chosen.empty() ? 0 : 1;
       totals[4] += example.rejected.empty() ? 0 : 1;
     }
     ranks_.all_reduce_sum(detail::span_of(totals));
     require_argument(totals[1] > 0, "a preference batch has no example with a weight above 0");
     direct_preference_statistics out{.examples = totals[0]};
-    out.kl_baseline = baseline_of(place);
+    out.kl_baseline = compute_kl_baseline(place);
 
     std::vector<std::size_t> lengths;
     for (const auto& e : batch) lengths.push_back(2 * e.prompt.size() + e.chosen.size() + e.rejected.size());
@@ -11831,10 +12103,10 @@ class direct_preference_trainer {
       double terms = 0;
       for (const std::size_t i : indices) {
         part.push_back(batch[i]);
-        terms += batch[i].weight > 0 ? terms_of(batch[i]) : 0;
+        terms += batch[i].weight > 0 ? count_terms(batch[i]) : 0;
       }
-      const token_batch tokens = detail::responses_of(detail::span_of(std::as_const(part)));
-      auto x = reference_of(part, tokens);
+      const token_batch tokens = detail::chosen_then_rejected(detail::span_of(std::as_const(part)));
+      auto x = reference_log_probs(part, tokens);
       x.kl_baseline = out.kl_baseline;
       token_weights<Eigen::ArrayXd> weights{Eigen::ArrayXd(x.chosen_tokens.size())};
       for (std::size_t k = 0; k < part.size(); ++k)
@@ -11844,7 +12116,7 @@ class direct_preference_trainer {
         const Eigen::Index n = x.chosen_tokens.size();
         x.chosen = responses.head(n);
         x.rejected = responses.tail(n);
-        const auto loss = detail::evaluate_preference(loss_, x, weights);
+        const auto loss = detail::evaluate_preference_loss(loss_, x, weights);
         sums[0] += loss.value;
         sums[1] += loss.accuracy * terms / totals[2];
         sums[2] += loss.reward_difference * terms / totals[2];
@@ -11867,8 +12139,11 @@ class direct_preference_trainer {
     return out;
   }
 
-  // Lengths, and the reference's log-probs of the responses.
-  preference_log_probs reference_of(const std::vector<direct_preference_example>& part, const token_batch& tokens) {
+  // The lengths and the reference's log-probs of the responses in `tokens`, chosen ones first; the policy's are left
+  // empty. The reference is evaluated only where an example does not carry them. Throws argument_error if there is
+  // none.
+  preference_log_probs reference_log_probs(const std::vector<direct_preference_example>& part,
+                                           const token_batch& tokens) {
     const auto n = static_cast<Eigen::Index>(part.size());
     preference_log_probs x;
     x.chosen_tokens.resize(n);
@@ -11899,11 +12174,12 @@ class direct_preference_trainer {
     return x;
   }
 
-  double baseline_of(const batch_place& place) {
+  // z0 of `kto_loss` for a batch, over all ranks; 0 for losses without it.
+  double compute_kl_baseline(const detail::batch_place& place) {
     if constexpr (detail::needs_kl_baseline<Loss>) {
       static_assert(has_reference,
                     "coho::direct_preference_trainer: the KL baseline of this loss needs a reference policy");
-      const token_batch mismatched = detail::mismatched_responses(place.whole, place.first, place.stride);
+      const token_batch mismatched = detail::mismatched_responses(place);
       const auto log_probs = [&](auto& model, const char* what) {
         return detail::response_log_probs(model, mismatched, options_.micro_batch, what);
       };
@@ -11941,7 +12217,7 @@ constexpr auto option_names(old_log_prob_source) { return std::array{"recomputed
 
 namespace detail {
 
-/// The options shared by PPO and the group-relative trainers.
+/// Describes the options shared by PPO and the group-relative trainers, for one object or several in parallel.
 template <class Visitor, class... Options>
 void describe_policy_training(Visitor& visit, Options&... o) {
   visit({"seed", "seed of all random numbers"}, o.seed...);
@@ -11978,7 +12254,7 @@ void describe_policy_training(Visitor& visit, Options&... o) {
   visit({"micro_batch", "forwards of an update; does not change the result"}, o.micro_batch...);
 }
 
-/// The constraints between them.
+/// The constraints between those options; throws `option_error` with names that start with `prefix`.
 template <class Options>
 void check_policy_training(const Options& o, const std::string& prefix) {
   // Ratios and KL are of the tempered softmax over all tokens: samples must be drawn from exactly that.
@@ -12005,7 +12281,7 @@ void check_policy_training(const Options& o, const std::string& prefix) {
                  "left as it is, or adaptive_kl.initial, where adaptive_kl is set");
 }
 
-/// `option_error` where a caller's own KL controller makes these ineffective.
+/// For a caller's own KL controller: throws `option_error` where an option of the built-in ones was changed.
 template <class Options>
 void require_no_kl_options(const Options& o) {
   const auto reason = "left as it is where a KL controller is given";
@@ -12065,7 +12341,7 @@ struct ppo_options {
   batch_limits micro_batch{};    ///< what one forward of an update may hold; does not change the result
 
   /// SALMON as the paper describes it (§4.1.2, App. F): 576 rollouts in minibatches of 288, β 0.02.
-  template <class = void>
+  template <class = detail::if_called>
   static ppo_options paper() {
     ppo_options o;
     o.generation = {.max_new_tokens = 1024};
@@ -12078,7 +12354,7 @@ struct ppo_options {
   }
   /// As the released scripts run it: temperature 0.7, β 0.01, five warm-up steps, the code's shaping; empty responses
   /// are scored like any other.
-  template <class = void>
+  template <class = detail::if_called>
   static ppo_options salmon_code() {
     ppo_options o = paper();
     o.generation.temperature = 0.7;
@@ -12105,10 +12381,10 @@ struct ppo_options {
           o.value_learning_rate_factor...);
     visit({"value_warmup_steps", "first steps that update only the value model", {}, "steps"}, o.value_warmup_steps...);
   }
-  void check_together(const std::string& prefix) const { detail::check_policy_training(*this, prefix); }
+  void check_constraints(const std::string& prefix) const { detail::check_policy_training(*this, prefix); }
 
   /// Throws `option_error` for the first option that is out of its range, or has no effect with the others.
-  template <class = void>
+  template <class = detail::if_called>
   void validate() const {
     coho::validate(*this);
   }
@@ -12168,17 +12444,17 @@ struct group_relative_trainer_options {
 
   /// Shao et al. 2024, §4.1: advantages divided by the group's deviation, mean over each response, KL (k3, 0.04) in the
   /// loss, 64 samples.
-  template <class = void>
+  template <class = detail::if_called>
   static group_relative_trainer_options grpo() {
     return {.group_size = 64, .kl_loss_coefficient = 0.04};
   }
   /// Liu et al. 2025: no division by the deviation and none by the length, no KL.
-  template <class = void>
+  template <class = detail::if_called>
   static group_relative_trainer_options dr_grpo() {
     return {.scaling = {.scale = group_scale::none}, .reduction = {.kind = reduction::fixed_length}};
   }
   /// Ahmadian et al. 2024: leave-one-out baseline, the KL in the reward, one update per batch, sums over responses.
-  template <class = void>
+  template <class = detail::if_called>
   static group_relative_trainer_options rloo() {
     return {.group_size = 4,
             .shaping = {.kl_coefficient = 0.03},
@@ -12187,7 +12463,7 @@ struct group_relative_trainer_options {
   }
   /// Yu et al. 2025: clip-higher, mean over tokens, no KL, groups of equal rewards dropped. Its overlong ramp is a
   /// bonus: `overlong_penalty`.
-  template <class = void>
+  template <class = detail::if_called>
   static group_relative_trainer_options dapo() {
     return {.group_size = 16,
             .skip_uniform_groups = true,
@@ -12195,9 +12471,9 @@ struct group_relative_trainer_options {
             .reduction = {.kind = reduction::token_mean}};
   }
 
-  /// The part shared with PPO.
-  template <class = void>
-  ppo_options shared() const {
+  /// The options that PPO has too, as those of a `ppo_trainer`; its other options have their defaults.
+  template <class = detail::if_called>
+  ppo_options as_ppo_options() const {
     ppo_options o;
     const auto copy = []<class T>(const option&, const T& from, T& to) { to = from; };
     detail::describe_policy_training(copy, *this, o);
@@ -12214,7 +12490,7 @@ struct group_relative_trainer_options {
     visit({"skip_uniform_groups", "leave groups whose rewards are all equal out of the update"},
           o.skip_uniform_groups...);
   }
-  void check_together(const std::string& prefix) const {
+  void check_constraints(const std::string& prefix) const {
     detail::check_policy_training(*this, prefix);
     if (baseline != group_baseline::mean)
       require_unused(scaling, {}, prefix + "scaling.", "unless the baseline is mean");
@@ -12223,7 +12499,7 @@ struct group_relative_trainer_options {
   }
 
   /// Throws `option_error` for the first option that is out of its range, or has no effect with the others.
-  template <class = void>
+  template <class = detail::if_called>
   void validate() const {
     coho::validate(*this);
   }
@@ -12236,6 +12512,7 @@ class group_baseline_estimator {
   group_baseline_estimator(const group_relative_trainer_options& options, Communicator& ranks)
       : baseline_(options.baseline), scaling_(options.scaling), leave_one_out_(options.leave_one_out), ranks_(ranks) {}
 
+  /// One advantage per response; `groups` as for `group_relative`.
   template <class Array>
   Eigen::ArrayXd operator()(const Array& rewards, std::span<const std::size_t> groups) const {
     if (baseline_ == group_baseline::mean) return group_relative(rewards, groups, scaling_, ranks_);
@@ -12318,6 +12595,7 @@ ppo_models(Models&...) -> ppo_models<Models...>;
 
 namespace detail {
 
+/// A decoder, or the placeholder for none.
 template <class Decoder>
 concept decoding = std::is_same_v<std::remove_const_t<Decoder>, no_decoder_type> ||
                    requires(Decoder& d, std::span<const token> tokens) {
@@ -12330,6 +12608,7 @@ concept decoding = std::is_same_v<std::remove_const_t<Decoder>, no_decoder_type>
 template <class Decoder>
 inline constexpr bool decodes = !std::is_same_v<std::remove_cvref_t<Decoder>, no_decoder_type>;
 
+/// The text of tokens, by `decode` or by a call; empty without a decoder.
 template <class Decoder>
 std::string decode_with(Decoder& decoder, std::span<const token> tokens) {
   if constexpr (!decodes<Decoder>) {
@@ -12341,13 +12620,14 @@ std::string decode_with(Decoder& decoder, std::span<const token> tokens) {
   }
 }
 
-template <class Model, class StandIn>
-inline constexpr bool stands_for = std::is_same_v<std::remove_cvref_t<Model>, StandIn>;
+/// Whether a member of `ppo_models` is the placeholder for a missing model.
+template <class Model, class Placeholder>
+inline constexpr bool is_placeholder = std::is_same_v<std::remove_cvref_t<Model>, Placeholder>;
 
 /// The sampler if there is one, else the policy.
 template <class Models>
-auto& sampler_of(const Models& models) {
-  if constexpr (requires { requires !stands_for<decltype(models.sampler), no_sampler_type>; }) {
+auto& sampler_or_policy(const Models& models) {
+  if constexpr (requires { requires !is_placeholder<decltype(models.sampler), no_sampler_type>; }) {
     return models.sampler;
   } else {
     return models.policy;
@@ -12360,16 +12640,17 @@ template <class Policy, class Reference, class Value, class Reward, class Optimi
           class Decoder, class Bonus, class Communicator, class Sampler>
 struct check_models<
     ppo_models<Policy, Reference, Value, Reward, Optimizer, ValueOptimizer, Decoder, Bonus, Communicator, Sampler>> {
-  static consteval bool passed() {
+  // What `update` needs, model by model.
+  static consteval bool passed_for_update() {
     require_differentiable_policy<Policy>();
     require_trainable<Policy>();
     require_policy<Reference>();
-    if constexpr (!stands_for<Value, no_value_type>) {
+    if constexpr (!is_placeholder<Value, no_value_type>) {
       require_differentiable_value_model<Value>();
       require_trainable<Value>();
     }
-    if constexpr (!stands_for<Reward, no_reward_type>) require_reward_model<Reward>();
-    if constexpr (!stands_for<Sampler, no_sampler_type>) require_sampler<Sampler>();
+    if constexpr (!is_placeholder<Reward, no_reward_type>) require_reward_model<Reward>();
+    if constexpr (!is_placeholder<Sampler, no_sampler_type>) require_sampler<Sampler>();
     require_optimizer<Optimizer>();
     require_optimizer<ValueOptimizer>();
     require_communicator<Communicator>();
@@ -12383,22 +12664,22 @@ struct check_models<
   }
   // What `step` needs in addition to `update`.
   static consteval bool passed_for_steps() {
-    if constexpr (stands_for<Sampler, no_sampler_type>) require_causal_lm<Policy>();
-    static_assert(!stands_for<Reward, no_reward_type>,
+    if constexpr (is_placeholder<Sampler, no_sampler_type>) require_causal_lm<Policy>();
+    static_assert(!is_placeholder<Reward, no_reward_type>,
                   "coho::ppo_models: without a reward model there is no step, only update with the rollouts' scores");
     return true;
   }
 };
 
-/// The first errors of a driver whose models do not fit.
+/// The first errors of a driver whose models do not fit: each names the concept and the member.
 template <class Models>
 consteval bool require_ppo_models() {
-  return check_models<Models>::passed();
+  return check_models<Models>::passed_for_update();
 }
 
-/// The first errors of a driver that samples.
+/// The first errors of `step`, which samples and scores.
 template <class Models>
-consteval bool require_models_of_steps() {
+consteval bool require_step_models() {
   return check_models<Models>::passed_for_steps();
 }
 
@@ -12501,15 +12782,16 @@ struct scoring_options {
 
 namespace detail {
 
-/// Checks what a sampler returned and moves it into rollouts of these prompts.
+/// Moves what a sampler returned into rollouts of these prompts. Throws argument_error for counts that differ, empty
+/// responses and log-probabilities that do not fit or are not finite.
 template <std::same_as<generation> Generation>
-sampled_rollouts take_generation(Generation sampled, std::span<const rl_prompt> prompts) {
+sampled_rollouts rollouts_from_generation(Generation sampled, std::span<const rl_prompt> prompts) {
   require_argument(sampled.responses.size() == prompts.size() && sampled.finished.size() == prompts.size(),
                    "generate returned " + std::to_string(sampled.responses.size()) + " responses for " +
                        std::to_string(prompts.size()) + " prompts");
   const bool known = !sampled.log_probs.empty();
   require_argument(!known || sampled.log_probs.offsets == sampled.responses.offsets,
-                   "generate returned log-probabilities that are not one a response token");
+                   "generate returned log-probabilities that are not one per response token");
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     require_argument(sampled.responses.length(i) > 0, "generate returned an empty response to prompt " +
                                                           std::to_string(i) +
@@ -12519,7 +12801,7 @@ sampled_rollouts take_generation(Generation sampled, std::span<const rl_prompt> 
   out.prompts.assign(prompts.begin(), prompts.end());
   if (known) {
     const Eigen::ArrayXd log_probs =
-        lift_output(sampled.log_probs.values, sampled.responses.total(), "log_probs of generate");
+        checked_output(sampled.log_probs.values, sampled.responses.total(), "log_probs of generate");
     out.log_probs.assign(log_probs.begin(), log_probs.end());
   }
   out.responses = std::move(sampled.responses);
@@ -12527,22 +12809,23 @@ sampled_rollouts take_generation(Generation sampled, std::span<const rl_prompt> 
   return out;
 }
 
-/// Flags of the blank response texts. Without texts no response counts as blank.
-template <class = void>
+/// 1 for each blank response text. Where texts are not `known`, since there is no decoder, all are 0.
+template <class = detail::if_called>
 std::vector<std::uint8_t> blank_texts(const std::vector<std::string>& texts, bool known) {
   std::vector<std::uint8_t> out;
   for (const auto& text : texts) out.push_back(known && is_blank(text) ? 1 : 0);
   return out;
 }
 
-template <class = void>
-Eigen::ArrayXd array_of_numbers(const std::vector<double>& numbers) {
+/// A copy as an Eigen array; empty stays empty.
+template <class = detail::if_called>
+Eigen::ArrayXd to_array(const std::vector<double>& numbers) {
   return Eigen::Map<const Eigen::ArrayXd>(numbers.data(), static_cast<Eigen::Index>(numbers.size()));
 }
 
 /// Rollouts with their texts and given values; nothing is evaluated.
 template <class Decoder>
-trajectory_batch trajectories_of(sampled_rollouts sampled, Decoder& decoder) {
+trajectory_batch make_trajectories(sampled_rollouts sampled, Decoder& decoder) {
   trajectory_batch out;
   for (const auto& prompt : sampled.prompts) {
     out.batch.prompts.push_back(prompt.tokens);
@@ -12557,8 +12840,8 @@ trajectory_batch trajectories_of(sampled_rollouts sampled, Decoder& decoder) {
   out.empty = blank_texts(out.response_texts, given || decodes<Decoder>);
   out.finished = std::move(sampled.finished);
   if (out.finished.empty()) out.finished.assign(out.size(), 1);
-  out.recorded_log_probs = array_of_numbers(sampled.log_probs);
-  out.model_scores = array_of_numbers(sampled.scores);
+  out.recorded_log_probs = to_array(sampled.log_probs);
+  out.model_scores = to_array(sampled.scores);
   out.prompts = std::move(sampled.prompts);
   return out;
 }
@@ -12580,7 +12863,8 @@ struct sample_rollouts_fn {
       contexts.push_back(prompt.tokens);
       streams.push_back(random.split(prompt.key));
     }
-    return detail::take_generation<generation>(sampler.generate(contexts, options, detail::span_of(streams)), prompts);
+    return detail::rollouts_from_generation<generation>(sampler.generate(contexts, options, detail::span_of(streams)),
+                                                        prompts);
   }
   template <sampler Sampler>
   sampled_rollouts operator()(Sampler& sampler, std::span<const rl_prompt> prompts, const generation_options& options,
@@ -12598,7 +12882,7 @@ struct score_rollouts_fn {
   void operator()(const Models& models, trajectory_batch& rollouts, const scoring_options& options = {}) const {
     const auto queries = rollouts.queries();
     if (rollouts.model_scores.size() == 0) {
-      if constexpr (detail::stands_for<decltype(models.reward), no_reward_type>) {
+      if constexpr (detail::is_placeholder<decltype(models.reward), no_reward_type>) {
         throw argument_error("the rollouts have no scores, and there is no reward model to ask");
       } else {
         rollouts.model_scores = evaluate_scores(models.reward, queries, options.batch);
@@ -12630,8 +12914,8 @@ struct sample_and_score_fn {
   trajectory_batch operator()(const Models& models, std::span<const rl_prompt> prompts,
                               const generation_options& generation, const rng& random,
                               const scoring_options& options = {}) const {
-    trajectory_batch out = detail::trajectories_of(
-        sample_rollouts(detail::sampler_of(models), prompts, generation, random), models.decoder);
+    trajectory_batch out = detail::make_trajectories(
+        sample_rollouts(detail::sampler_or_policy(models), prompts, generation, random), models.decoder);
     score_rollouts(models, out, options);
     return out;
   }
@@ -12657,7 +12941,7 @@ struct evaluate_rollouts_fn {
                      "the rollouts have no log_probs of their sampler, but old_log_probs is recorded");
     require_argument(recorded || !options.sampler_correction,
                      "the rollouts have no log_probs of their sampler, which sampler_correction needs");
-    trajectory_batch out = detail::trajectories_of(std::move(sampled), models.decoder);
+    trajectory_batch out = detail::make_trajectories(std::move(sampled), models.decoder);
     auto& seconds = statistics.phase_seconds;
     auto& tokens = statistics.phase_tokens;
     const auto responses = static_cast<double>(out.tokens());
@@ -12678,7 +12962,7 @@ struct evaluate_rollouts_fn {
     seconds.reference += watch.lap();
     tokens.reference += whole;
 
-    if constexpr (detail::stands_for<decltype(models.value), no_value_type>) {
+    if constexpr (detail::is_placeholder<decltype(models.value), no_value_type>) {
       out.values = Eigen::ArrayXd::Zero(out.old_log_probs.size());
     } else {
       const token_batch value_batch = out.value_batch();
@@ -12702,7 +12986,7 @@ struct collect_rollouts_fn {
   trajectory_batch operator()(const ppo_models<Types...>& models, std::span<const rl_prompt> prompts,
                               const ppo_options& options, std::uint64_t step, ppo_statistics& statistics) const {
     detail::stopwatch watch;
-    auto sampled = sample_rollouts(detail::sampler_of(models), prompts, options.generation, options.seed, step);
+    auto sampled = sample_rollouts(detail::sampler_or_policy(models), prompts, options.generation, options.seed, step);
     statistics.phase_seconds.generation += watch.lap();
     statistics.phase_tokens.generation += static_cast<double>(sampled.responses.total());
     return evaluate_rollouts(models, std::move(sampled), options, statistics);
@@ -12712,7 +12996,8 @@ inline constexpr collect_rollouts_fn collect_rollouts{};
 
 namespace detail {
 
-/// Fills in the statistics of the rollouts. All ranks call together.
+/// Fills in the statistics of the rollouts: means per sequence and per token over all ranks, which call together. The
+/// deviation and the explained variance take a second reduction, around the global means.
 template <std::same_as<trajectory_batch> Rollouts, class Communicator>
 void describe_rollouts(const Rollouts& r, Communicator& ranks, ppo_statistics& out) {
   const Eigen::ArrayXd kl = r.old_log_probs - r.reference_log_probs;
@@ -12773,6 +13058,7 @@ namespace detail {
 using array_weights = token_weights<Eigen::ArrayXd>;
 using offset_span = std::span<const std::size_t>;
 
+/// What a policy loss must return, and a value loss.
 template <class Result>
 concept policy_loss_value = requires(Result& r) {
   { r.value } -> std::convertible_to<double>;
@@ -12853,7 +13139,9 @@ class configured_kl_controller {
       : fixed_(coefficient) {
     if (adaptive) adaptive_ = adaptive_kl_controller(*adaptive);
   }
+  /// β for the next batch.
   double coefficient() const noexcept { return adaptive_ ? adaptive_->coefficient() : fixed_.coefficient(); }
+  /// Nothing for the fixed one.
   void update(double mean_sequence_kl, double sequences) {
     if (adaptive_) adaptive_->update(mean_sequence_kl, sequences);
   }
@@ -12887,6 +13175,7 @@ auto component_or(Component component, Make make) {
     return component;
   }
 }
+/// The type that `component_or` returns.
 template <class Component, class Default>
 using component_t = std::conditional_t<std::is_same_v<Component, from_options>, Default, Component>;
 
@@ -12898,20 +13187,22 @@ struct policy_loss_terms {
 
 /// The number of tokens of nonzero weight.
 template <class Weights>
-double real_tokens(const Weights& weights) {
+double count_weighted_tokens(const Weights& weights) {
   double count = 0;
   for (const double weight : weights) count += weight != 0;
   return count;
 }
 
+/// Calls a policy loss and checks its result. Throws argument_error for a result of another length or one that is not
+/// finite.
 template <class Loss>
 policy_loss_terms evaluate_policy_loss(const Loss& loss, const policy_loss_inputs<double>& in) {
   const auto result = loss.value_and_grad(in);
   policy_loss_terms out{.value = static_cast<double>(result.value)};
-  out.d_log_probs =
-      lift_output(result.d_log_probs, static_cast<std::size_t>(in.log_probs.size()), "d_log_probs of the policy loss");
+  out.d_log_probs = checked_output(result.d_log_probs, static_cast<std::size_t>(in.log_probs.size()),
+                                   "d_log_probs of the policy loss");
   require_argument(std::isfinite(out.value), "the value of the policy loss is not finite");
-  const double tokens = real_tokens(in.weights.values);
+  const double tokens = count_weighted_tokens(in.weights.values);
   if constexpr (requires { result.clip_fraction; }) {
     out.clipped = static_cast<double>(result.clip_fraction) * tokens;
     require_argument(std::isfinite(out.clipped), "the clip_fraction of the policy loss is not finite");
@@ -12931,21 +13222,24 @@ struct value_loss_terms {
   Eigen::ArrayXd d_values{};
 };
 
+/// The same as `evaluate_policy_loss` for a value loss.
 template <class Loss>
 value_loss_terms evaluate_value_loss(const Loss& loss, const value_loss_inputs<double>& in) {
   const auto result = loss.value_and_grad(in);
   value_loss_terms out{.value = static_cast<double>(result.value)};
   require_argument(std::isfinite(out.value), "the value of the value loss is not finite");
   if constexpr (requires { result.clip_fraction; }) {
-    out.clipped = static_cast<double>(result.clip_fraction) * real_tokens(in.weights.values);
+    out.clipped = static_cast<double>(result.clip_fraction) * count_weighted_tokens(in.weights.values);
     require_argument(std::isfinite(out.clipped), "the clip_fraction of the value loss is not finite");
   }
-  out.d_values = lift_output(result.d_values, static_cast<std::size_t>(in.values.size()), "d_values of the value loss");
+  out.d_values =
+      checked_output(result.d_values, static_cast<std::size_t>(in.values.size()), "d_values of the value loss");
   return out;
 }
 
 }  // namespace detail
 
+/// A compile error that names the requirement of policy_loss which the type does not meet.
 template <class Loss>
 consteval bool require_policy_loss() {
   constexpr bool exists = requires(const Loss& l, const policy_loss_inputs<double>& in) { l.value_and_grad(in); };
@@ -12957,6 +13251,7 @@ consteval bool require_policy_loss() {
   return true;
 }
 
+/// A compile error that names the requirement of value_loss which the type does not meet.
 template <class Loss>
 consteval bool require_value_loss() {
   constexpr bool exists = requires(const Loss& l, const value_loss_inputs<double>& in) { l.value_and_grad(in); };
@@ -12967,6 +13262,7 @@ consteval bool require_value_loss() {
   return true;
 }
 
+/// A compile error that names the requirement of advantage_estimator which the type does not meet.
 template <class Estimator>
 consteval bool require_advantage_estimator() {
   constexpr bool exists = requires(const Estimator& a, const advantage_inputs<double>& in) { a(in); };
@@ -12981,6 +13277,7 @@ consteval bool require_advantage_estimator() {
   return true;
 }
 
+/// A compile error that names the requirement of group_advantage_estimator which the type does not meet.
 template <class Estimator>
 consteval bool require_group_advantage_estimator() {
   constexpr bool exists =
@@ -12995,6 +13292,7 @@ consteval bool require_group_advantage_estimator() {
   return true;
 }
 
+/// A compile error that names the requirement of kl_controller which the type does not meet.
 template <class Controller>
 consteval bool require_kl_controller() {
   constexpr bool coefficient = requires(const Controller& c) {
@@ -13025,7 +13323,8 @@ namespace detail {
 struct rollout_layout {
   std::vector<std::size_t> packed_offsets, offsets;
 
-  template <class = void>
+  /// `tokens`: the offsets of the responses. Throws argument_error for a response longer than its slot.
+  template <class = detail::if_called>
   rollout_layout(const std::vector<std::size_t>& tokens, std::size_t length) : packed_offsets(tokens), offsets(tokens) {
     if (length == 0) return;
     for (std::size_t i = 0; i + 1 < tokens.size(); ++i) {
@@ -13034,8 +13333,9 @@ struct rollout_layout {
       offsets[i + 1] = offsets[i] + length;
     }
   }
-  template <class = void>
-  Eigen::ArrayXd spread(const Eigen::ArrayXd& flat) const {
+  /// One number per position of the slots from one per token; 0 on padding.
+  template <class = detail::if_called>
+  Eigen::ArrayXd to_slots(const Eigen::ArrayXd& flat) const {
     Eigen::ArrayXd out(static_cast<Eigen::Index>(offsets.back()));
     out.setZero();
     for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
@@ -13043,8 +13343,9 @@ struct rollout_layout {
     }
     return out;
   }
-  template <class = void>
-  Eigen::ArrayXd collect(const Eigen::ArrayXd& slots) const {
+  /// The reverse: one number per token.
+  template <class = detail::if_called>
+  Eigen::ArrayXd to_packed(const Eigen::ArrayXd& slots) const {
     Eigen::ArrayXd out(static_cast<Eigen::Index>(packed_offsets.back()));
     for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
       std::copy_n(slots.data() + offsets[i], packed_offsets[i + 1] - packed_offsets[i], out.data() + packed_offsets[i]);
@@ -13053,28 +13354,31 @@ struct rollout_layout {
   }
 };
 
-/// Token rewards over a layout: KL penalty, sequence rewards (settled, as are the breakdowns), penalties.
+/// Shaped rewards of all positions of a layout: KL penalty, sequence rewards, penalties. Settles `sequence_rewards` and
+/// `breakdowns` of the rollouts first (`settle_rewards`). All ranks call together.
 template <class Communicator>
-Eigen::ArrayXd rewards_over(const rollout_layout& place, const Eigen::ArrayXd& mask, trajectory_batch& rollouts,
-                            const ppo_options& options, double kl_coefficient, Communicator& ranks) {
+Eigen::ArrayXd shape_over_layout(const rollout_layout& layout, const Eigen::ArrayXd& mask, trajectory_batch& rollouts,
+                                 const ppo_options& options, double kl_coefficient, Communicator& ranks) {
   shaping_options shaping = options.shaping;
   shaping.kl_coefficient = kl_coefficient;
-  const std::vector<std::uint8_t> finished =
-      settle_rewards(rollouts.sequence_rewards, rollouts.breakdowns, rollouts.finished, rollouts.empty,
-                     options.empty_responses, shaping, ranks);
+  const std::vector<std::uint8_t> finished = settle_rewards({.rewards = rollouts.sequence_rewards,
+                                                             .breakdowns = rollouts.breakdowns,
+                                                             .finished = rollouts.finished,
+                                                             .empty = rollouts.empty},
+                                                            options.empty_responses, shaping, ranks);
   return shape_rewards({.sequence_rewards = rollouts.sequence_rewards,
-                        .log_probs = place.spread(rollouts.old_log_probs),
-                        .reference_log_probs = place.spread(rollouts.reference_log_probs),
+                        .log_probs = layout.to_slots(rollouts.old_log_probs),
+                        .reference_log_probs = layout.to_slots(rollouts.reference_log_probs),
                         .mask = mask,
-                        .offsets = place.offsets,
+                        .offsets = layout.offsets,
                         .finished = finished},
                        shaping, ranks);
 }
 
-/// Advantages weighted for the difference between the sampler and the trained policy: for every loss that is
-/// linear in the advantage this equals weighting the tokens.
+/// With `sampler_correction`: advantages weighted for the difference between the sampler and the trained policy: for
+/// every loss that is linear in the advantage this equals weighting the tokens.
 template <std::same_as<trajectory_batch> Rollouts>
-void correct_sampler(Rollouts& rollouts, const ppo_options& options) {
+void apply_sampler_correction(Rollouts& rollouts, const ppo_options& options) {
   if (!options.sampler_correction) return;
   rollouts.advantages *= importance_weights(rollouts.old_log_probs, rollouts.recorded_log_probs,
                                             rollouts.batch.responses.offsets, *options.sampler_correction)
@@ -13088,9 +13392,9 @@ struct shape_rollout_rewards_fn {
   template <communicator Communicator>
   void operator()(trajectory_batch& rollouts, const ppo_options& options, double kl_coefficient,
                   Communicator& ranks) const {
-    const detail::rollout_layout place(rollouts.batch.responses.offsets, 0);
-    rollouts.rewards = detail::rewards_over(place, Eigen::ArrayXd::Ones(rollouts.old_log_probs.size()), rollouts,
-                                            options, kl_coefficient, ranks);
+    const detail::rollout_layout layout(rollouts.batch.responses.offsets, 0);
+    rollouts.rewards = detail::shape_over_layout(layout, Eigen::ArrayXd::Ones(rollouts.old_log_probs.size()), rollouts,
+                                                 options, kl_coefficient, ranks);
     rollouts.shaped_reward_sum = rollouts.rewards.sum();
   }
 };
@@ -13107,25 +13411,26 @@ struct estimate_advantages_fn {
   template <communicator Communicator, advantage_estimator Estimator>
   void operator()(trajectory_batch& rollouts, const ppo_options& options, double kl_coefficient, Communicator& ranks,
                   const Estimator& estimator) const {
-    const detail::rollout_layout place(rollouts.batch.responses.offsets,
-                                       options.padded_layout ? options.generation.max_new_tokens : 0);
-    const Eigen::ArrayXd mask = place.spread(Eigen::ArrayXd::Ones(rollouts.old_log_probs.size()));
-    const Eigen::ArrayXd rewards = detail::rewards_over(place, mask, rollouts, options, kl_coefficient, ranks);
+    const detail::rollout_layout layout(rollouts.batch.responses.offsets,
+                                        options.padded_layout ? options.generation.max_new_tokens : 0);
+    const Eigen::ArrayXd mask = layout.to_slots(Eigen::ArrayXd::Ones(rollouts.old_log_probs.size()));
+    const Eigen::ArrayXd rewards = detail::shape_over_layout(layout, mask, rollouts, options, kl_coefficient, ranks);
     const auto estimate = estimator(advantage_inputs<double>{
-        .rewards = rewards, .values = place.spread(rollouts.values), .offsets = place.offsets});
-    Eigen::ArrayXd advantages = checked(estimate.advantages, rewards.size(), "advantages");
-    const Eigen::ArrayXd returns = checked(estimate.returns, rewards.size(), "returns");
+        .rewards = rewards, .values = layout.to_slots(rollouts.values), .offsets = layout.offsets});
+    Eigen::ArrayXd advantages = checked_estimate(estimate.advantages, rewards.size(), "advantages");
+    const Eigen::ArrayXd returns = checked_estimate(estimate.returns, rewards.size(), "returns");
     if (options.whiten_advantages) advantages = whiten(advantages, mask, options.advantage_whitening, ranks);
-    rollouts.rewards = place.collect(rewards);
+    rollouts.rewards = layout.to_packed(rewards);
     rollouts.shaped_reward_sum = rewards.sum();
-    rollouts.returns = place.collect(returns);
-    rollouts.advantages = place.collect(advantages);
-    detail::correct_sampler(rollouts, options);
+    rollouts.returns = layout.to_packed(returns);
+    rollouts.advantages = layout.to_packed(advantages);
+    detail::apply_sampler_correction(rollouts, options);
   }
 
  private:
-  template <class = void>
-  static Eigen::ArrayXd checked(const Eigen::ArrayXd& x, Eigen::Index size, const char* what) {
+  // x itself. Throws argument_error, naming `what`, unless the estimator returned one finite number per position.
+  template <class = detail::if_called>
+  static Eigen::ArrayXd checked_estimate(const Eigen::ArrayXd& x, Eigen::Index size, const char* what) {
     require_argument(x.size() == size, std::string("the advantage estimator returned ") + std::to_string(x.size()) +
                                            " " + what + " for " + std::to_string(size) + " tokens");
     for (const double number : x) {
@@ -13139,37 +13444,68 @@ inline constexpr estimate_advantages_fn estimate_advantages{};
 
 }  // namespace coho::inline v0_1
 
-// ---- coho/train/steps/gather_rollouts.hpp
+// ---- coho/parallel/detail/serialization.hpp
 
-namespace coho::inline v0_1 {
+namespace coho::inline v0_1::detail {
 
-namespace detail {
+/// Numbers and arrays of numbers as bytes, to be read in the same order by a process with the same binary layout.
+class byte_writer {
+ public:
+  /// A number or enumerator.
+  template <class Number>
+  void number(const Number& value) {
+    append_bytes(&value, sizeof(Number));
+  }
+  /// Anything with data() and size(): the number of elements (8 bytes), then the elements.
+  template <class Array>
+  void array(const Array& values) {
+    number(static_cast<std::uint64_t>(values.size()));
+    append_bytes(values.data(), static_cast<std::size_t>(values.size()) * sizeof(*values.data()));
+  }
+  const std::vector<std::uint8_t>& bytes() const noexcept { return bytes_; }
 
-/// Appends the rollouts of one batch to those of another, member by member.
-struct append_field {
-  template <class T>
-  void operator()(std::vector<T>& to, const std::vector<T>& from) const {
-    to.insert(to.end(), from.begin(), from.end());
+ private:
+  void append_bytes(const void* from, std::size_t size) {
+    const std::size_t at = bytes_.size();
+    bytes_.resize(at + size);
+    if (size > 0) std::memcpy(bytes_.data() + at, from, size);
   }
-  template <class T>
-  void operator()(packed<T>& to, const packed<T>& from) const {
-    for (std::size_t i = 0; i < from.size(); ++i) to.push_back(from[i]);
-  }
-  template <std::same_as<token_batch> Batch>
-  void operator()(Batch& to, const Batch& from) const {
-    (*this)(to.prompts, from.prompts);
-    (*this)(to.responses, from.responses);
-  }
-  template <std::same_as<Eigen::ArrayXd> Array>
-  void operator()(Array& to, const Array& from) const {
-    const Eigen::Index size = to.size();
-    to.conservativeResize(size + from.size());
-    to.tail(from.size()) = from;
-  }
-  void operator()(double& to, const double& from) const { to += from; }
+  std::vector<std::uint8_t> bytes_;
 };
 
-/// Writes members as bytes.
+/// Reads what a `byte_writer` wrote, in the same order and with the same types: the bytes name neither, and lengths are
+/// not checked. Not for files.
+class byte_reader {
+ public:
+  explicit byte_reader(std::span<const std::uint8_t> bytes) : bytes_(bytes) {}
+  bool at_end() const noexcept { return at_ == bytes_.size(); }
+  /// The next number or enumerator.
+  template <class Number>
+  Number number() {
+    Number out{};
+    copy_next(&out, sizeof(Number));
+    return out;
+  }
+  /// The next array, as a container that can be resized: std::vector, std::string, an Eigen array.
+  template <class Array>
+  Array array() {
+    Array out;
+    const auto size = number<std::uint64_t>();
+    out.resize(static_cast<decltype(out.size())>(size));
+    copy_next(out.data(), static_cast<std::size_t>(size) * sizeof(*out.data()));
+    return out;
+  }
+
+ private:
+  void copy_next(void* to, std::size_t size) {
+    if (size > 0) std::memcpy(to, bytes_.data() + at_, size);
+    at_ += size;
+  }
+  std::span<const std::uint8_t> bytes_;
+  std::size_t at_ = 0;
+};
+
+/// Visitor of `for_each_field` that writes members as bytes, those of nested objects one by one.
 struct write_field {
   byte_writer& to;
 
@@ -13204,7 +13540,7 @@ struct write_field {
   }
 };
 
-/// Reads members in the order in which write_field wrote them.
+/// Visitor of `for_each_field` that reads members in the order in which `write_field` wrote them.
 struct read_field {
   byte_reader& from;
 
@@ -13239,10 +13575,42 @@ struct read_field {
   }
 };
 
+}  // namespace coho::inline v0_1::detail
+
+// ---- coho/train/steps/gather_rollouts.hpp
+
+namespace coho::inline v0_1 {
+
+namespace detail {
+
+/// Visitor of `for_each_field` over two batches: appends the second's rollouts to the first's, and adds up sums.
+struct append_field {
+  template <class T>
+  void operator()(std::vector<T>& to, const std::vector<T>& from) const {
+    to.insert(to.end(), from.begin(), from.end());
+  }
+  template <class T>
+  void operator()(packed<T>& to, const packed<T>& from) const {
+    for (std::size_t i = 0; i < from.size(); ++i) to.push_back(from[i]);
+  }
+  template <std::same_as<token_batch> Batch>
+  void operator()(Batch& to, const Batch& from) const {
+    (*this)(to.prompts, from.prompts);
+    (*this)(to.responses, from.responses);
+  }
+  template <std::same_as<Eigen::ArrayXd> Array>
+  void operator()(Array& to, const Array& from) const {
+    const Eigen::Index size = to.size();
+    to.conservativeResize(size + from.size());
+    to.tail(from.size()) = from;
+  }
+  void operator()(double& to, const double& from) const { to += from; }
+};
+
 /// Rollouts of this rank's `count` sequences, shard by shard: a shard's passes do not depend on how
 /// many shards a rank has. `evaluate(begin, end)` makes those of one range. `count` may be 0.
 template <class Communicator, class Evaluate>
-trajectory_batch by_shards(std::size_t count, Communicator& ranks, Evaluate evaluate) {
+trajectory_batch evaluate_by_shards(std::size_t count, Communicator& ranks, Evaluate evaluate) {
   const std::size_t shards = shard_count(ranks), size = static_cast<std::size_t>(ranks.size());
   trajectory_batch out;
   if (shards <= size) {
@@ -13340,7 +13708,7 @@ class minibatch_update {
       m.applied = options_.target_kl == 0 || m.approximate_kl <= options_.target_kl;
       if (!m.applied) return;
       gradients.all_reduce();
-      apply(learning_rate, m);
+      step_optimizers(learning_rate, m);
     });
   }
 
@@ -13352,21 +13720,22 @@ class minibatch_update {
 
   // The same object in both places: one set of gradients, or one optimizer for both.
   template <class A, class B>
-  static bool same(const A& a, const B& b) noexcept {
+  static bool same_object(const A& a, const B& b) noexcept {
     return static_cast<const volatile void*>(&a) == static_cast<const volatile void*>(&b) &&
            std::is_same_v<std::remove_const_t<A>, std::remove_const_t<B>>;
   }
 
+  // Whether the value model has an optimizer of its own, which can step without the policy's.
   bool separate_value_optimizer() const noexcept {
     if constexpr (!has_value) return false;
-    return !same(models_.optimizer, models_.value_optimizer);
+    return !same_object(models_.optimizer, models_.value_optimizer);
   }
 
   // Calls f with the gradient sum of the models being trained.
   template <class Function>
   void with_gradients(std::size_t shards, const Function& f) {
     if constexpr (has_value) {
-      if (!same(models_.policy, models_.value)) {
+      if (!same_object(models_.policy, models_.value)) {
         gradient_sum gradients(models_.ranks, shards, models_.policy, models_.value);
         return f(gradients);
       }
@@ -13387,7 +13756,7 @@ class minibatch_update {
     shard_sums<7> all(work.shards);
     for (const auto& shard : work.mine) {
       sums total;
-      gradients.begin(shard.number);
+      gradients.begin_shard(shard.number);
       for (const auto& part : micro_batches(shard.indices, lengths, options_.micro_batch)) {
         const token_batch tokens = rollouts.batch.select(part);
         const auto weights = make_token_weights(span_of(tokens.responses.offsets), reduction);
@@ -13396,12 +13765,12 @@ class minibatch_update {
           accumulate_value({value_batch.prompts.select(part), tokens.responses}, rollouts, part, weights, total);
         }
       }
-      gradients.end();
+      gradients.end_shard();
       const double of_shard[] = {total.policy_loss, total.value_loss, total.kl_loss,       total.clipped,
                                  total.divergence,  total.entropy,    total.values_clipped};
-      std::copy(std::begin(of_shard), std::end(of_shard), all.of(shard.number));
+      std::copy(std::begin(of_shard), std::end(of_shard), all.shard(shard.number));
     }
-    gradients.close();
+    gradients.end_forwards();
     const auto reduced = all.total(models_.ranks);
     m.policy_loss = reduced[0];
     m.value_loss = reduced[1];
@@ -13421,7 +13790,7 @@ class minibatch_update {
     const Eigen::ArrayXd old_log_probs = gather(rollouts.old_log_probs, offsets, chosen);
     const std::size_t count = tokens.responses.total();
     auto [output, pullback] = models_.policy.forward(tokens);
-    const auto log_probs = lift_output(output.log_probs, count, "log_probs of the policy's forward");
+    const auto log_probs = checked_output(output.log_probs, count, "log_probs of the policy's forward");
     auto loss = evaluate_policy_loss(policy_loss_, {.log_probs = log_probs,
                                                     .old_log_probs = old_log_probs,
                                                     .advantages = gather(rollouts.advantages, offsets, chosen),
@@ -13444,7 +13813,7 @@ class minibatch_update {
     }
     std::vector<double> d_entropy;
     if constexpr (has_entropy) {
-      total.entropy += lift_output(output.entropy, count, "entropy of the policy's forward").sum();
+      total.entropy += checked_output(output.entropy, count, "entropy of the policy's forward").sum();
       if (options_.entropy_coefficient > 0) {
         for (const double weight : weights.values) d_entropy.push_back(-options_.entropy_coefficient * weight);
       }
@@ -13459,7 +13828,7 @@ class minibatch_update {
     const auto offsets = span_of(rollouts.batch.responses.offsets), chosen = span_of(part);
     const std::size_t count = tokens.responses.total();
     auto [output, pullback] = models_.value.forward(tokens);
-    const auto values = lift_output(output.values, count, "values of the value model's forward");
+    const auto values = checked_output(output.values, count, "values of the value model's forward");
     auto loss = evaluate_value_loss(value_loss_, {.values = values,
                                                   .old_values = gather(rollouts.values, offsets, chosen),
                                                   .returns = gather(rollouts.returns, offsets, chosen),
@@ -13470,8 +13839,9 @@ class minibatch_update {
     pullback(value_gradient{.values = {loss.d_values.data(), count}});
   }
 
-  // Clip and step, once the gradients are summed over all ranks.
-  void apply(double learning_rate, minibatch_statistics& m) {
+  // Clips and steps, once the gradients are summed over all ranks. Throws error, before anything is changed, for a
+  // gradient that is not finite.
+  void step_optimizers(double learning_rate, minibatch_statistics& m) {
     const std::string what = "step " + std::to_string(m.step) + ", epoch " + std::to_string(m.epoch) + ", minibatch " +
                              std::to_string(m.minibatch);
     const double limit = options_.gradient_norm_clip;
@@ -13480,7 +13850,7 @@ class minibatch_update {
     } else {
       auto& policy = models_.policy;
       auto& value = models_.value;
-      if (same(policy, value)) {
+      if (same_object(policy, value)) {
         m.gradient_norm = clip_gradient_norm(limit, policy);
       } else {
         m.gradient_norm = options_.joint_gradient_norm
@@ -13488,7 +13858,7 @@ class minibatch_update {
                               : std::hypot(clip_gradient_norm(limit, policy), clip_gradient_norm(limit, value));
       }
       gradient_step.require_finite_norm(m.gradient_norm, what);
-      if (same(models_.optimizer, models_.value_optimizer)) {
+      if (same_object(models_.optimizer, models_.value_optimizer)) {
         models_.optimizer.step(learning_rate);
       } else {
         if (trains_policy(m.step)) models_.optimizer.step(learning_rate);
@@ -13526,7 +13896,7 @@ class policy_update {
   void operator()(const trajectory_batch& rollouts, const std::vector<std::size_t>& chosen, std::uint64_t step,
                   ppo_statistics& out, Callbacks&... callbacks) {
     double count = static_cast<double>(chosen.size());
-    if (!together()) models_.ranks.all_reduce_sum(span_of(&count, 1));
+    if (!global_scope()) models_.ranks.all_reduce_sum(span_of(&count, 1));
     if (count == 0) return;
     const token_batch value_batch = rollouts.value_batch();
     const auto lengths = sequence_lengths(rollouts.batch);
@@ -13537,12 +13907,12 @@ class policy_update {
     bool first = true;
     for (std::uint64_t epoch = 0; epoch < options_.epochs && !out.stopped_by_kl; ++epoch) {
       std::uint64_t number = 0;
-      for (auto& indices : cut(keys, stream.split(epoch))) {
+      for (auto& indices : cut_minibatches(keys, stream.split(epoch))) {
         for (std::size_t& i : indices) i = chosen[i];
         minibatch_statistics m{.step = step, .epoch = epoch, .minibatch = number++};
         count_sequences(indices, rollouts.batch.responses, m);
         const work_plan work =
-            together() ? partition(indices, span_of(lengths), models_.ranks) : local_plan(indices, models_.ranks);
+            global_scope() ? partition(indices, span_of(lengths), models_.ranks) : local_plan(indices, models_.ranks);
         minibatch_(rollouts, value_batch, work, span_of(lengths), out.learning_rate, m);
         if (m.applied) {
           out.gradient_norm += m.gradient_norm;
@@ -13579,19 +13949,22 @@ class policy_update {
   }
 
  private:
-  bool together() const noexcept { return options_.scope == minibatch_scope::global; }
+  // Whether all ranks hold the same rollouts and one shuffle cuts them.
+  bool global_scope() const noexcept { return options_.scope == minibatch_scope::global; }
 
-  std::vector<std::vector<std::size_t>> cut(const std::vector<std::uint64_t>& keys, const rng& stream) const {
-    if (together()) return minibatches(keys, options_.minibatch_size, stream);
+  // Positions in `keys` of this rank's part of each minibatch of an epoch.
+  std::vector<std::vector<std::size_t>> cut_minibatches(const std::vector<std::uint64_t>& keys,
+                                                        const rng& stream) const {
+    if (global_scope()) return minibatches(keys, options_.minibatch_size, stream);
     return minibatches(keys, options_.minibatch_size, stream, options_.scope, models_.ranks);
   }
 
-  // Over all ranks.
+  // Fills in the sequences and response tokens of a minibatch, over all ranks.
   void count_sequences(const std::vector<std::size_t>& indices, const packed<token>& responses,
                        minibatch_statistics& m) {
     double counts[2] = {static_cast<double>(indices.size()), 0};
     for (const std::size_t i : indices) counts[1] += static_cast<double>(responses.length(i));
-    if (!together()) models_.ranks.all_reduce_sum(span_of(counts));
+    if (!global_scope()) models_.ranks.all_reduce_sum(span_of(counts));
     m.sequences = counts[0];
     m.tokens = counts[1];
   }
@@ -13639,6 +14012,7 @@ class on_policy_driver {
         controller_(std::move(controller)),
         update_(models_, shared_, std::move(policy_loss), std::move(value_loss)) {}
 
+  /// A compile error for a callback without any hook of these drivers.
   template <class... Callbacks>
   static consteval bool require_callbacks() {
     return (require_callback<Callbacks, ppo_statistics, minibatch_statistics, trajectory_batch>() && ...);
@@ -13648,7 +14022,7 @@ class on_policy_driver {
   /// their advantages and the statistics, leaves the update's input in `rollouts`, calls `on_rollouts`, and
   /// returns the indices of those to learn from.
   template <class Collect, class Prepare, class... Callbacks>
-  ppo_statistics make_step(Collect collect, Prepare prepare, Callbacks&... callbacks) {
+  ppo_statistics run_step(Collect collect, Prepare prepare, Callbacks&... callbacks) {
     notify::step_begin(step_, callbacks...);
     ppo_statistics out{.step = step_, .kl_coefficient = kl_coefficient(), .learning_rate = rate_(step_)};
     trajectory_batch rollouts = collect(out);
@@ -13662,7 +14036,8 @@ class on_policy_driver {
     return out;
   }
 
-  bool together() const noexcept { return shared_.scope == minibatch_scope::global; }
+  /// Whether minibatches are cut from the rollouts of all ranks.
+  bool global_scope() const noexcept { return shared_.scope == minibatch_scope::global; }
 
   Models models_;
   ppo_options shared_;
@@ -13778,12 +14153,12 @@ class group_relative_trainer
   /// prompt.
   template <class... Callbacks>
   ppo_statistics step(std::span<const rl_prompt> prompts, Callbacks&&... callbacks) {
-    static_assert(detail::require_models_of_steps<models_type>());
-    return step_of(
+    static_assert(detail::require_step_models<models_type>());
+    return train_step(
         prompts.size(),
         [&](ppo_statistics& out) {
           check_prompts(prompts);
-          return collect_rollouts(models_, samples_of(prompts), shared_, step_, out);
+          return collect_rollouts(models_, repeat_prompts(prompts), shared_, step_, out);
         },
         callbacks...);
   }
@@ -13793,8 +14168,8 @@ class group_relative_trainer
   template <class... Callbacks>
   ppo_statistics update(const sampled_rollouts& rollouts, Callbacks&&... callbacks) {
     check_rollouts(rollouts);
-    check_groups(rollouts.prompts);
-    return step_of(
+    check_group_prompts(rollouts.prompts);
+    return train_step(
         rollouts.size() / options_.group_size,
         [&](ppo_statistics& out) { return evaluate_rollouts(models_, rollouts, shared_, out); }, callbacks...);
   }
@@ -13806,7 +14181,7 @@ class group_relative_trainer
 
   group_relative_trainer(detail::checked<group_relative_trainer_options> given, const Models& models,
                          Components components)
-      : driver(detail::without_value_model(models), given.options.shared(),
+      : driver(detail::without_value_model(models), given.options.as_ppo_options(),
                detail::component_or(std::move(components.policy_loss),
                                     [&] { return ppo_clip_loss(given.options.policy_clip); }),
                value_clip_loss(),
@@ -13825,25 +14200,26 @@ class group_relative_trainer
       detail::require_no_kl_options(options_);
   }
 
-  // `collect(statistics)` makes this rank's rollouts, group by group.
+  // One step, with the callbacks around it. `collect(statistics)` makes this rank's rollouts, group by group.
   template <class Collect, class... Callbacks>
-  ppo_statistics step_of(std::size_t groups, Collect collect, Callbacks&... callbacks) {
+  ppo_statistics train_step(std::size_t groups, Collect collect, Callbacks&... callbacks) {
     static_assert(driver::template require_callbacks<Callbacks...>());
     require_argument(groups > 0, "a step needs at least one prompt");
     const auto prepare = [&](trajectory_batch& rollouts, ppo_statistics& out) {
-      auto kept = estimate(rollouts, groups, out);
+      auto kept = estimate_advantages_by_group(rollouts, groups, out);
       detail::describe_rollouts(rollouts, models_.ranks, out);
       notify::rollouts(rollouts, callbacks...);
-      if (driver::together() && models_.ranks.size() > 1) {
-        kept = gathered(kept, rollouts.size());
+      if (driver::global_scope() && models_.ranks.size() > 1) {
+        kept = gather_kept(kept, rollouts.size());
         rollouts = gather_rollouts(std::move(rollouts), models_.ranks);
       }
       return kept;
     };
-    return driver::make_step(collect, prepare, callbacks...);
+    return driver::run_step(collect, prepare, callbacks...);
   }
 
-  void check_groups(const std::vector<rl_prompt>& prompts) const {
+  // Throws argument_error unless the rollouts come in groups of `group_size`, each of one prompt and guideline.
+  void check_group_prompts(const std::vector<rl_prompt>& prompts) const {
     const std::size_t size = options_.group_size;
     require_argument(prompts.size() % size == 0, "the rollouts are " + std::to_string(prompts.size()) +
                                                      ", which is not a multiple of group_size, " +
@@ -13857,14 +14233,15 @@ class group_relative_trainer
     }
   }
 
-  // Hashed keys leave no room for the sample number.
+  // The stream of a prompt's sample: q·G + k, or a hash where that does not fit 64 bits, as for keys that are hashes.
   std::uint64_t sample_key(std::uint64_t prompt, std::uint64_t sample) const {
     const std::uint64_t size = options_.group_size;
     return prompt <= std::numeric_limits<std::uint64_t>::max() / size - 1 ? prompt * size + sample
                                                                           : rng(prompt, sample).bits64();
   }
 
-  std::vector<rl_prompt> samples_of(std::span<const rl_prompt> prompts) const {
+  // Each prompt `group_size` times in a row, each with the key of its sample.
+  std::vector<rl_prompt> repeat_prompts(std::span<const rl_prompt> prompts) const {
     std::vector<rl_prompt> out;
     out.reserve(prompts.size() * options_.group_size);
     for (const auto& prompt : prompts) {
@@ -13876,8 +14253,10 @@ class group_relative_trainer
     return out;
   }
 
-  // Advantages of all tokens; returns which rollouts the update sees.
-  std::vector<std::size_t> estimate(trajectory_batch& rollouts, std::size_t groups, ppo_statistics& out) {
+  // Fills in shaped rewards and the advantages of all tokens; returns which rollouts the update sees: all, or those of
+  // groups whose rewards differ.
+  std::vector<std::size_t> estimate_advantages_by_group(trajectory_batch& rollouts, std::size_t groups,
+                                                        ppo_statistics& out) {
     shape_rollout_rewards(rollouts, shared_, out.kl_coefficient, models_.ranks);
     const auto offsets = detail::span_of(std::as_const(rollouts.batch.responses.offsets));
     const Eigen::ArrayXd rewards = sequence_sums(rollouts.rewards, offsets);
@@ -13894,7 +14273,7 @@ class group_relative_trainer
       const std::vector<std::uint8_t> real(rollouts.tokens(), 1);
       rollouts.advantages = whiten(rollouts.advantages, real, options_.advantage_whitening, models_.ranks);
     }
-    detail::correct_sampler(rollouts, shared_);
+    detail::apply_sampler_correction(rollouts, shared_);
     rollouts.returns = rollouts.values;
 
     std::vector<std::size_t> kept;
@@ -13914,8 +14293,8 @@ class group_relative_trainer
     return kept;
   }
 
-  // The selected ones among the rollouts of all ranks.
-  std::vector<std::size_t> gathered(const std::vector<std::size_t>& kept, std::size_t size) {
+  // The same selection of all ranks, as positions among the gathered rollouts.
+  std::vector<std::size_t> gather_kept(const std::vector<std::size_t>& kept, std::size_t size) {
     std::vector<std::uint8_t> flags(size, 0);
     for (const std::size_t i : kept) flags[i] = 1;
     std::vector<std::size_t> out;
@@ -14024,8 +14403,8 @@ class ppo_trainer : public detail::on_policy_driver<
   /// prompt, otherwise possibly none. `range_of_rank` partitions prompts known to all ranks.
   template <class... Callbacks>
   ppo_statistics step(std::span<const rl_prompt> prompts, Callbacks&&... callbacks) {
-    static_assert(detail::require_models_of_steps<Models>());
-    return step_of(
+    static_assert(detail::require_step_models<Models>());
+    return train_step(
         prompts.size(),
         [&](std::size_t begin, std::size_t end, ppo_statistics& out) {
           return collect_rollouts(models_, prompts.subspan(begin, end - begin), shared_, step_, out);
@@ -14042,10 +14421,10 @@ class ppo_trainer : public detail::on_policy_driver<
   template <class... Callbacks>
   ppo_statistics update(const sampled_rollouts& rollouts, Callbacks&&... callbacks) {
     check_rollouts(rollouts);
-    return step_of(
+    return train_step(
         rollouts.size(),
         [&](std::size_t begin, std::size_t end, ppo_statistics& out) {
-          return evaluate_rollouts(models_, rollouts.part(begin, end), shared_, out);
+          return evaluate_rollouts(models_, rollouts.slice(begin, end), shared_, out);
         },
         callbacks...);
   }
@@ -14078,16 +14457,17 @@ class ppo_trainer : public detail::on_policy_driver<
     if constexpr (!std::is_same_v<decltype(parts::kl_controller), from_options>) detail::require_no_kl_options(shared_);
   }
 
-  // `evaluate(begin, end, statistics)` makes rollouts for a range of this rank's `count`.
+  // One step, with the callbacks around it. `evaluate(begin, end, statistics)` makes rollouts for a range of this
+  // rank's `count`.
   template <class Evaluate, class... Callbacks>
-  ppo_statistics step_of(std::size_t count, Evaluate evaluate, Callbacks&... callbacks) {
+  ppo_statistics train_step(std::size_t count, Evaluate evaluate, Callbacks&... callbacks) {
     static_assert(driver::template require_callbacks<Callbacks...>());
-    const bool together = driver::together();
+    const bool together = driver::global_scope();
     require_argument(count > 0 || (together && models_.ranks.size() > 1), "a PPO step needs at least one prompt");
     const auto collect = [&](ppo_statistics& out) {
       if (!together) return evaluate(0, count, out);
-      return detail::by_shards(count, models_.ranks,
-                               [&](std::size_t begin, std::size_t end) { return evaluate(begin, end, out); });
+      return detail::evaluate_by_shards(count, models_.ranks,
+                                        [&](std::size_t begin, std::size_t end) { return evaluate(begin, end, out); });
     };
     const auto prepare = [&](trajectory_batch& rollouts, ppo_statistics& out) {
       const auto estimate = [&](auto& ranks) {
@@ -14105,7 +14485,7 @@ class ppo_trainer : public detail::on_policy_driver<
       notify::rollouts(rollouts, callbacks...);
       return detail::all_indices(rollouts.size());
     };
-    return driver::make_step(collect, prepare, callbacks...);
+    return driver::run_step(collect, prepare, callbacks...);
   }
 
   advantage_type advantage_;
@@ -14142,6 +14522,7 @@ concept pair_loss = requires(const Loss& l, const pair_scores& x, const token_we
   { l.value_and_grad(x, w) } -> std::convertible_to<pair_gradient>;
 };
 
+/// A compile error that names what a pair_loss needs.
 template <class Loss>
 consteval bool require_pair_loss() {
   static_assert(pair_loss<Loss>,
@@ -14187,7 +14568,8 @@ class reward_model_trainer {
   /// One optimizer step on this rank's part of a batch (may be empty on some ranks, not on all).
   template <class... Callbacks>
   reward_model_statistics step(std::span<const preference_pair> batch, Callbacks&&... callbacks) {
-    return step_of(batch, local_plan(detail::all_indices(batch.size()), ranks_), counted(batch), 0, callbacks...);
+    return train_step(batch, local_plan(detail::all_indices(batch.size()), ranks_), count_pairs(batch), 0,
+                      callbacks...);
   }
 
   /// The remaining steps of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
@@ -14209,21 +14591,22 @@ class reward_model_trainer {
   /// Loss, accuracy and score difference over `data` (this rank's part; the result is over all ranks), without a step.
   /// Models without `score` are evaluated by their `forward`.
   reward_model_statistics evaluate(std::span<const preference_pair> data) {
-    return evaluate(data, local_plan(detail::all_indices(data.size()), ranks_), counted(data));
+    return evaluate(data, local_plan(detail::all_indices(data.size()), ranks_), count_pairs(data));
   }
   /// The same over `data` that is the same on all ranks: each rank evaluates its shards.
   reward_model_statistics evaluate_shared(std::span<const preference_pair> data) {
-    return evaluate(data, partitioned(data), static_cast<double>(data.size()));
+    return evaluate(data, plan_shards(data), static_cast<double>(data.size()));
   }
 
   reward_model_state save() const noexcept { return {step_, options_.seed, options_.batch_size}; }
   /// Throws `argument_error` for a state with another seed or batch size: it would be a different run.
   void restore(const reward_model_state& saved) {
-    detail::require_same_order(saved, options_);
+    detail::require_same_data_order(saved, options_);
     step_ = saved.step;
   }
 
  private:
+  // `fit` over a source. Pairs in memory are assigned to shards by their lengths, others before they are loaded.
   template <class Source, class... Callbacks>
   std::vector<reward_model_statistics> fit_from(Source& data, Callbacks&... callbacks) {
     return detail::fit_source(
@@ -14232,28 +14615,28 @@ class reward_model_trainer {
           const auto pairs = static_cast<double>(batch.size());
           if constexpr (detail::in_memory<Source>) {
             const auto examples = data.load(detail::span_of(batch));
-            return step_of(examples, partitioned(examples), pairs, epoch, callbacks...);
+            return train_step(examples, plan_shards(examples), pairs, epoch, callbacks...);
           } else {
-            auto [work, mine] = detail::loading_plan_of(batch, ranks_);
+            auto [work, mine] = detail::plan_loading(batch, ranks_);
             const auto& examples = data.load(detail::span_of(std::as_const(mine)));
-            return step_of(examples, work, pairs, epoch, callbacks...);
+            return train_step(examples, work, pairs, epoch, callbacks...);
           }
         },
         callbacks...);
   }
 
-  // `pairs`: of the whole batch, over all ranks.
+  // One optimizer step, with the callbacks around it. `pairs`: of the whole batch, over all ranks.
   template <class... Callbacks>
-  reward_model_statistics step_of(std::span<const preference_pair> batch, const work_plan& work, double pairs,
-                                  std::uint64_t epoch, Callbacks&... callbacks) {
+  reward_model_statistics train_step(std::span<const preference_pair> batch, const work_plan& work, double pairs,
+                                     std::uint64_t epoch, Callbacks&... callbacks) {
     static_assert((detail::require_callback<Callbacks, reward_model_statistics>() && ...));
     detail::stopwatch watch;
     notify::step_begin(step_, callbacks...);
     gradient_sum gradients(ranks_, work.shards, model_);
     reward_model_statistics out =
-        pass(batch, work, pairs, gradients, [&](std::span<const reward_query> queries, auto use) {
+        run_shards(batch, work, pairs, gradients, [&](std::span<const reward_query> queries, auto use) {
           auto [scores, pullback] = model_.forward(queries);
-          const auto d_scores = use(lift_output(scores, queries.size(), "reward model scores"));
+          const auto d_scores = use(checked_output(scores, queries.size(), "reward model scores"));
           pullback(detail::span_of(std::as_const(d_scores).data(), queries.size()));
         });
     gradients.all_reduce();
@@ -14269,25 +14652,27 @@ class reward_model_trainer {
     return out;
   }
 
+  // The statistics of this rank's shards of `pairs` pairs, without gradients.
   reward_model_statistics evaluate(std::span<const preference_pair> data, const work_plan& work, double pairs) {
     const detail::no_gradient_sum none;
-    return pass(data, work, pairs, none, [&](std::span<const reward_query> queries, auto use) {
+    return run_shards(data, work, pairs, none, [&](std::span<const reward_query> queries, auto use) {
       if constexpr (reward_model<Model>) {
-        use(lift_output(score_queries(model_, queries), queries.size(), "reward model scores"));
+        use(checked_output(score_queries(model_, queries), queries.size(), "reward model scores"));
       } else {
-        use(lift_output(model_.forward(queries).first, queries.size(), "reward model scores"));
+        use(checked_output(model_.forward(queries).first, queries.size(), "reward model scores"));
       }
     });
   }
 
-  // The pairs of all ranks.
-  double counted(std::span<const preference_pair> mine) {
+  // The number of pairs of all ranks, given this rank's.
+  double count_pairs(std::span<const preference_pair> mine) {
     double pairs = static_cast<double>(mine.size());
     ranks_.all_reduce_sum(detail::span_of(&pairs, 1));
     return pairs;
   }
 
-  static std::vector<std::size_t> lengths_of(std::span<const preference_pair> batch) {
+  // The tokens of both queries of each pair, for the limits of a forward.
+  static std::vector<std::size_t> pair_lengths(std::span<const preference_pair> batch) {
     std::vector<std::size_t> out;
     for (const auto& pair : batch) {
       out.push_back(pair.chosen.prompt_tokens.size() + pair.chosen.response_tokens.size() +
@@ -14296,16 +14681,18 @@ class reward_model_trainer {
     return out;
   }
 
-  work_plan partitioned(std::span<const preference_pair> batch) {
-    const auto lengths = lengths_of(batch);
+  // This rank's shards of a batch that all ranks have.
+  work_plan plan_shards(std::span<const preference_pair> batch) {
+    const auto lengths = pair_lengths(batch);
     return partition(detail::all_indices(batch.size()), detail::span_of(lengths), ranks_);
   }
 
-  // Runs over the micro-batches of this rank's shards. `evaluate(queries, use)` hands the scores (chosen answers
-  // first, then the rejected ones) to `use`, which counts them and returns their gradient.
+  // The loss and statistics of a batch: runs over the micro-batches of this rank's shards, and sums over all ranks.
+  // `evaluate(queries, use)` hands the scores (chosen answers first, then the rejected ones) to `use`, which counts
+  // them and returns their gradient.
   template <class Gradients, class Evaluate>
-  reward_model_statistics pass(std::span<const preference_pair> batch, const work_plan& work, double pairs,
-                               Gradients& gradients, Evaluate evaluate) {
+  reward_model_statistics run_shards(std::span<const preference_pair> batch, const work_plan& work, double pairs,
+                                     Gradients& gradients, Evaluate evaluate) {
     require_argument(pairs > 0, "there are no preference pairs in the batch");
     for (std::size_t i = 0; i < batch.size(); ++i) {
       require_argument(batch[i].target >= 0 && batch[i].target <= 1,
@@ -14314,15 +14701,15 @@ class reward_model_trainer {
                        "the loss_margin of preference pair " + std::to_string(i) +
                            (has_margins ? " is not finite" : " is not 0: this pair loss has no margins"));
     }
-    const auto lengths = lengths_of(batch);
+    const auto lengths = pair_lengths(batch);
     shard_sums<4> all(work.shards);
     for (const auto& shard : work.mine) {
-      gradients.begin(shard.number);
+      gradients.begin_shard(shard.number);
       for (const auto& indices : micro_batches(shard.indices, detail::span_of(lengths), options_.micro_batch))
-        micro_batch(batch, indices, pairs, all.of(shard.number), evaluate);
-      gradients.end();
+        run_micro_batch(batch, indices, pairs, all.shard(shard.number), evaluate);
+      gradients.end_shard();
     }
-    gradients.close();
+    gradients.end_forwards();
     const auto sums = all.total(ranks_);
     return {.loss = sums[0],
             .accuracy = sums[1] / pairs,
@@ -14331,10 +14718,11 @@ class reward_model_trainer {
             .pairs = pairs};
   }
 
-  // Adds to `sums`: loss, right answers, score differences, scores.
+  // One forward over the pairs at `indices`. Adds to the four `sums`: loss, pairs ordered right, score differences,
+  // scores.
   template <class Evaluate>
-  void micro_batch(std::span<const preference_pair> batch, const std::vector<std::size_t>& indices, double pairs,
-                   double* sums, Evaluate& evaluate) {
+  void run_micro_batch(std::span<const preference_pair> batch, const std::vector<std::size_t>& indices, double pairs,
+                       double* sums, Evaluate& evaluate) {
     std::vector<reward_query> queries;
     for (const std::size_t i : indices) queries.push_back(batch[i].chosen);
     for (const std::size_t i : indices) queries.push_back(batch[i].rejected);
@@ -14359,8 +14747,8 @@ class reward_model_trainer {
       }
       sums[3] += scores.sum() / 2;
       Scores d_scores(scores.size());
-      d_scores << lift_output(loss.d_chosen, indices.size(), "d_chosen of the pair loss"),
-          lift_output(loss.d_rejected, indices.size(), "d_rejected of the pair loss");
+      d_scores << checked_output(loss.d_chosen, indices.size(), "d_chosen of the pair loss"),
+          checked_output(loss.d_rejected, indices.size(), "d_rejected of the pair loss");
       return d_scores;
     });
   }
@@ -14438,7 +14826,8 @@ class supervised_trainer {
   /// One optimizer step on this rank's part of a batch (may be empty on some ranks, not on all).
   template <class... Callbacks>
   supervised_statistics step(std::span<const supervised_example> batch, Callbacks&&... callbacks) {
-    return step_of(batch, local_plan(detail::all_indices(batch.size()), ranks_), total_weight(batch), 0, callbacks...);
+    return train_step(batch, local_plan(detail::all_indices(batch.size()), ranks_), reduce_weight(batch), 0,
+                      callbacks...);
   }
 
   /// The remaining steps of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
@@ -14459,11 +14848,11 @@ class supervised_trainer {
 
   /// The loss over `data` (this rank's part), without a step. Nats per weighted token, over all ranks.
   double evaluate(std::span<const supervised_example> data) {
-    const double weight = total_weight(data);
+    const double weight = reduce_weight(data);
     require_argument(weight > 0, "no response token with a weight above 0 to evaluate");
     double loss = 0;
-    for (const auto& part : parts(data, detail::all_indices(data.size()), weight)) {
-      const auto log_probs = lift_output(model_.log_probs(part.tokens), part.tokens.responses.total(), "log_probs");
+    for (const auto& part : cut_micro_batches(data, detail::all_indices(data.size()), weight)) {
+      const auto log_probs = checked_output(model_.log_probs(part.tokens), part.tokens.responses.total(), "log_probs");
       loss += nll_loss{}(log_probs, part.weights);
     }
     ranks_.all_reduce_sum(detail::span_of(&loss, 1));
@@ -14473,11 +14862,12 @@ class supervised_trainer {
   supervised_state save() const noexcept { return {step_, options_.seed, options_.batch_size}; }
   /// Throws `argument_error` for a state with another seed or batch size: it would be a different run.
   void restore(const supervised_state& saved) {
-    detail::require_same_order(saved, options_);
+    detail::require_same_data_order(saved, options_);
     step_ = saved.step;
   }
 
  private:
+  // `fit` over a source. Examples in memory are assigned to shards by their lengths, others before they are loaded.
   template <class Source, class... Callbacks>
   std::vector<supervised_statistics> fit_from(Source& data, Callbacks&... callbacks) {
     return detail::fit_source(
@@ -14485,23 +14875,23 @@ class supervised_trainer {
         [&](const std::vector<std::size_t>& batch, std::uint64_t epoch) {
           if constexpr (detail::in_memory<Source>) {
             const auto examples = data.load(detail::span_of(batch));
-            const auto lengths = lengths_of(examples);
+            const auto lengths = example_lengths(examples);
             const auto work = partition(detail::all_indices(batch.size()), detail::span_of(lengths), ranks_);
-            return step_of(examples, work, weight_of(examples), epoch, callbacks...);
+            return train_step(examples, work, sum_weights(examples), epoch, callbacks...);
           } else {
-            auto [work, mine] = detail::loading_plan_of(batch, ranks_);
+            auto [work, mine] = detail::plan_loading(batch, ranks_);
             const auto& loaded = data.load(detail::span_of(std::as_const(mine)));
             const std::span<const supervised_example> examples(loaded);
-            return step_of(examples, work, total_weight(examples), epoch, callbacks...);
+            return train_step(examples, work, reduce_weight(examples), epoch, callbacks...);
           }
         },
         callbacks...);
   }
 
-  // `weight`: of the whole batch, over all ranks.
+  // One optimizer step, with the callbacks around it. `weight`: of the whole batch, over all ranks.
   template <class... Callbacks>
-  supervised_statistics step_of(std::span<const supervised_example> batch, const work_plan& work, double weight,
-                                std::uint64_t epoch, Callbacks&... callbacks) {
+  supervised_statistics train_step(std::span<const supervised_example> batch, const work_plan& work, double weight,
+                                   std::uint64_t epoch, Callbacks&... callbacks) {
     static_assert((detail::require_callback<Callbacks, supervised_statistics>() && ...));
     detail::stopwatch watch;
     notify::step_begin(step_, callbacks...);
@@ -14513,18 +14903,18 @@ class supervised_trainer {
     gradient_sum gradients(ranks_, work.shards, model_);
     shard_sums<2> sums(work.shards);  // loss, tokens
     for (const auto& shard : work.mine) {
-      gradients.begin(shard.number);
-      for (const auto& part : parts(batch, shard.indices, out.weight)) {
+      gradients.begin_shard(shard.number);
+      for (const auto& part : cut_micro_batches(batch, shard.indices, out.weight)) {
         auto [output, pullback] = model_.forward(part.tokens);
-        const auto log_probs = lift_output(output.log_probs, part.tokens.responses.total(), "log_probs");
+        const auto log_probs = checked_output(output.log_probs, part.tokens.responses.total(), "log_probs");
         const auto loss = nll_loss{}.value_and_grad(log_probs, part.weights);
         pullback(policy_gradient{.log_probs = {loss.d_log_probs.data(), part.tokens.responses.total()}});
-        sums.of(shard.number)[0] += loss.value;
-        sums.of(shard.number)[1] += static_cast<double>(part.tokens.responses.total());
+        sums.shard(shard.number)[0] += loss.value;
+        sums.shard(shard.number)[1] += static_cast<double>(part.tokens.responses.total());
       }
-      gradients.end();
+      gradients.end_shard();
     }
-    gradients.close();
+    gradients.end_forwards();
     const auto [total_loss, tokens] = sums.total(ranks_);
     out.loss = total_loss;
     out.tokens = static_cast<std::size_t>(tokens);
@@ -14538,19 +14928,22 @@ class supervised_trainer {
     return out;
   }
 
-  struct part_batch {
+  // What one forward gets, and the weights of its response tokens as fractions of the whole batch's.
+  struct micro_batch_input {
     token_batch tokens;
-    token_weights<std::vector<double>> weights;  // fractions of the whole
+    token_weights<std::vector<double>> weights;
   };
 
-  // For this rank's part of a batch: over all ranks.
-  double total_weight(std::span<const supervised_example> batch) {
-    double total = weight_of(batch);
+  // The sum of the token weights over all ranks, given this rank's part of a batch.
+  double reduce_weight(std::span<const supervised_example> batch) {
+    double total = sum_weights(batch);
     ranks_.all_reduce_sum(detail::span_of(&total, 1));
     return total;
   }
 
-  static double weight_of(std::span<const supervised_example> batch) {
+  // The sum of these examples' token weights. Throws argument_error for weights that do not fit the response, are
+  // negative or not finite.
+  static double sum_weights(std::span<const supervised_example> batch) {
     double total = 0;
     for (std::size_t i = 0; i < batch.size(); ++i) {
       const auto& weights = batch[i].token_weights;
@@ -14566,18 +14959,20 @@ class supervised_trainer {
     return total;
   }
 
-  static std::vector<std::size_t> lengths_of(std::span<const supervised_example> batch) {
+  // The tokens of each example, prompt included, for the limits of a forward.
+  static std::vector<std::size_t> example_lengths(std::span<const supervised_example> batch) {
     std::vector<std::size_t> out;
     for (const auto& example : batch) out.push_back(example.prompt.size() + example.response.size());
     return out;
   }
 
-  std::vector<part_batch> parts(std::span<const supervised_example> batch, const std::vector<std::size_t>& chosen,
-                                double total_weight) const {
-    const std::vector<std::size_t> lengths = lengths_of(batch);
-    std::vector<part_batch> out;
+  // The chosen examples, cut within the limits of a forward. `total_weight`: that of the whole batch, over all ranks.
+  std::vector<micro_batch_input> cut_micro_batches(std::span<const supervised_example> batch,
+                                                   const std::vector<std::size_t>& chosen, double total_weight) const {
+    const std::vector<std::size_t> lengths = example_lengths(batch);
+    std::vector<micro_batch_input> out;
     for (const auto& indices : micro_batches(chosen, detail::span_of(lengths), options_.micro_batch)) {
-      part_batch part;
+      micro_batch_input part;
       for (const std::size_t i : indices) {
         part.tokens.prompts.push_back(batch[i].prompt);
         part.tokens.responses.push_back(batch[i].response);

@@ -68,13 +68,13 @@ struct world {
   /// d log p(response) / d logits, from the softmax and not from the policy's pullback.
   Eigen::MatrixXd score(const enumerated_response& response) const {
     Eigen::MatrixXd out = Eigen::MatrixXd::Zero(policy.logits.rows(), policy.logits.cols());
-    std::size_t context = policy.contexts().after(prompt);
+    std::size_t context = policy.contexts().context_after(prompt);
     for (const coho::token y : response.tokens) {
       const auto column = static_cast<Eigen::Index>(context);
       const Eigen::ArrayXd e = (policy.logits.col(column).array() / 0.8).exp();
       out.col(column) -= (e / e.sum() / 0.8).matrix();
       out(y, column) += 1 / 0.8;
-      context = policy.contexts().next(context, y);
+      context = policy.contexts().next_context(context, y);
     }
     return out;
   }

@@ -72,17 +72,6 @@ TEST_CASE("a mean far from zero does not cancel the deviation") {
   CHECK(y.mean() == Approx(0).margin(1e-6));
 }
 
-TEST_CASE("long arrays, with every remainder of the blocks") {
-  for (const Eigen::Index size : {1, 7, 8, 9, 2047, 2048, 2049, 5003}) {
-    const Eigen::ArrayXd x = normals(size, 5) * 3 + 1;
-    const coho::moments m = coho::detail::global_moments(
-        coho::as_span(x), coho::detail::all_real{static_cast<std::size_t>(size)}, deviation::population, coho::local);
-    CHECK(m.mean == Approx(x.mean()).epsilon(1e-12));
-    CHECK(m.deviation == Approx(std::sqrt((x - x.mean()).square().mean())).epsilon(1e-12).margin(1e-12));
-    CHECK(m.count == static_cast<double>(size));
-  }
-}
-
 TEST_CASE("ranks together whiten as one batch would") {
   const Eigen::ArrayXd mine = array({1, 2, 3}), theirs = array({10, 20}), all = array({1, 2, 3, 10, 20});
   const double shift = theirs.mean() - all.mean();

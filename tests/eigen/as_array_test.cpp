@@ -1,4 +1,5 @@
 #include <array>
+#include <limits>
 #include <span>
 #include <type_traits>
 #include <vector>
@@ -69,4 +70,14 @@ TEST_CASE("host elements lie where they are when contiguous and are evaluated on
   CHECK(host_elements(x > 2.0) == std::vector<std::uint8_t>{0, 0, 1, 1});
   const std::vector<int> ints{1, 2};
   CHECK(host_elements(ints | ranges::views::transform([](int v) { return v * 0.5; })) == std::vector<double>{0.5, 1});
+}
+
+TEST_CASE("one number that is not finite is found in a long array") {
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  Eigen::ArrayXd x = Eigen::ArrayXd::Constant(3000, 1e308);
+  CHECK(coho::detail::all_finite(x));
+  for (const double bad : {std::numeric_limits<double>::quiet_NaN(), infinity, -infinity}) {
+    x[2500] = bad;
+    CHECK_FALSE(coho::detail::all_finite(x));
+  }
 }

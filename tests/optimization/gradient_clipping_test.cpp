@@ -5,6 +5,7 @@
 
 #include <coho/optimization/gradient_clipping.hpp>
 #include <coho/optimization/gradient_step.hpp>
+#include <coho/parallel/all_reduce.hpp>
 
 #include "support/archetypes.hpp"
 #include "support/catch.hpp"
@@ -92,20 +93,4 @@ TEST_CASE("a gradient that is not finite is reported and left alone") {
   model.gradient = {1.0F, std::numeric_limits<float>::infinity()};
   CHECK(std::isinf(clip_gradient_norm(1, model)));
   CHECK(model.gradient[0] == 1.0F);
-}
-
-TEST_CASE("gradients are summed over ranks") {
-  test::run_ranks(3, [](auto& ranks) {
-    archetype::trainable model;
-    model.gradient = {static_cast<float>(ranks.rank()), 1.0F};
-    all_reduce_gradients(ranks, model);
-    if (model.gradient[0] != 3.0F || model.gradient[1] != 3.0F) throw error("wrong sum");
-  });
-  // A model that cannot sum its gradients must not train on several ranks unnoticed.
-  CHECK_THROWS_AS(test::run_ranks(2,
-                                  [](auto& ranks) {
-                                    archetype::trainable_elsewhere model;
-                                    all_reduce_gradients(ranks, model);
-                                  }),
-                  argument_error);
 }

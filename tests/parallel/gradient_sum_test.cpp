@@ -43,11 +43,11 @@ std::vector<float> summed(std::size_t ranks_count, std::size_t shards) {
         gradient_sum sum(ranks, shards, model);
         const index_range mine = shards_of_rank(ranks);
         for (std::size_t s = mine.begin; s < mine.end; ++s) {
-          sum.begin(s);
+          sum.begin_shard(s);
           for (std::size_t i = 0; i < 2; ++i) model.gradient[i] += of_shard(s, i);
-          sum.end();
+          sum.end_shard();
         }
-        sum.close();
+        sum.end_forwards();
         sum.all_reduce();
         if (model.begun.size() != mine.size() || model.ends != 1) throw error("a share was not announced");
         if (ranks.rank() == ranks_count - 1) out = model.gradient;
@@ -86,10 +86,10 @@ TEST_CASE("one share on one rank costs and changes nothing") {
   floats model;
   gradient_sum sum(local, 1, model);
   CHECK(model.gradient == std::vector<float>{0, 0});
-  sum.begin(0);
+  sum.begin_shard(0);
   model.gradient = {1, 2};
-  sum.end();
-  sum.close();
+  sum.end_shard();
+  sum.end_forwards();
   sum.all_reduce();
   CHECK(model.gradient == std::vector<float>{1, 2});
   CHECK(model.begun.empty());

@@ -94,8 +94,8 @@ TEST_CASE("sums of shards are added in the order of the shards") {
           shard_sums<2> sums(6);
           const index_range mine = shards_of_rank(communicator);
           for (std::size_t s = mine.begin; s < mine.end; ++s) {
-            sums.of(s)[0] += terms[s];
-            sums.of(s)[1] += 1;
+            sums.shard(s)[0] += terms[s];
+            sums.shard(s)[1] += 1;
           }
           const auto [total, count] = sums.total(communicator);
           if (count != 6) throw error("shards were lost");

@@ -156,7 +156,7 @@ TEST_CASE("records depend on their pair's generator alone") {
 TEST_CASE("sizes, negation, presentation order and noise have their frequencies") {
   aggregation_options options;
   options.repeats = 30000;
-  options.sizes = coho::set_sizes::given({.25, .40, .35});
+  options.sizes = coho::set_sizes::from_masses({.25, .40, .35});
   options.label_noise = 0.1;
   const preference_aggregator aggregate(aggregated_principles, none, options);
   std::vector<std::size_t> sizes(3, 0), firsts(3, 0), turned(2, 0), swapped(2, 0), flipped(2, 0), presented(2, 0);

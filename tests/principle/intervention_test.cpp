@@ -29,8 +29,8 @@ TEST_CASE("interventions are switched by name, and sets are values") {
   CHECK_FALSE(two.contains("Modest"));
   CHECK(all.contains("Modest"));
   CHECK(names(two.with("Modest")) == names(all));
-  CHECK(all.none().empty());
-  CHECK(names(all.none().with("Brief", "Direct")) == std::vector<std::string>{"Direct", "Brief"});
+  CHECK(all.all_off().empty());
+  CHECK(names(all.all_off().with("Brief", "Direct")) == std::vector<std::string>{"Direct", "Brief"});
   CHECK(all.without("Brief", "Direct", "Modest").empty());
   CHECK(names(all.without("Brief").without("Brief")) == names(all.without("Brief")));
 }
@@ -68,7 +68,7 @@ TEST_CASE("the guideline puts interventions first or last and keeps both orders"
 TEST_CASE("shuffled guidelines hold the same lines in every order alike") {
   coho::rng random(6);
   std::map<std::vector<std::string>, std::size_t> seen;
-  const auto one = all.none().with("Modest");
+  const auto one = all.all_off().with("Modest");
   for (int i = 0; i < 12000; ++i) {
     ++seen[coho::compose_guideline(one, std::vector<std::string>{"p", "q"}, intervention_position::shuffled, random)];
   }

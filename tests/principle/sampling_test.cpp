@@ -103,23 +103,23 @@ TEST_CASE("geometric set sizes follow the law that is redrawn above the maximum"
 }
 
 TEST_CASE("given and fixed set sizes") {
-  const auto sizes = coho::set_sizes::given({.25, .40, .35});
+  const auto sizes = coho::set_sizes::from_masses({.25, .40, .35});
   coho::rng random(2);
   std::vector<std::size_t> counts(3, 0);
   for (int i = 0; i < 20000; ++i) ++counts[sizes(random) - 1];
   CHECK(coho::test::fits(counts, std::vector{.25, .40, .35}));
-  CHECK(coho::set_sizes::given({2, 0, 6, 0}).probability(3) == Approx(0.75));
-  CHECK(coho::set_sizes::given({2, 0, 6, 0}).max() == 3);
+  CHECK(coho::set_sizes::from_masses({2, 0, 6, 0}).probability(3) == Approx(0.75));
+  CHECK(coho::set_sizes::from_masses({2, 0, 6, 0}).max() == 3);
   for (int i = 0; i < 100; ++i) {
     CHECK(coho::set_sizes::fixed(3)(random) == 3);
     CHECK(coho::set_sizes::geometric(1.0, 5)(random) == 1);
-    CHECK(coho::set_sizes::given({1, 0, 1})(random) != 2);
+    CHECK(coho::set_sizes::from_masses({1, 0, 1})(random) != 2);
   }
   CHECK_THROWS_AS(coho::set_sizes::geometric(0.0, 8), coho::option_error);
   CHECK_THROWS_AS(coho::set_sizes::geometric(0.2, 0), coho::option_error);
   CHECK_THROWS_AS(coho::set_sizes::fixed(0), coho::option_error);
-  CHECK_THROWS_AS(coho::set_sizes::given({.5, -.1}), coho::option_error);
-  CHECK_THROWS_AS(coho::set_sizes::given({}), coho::option_error);
+  CHECK_THROWS_AS(coho::set_sizes::from_masses({.5, -.1}), coho::option_error);
+  CHECK_THROWS_AS(coho::set_sizes::from_masses({}), coho::option_error);
 }
 
 TEST_CASE("prompt types raise the weights of matching names by 128") {
@@ -170,8 +170,8 @@ TEST_CASE("a reasoning prompt is nearly always judged by the reasoning principle
   }
   // 258/265 · 129/136, each first half of 258
   CHECK(boosted / 2000.0 == Approx(258.0 / 265 * 129 / 136).margin(0.025));
-  CHECK(sampler.lines(std::vector<std::size_t>{5, 0}) == std::vector<std::string>{"f", "a"});
-  CHECK_THROWS_AS(sampler.lines(std::vector<std::size_t>{6}), coho::argument_error);
+  CHECK(sampler.definitions(std::vector<std::size_t>{5, 0}) == std::vector<std::string>{"f", "a"});
+  CHECK_THROWS_AS(sampler.definitions(std::vector<std::size_t>{6}), coho::argument_error);
 }
 
 TEST_CASE("a sampler's options are checked when it is made") {

@@ -32,7 +32,7 @@ TEST_CASE("self_align_prompt: rules, exemplars in the question's own form, the q
   CHECK(prompt.prefix() == before);
   CHECK(prompt("why {Rules}?") == before + "why {Rules}?\n\n### X (thoughts)\n");
   CHECK(prompt.stop() == "### User");
-  CHECK(prompt.opening() == "I am X.");
+  CHECK(prompt.thoughts_opening() == "I am X.");
   CHECK(prompt.exemplars() == exemplars);
 }
 
@@ -58,23 +58,23 @@ TEST_CASE("self_align_prompt: what was written is taken apart at the answer's he
 
 TEST_CASE("self_align_prompt: headings are found where they are headings") {
   const auto prompt = make(form);
-  CHECK(prompt.holds_heading("a\n### X\nb"));
-  CHECK(prompt.holds_heading("a\n### X (thoughts)\nb"));
-  CHECK(prompt.holds_heading("### User\nb"));
-  CHECK_FALSE(prompt.holds_heading("the mark ### X stands here"));
-  CHECK_FALSE(prompt.holds_heading("### Xylophones\nwood"));
+  CHECK(prompt.contains_heading("a\n### X\nb"));
+  CHECK(prompt.contains_heading("a\n### X (thoughts)\nb"));
+  CHECK(prompt.contains_heading("### User\nb"));
+  CHECK_FALSE(prompt.contains_heading("the mark ### X stands here"));
+  CHECK_FALSE(prompt.contains_heading("### Xylophones\nwood"));
 }
 
 TEST_CASE("self_align_prompt: the opening is what all thoughts begin with, to the end of a sentence or word") {
   const auto opening = [](const std::string& a, const std::string& b) {
-    return make(form, {{"q", a, "a"}, {"q", b, "a"}}).opening();
+    return make(form, {{"q", a, "a"}, {"q", b, "a"}}).thoughts_opening();
   };
   CHECK(opening("Hi there. I see", "Hi there. It is") == "Hi there.");
   CHECK(opening("One. Two! x", "One. Two! y") == "One. Two!");
   CHECK(opening("to be sure", "to be sunk") == "to be");
   CHECK(opening("abc", "abd") == "");
   CHECK(opening("x", "y") == "");
-  CHECK(make(form, {exemplars[0]}).opening() == "");
+  CHECK(make(form, {exemplars[0]}).thoughts_opening() == "");
 }
 
 TEST_CASE("self_align_prompt: templates that cannot serve are refused, naming file and placeholder") {

@@ -46,7 +46,8 @@ TEST_CASE("an empty response earns what the worst answer does, and is unfinished
   Eigen::ArrayXd rewards = earned();
   auto parts = breakdowns();
   const auto finished =
-      settle_rewards(rewards, parts, all_but_the_last, only_the_second, empty_response_rule::lowest, penalised);
+      settle_rewards({.rewards = rewards, .breakdowns = parts, .finished = all_but_the_last, .empty = only_the_second},
+                     empty_response_rule::lowest, penalised);
   CHECK((rewards == Eigen::Array3d(4, 4, 6.5)).all());
   CHECK(finished == std::vector<std::uint8_t>{1, 0, 0});
   CHECK(parts[0].total() == 4);
@@ -57,14 +58,16 @@ TEST_CASE("an empty response earns what the worst answer does, and is unfinished
 
   // Settled again, nothing is counted twice.
   const auto once = parts;
-  settle_rewards(rewards, parts, all_but_the_last, only_the_second, empty_response_rule::lowest, penalised);
+  settle_rewards({.rewards = rewards, .breakdowns = parts, .finished = all_but_the_last, .empty = only_the_second},
+                 empty_response_rule::lowest, penalised);
   CHECK(parts == once);
 }
 
 TEST_CASE("a penalty that replaces the reward is what it takes away") {
   Eigen::ArrayXd rewards = earned();
   auto parts = breakdowns();
-  settle_rewards(rewards, parts, all_but_the_last, only_the_second, empty_response_rule::lowest, replaced);
+  settle_rewards({.rewards = rewards, .breakdowns = parts, .finished = all_but_the_last, .empty = only_the_second},
+                 empty_response_rule::lowest, replaced);
   CHECK(parts[0].unfinished == 0);
   CHECK(parts[1].total() == -6);
   CHECK(parts[2].total() == -6);
@@ -73,8 +76,9 @@ TEST_CASE("a penalty that replaces the reward is what it takes away") {
 TEST_CASE("empty responses that are scored stay as they are") {
   Eigen::ArrayXd rewards = earned();
   auto parts = breakdowns();
-  CHECK(settle_rewards(rewards, parts, all_but_the_last, only_the_second, empty_response_rule::scored, penalised) ==
-        all_but_the_last);
+  CHECK(
+      settle_rewards({.rewards = rewards, .breakdowns = parts, .finished = all_but_the_last, .empty = only_the_second},
+                     empty_response_rule::scored, penalised) == all_but_the_last);
   CHECK((rewards == earned()).all());
   CHECK(parts[1].empty == 0);
   CHECK(parts[1].unfinished == 0);
@@ -84,16 +88,19 @@ TEST_CASE("empty responses that are scored stay as they are") {
 TEST_CASE("flags and breakdowns may be left out, and must fit") {
   Eigen::ArrayXd rewards = earned();
   auto parts = breakdowns();
-  CHECK(settle_rewards(rewards, parts, {}, {}, empty_response_rule::lowest, penalised).empty());
-  CHECK(settle_rewards(rewards, {}, {}, only_the_second, empty_response_rule::lowest, penalised) ==
+  CHECK(settle_rewards({.rewards = rewards, .breakdowns = parts}, empty_response_rule::lowest, penalised).empty());
+  CHECK(settle_rewards({.rewards = rewards, .empty = only_the_second}, empty_response_rule::lowest, penalised) ==
         std::vector<std::uint8_t>{1, 0, 1});
   CHECK(rewards(1) == 4);
   CHECK(parts[1].empty == 0);
   const std::vector<std::uint8_t> two(2, 1);
-  CHECK_THROWS_AS(settle_rewards(rewards, {}, two, {}, empty_response_rule::lowest, penalised), argument_error);
-  CHECK_THROWS_AS(settle_rewards(rewards, {}, {}, two, empty_response_rule::lowest, penalised), argument_error);
+  CHECK_THROWS_AS(settle_rewards({.rewards = rewards, .finished = two}, empty_response_rule::lowest, penalised),
+                  argument_error);
+  CHECK_THROWS_AS(settle_rewards({.rewards = rewards, .empty = two}, empty_response_rule::lowest, penalised),
+                  argument_error);
   parts.pop_back();
-  CHECK_THROWS_AS(settle_rewards(rewards, parts, {}, {}, empty_response_rule::lowest, penalised), argument_error);
+  CHECK_THROWS_AS(settle_rewards({.rewards = rewards, .breakdowns = parts}, empty_response_rule::lowest, penalised),
+                  argument_error);
 }
 
 TEST_CASE("the worst answer is that of all ranks") {
@@ -102,7 +109,8 @@ TEST_CASE("the worst answer is that of all ranks") {
     Eigen::ArrayXd rewards = Eigen::ArrayXd::Constant(1, first ? 9.0 : -2.0);
     std::vector<reward_breakdown> parts{{.score = rewards(0)}};
     const std::vector<std::uint8_t> empty{static_cast<std::uint8_t>(first)};
-    settle_rewards(rewards, parts, {}, empty, empty_response_rule::lowest, penalised, ranks);
+    settle_rewards({.rewards = rewards, .breakdowns = parts, .empty = empty}, empty_response_rule::lowest, penalised,
+                   ranks);
     if (rewards(0) != -2 || parts[0].empty != (first ? -11 : 0)) throw error("not the lowest reward of all ranks");
   });
 }

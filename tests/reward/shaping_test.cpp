@@ -105,10 +105,10 @@ TEST_CASE("unfinished responses: add or replace") {
 
 TEST_CASE("the penalty of an unfinished response: what it earns, and the change") {
   const shaping_options added{.unfinished_penalty = -6};
-  CHECK(added.penalised(4) == -2);
+  CHECK(added.reward_with_penalty(4) == -2);
   CHECK(added.penalty_on(4) == -6);
   const shaping_options replaced{.unfinished_penalty = -6, .unfinished = coho::unfinished_mode::replace};
-  CHECK(replaced.penalised(4) == -6);
+  CHECK(replaced.reward_with_penalty(4) == -6);
   CHECK(replaced.penalty_on(4) == -10);
   CHECK(added.penalises());
   CHECK(shaping_options{.unfinished = coho::unfinished_mode::replace}.penalises());

@@ -26,7 +26,7 @@ sampled_rollouts three_rollouts() {
 
 TEST_CASE("a part of rollouts has their numbers") {
   const auto rollouts = three_rollouts();
-  const auto part = rollouts.part(1, 3);
+  const auto part = rollouts.slice(1, 3);
   CHECK(part.size() == 2);
   CHECK(part.prompts[0].key == 5);
   CHECK(part.responses == packed<token>{{8}, {9, 9, 0}});
@@ -35,11 +35,11 @@ TEST_CASE("a part of rollouts has their numbers") {
   CHECK(part.texts == std::vector<std::string>{"b", "c"});
   CHECK(part.scores == std::vector<double>{1.5, 2.5});
   CHECK_NOTHROW(check_rollouts(part));
-  CHECK(rollouts.part(2, 2).size() == 0);
+  CHECK(rollouts.slice(2, 2).size() == 0);
 
   // What is not known stays unknown.
   const sampled_rollouts bare{.prompts = rollouts.prompts, .responses = rollouts.responses};
-  const auto rest = bare.part(0, 2);
+  const auto rest = bare.slice(0, 2);
   CHECK((rest.finished.empty() && rest.log_probs.empty() && rest.texts.empty() && rest.scores.empty()));
   CHECK_NOTHROW(check_rollouts(bare));
   CHECK_NOTHROW(check_rollouts(sampled_rollouts{}));

@@ -109,7 +109,7 @@ struct small_world {
                      std::map<std::vector<token>, double>& out) {
     std::vector<token> text{prompt};
     text.insert(text.end(), response.begin(), response.end());
-    const Eigen::ArrayXd next = model.probabilities(model.contexts().after(text));
+    const Eigen::ArrayXd next = model.probabilities(model.contexts().context_after(text));
     for (token t = 0; t < static_cast<token>(vocabulary); ++t) {
       response.push_back(t);
       if (t == 0 || response.size() == limit) {

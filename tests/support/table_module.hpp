@@ -38,7 +38,7 @@ inline toy::tabular_policy tabular(const table_module& module, toy::tabular_poli
   options.order = 1;
   toy::tabular_policy out(options);
   for (token c = 0; c < static_cast<token>(options.vocabulary); ++c) {
-    const auto context = static_cast<Eigen::Index>(out.contexts().after(std::vector<token>{c}));
+    const auto context = static_cast<Eigen::Index>(out.contexts().context_after(std::vector<token>{c}));
     for (Eigen::Index v = 0; v < out.logits.rows(); ++v) out.logits(v, context) = module.number(c, v);
   }
   return out;
@@ -48,7 +48,7 @@ inline toy::tabular_policy tabular(const table_module& module, toy::tabular_poli
 inline double gradient_difference(const table_module& module, const toy::tabular_policy& policy) {
   double most = 0;
   for (token c = 0; c < static_cast<token>(policy.logits.rows()); ++c) {
-    const auto context = static_cast<Eigen::Index>(policy.contexts().after(std::vector<token>{c}));
+    const auto context = static_cast<Eigen::Index>(policy.contexts().context_after(std::vector<token>{c}));
     for (Eigen::Index v = 0; v < policy.logits.rows(); ++v)
       most = std::max(most, std::abs(module.gradient(c, v) - policy.gradient(v, context)));
   }

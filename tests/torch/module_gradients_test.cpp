@@ -51,11 +51,11 @@ TEST_CASE("sums over ranks and shards are those of one process") {
           gradient_sum sum(ranks, shards, p.gradients);
           for (std::size_t s = 0; s < shards; ++s) {
             if (s % ranks.size() != ranks.rank()) continue;
-            sum.begin(s);
+            sum.begin_shard(s);
             p.backward(static_cast<double>(s + 1));
-            sum.end();
+            sum.end_shard();
           }
-          sum.close();
+          sum.end_forwards();
           sum.all_reduce();
           if (ranks.rank() == 0)
             out = {p.a.grad()[1].template item<double>(), p.b.grad()[0][1].template item<double>(),

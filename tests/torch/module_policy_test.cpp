@@ -135,7 +135,7 @@ TEST_CASE("a module samples as often as its probabilities say") {
   const auto drawn = policy.generate(prompts, {.max_new_tokens = 1}, streams);
   Eigen::ArrayXd counts = Eigen::ArrayXd::Zero(4);
   for (const token id : drawn.responses.values) counts(id) += 1.0 / 4000;
-  const auto expected = exact.probabilities(exact.contexts().after(std::vector<token>{2}));
+  const auto expected = exact.probabilities(exact.contexts().context_after(std::vector<token>{2}));
   CHECK((counts - expected).abs().maxCoeff() < 0.03);  // 3.8 deviations
 }
 
@@ -144,7 +144,7 @@ TEST_CASE("greedy, truncated and banned sampling of a module") {
   module_policy policy{module, {.end = 0}};
   const auto exact = test::tabular(module, {.end = 0});
   Eigen::Index best = 0;
-  exact.probabilities(exact.contexts().after(std::vector<token>{3})).maxCoeff(&best);
+  exact.probabilities(exact.contexts().context_after(std::vector<token>{3})).maxCoeff(&best);
   std::vector<rng> streams{rng(1)};
   const auto first = [&](generation_options options) {
     options.max_new_tokens = 1;
@@ -181,7 +181,7 @@ TEST_CASE("PPO on modules is PPO on the tables that they hold") {
   auto reference = exact;
   toy::tabular_value exact_value(vocabulary, 1);
   for (token c = 0; c < static_cast<token>(vocabulary); ++c) {
-    const auto context = static_cast<Eigen::Index>(exact.contexts().after(std::vector<token>{c}));
+    const auto context = static_cast<Eigen::Index>(exact.contexts().context_after(std::vector<token>{c}));
     exact_value.table(context) = value_module.number(c, 0);
   }
   toy::sgd exact_optimizer(exact, exact_value);
@@ -207,7 +207,7 @@ TEST_CASE("PPO on modules is PPO on the tables that they hold") {
   }
   const auto after = test::tabular(policy_module, {.end = 0});
   for (token c = 0; c < static_cast<token>(vocabulary); ++c) {
-    const auto context = static_cast<Eigen::Index>(exact.contexts().after(std::vector<token>{c}));
+    const auto context = static_cast<Eigen::Index>(exact.contexts().context_after(std::vector<token>{c}));
     CHECK((after.logits.col(context) - exact.logits.col(context)).cwiseAbs().maxCoeff() < 1e-12);
     CHECK(value_module.number(c, 0) == Approx(exact_value.table(context)).margin(1e-12));
   }

@@ -77,7 +77,7 @@ TEST_CASE("tensors of other shapes are refused where they would be broadcast") {
     CHECK_THROWS_AS(coho::kl_estimate(s.flat, bad), coho::argument_error);
   }
   CHECK_THROWS_WITH(coho::nll_loss{}(s.column, s.weights),
-                    "nll_loss: a tensor of shape [3, 1] stands beside one of shape [3]");
+                    "nll_loss: a tensor of shape [3, 1] does not go with one of shape [3]");
 }
 
 TEST_CASE("losses without weights refuse other shapes too") {

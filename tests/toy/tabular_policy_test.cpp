@@ -25,7 +25,7 @@ const token_batch batch{{{1}, {2}}, {{1, 3, 0}, {2, 2}}};
 TEST_CASE("log-probabilities are those of the tempered, restricted softmax") {
   const auto policy = some_policy(0.5, {2});
   const std::vector<token> prompt{1};
-  const auto context = policy.contexts().after(prompt);
+  const auto context = policy.contexts().context_after(prompt);
   const Eigen::ArrayXd z = policy.logits.col(static_cast<Eigen::Index>(context)).array() / 0.5;
   const double total = std::exp(z(0)) + std::exp(z(1)) + std::exp(z(3));
   const auto log_probs = policy.log_probs({{{1}}, {{3}}});
@@ -76,7 +76,7 @@ TEST_CASE("sampling follows the probabilities and records them") {
   std::vector<std::size_t> counts(4, 0);
   for (std::size_t i = 0; i < n; ++i) ++counts[static_cast<std::size_t>(out.responses[i][0])];
   const std::vector<token> prompt{1};
-  const Eigen::ArrayXd p = policy.probabilities(policy.contexts().after(prompt));
+  const Eigen::ArrayXd p = policy.probabilities(policy.contexts().context_after(prompt));
   CHECK(test::fits(counts, std::vector<double>(p.begin(), p.end())));
   for (std::size_t i = 0; i < 5; ++i)
     CHECK(out.log_probs[i][0] == Approx(std::log(p(out.responses[i][0]))).epsilon(1e-6));

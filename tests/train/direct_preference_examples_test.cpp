@@ -38,14 +38,14 @@ examples three_examples() {
 
 TEST_CASE("the responses of examples are the chosen ones, then the rejected ones, each after its prompt") {
   const auto data = three_examples();
-  const token_batch batch = detail::responses_of(data);
+  const token_batch batch = detail::chosen_then_rejected(data);
   CHECK(batch.prompts == packed<token>{{1}, {2, 9}, {3}, {1}, {2, 9}, {3}});
   CHECK(batch.responses == packed<token>{{1, 2}, {}, {6}, {3}, {4, 5}, {7, 8, 9}});
-  CHECK(detail::responses_of(examples{}).size() == 0);
+  CHECK(detail::chosen_then_rejected(examples{}).size() == 0);
 }
 
 TEST_CASE("log-probs of whole responses are sums over their tokens, however they are cut") {
-  const token_batch batch = detail::responses_of(three_examples());
+  const token_batch batch = detail::chosen_then_rejected(three_examples());
   const Eigen::ArrayXd expected{{-203, 0, -306, -103, -409, -924}};
   for (const batch_limits limits :
        {batch_limits{}, batch_limits{.sequences = 1}, batch_limits{.tokens = 5, .sort_by_length = true}}) {
@@ -95,7 +95,7 @@ TEST_CASE("reference log-probs that are not finite are refused, and no example i
 
 TEST_CASE("reference log-probs of a table are those of its rows") {
   toy::tabular_policy model{{.vocabulary = 4}};
-  model.logits(2, static_cast<Eigen::Index>(model.contexts().after(std::vector<token>{1}))) = std::log(3.0);
+  model.logits(2, static_cast<Eigen::Index>(model.contexts().context_after(std::vector<token>{1}))) = std::log(3.0);
   examples data{{.prompt = {1}, .chosen = {2, 0}, .rejected = {3}}};
   add_reference_log_probs(std::span(data), model);
   // After 1 the odds are 1 : 1 : 3 : 1, elsewhere all are alike.

@@ -64,7 +64,7 @@ struct trained_coin {
   }
   static double log_odds(const toy::tabular_policy& model, token last) {
     const std::vector<token> prompt{1, last};
-    const auto p = model.probabilities(model.contexts().after(prompt));
+    const auto p = model.probabilities(model.contexts().context_after(prompt));
     return std::log(p(1) / p(2));
   }
   double odds(token last) const { return log_odds(world.policy, last); }

@@ -26,7 +26,7 @@ using examples = std::vector<direct_preference_example>;
 double log_prob(const toy::tabular_policy& model, std::vector<token> text, const std::vector<token>& response) {
   double sum = 0;
   for (const token t : response) {
-    sum += std::log(model.probabilities(model.contexts().after(text))(t));
+    sum += std::log(model.probabilities(model.contexts().context_after(text))(t));
     text.push_back(t);
   }
   return sum;
@@ -44,7 +44,7 @@ struct moved_world : small_world {
     policy.logits(2, after({2, 2})) += 1;
   }
   Eigen::Index after(const std::vector<token>& text) const {
-    return static_cast<Eigen::Index>(policy.contexts().after(text));
+    return static_cast<Eigen::Index>(policy.contexts().context_after(text));
   }
 };
 

@@ -39,7 +39,7 @@ struct gradients_of {
 
 double entropy_after_prompt(const toy::tabular_policy& policy) {
   const std::vector<token> prompt{small_world::prompt};
-  const Eigen::ArrayXd p = policy.probabilities(policy.contexts().after(prompt));
+  const Eigen::ArrayXd p = policy.probabilities(policy.contexts().context_after(prompt));
   return -(p * p.log()).sum();
 }
 
@@ -239,7 +239,7 @@ TEST_CASE("the value coefficient scales the value gradient, and that alone") {
   for (std::size_t i = 0; i < one.rollouts.size(); ++i) {
     expected -= one.rollouts.returns(static_cast<Eigen::Index>(one.rollouts.batch.responses.offsets[i]));
   }
-  CHECK(one.value(static_cast<Eigen::Index>(world.policy.contexts().after(prompt))) ==
+  CHECK(one.value(static_cast<Eigen::Index>(world.policy.contexts().context_after(prompt))) ==
         Approx(expected / static_cast<double>(one.rollouts.tokens())));
 }
 

@@ -49,7 +49,7 @@ TEST_CASE("supervised training recovers empirical frequencies") {
                               .gradient_norm_clip = 0});
   const auto history = trainer.fit(data);
   const std::vector<token> prompt{1};
-  const Eigen::ArrayXd p = policy.probabilities(policy.contexts().after(prompt));
+  const Eigen::ArrayXd p = policy.probabilities(policy.contexts().context_after(prompt));
   CHECK(p(2) == Approx(5.0 / 8).margin(1e-3));
   CHECK(p(3) == Approx(2.0 / 8).margin(1e-3));
   CHECK(p(0) == Approx(1.0 / 8).margin(1e-3));
@@ -83,7 +83,7 @@ TEST_CASE("accumulation weighs tokens alike, not micro-batches") {
   CHECK(s.loss == Approx(std::log(4.0)));
   CHECK(s.weight == 4);
   const std::vector<token> prompt{1};
-  const auto context = static_cast<Eigen::Index>(policy.contexts().after(prompt));
+  const auto context = static_cast<Eigen::Index>(policy.contexts().context_after(prompt));
   // Two of the four tokens are read there, 2 and 3: d/dz = (count · p − occurrences) / 4.
   CHECK(policy.gradient(2, context) == Approx((2 * 0.25 - 1) / 4));
   CHECK(policy.gradient(3, context) == Approx((2 * 0.25 - 1) / 4));

@@ -51,20 +51,22 @@ struct gae_fn {
   auto operator()(const advantage_inputs<Array>& in, const gae_options& options = {}) const {
     if constexpr (detail::device_array<Array>) {
       auto result = (*this)(detail::host_inputs(in), options);
-      return gae_result<Array>{detail::back_to(std::move(result.advantages), in.rewards),
-                               detail::back_to(std::move(result.returns), in.rewards)};
+      return gae_result<Array>{detail::from_host_as(std::move(result.advantages), in.rewards),
+                               detail::from_host_as(std::move(result.returns), in.rewards)};
     } else {
       validate(options);
       const auto size = static_cast<std::size_t>(in.rewards.size());
       detail::check_lengths(size, static_cast<std::size_t>(in.values.size()), "gae", "values");
       detail::check_offsets(in.offsets, size, "gae");
-      return detail::with_mask(in.mask, size, "gae", [&](const auto& mask) { return run(in, mask, options); });
+      return detail::with_mask(in.mask, size, "gae", [&](const auto& mask) { return estimate(in, mask, options); });
     }
   }
 
  private:
+  // The recursion from the last token of each sequence to the first, in double. Two running numbers, V_{t+1} and
+  // A_{t+1}, instead of arrays.
   template <class Number, class Mask>
-  static auto run(const advantage_inputs<Number>& in, const Mask& mask, const gae_options& options) {
+  static auto estimate(const advantage_inputs<Number>& in, const Mask& mask, const gae_options& options) {
     using array = detail::array_of<Number>;
     gae_result<array> result{array(in.rewards.size()), array(in.rewards.size())};
     const Number *const rewards = in.rewards.data(), *const values = in.values.data();
@@ -85,12 +87,13 @@ struct gae_fn {
         returns[t] = static_cast<Number>(advantage + value);
       }
       // Non-finite values propagate to the first token.
-      if (!std::isfinite(advantage)) refuse(i);
+      if (!std::isfinite(advantage)) throw_not_finite(i);
     }
     return result;
   }
 
-  [[noreturn]] static void refuse(std::size_t sequence) {
+  // Names the sequence, since a non-finite number spreads from its token to the sequence's start.
+  [[noreturn]] static void throw_not_finite(std::size_t sequence) {
     throw argument_error("gae: a reward or value of sequence " + std::to_string(sequence) + " is not finite");
   }
 };

@@ -7,11 +7,11 @@
 #include <string>
 #include <utility>
 
-#include <coho/advantage/whiten.hpp>
 #include <coho/concepts.hpp>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
 #include <coho/math.hpp>
+#include <coho/moments.hpp>
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>
 
@@ -39,14 +39,17 @@ struct group_relative_options {
 
 namespace detail {
 
+/// Checks that group offsets start at 0, do not decrease and end at the number of rewards.
 inline void check_groups(std::span<const std::size_t> offsets, std::size_t rewards, const char* who) {
   check_offsets(offsets, rewards, who, {.offsets = "group offsets", .parts = "groups", .elements = "rewards"});
 }
 
+/// The error of a group with a non-finite reward, or with rewards so large that their squares overflow.
 [[noreturn]] inline void throw_group_not_finite(std::size_t group, const char* who) {
   throw argument_error(std::string(who) + ": the rewards of group " + std::to_string(group) +
                        ", or their deviation, are not finite");
 }
+/// Apart from the throw, which would keep the loop around the call from staying in registers.
 inline void require_finite_group(bool finite, std::size_t group, const char* who) {
   if (!finite) throw_group_not_finite(group, who);
 }
@@ -54,17 +57,17 @@ inline void require_finite_group(bool finite, std::size_t group, const char* who
 /// The rewards of one group: copied if their number is a compile-time constant, so that a group stays in registers
 /// despite stores in between.
 template <class Rewards, std::size_t Size>
-struct group_of {
+struct group_rewards {
   double rewards[Size];
 
-  group_of(const Rewards& all, std::size_t begin) {
+  group_rewards(const Rewards& all, std::size_t begin) {
     for (std::size_t i = 0; i < Size; ++i) rewards[i] = static_cast<double>(all[begin + i]);
   }
   static constexpr std::size_t size() noexcept { return Size; }
   double operator[](std::size_t i) const noexcept { return rewards[i]; }
 };
 template <class Rewards>
-struct group_of<Rewards, 0> {
+struct group_rewards<Rewards, 0> {
   const Rewards& all;
   std::size_t begin, end;
 
@@ -75,18 +78,18 @@ struct group_of<Rewards, 0> {
 /// Calls f(g, begin, group) for each group. Loops over so few elements cost more than their work: usual sizes are
 /// compile-time constants.
 template <class Rewards, class F>
-void for_groups(const Rewards& rewards, std::span<const std::size_t> groups, const F& f) {
+void for_each_group(const Rewards& rewards, std::span<const std::size_t> groups, const F& f) {
   for (std::size_t g = 0; g + 1 < groups.size(); ++g) {
     const std::size_t begin = groups[g], end = groups[g + 1];
     switch (end - begin) {
       case 4:
-        f(g, begin, group_of<Rewards, 4>(rewards, begin));
+        f(g, begin, group_rewards<Rewards, 4>(rewards, begin));
         break;
       case 8:
-        f(g, begin, group_of<Rewards, 8>(rewards, begin));
+        f(g, begin, group_rewards<Rewards, 8>(rewards, begin));
         break;
       default:
-        f(g, begin, group_of<Rewards, 0>{rewards, begin, end});
+        f(g, begin, group_rewards<Rewards, 0>{rewards, begin, end});
     }
   }
 }
@@ -110,13 +113,14 @@ struct group_mean {
     shift += odd;
     shift /= static_cast<double>(rewards.size());
   }
+  /// reward − mean.
   double difference(double reward) const noexcept { return reward - first - shift; }
 };
 
-/// Of one group: out_i = r_i − mean.
+/// out_i = r_i − mean over [begin, end), the rewards of one group; other elements of `out` are left as they are.
 template <class Rewards>
-void subtract_mean(const Rewards& rewards, std::size_t begin, std::size_t end, double* out) {
-  const group_of<Rewards, 0> group{rewards, begin, end};
+void subtract_group_mean(const Rewards& rewards, std::size_t begin, std::size_t end, double* out) {
+  const group_rewards<Rewards, 0> group{rewards, begin, end};
   const group_mean mean(group);
   for (std::size_t i = 0; i < group.size(); ++i) out[begin + i] = mean.difference(group[i]);
 }
@@ -146,13 +150,15 @@ struct group_relative_fn {
     if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
     const auto& host = detail::on_host(rewards);
     const auto elements = detail::host_elements(host);
-    return detail::back_to(run<detail::host_number_t<decltype(host)>>(elements, groups, options, ranks), rewards);
+    return detail::from_host_as(
+        scaled_differences<detail::host_number_t<decltype(host)>>(elements, groups, options, ranks), rewards);
   }
 
  private:
+  // Two passes over each group: the sum of squared differences, then the advantages.
   template <class Number, class R, class Communicator>
-  static detail::array_of<Number> run(const R& rewards, std::span<const std::size_t> groups,
-                                      const group_relative_options& options, Communicator& ranks) {
+  static detail::array_of<Number> scaled_differences(const R& rewards, std::span<const std::size_t> groups,
+                                                     const group_relative_options& options, Communicator& ranks) {
     validate(options);
     detail::check_groups(groups, rewards.size(), "group_relative");
     double factor = 1;
@@ -184,7 +190,7 @@ struct group_relative_fn {
       for (std::size_t i = 0; i < group.size(); ++i)
         to[begin + i] = static_cast<Number>(mean.difference(group[i]) * scale);
     };
-    detail::for_groups(rewards, groups, one);
+    detail::for_each_group(rewards, groups, one);
     return out;
   }
 };

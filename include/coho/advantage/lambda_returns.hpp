@@ -38,20 +38,21 @@ struct lambda_returns_fn {
   template <class Array = double>
   auto operator()(const advantage_inputs<Array>& in, const gae_options& options = {}) const {
     if constexpr (detail::device_array<Array>) {
-      return detail::back_to((*this)(detail::host_inputs(in), options), in.rewards);
+      return detail::from_host_as((*this)(detail::host_inputs(in), options), in.rewards);
     } else {
       validate(options);
       const auto size = static_cast<std::size_t>(in.rewards.size());
       detail::check_lengths(size, static_cast<std::size_t>(in.values.size()), "lambda_returns", "values");
       detail::check_offsets(in.offsets, size, "lambda_returns");
       return detail::with_mask(in.mask, size, "lambda_returns",
-                               [&](const auto& mask) { return run(in, mask, options); });
+                               [&](const auto& mask) { return discounted_returns(in, mask, options); });
     }
   }
 
  private:
+  // The recursion above with V_{t+1} and G_{t+1} as the state of a backward scan, in double.
   template <class Number, class Mask>
-  static auto run(const advantage_inputs<Number>& in, const Mask& mask, const gae_options& options) {
+  static auto discounted_returns(const advantage_inputs<Number>& in, const Mask& mask, const gae_options& options) {
     detail::array_of<Number> result(in.rewards.size());
     const Number *const rewards = in.rewards.data(), *const values = in.values.data();
     Number* const returns = result.data();

@@ -7,10 +7,10 @@
 #include <vector>
 
 #include <coho/advantage/group_relative.hpp>
-#include <coho/advantage/whiten.hpp>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
 #include <coho/math.hpp>
+#include <coho/moments.hpp>
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>
 
@@ -59,31 +59,34 @@ struct leave_one_out_fn {
     if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
     const auto& host = detail::on_host(rewards);
     const auto elements = detail::host_elements(host);
-    auto result = run<detail::host_number_t<decltype(host)>>(elements, groups, options);
-    auto advantages = detail::back_to(std::move(result.advantages), rewards);
-    auto baselines = detail::back_to(std::move(result.baselines), rewards);
-    auto deviations = detail::back_to(std::move(result.deviations), rewards);
+    auto result = subtract_baselines<detail::host_number_t<decltype(host)>>(elements, groups, options);
+    auto advantages = detail::from_host_as(std::move(result.advantages), rewards);
+    auto baselines = detail::from_host_as(std::move(result.baselines), rewards);
+    auto deviations = detail::from_host_as(std::move(result.deviations), rewards);
     return leave_one_out_result<decltype(advantages)>{std::move(advantages), std::move(baselines),
                                                       std::move(deviations)};
   }
 
  private:
   // r_i less the mean of the others is the difference from the whole mean, times n / (n − 1).
-  struct others {
+  struct other_responses {
     detail::group_mean mean;
     double factor;
 
     template <class Group>
-    explicit others(const Group& group) : mean(group) {
+    explicit other_responses(const Group& group) : mean(group) {
       const double n = static_cast<double>(group.size());
       factor = n > 1 ? n / (n - 1) : 1;
     }
+    /// reward − mean of the others; 0 in a group of one.
     double difference(double reward) const noexcept { return mean.difference(reward) * factor; }
   };
 
+  // Advantages and baselines in one pass over the groups; what is not finite is found by one test at its end.
   template <class Number, class R>
-  static leave_one_out_result<detail::array_of<Number>> run(const R& rewards, std::span<const std::size_t> groups,
-                                                            const leave_one_out_options& options) {
+  static leave_one_out_result<detail::array_of<Number>> subtract_baselines(const R& rewards,
+                                                                           std::span<const std::size_t> groups,
+                                                                           const leave_one_out_options& options) {
     validate(options);
     detail::check_groups(groups, rewards.size(), "leave_one_out");
     const auto size = static_cast<Eigen::Index>(rewards.size());
@@ -93,7 +96,7 @@ struct leave_one_out_fn {
     Number *const advantages = result.advantages.data(), *const baselines = result.baselines.data();
     double defects[8] = {};  // NaN as soon as a baseline is not finite
     const auto one = [=, &defects](std::size_t, std::size_t begin, const auto& group) {
-      const others mean(group);
+      const other_responses mean(group);
       const auto advantage = [&](std::size_t i) { return mean.difference(group[i]); };
       // One result at a time, so that fixed-length loops vectorise.
       for (std::size_t i = 0; i < group.size(); ++i) advantages[begin + i] = static_cast<Number>(advantage(i));
@@ -104,31 +107,34 @@ struct leave_one_out_fn {
         defects[i % 8] += baseline - baseline;
       }
     };
-    detail::for_groups(rewards, groups, one);
-    if (!(detail::array_of<double>::Map(defects, 8).sum() == 0)) refuse(rewards, groups);
-    if (options.scale) scale(rewards, groups, options, result);
+    detail::for_each_group(rewards, groups, one);
+    if (!(detail::array_of<double>::Map(defects, 8).sum() == 0)) find_group_not_finite(rewards, groups);
+    if (options.scale) divide_by_deviations(rewards, groups, options, result);
     return result;
   }
 
+  // The slow search for the group that the test of `subtract_baselines` has found to exist: throws argument_error.
   template <class R>
-  static void refuse(const R& rewards, std::span<const std::size_t> groups) {
+  static void find_group_not_finite(const R& rewards, std::span<const std::size_t> groups) {
     const auto one = [](std::size_t g, std::size_t, const auto& group) {
-      const others mean(group);
+      const other_responses mean(group);
       for (std::size_t i = 0; i < group.size(); ++i) {
         const double baseline = group[i] - mean.difference(group[i]);
         detail::require_finite_group(baseline - baseline == 0, g, "leave_one_out");
       }
     };
-    detail::for_groups(rewards, groups, one);
+    detail::for_each_group(rewards, groups, one);
   }
 
+  // Fills in `deviations` and divides the advantages by them, except where a deviation is only rounding.
   template <class Number, class R>
-  static void scale(const R& rewards, std::span<const std::size_t> groups, const leave_one_out_options& options,
-                    leave_one_out_result<detail::array_of<Number>>& result) {
+  static void divide_by_deviations(const R& rewards, std::span<const std::size_t> groups,
+                                   const leave_one_out_options& options,
+                                   leave_one_out_result<detail::array_of<Number>>& result) {
     std::vector<double> deviations;
     for (std::size_t g = 0; g + 1 < groups.size(); ++g) {
       const std::size_t begin = groups[g], end = groups[g + 1];
-      const others mean(detail::group_of<R, 0>{rewards, begin, end});
+      const other_responses mean(detail::group_rewards<R, 0>{rewards, begin, end});
       deviations.resize(end - begin);
       deviations_of_others(rewards, begin, end, options.deviation, deviations.data());
       for (std::size_t i = begin; i < end; ++i) {
@@ -143,7 +149,8 @@ struct leave_one_out_fn {
     }
   }
 
-  // Those before i and those after it, merged. Subtracting r_i from the sum of all squares would cancel: deviations
+  // The deviation of the rewards of [begin, end) without that of i, for each i: those before i and those after it,
+  // merged. Subtracting r_i from the sum of all squares would cancel: deviations
   // of 0 would come out as noise, and be divided by.
   template <class R>
   static void deviations_of_others(const R& rewards, std::size_t begin, std::size_t end, deviation kind, double* out) {

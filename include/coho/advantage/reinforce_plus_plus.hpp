@@ -48,19 +48,20 @@ struct reinforce_plus_plus_fn {
   template <class Rewards, communicator Communicator = const local_communicator>
   auto operator()(const Rewards& rewards, std::span<const std::size_t> offsets,
                   const reinforce_plus_plus_options& options = {}, Communicator&& ranks = local_communicator{}) const {
-    return with_mask(rewards, nullptr, offsets, options, ranks);
+    return masked_advantages(rewards, nullptr, offsets, options, ranks);
   }
   template <class Rewards, class Mask, communicator Communicator = const local_communicator>
   auto operator()(const Rewards& rewards, const Mask& mask, std::span<const std::size_t> offsets,
                   const reinforce_plus_plus_options& options = {}, Communicator&& ranks = local_communicator{}) const {
     if constexpr (!detail::host_array<Mask>) static_assert(detail::array_check<Mask>::passed);
-    return with_mask(rewards, &mask, offsets, options, ranks);
+    return masked_advantages(rewards, &mask, offsets, options, ranks);
   }
 
  private:
+  // `mask`: a pointer to the caller's, or nullptr if all tokens are real.
   template <class Rewards, class Mask, class Communicator>
-  static auto with_mask(const Rewards& rewards, Mask mask, std::span<const std::size_t> offsets,
-                        const reinforce_plus_plus_options& options, Communicator& ranks) {
+  static auto masked_advantages(const Rewards& rewards, Mask mask, std::span<const std::size_t> offsets,
+                                const reinforce_plus_plus_options& options, Communicator& ranks) {
     if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
     const auto& host = detail::on_host(rewards);
     const auto elements = detail::host_elements(host);
@@ -71,10 +72,10 @@ struct reinforce_plus_plus_fn {
       return whiten(returns.values, real, options.whitening, ranks);
     };
     if constexpr (std::is_null_pointer_v<Mask>) {
-      return detail::back_to(advantages(std::vector<std::uint8_t>(elements.size(), 1)), rewards);
+      return detail::from_host_as(advantages(std::vector<std::uint8_t>(elements.size(), 1)), rewards);
     } else {
       const auto& mask_local = detail::on_host(*mask);
-      return detail::back_to(advantages(detail::host_elements(mask_local)), rewards);
+      return detail::from_host_as(advantages(detail::host_elements(mask_local)), rewards);
     }
   }
 };
@@ -118,10 +119,10 @@ struct reinforce_plus_plus_baseline_fn {
     // As above, `whiten` reports non-finite values.
     Eigen::ArrayXd centred(static_cast<Eigen::Index>(rewards.size()));
     for (std::size_t g = 0; g + 1 < groups.size(); ++g) {
-      detail::subtract_mean(rewards, groups[g], groups[g + 1], centred.data());
+      detail::subtract_group_mean(rewards, groups[g], groups[g + 1], centred.data());
     }
-    return detail::back_to(whiten(sequence_spread(std::as_const(centred), offsets), real, whitening, ranks),
-                           sequence_rewards);
+    return detail::from_host_as(whiten(sequence_spread(std::as_const(centred), offsets), real, whitening, ranks),
+                                sequence_rewards);
   }
 };
 inline constexpr reinforce_plus_plus_baseline_fn reinforce_plus_plus_baseline{};

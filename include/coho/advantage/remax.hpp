@@ -36,12 +36,12 @@ struct remax_fn {
     static_assert(detail::array_check<Rewards, Greedy>::passed);
     if constexpr (detail::floating_scalar<Rewards>) {
       const double advantage = static_cast<double>(rewards) - static_cast<double>(greedy_rewards);
-      check(advantage, 0);
+      require_finite(advantage, 0);
       return advantage;
     } else {
       const auto& greedy_local = detail::on_host(greedy_rewards);
       const auto greedy = detail::host_elements(greedy_local);
-      return run(rewards, [&](std::size_t size) {
+      return subtract_baselines(rewards, [&](std::size_t size) {
         detail::check_lengths(size, greedy.size(), "remax", "greedy_rewards");
         return [&greedy](std::size_t i) { return static_cast<double>(greedy[i]); };
       });
@@ -52,7 +52,7 @@ struct remax_fn {
     static_assert(detail::array_check<Rewards, Greedy>::passed);
     const auto& greedy_local = detail::on_host(greedy_rewards);
     const auto greedy = detail::host_elements(greedy_local);
-    return run(rewards, [&](std::size_t size) {
+    return subtract_baselines(rewards, [&](std::size_t size) {
       detail::check_groups(groups, size, "remax");
       detail::check_lengths(groups.size() - 1, greedy.size(), "remax", "greedy_rewards");
       return [&greedy, groups, g = std::size_t{0}](std::size_t i) mutable {
@@ -63,7 +63,8 @@ struct remax_fn {
   }
 
  private:
-  static void check(double advantage, std::size_t i) {
+  // Throws argument_error, naming response i, where its advantage is NaN or infinite.
+  static void require_finite(double advantage, std::size_t i) {
     if (!(advantage - advantage == 0)) {
       throw argument_error("remax: the advantage of response " + std::to_string(i) + " is not finite");
     }
@@ -71,7 +72,7 @@ struct remax_fn {
 
   // `make_baseline(n)` checks, and returns a function from response index, in ascending order, to baseline.
   template <class Rewards, class MakeBaseline>
-  static auto run(const Rewards& rewards, MakeBaseline make_baseline) {
+  static auto subtract_baselines(const Rewards& rewards, MakeBaseline make_baseline) {
     const auto& host = detail::on_host(rewards);
     const auto elements = detail::host_elements(host);
     using number = detail::host_number_t<decltype(host)>;
@@ -96,9 +97,9 @@ struct remax_fn {
       sums[0] += to[i];
     }
     if (!std::isfinite(sums.sum())) {
-      for (i = 0; i < elements.size(); ++i) check(static_cast<double>(to[i]), i);
+      for (i = 0; i < elements.size(); ++i) require_finite(static_cast<double>(to[i]), i);
     }
-    return detail::back_to(std::move(out), rewards);
+    return detail::from_host_as(std::move(out), rewards);
   }
 };
 inline constexpr remax_fn remax{};

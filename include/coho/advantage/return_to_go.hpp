@@ -25,7 +25,8 @@ struct return_to_go_options {
 
 namespace detail {
 
-// Discounted sums; non-finite results are left to the caller.
+/// G_t of `return_to_go`, 0 where the mask is 0. Throws as `return_to_go`, under the name `who`, except for results
+/// that are not finite: these are left to the caller.
 template <class Number>
 struct discounted_sums {
   array_of<Number> values;
@@ -73,19 +74,20 @@ struct return_to_go_fn {
   template <class Rewards>
   auto operator()(const Rewards& rewards, std::span<const std::size_t> offsets,
                   const return_to_go_options& options = {}) const {
-    return with_mask(rewards, nullptr, offsets, options);
+    return masked_returns(rewards, nullptr, offsets, options);
   }
   template <class Rewards, class Mask>
   auto operator()(const Rewards& rewards, const Mask& mask, std::span<const std::size_t> offsets,
                   const return_to_go_options& options = {}) const {
     if constexpr (!detail::host_array<Mask>) static_assert(detail::array_check<Mask>::passed);
-    return with_mask(rewards, &mask, offsets, options);
+    return masked_returns(rewards, &mask, offsets, options);
   }
 
  private:
+  // `mask`: a pointer to the caller's, or nullptr if all tokens are real.
   template <class Rewards, class Mask>
-  static auto with_mask(const Rewards& rewards, Mask mask, std::span<const std::size_t> offsets,
-                        const return_to_go_options& options) {
+  static auto masked_returns(const Rewards& rewards, Mask mask, std::span<const std::size_t> offsets,
+                             const return_to_go_options& options) {
     if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
     const auto& rewards_local = detail::on_host(rewards);
     const auto r = detail::host_elements(rewards_local);
@@ -100,7 +102,7 @@ struct return_to_go_fn {
     }();
     require_argument(detail::all_finite(result.values),
                      "return_to_go: a result is not finite; a real token holds NaN or infinity");
-    return detail::back_to(std::move(result.values), rewards);
+    return detail::from_host_as(std::move(result.values), rewards);
   }
 };
 inline constexpr return_to_go_fn return_to_go{};

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <ranges>
@@ -39,25 +40,28 @@ struct array_traits<T> {
 
   template <class A, class B>
   static plain min(const A& a, const B& b) {
-    return lift(a, b).binaryExpr(lift(b, a), [](scalar x, scalar y) { return array_traits<scalar>::min(x, y); });
+    return broadcast(a, b).binaryExpr(broadcast(b, a),
+                                      [](scalar x, scalar y) { return array_traits<scalar>::min(x, y); });
   }
   template <class A, class B>
   static plain max(const A& a, const B& b) {
-    return lift(a, b).binaryExpr(lift(b, a), [](scalar x, scalar y) { return array_traits<scalar>::max(x, y); });
+    return broadcast(a, b).binaryExpr(broadcast(b, a),
+                                      [](scalar x, scalar y) { return array_traits<scalar>::max(x, y); });
   }
   static plain clamp(const T& x, double low, double high) {
     return x.unaryExpr([low, high](scalar v) { return array_traits<scalar>::clamp(v, low, high); });
   }
   template <class Condition, class A, class B>
   static plain where(const Condition& condition, const A& a, const B& b) {
-    return condition.select(lift(a, b), lift(b, a));
+    return condition.select(broadcast(a, b), broadcast(b, a));
   }
   static double sum(const T& x) { return x.template cast<double>().sum(); }
   static plain detach(const T& x) { return x; }
 
  private:
+  // The operand itself, or a number as an array of the shape of b.
   template <class A, class B>
-  static decltype(auto) lift(const A& a, const B& b) {
+  static decltype(auto) broadcast(const A& a, const B& b) {
     if constexpr (eigen_array<A>) {
       return (a);
     } else {
@@ -165,6 +169,18 @@ using host_number_t = std::conditional_t<std::floating_point<typename host_numbe
 /// What algorithms return for a one-dimensional host argument.
 template <class Number>
 using array_of = Eigen::Array<Number, Eigen::Dynamic, 1>;
+
+/// Whether no number is NaN or infinite.
+template <class Number>
+bool all_finite(const array_of<Number>& x) noexcept {
+  constexpr Eigen::Index part = 1024;
+  Number defect = 0;
+  for (Eigen::Index begin = 0; begin < x.size(); begin += part) {
+    const auto some = x.segment(begin, std::min(part, x.size() - begin));
+    defect += (some - some).sum();
+  }
+  return defect == 0;
+}
 
 }  // namespace detail
 }  // namespace coho::inline v0_1

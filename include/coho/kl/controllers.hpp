@@ -32,16 +32,20 @@ concept kl_controller =
 /// A constant β. Throws option_error when it is negative or not finite.
 class fixed_kl_controller {
  public:
-  explicit fixed_kl_controller(double coefficient = 0.02) : coefficient_(coefficient) { check(coefficient); }
+  explicit fixed_kl_controller(double coefficient = 0.02) : coefficient_(coefficient) {
+    require_coefficient(coefficient);
+  }
 
   double coefficient() const noexcept { return coefficient_; }
+  /// Nothing: β is constant.
   void update(double, double) noexcept {}
   kl_controller_state save() const noexcept { return {coefficient_}; }
   /// The configured coefficient takes precedence: someone who changed it before a restart meant to.
   void restore(const kl_controller_state&) noexcept {}
 
  private:
-  static void check(double coefficient) {
+  // A β of 0 is allowed: it measures the KL without a penalty.
+  static void require_coefficient(double coefficient) {
     require_option(std::isfinite(coefficient) && coefficient >= 0, "coefficient", coefficient, "finite and at least 0");
   }
   double coefficient_;
@@ -84,6 +88,7 @@ class adaptive_kl_controller {
   double coefficient() const noexcept { return coefficient_; }
   const adaptive_kl_options& options() const noexcept { return options_; }
 
+  /// One step of the control law above, after a batch of rollouts; `sequences` counts those of all ranks.
   void update(double mean_sequence_kl, double sequences) {
     require_argument(std::isfinite(mean_sequence_kl), "adaptive_kl_controller: the KL is not finite");
     require_argument(sequences >= 0 && std::isfinite(sequences),
@@ -94,6 +99,7 @@ class adaptive_kl_controller {
   }
 
   kl_controller_state save() const noexcept { return {coefficient_}; }
+  /// Continues with the saved β in place of `initial`.
   void restore(const kl_controller_state& saved) {
     require_argument(std::isfinite(saved.coefficient) && saved.coefficient > 0,
                      "adaptive_kl_controller: the saved coefficient is not a positive number");

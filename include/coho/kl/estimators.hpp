@@ -32,23 +32,24 @@ namespace detail {
 
 /// e^−d − 1 + d from e^−d − 1; by its series where rounding would eat the difference.
 template <std::floating_point Number>
-Number k3_of(Number d, Number excess) noexcept {
+Number k3_value(Number d, Number excess) noexcept {
   const Number series = d * d * (Number(0.5) - d * (Number(1.0 / 6) - d * (Number(1.0 / 24) - d * Number(1.0 / 120))));
   return std::abs(d) < Number(1e-3) ? series : excess + d;
 }
 
-/// The estimate of one token.
+/// The estimate of one token from d = log π − log π_ref.
 template <kl_estimator Estimator, std::floating_point Number>
-Number kl_of(Number d) noexcept {
+Number kl_value(Number d) noexcept {
   using enum kl_estimator;
   if constexpr (Estimator == k1) return d;
   if constexpr (Estimator == k2) return Number(0.5) * d * d;
   if constexpr (Estimator == absolute) return std::abs(d);
   if constexpr (Estimator == k1_clamped) return d < 0 ? Number(0) : d;
-  return k3_of(d, std::expm1(-d));
+  return k3_value(d, std::expm1(-d));
 }
 
-/// Its derivative; T is double or a tensor.
+/// The derivative of `kl_value` with respect to d, for a number or elementwise for a tensor. k3_straight_through has
+/// that of k2; at their kinks, absolute has 0 and k1_clamped 1.
 template <kl_estimator Estimator, class T>
 T kl_slope(const T& d) {
   using enum kl_estimator;
@@ -85,8 +86,9 @@ decltype(auto) with_estimator(kl_estimator estimator, F&& f) {
   return f(std::integral_constant<kl_estimator, k1>{});
 }
 
+/// The same, elementwise for a tensor of d; differentiable as `kl_slope` says.
 template <kl_estimator Estimator, device_array T>
-T kl_of(const T& d) {
+T kl_value(const T& d) {
   using enum kl_estimator;
   if constexpr (Estimator == k1) return d;
   if constexpr (Estimator == absolute) return d.abs();
@@ -113,19 +115,20 @@ struct kl_estimate_fn {
     static_assert(detail::array_check<LogProbs, Reference>::passed);
     return detail::with_estimator(estimator, [&](auto chosen) {
       if constexpr (detail::floating_scalar<LogProbs>) {
-        return detail::kl_of<chosen()>(static_cast<double>(log_probs) - static_cast<double>(reference_log_probs));
+        return detail::kl_value<chosen()>(static_cast<double>(log_probs) - static_cast<double>(reference_log_probs));
       } else if constexpr (detail::device_array<LogProbs>) {
         detail::check_same_shape(log_probs, reference_log_probs, "kl_estimate");
-        return detail::kl_of<chosen()>(LogProbs(log_probs - reference_log_probs));
+        return detail::kl_value<chosen()>(LogProbs(log_probs - reference_log_probs));
       } else {
-        return on_host<chosen()>(detail::host_elements(log_probs), detail::host_elements(reference_log_probs));
+        return estimate_on_host<chosen()>(detail::host_elements(log_probs), detail::host_elements(reference_log_probs));
       }
     });
   }
 
  private:
+  // Elements p of the policy and r of the reference; results in the number type of p.
   template <kl_estimator Estimator, class P, class R>
-  static auto on_host(const P& p, const R& r) {
+  static auto estimate_on_host(const P& p, const R& r) {
     using enum kl_estimator;
     using number = detail::element_of<P>;
     // Where it costs no precision, in the type that both arrays share, because more of these fit a vector.
@@ -135,7 +138,7 @@ struct kl_estimate_fn {
     detail::array_of<number> out(static_cast<Eigen::Index>(p.size()));
     number* const to = out.data();
     for (std::size_t t = 0; t < p.size(); ++t) {
-      to[t] = static_cast<number>(detail::kl_of<Estimator>(static_cast<wide>(p[t]) - static_cast<wide>(r[t])));
+      to[t] = static_cast<number>(detail::kl_value<Estimator>(static_cast<wide>(p[t]) - static_cast<wide>(r[t])));
     }
     return out;
   }

@@ -49,20 +49,20 @@ struct exact_kl_fn {
       static_assert(detail::device_array<Reference>, "coho::exact_kl: tensors and host arrays cannot be mixed");
       check_shapes(log_probs, reference_log_probs);
       const LogProbs reference = coho::detach(reference_log_probs), banned = log_probs == minus_infinity;
-      const LogProbs kl = device_rows(log_probs, reference, banned).kl;
+      const LogProbs kl = tensor_divergences(log_probs, reference, banned).kl;
       check_rows(detail::on_host(kl));
       return kl;
     } else {
       static_assert(eigen_dense<LogProbs> && eigen_dense<Reference>,
                     "coho::exact_kl: give ranges with a vocabulary size");
-      return rows(log_probs.derived().array(), reference_log_probs.derived().array());
+      return host_divergences(log_probs.derived().array(), reference_log_probs.derived().array());
     }
   }
   template <detail::host_array LogProbs, detail::host_array Reference>
   auto operator()(const LogProbs& log_probs, const Reference& reference_log_probs, std::size_t vocabulary) const {
     const auto p = detail::host_elements(log_probs);
     const auto q = detail::host_elements(reference_log_probs);
-    return rows(table(p, vocabulary), table(q, vocabulary));
+    return host_divergences(as_table(p, vocabulary), as_table(q, vocabulary));
   }
 
   template <class LogProbs, class Reference, class Weights>
@@ -71,13 +71,14 @@ struct exact_kl_fn {
     if constexpr (detail::device_array<LogProbs>) {
       static_assert(detail::device_array<Reference> && detail::device_array<Weights>,
                     "coho::exact_kl: tensors and host arrays cannot be mixed");
-      return on_device(LogProbs(coho::detach(log_probs)), LogProbs(coho::detach(reference_log_probs)), weights);
+      return tensor_value_and_grad(LogProbs(coho::detach(log_probs)), LogProbs(coho::detach(reference_log_probs)),
+                                   weights);
     } else {
       static_assert(eigen_dense<LogProbs> && eigen_dense<Reference>,
                     "coho::exact_kl: give ranges with a vocabulary size");
       table_of<typename LogProbs::Scalar> d_logits(log_probs.rows(), log_probs.cols());
       const double value =
-          on_host(log_probs.derived().array(), reference_log_probs.derived().array(), weights, d_logits);
+          host_value_and_grad(log_probs.derived().array(), reference_log_probs.derived().array(), weights, d_logits);
       return exact_kl_result<double, decltype(d_logits)>{value, std::move(d_logits)};
     }
   }
@@ -87,10 +88,10 @@ struct exact_kl_fn {
     using number = detail::host_number_t<LogProbs>;
     const auto p = detail::host_elements(log_probs);
     const auto q = detail::host_elements(reference_log_probs);
-    const auto policy = table(p, vocabulary);
+    const auto policy = as_table(p, vocabulary);
     detail::array_of<number> d_logits(static_cast<Eigen::Index>(p.size()));
     Eigen::Map<table_of<number>> view(d_logits.data(), policy.rows(), policy.cols());
-    const double value = on_host(policy, table(q, vocabulary), weights, view);
+    const double value = host_value_and_grad(policy, as_table(q, vocabulary), weights, view);
     return exact_kl_result<double, detail::array_of<number>>{value, std::move(d_logits)};
   }
 
@@ -99,8 +100,10 @@ struct exact_kl_fn {
   using table_of = Eigen::Array<Number, Eigen::Dynamic, Eigen::Dynamic>;
   static constexpr double minus_infinity = -std::numeric_limits<double>::infinity();
 
+  // A flat range, token by token, as [vocabulary × tokens] without a copy. Throws argument_error unless it divides
+  // evenly.
   template <class Elements>
-  static auto table(const Elements& x, std::size_t vocabulary) {
+  static auto as_table(const Elements& x, std::size_t vocabulary) {
     require_argument(vocabulary > 0 && x.size() % vocabulary == 0,
                      "exact_kl: " + std::to_string(x.size()) + " numbers are not a multiple of the vocabulary size " +
                          std::to_string(vocabulary));
@@ -109,15 +112,18 @@ struct exact_kl_fn {
                                               static_cast<Eigen::Index>(x.size() / vocabulary));
   }
 
+  // Throws argument_error for a divergence that is NaN or infinite, and names its token.
   static void require_finite_row(double kl, Eigen::Index row) {
     if (std::isfinite(kl)) return;
     throw argument_error("exact_kl: the divergence of row " + std::to_string(row) +
                          " is not finite: it contains NaN, or the reference has −inf where the policy does not");
   }
+  // `require_finite_row` of each token's divergence.
   template <class Array>
   static void check_rows(const Array& kl) {
     for (Eigen::Index row = 0; row < kl.size(); ++row) require_finite_row(kl[row], row);
   }
+  // Throws argument_error unless the reference, the second pair of sizes, has the shape of the policy, the first.
   static void check_sizes(Eigen::Index rows, Eigen::Index columns, Eigen::Index found_rows,
                           Eigen::Index found_columns) {
     const auto text = [](Eigen::Index a, Eigen::Index b) { return std::to_string(a) + " × " + std::to_string(b); };
@@ -147,8 +153,9 @@ struct exact_kl_fn {
     }
   };
 
+  // KL_t of each column of [vocabulary × tokens], in the policy's number type.
   template <class P, class Q>
-  static auto rows(const P& log_probs, const Q& reference) {
+  static auto host_divergences(const P& log_probs, const Q& reference) {
     check_sizes(log_probs.rows(), log_probs.cols(), reference.rows(), reference.cols());
     using scalar = typename P::Scalar;
     detail::array_of<std::conditional_t<std::is_floating_point_v<scalar>, scalar, double>> out(log_probs.cols());
@@ -159,9 +166,11 @@ struct exact_kl_fn {
     return out;
   }
 
+  // Σ_t w_t·KL_t; writes the gradient to `d_logits`, which has the shape of `log_probs`. Tokens of weight 0 are not
+  // read.
   template <class P, class Q, class Weights, class Gradient>
-  static double on_host(const P& log_probs, const Q& reference, const token_weights<Weights>& weights,
-                        Gradient& d_logits) {
+  static double host_value_and_grad(const P& log_probs, const Q& reference, const token_weights<Weights>& weights,
+                                    Gradient& d_logits) {
     static_assert(detail::host_array<Weights>, "coho::exact_kl: tensors and host arrays cannot be mixed");
     check_sizes(log_probs.rows(), log_probs.cols(), reference.rows(), reference.cols());
     const auto w = detail::host_elements(weights.values);
@@ -184,6 +193,7 @@ struct exact_kl_fn {
     return value;
   }
 
+  // Both tensors must be [tokens, vocabulary], of the same sizes.
   template <class T>
   static void check_shapes(const T& log_probs, const T& reference) {
     require_argument(log_probs.dim() == 2 && reference.dim() == 2, "exact_kl: tensors must be [tokens, vocabulary]");
@@ -196,21 +206,22 @@ struct exact_kl_fn {
   };
   // Entries that `skip` marks are replaced before any arithmetic, so that neither values nor gradients become NaN.
   template <class T>
-  static tensor_rows<T> device_rows(const T& log_probs, const T& reference, const T& skip) {
+  static tensor_rows<T> tensor_divergences(const T& log_probs, const T& reference, const T& skip) {
     using std::exp;
     const T log_p = coho::where(skip, 0.0, log_probs);
     const T d = log_p - coho::where(skip, 0.0, reference);
     const T p = coho::where(skip, 0.0, T(exp(log_p)));
     return {p, d, T(p * d).sum(1)};
   }
+  // The same on tensors that are detached already, with the gradient in closed form.
   template <class T>
-  static exact_kl_result<detail::value_of<T>, T> on_device(const T& log_probs, const T& reference,
-                                                           const token_weights<T>& weights) {
+  static exact_kl_result<detail::value_of<T>, T> tensor_value_and_grad(const T& log_probs, const T& reference,
+                                                                       const token_weights<T>& weights) {
     check_shapes(log_probs, reference);
     detail::check_lengths(static_cast<std::size_t>(log_probs.size(0)), static_cast<std::size_t>(weights.values.numel()),
                           "exact_kl", "weights");
     const T weight = weights.values.unsqueeze(1);
-    const auto row = device_rows(log_probs, reference, T((log_probs == minus_infinity).logical_or(weight == 0)));
+    const auto row = tensor_divergences(log_probs, reference, T((log_probs == minus_infinity).logical_or(weight == 0)));
     check_rows(detail::on_host(row.kl));
     return {coho::sum(weights.values * row.kl), weight * row.p * (row.d - row.kl.unsqueeze(1))};
   }

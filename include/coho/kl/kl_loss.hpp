@@ -26,7 +26,8 @@ struct kl_loss_options {
 
 namespace detail {
 
-/// One token, or all of them as a tensor; as `elementwise_loss` requires.
+/// The term of one token, or of all of them as a tensor, as `elementwise_loss` requires. The estimator and whether
+/// there is a clip are known at compile time, so that the loop over tokens does not branch on them.
 template <kl_estimator Estimator, bool Clipped>
 struct kl_loss_terms {
   double clip;
@@ -35,25 +36,26 @@ struct kl_loss_terms {
   element_terms<T, 1> element(const T& log_prob, const T& reference_log_prob) const {
     const T d = log_prob - reference_log_prob;
     if constexpr (!Clipped) {
-      return of<Gradient>(d);
+      return unclipped_term<Gradient>(d);
     } else {
       const T bounded = coho::clamp(d, -clip, clip);
-      auto out = of<Gradient>(bounded);
+      auto out = unclipped_term<Gradient>(bounded);
       if constexpr (std::floating_point<T>) out.value += d - d;  // the clip must not hide infinity
       if constexpr (Gradient) out.slopes = {T(coho::where(bounded == d, out.slopes[0], T(0.0 * d)))};
       return out;
     }
   }
 
+  /// Value and slope from d, as if there were no clip.
   template <bool Gradient, class T>
-  static element_terms<T, 1> of(const T& d) {
+  static element_terms<T, 1> unclipped_term(const T& d) {
     element_terms<T, 1> out;
     if constexpr (Estimator == kl_estimator::k3 && std::floating_point<T>) {
       const T excess = std::expm1(-d);  // of value and slope: one call instead of two
-      out.value = k3_of(d, excess);
+      out.value = k3_value(d, excess);
       if constexpr (Gradient) out.slopes = {-excess};
     } else {
-      out.value = kl_of<Estimator>(d);
+      out.value = kl_value<Estimator>(d);
       if constexpr (Gradient) out.slopes = {T(kl_slope<Estimator>(d))};
     }
     return out;
@@ -81,7 +83,7 @@ struct kl_loss_result {
 ///     auto [value, d_log_probs] = loss.value_and_grad(
 ///         {.log_probs = log_probs, .reference_log_probs = reference_log_probs, .weights = weights});
 class kl_loss {
-  // Calls f with the formula of the estimator.
+  // Calls f with the formula of the options: their estimator, with or without a clip.
   template <class F>
   auto with_terms(const F& f) const {
     return detail::with_estimator(options_.estimator, [&](auto estimator) {

@@ -79,7 +79,7 @@ class bradley_terry_loss {
     if constexpr (Gradient) {
       const T pull = 2 * centring * total;
       out.slopes = {T(pull + slope), T(pull - slope)};
-      out.measures = {detail::above_zero(T(difference * (2 * target - 1)))};
+      out.measures = {detail::heaviside(T(difference * (2 * target - 1)))};
     }
     return out;
   }
@@ -112,6 +112,7 @@ class bradley_terry_loss {
  private:
   static constexpr elementwise_loss<2, 4> frame{"bradley_terry_loss", {"chosen", "rejected", "targets", "margins"}};
 
+  // Calls f with targets and margins, or with the numbers 1 and 0 where they were not given.
   template <class Array, class F>
   static auto with_defaults(const pair_loss_inputs<Array>& in, const F& f) {
     return detail::with_array_or(in.targets, 1.0, [&](const auto& targets) {

@@ -82,7 +82,7 @@ class bradley_terry_ties_loss {
 
   /// The probabilities of one pair's three outcomes; they sum to 1.
   tie_probabilities probabilities(double first_score, double second_score) const {
-    const auto [win, tie, loss] = costs(first_score - second_score);
+    const auto [win, tie, loss] = outcome_losses(first_score - second_score);
     return {std::exp(-win), std::exp(-tie), std::exp(-loss)};
   }
 
@@ -99,23 +99,23 @@ class bradley_terry_ties_loss {
       if (std::isinf(tie_cost_) && sure < 1) {
         throw argument_error("bradley_terry_ties_loss: an outcome is a tie, but the options rule ties out");
       }
-      const auto [value, total] = mixture(d, 0.5 * (sure + lean), 1 - sure, 0.5 * (sure - lean));
+      const auto [value, total] = mixture_loss(d, 0.5 * (sure + lean), 1 - sure, 0.5 * (sure - lean));
       out.value = value;
       if constexpr (Gradient) {
         out.slopes = {total, -total};
-        out.measures = {detail::above_zero(d * lean)};
+        out.measures = {detail::heaviside(d * lean)};
       }
       return out;
     }
     const T wins = coho::max(lean, zero), losses = coho::max(T(-lean), zero), ties = 1.0 - wins - losses;
-    const auto cost = costs(d);
+    const auto cost = outcome_losses(d);
     // Where ties are ruled out their cost is infinite, and 0 times that is not 0.
     out.value = wins * cost.win + losses * cost.loss + coho::where(ties > 0, T(ties * cost.tie), T(0.0 * d));
     if constexpr (Gradient) {
-      const auto slope = slopes(d);
+      const auto slope = outcome_slopes(d);
       const T total = wins * slope.win + losses * slope.loss + ties * slope.tie;
       out.slopes = {total, T(-total)};
-      out.measures = {detail::above_zero(T(d * lean))};
+      out.measures = {detail::heaviside(T(d * lean))};
     }
     return out;
   }
@@ -125,12 +125,12 @@ class bradley_terry_ties_loss {
   }
   template <class Array = double>
   auto operator()(const pair_loss_inputs<Array>& in) const {
-    check(in);
+    require_no_margins(in);
     return frame.weighted_value(*this, in.weights, in.chosen, in.rejected, in.targets.values);
   }
   template <class Array = double>
   auto value_and_grad(const pair_loss_inputs<Array>& in) const {
-    check(in);
+    require_no_margins(in);
     return detail::pair_result<bradley_terry_ties_result>(
         frame.weighted_value_and_grad(*this, in.weights, in.chosen, in.rejected, in.targets.values));
   }
@@ -145,18 +145,20 @@ class bradley_terry_ties_loss {
  private:
   static constexpr elementwise_loss<2, 3> frame{"bradley_terry_ties_loss", {"chosen", "rejected", "targets"}};
 
-  static void check(const auto& in) {
+  // Refuses a margin that would have no effect.
+  static void require_no_margins(const auto& in) {
     require_argument(!in.margins.given, "bradley_terry_ties_loss: has no margins; leave them out");
   }
 
+  // One number for each outcome of a comparison.
   template <class T>
-  struct of_outcomes {
+  struct per_outcome {
     T win, tie, loss;
   };
 
-  // −log of the three probabilities.
+  // −log of the probabilities of the three outcomes, without overflow. Infinite for a tie where ties are ruled out.
   template <class T>
-  of_outcomes<T> costs(const T& d) const {
+  per_outcome<T> outcome_losses(const T& d) const {
     using std::abs, std::exp, std::log1p;
     if (options_.form == tie_form::rao_kupper) {
       const T win = coho::softplus(T(threshold_ - d)), loss = coho::softplus(T(threshold_ + d));
@@ -167,9 +169,9 @@ class bradley_terry_ties_loss {
     return {T(half - 0.5 * d + rest), T(half + tie_cost_ + rest), T(half + 0.5 * d + rest)};
   }
 
-  // Their derivatives with respect to d; nothing cancels where they are small.
+  // The derivatives of `outcome_losses` with respect to d; nothing cancels where they are small.
   template <class T>
-  of_outcomes<T> slopes(const T& d) const {
+  per_outcome<T> outcome_slopes(const T& d) const {
     using std::abs, std::exp;
     if (options_.form == tie_form::rao_kupper) {
       const T down = coho::sigmoid(T(threshold_ - d)), up = coho::sigmoid(T(threshold_ + d));
@@ -182,9 +184,9 @@ class bradley_terry_ties_loss {
     return {T(-down), T(0.5 * (up - down)), up};
   }
 
-  // Of numbers: the mixture of the three costs and its derivative, with shared terms computed once, and terms that the
+  // Of numbers: the mixture of the three losses and its derivative, with shared terms computed once, and terms that the
   // outcome drops not at all. The value is NaN where d or the outcome is.
-  std::pair<double, double> mixture(double d, double wins, double ties, double losses) const {
+  std::pair<double, double> mixture_loss(double d, double wins, double ties, double losses) const {
     if (options_.form == tie_form::rao_kupper) {
       double value = (d - d) + (wins - wins), slope = 0;
       if (wins + ties > 0) {
@@ -199,7 +201,7 @@ class bradley_terry_ties_loss {
       }
       return {ties > 0 ? value + ties * tie_cost_ : value, slope};
     }
-    // As in `costs` and `slopes`, with e^(−|d|/2) taken once.
+    // As in `outcome_losses` and `outcome_slopes`, with e^(−|d|/2) taken once.
     const double half = 0.5 * std::abs(d), e = std::exp(-half), minor = e * e, tie = options_.nu * e;
     const double share = 1 / (1 + minor + tie), whole = 1 + (minor + tie);
     const double rest = std::log(whole) + ((minor + tie) - (whole - 1)) * share;  // log1p

@@ -28,7 +28,7 @@ struct cpo_options {
     visit({"nll_coefficient", "weight of the negative log-likelihood of the better response", allowed::at_least(0)},
           o.nll_coefficient...);
   }
-  void check_together(const std::string& prefix) const {
+  void check_constraints(const std::string& prefix) const {
     detail::require_label_smoothing(form, label_smoothing, prefix);
   }
 };
@@ -79,7 +79,7 @@ class cpo_loss {
     out.value = term.value + nll_slope * chosen;
     if constexpr (Gradient) {
       out.slopes = {T(beta * term.slope + nll_slope), T(-beta * term.slope)};
-      out.measures = {detail::above_zero(z), z};
+      out.measures = {detail::heaviside(z), z};
     }
     return out;
   }
@@ -100,7 +100,7 @@ class cpo_loss {
   /// The interface of a preference_loss.
   template <std::same_as<preference_log_probs> Known, class Weights>
   preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
-    return detail::preference_gradient_of(
+    return detail::to_preference_gradient(
         frame.weighted_value_and_grad(*this, weights, known.chosen, known.rejected, known.chosen_tokens));
   }
 

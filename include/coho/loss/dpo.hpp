@@ -24,7 +24,7 @@ struct dpo_options {
     visit({"form", "of the loss"}, o.form...);
     visit({"label_smoothing", "ε: probability that a label is wrong", allowed::in_from(0, 0.5)}, o.label_smoothing...);
   }
-  void check_together(const std::string& prefix) const {
+  void check_constraints(const std::string& prefix) const {
     detail::require_label_smoothing(form, label_smoothing, prefix);
   }
 };
@@ -53,7 +53,7 @@ struct dpo_terms {
     out.value = term.value;
     if constexpr (Gradient) {
       out.slopes = {T(beta * term.slope), T(-beta * term.slope)};
-      out.measures = {above_zero(z), z};
+      out.measures = {heaviside(z), z};
     }
     return out;
   }
@@ -115,7 +115,7 @@ class dpo_loss {
   template <std::same_as<preference_log_probs> Known, class Weights>
   preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
     return with_form([&](const auto& terms) {
-      return detail::preference_gradient_of(frame.weighted_value_and_grad(
+      return detail::to_preference_gradient(frame.weighted_value_and_grad(
           terms, weights, known.chosen, known.rejected, known.reference_chosen, known.reference_rejected));
     });
   }

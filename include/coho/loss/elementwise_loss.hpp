@@ -53,14 +53,14 @@ class elementwise_loss {
     if constexpr (detail::floating_scalar<First> && (detail::floating_scalar<Rest> && ...)) {
       return loss.template element<false>(static_cast<double>(first), static_cast<double>(rest)...).value;
     } else {
-      return run<false>(loss, detail::no_weights{}, first, rest...).value;
+      return evaluate<false>(loss, detail::no_weights{}, first, rest...).value;
     }
   }
   /// The weighted sum over elements; `weights` are `token_weights`, or the `optional_weights` of named inputs.
   template <class Loss, class Weights, class First, class... Rest>
   auto weighted_value(const Loss& loss, const Weights& weights, const First& first, const Rest&... rest) const {
     static_assert(detail::array_check<First, Rest..., decltype(weights.values)>::passed);
-    return run<false>(loss, weights, first, rest...).value;
+    return evaluate<false>(loss, weights, first, rest...).value;
   }
 
   /// The mean over elements with its gradients: an `elementwise_result`.
@@ -68,19 +68,20 @@ class elementwise_loss {
   auto value_and_grad(const Loss& loss, const First& first, const Rest&... rest) const {
     static_assert(detail::array_check<First, Rest...>::passed);
     static_assert(!detail::floating_scalar<First>, "coho: gradients are of arrays; give arrays of one element");
-    return run<true>(loss, detail::no_weights{}, first, rest...);
+    return evaluate<true>(loss, detail::no_weights{}, first, rest...);
   }
   /// The weighted sum over elements with its gradients.
   template <class Loss, class Weights, class First, class... Rest>
   auto weighted_value_and_grad(const Loss& loss, const Weights& weights, const First& first,
                                const Rest&... rest) const {
     static_assert(detail::array_check<First, Rest..., decltype(weights.values)>::passed);
-    return run<true>(loss, weights, first, rest...);
+    return evaluate<true>(loss, weights, first, rest...);
   }
 
  private:
+  // Tensors and host arrays have an implementation each; the first input decides.
   template <bool Gradient, class Loss, class Weights, class First, class... Rest>
-  auto run(const Loss& loss, const Weights& weights, const First& first, const Rest&... rest) const {
+  auto evaluate(const Loss& loss, const Weights& weights, const First& first, const Rest&... rest) const {
     if constexpr (detail::device_array<First>) {
       return detail::elementwise_tensors<Free, Gradient>(loss, who, names, weights, first, rest...);
     } else {

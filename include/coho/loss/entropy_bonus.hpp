@@ -63,18 +63,19 @@ class entropy_bonus {
 
   template <class Entropy>
   auto value_and_grad(const Entropy& entropy) const {
-    return named(frame.value_and_grad(*this, entropy));
+    return named_result(frame.value_and_grad(*this, entropy));
   }
   template <class Entropy, class Weights>
   auto value_and_grad(const Entropy& entropy, const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, entropy));
+    return named_result(frame.weighted_value_and_grad(*this, weights, entropy));
   }
 
  private:
   static constexpr elementwise_loss<1, 1> frame{"entropy_bonus", {"entropy"}};
 
+  // The general result of an elementwise_loss under the names of this loss.
   template <class Result>
-  static auto named(Result result) {
+  static auto named_result(Result result) {
     auto& d_entropy = result.gradients[0];
     return entropy_bonus_result<decltype(result.value), std::remove_cvref_t<decltype(d_entropy)>>{
         result.value, std::move(d_entropy), result.measures[0], result.count};

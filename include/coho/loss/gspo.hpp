@@ -64,17 +64,17 @@ class gspo_loss {
   template <class Array = double>
   auto operator()(const policy_loss_inputs<Array>& in) const {
     if constexpr (detail::device_array<Array>) {
-      return of_tensors<false>(in, in.log_probs);
+      return tensor_result<false>(in, in.log_probs);
     } else {
-      return of_host<false>(in).value;
+      return host_result<false>(in).value;
     }
   }
   template <class Array = double>
   auto value_and_grad(const policy_loss_inputs<Array>& in) const {
     if constexpr (detail::device_array<Array>) {
-      return of_tensors<true>(in, Array(coho::detach(in.log_probs)));
+      return tensor_result<true>(in, Array(coho::detach(in.log_probs)));
     } else {
-      return of_host<true>(in);
+      return host_result<true>(in);
     }
   }
 
@@ -86,15 +86,17 @@ class gspo_loss {
 
   // One token, or all of them as a tensor, of its sequence's ratio. See `ppo_clip_loss` for the form of the clip.
   template <class T>
-  terms<T> token(const T& ratio, const T& advantage) const {
+  terms<T> clipped_term(const T& ratio, const T& advantage) const {
     const T free = -advantage * ratio;
     const T clipped = coho::min(T(-advantage * (1 - options_.clip_low)), T(-advantage * (1 + options_.clip_high)));
     const T zero = 0.0 * ratio;
     return {T(coho::max(free, clipped)), T(coho::where(clipped > free, zero, T(zero + 1.0)))};
   }
 
+  // Two loops over each sequence: its mean log-ratio, then the terms of its tokens, which all have that ratio. Without
+  // `Gradient`, d_log_probs stays empty and approximate_kl 0.
   template <bool Gradient, class Number>
-  auto of_host(const policy_loss_inputs<Number>& in) const {
+  auto host_result(const policy_loss_inputs<Number>& in) const {
     const auto& log_probs = in.log_probs;
     const auto size = static_cast<std::size_t>(log_probs.size());
     const auto weights = in.weights.given ? in.weights.values : array_view<double>(detail::equal_weights(size));
@@ -131,7 +133,7 @@ class gspo_loss {
       double slope = 0;        // with respect to log s_i
       for (std::size_t t = begin; t < end; ++t) {
         if (weight[t] == 0) continue;
-        const auto term = token(ratio, static_cast<double>(a[t]));
+        const auto term = clipped_term(ratio, static_cast<double>(a[t]));
         value += weight[t] * term.value;
         slope += weight[t] * (term.kept * term.value);
         clips += 1 - term.kept;
@@ -152,7 +154,7 @@ class gspo_loss {
 
   // The value, differentiable with respect to log_probs; or the whole result.
   template <bool Gradient, class T>
-  auto of_tensors(const policy_loss_inputs<T>& in, const T& log_probs) const {
+  auto tensor_result(const policy_loss_inputs<T>& in, const T& log_probs) const {
     using std::exp;
     const token_weights<T> weights{in.weights.given ? in.weights.values : detail::equal_weights(log_probs)};
     const T real = (weights.values != 0).to(weights.values.scalar_type());
@@ -161,7 +163,7 @@ class gspo_loss {
     const T advantage = detail::without_masked(T(coho::detach(in.advantages)), weights);
     const T length = coho::max(coho::sequence_sums(real, in.offsets), 1.0);
     const T mean = coho::sequence_sums(log_ratio, in.offsets) / length, limited = detail::limited_log_ratio(mean);
-    const auto term = token(T(coho::sequence_spread(T(exp(limited)), in.offsets)), advantage);
+    const auto term = clipped_term(T(coho::sequence_spread(T(exp(limited)), in.offsets)), advantage);
     const T value = coho::sum(weights.values * term.value);
     if constexpr (!Gradient) {
       return value;

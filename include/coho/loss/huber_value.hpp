@@ -72,12 +72,12 @@ class huber_value_loss {
   }
   template <class Array = double>
   auto operator()(const value_loss_inputs<Array>& in) const {
-    check(in);
+    check_old_values(in);
     return frame.weighted_value(*this, in.weights, in.values, in.returns);
   }
   template <class Array = double>
   auto value_and_grad(const value_loss_inputs<Array>& in) const {
-    check(in);
+    check_old_values(in);
     auto result = frame.weighted_value_and_grad(*this, in.weights, in.values, in.returns);
     auto& d_values = result.gradients[0];
     return huber_value_result<decltype(result.value), std::remove_cvref_t<decltype(d_values)>>{
@@ -89,7 +89,7 @@ class huber_value_loss {
 
   // Old values may be omitted; if given they must fit, so that losses are interchangeable.
   template <class Array>
-  static void check(const value_loss_inputs<Array>& in) {
+  static void check_old_values(const value_loss_inputs<Array>& in) {
     if constexpr (detail::device_array<Array>) {
       if (in.old_values.numel() > 0) detail::check_same_shape(in.values, in.old_values, "huber_value_loss");
     } else if (in.old_values.size() > 0) {

@@ -132,23 +132,23 @@ class kto_loss {
     out.value = weight * wrong;
     if constexpr (Gradient) {
       out.slopes = {T(-options_.beta * direction * weight * wrong * right)};
-      out.measures = {detail::above_zero(margin), margin};
+      out.measures = {detail::heaviside(margin), margin};
     }
     return out;
   }
 
   double operator()(double log_prob, double reference_log_prob, double desirable, double kl_baseline) const {
-    check(kl_baseline);
+    require_baseline(kl_baseline);
     return element<false>(log_prob, reference_log_prob, desirable, kl_baseline).value;
   }
   template <class Array = double>
   auto operator()(const kto_loss_inputs<Array>& in) const {
-    check(in.kl_baseline);
+    require_baseline(in.kl_baseline);
     return frame.weighted_value(*this, in.weights, in.log_probs, in.reference_log_probs, in.desirable, in.kl_baseline);
   }
   template <class Array = double>
   auto value_and_grad(const kto_loss_inputs<Array>& in) const {
-    check(in.kl_baseline);
+    require_baseline(in.kl_baseline);
     auto result = frame.weighted_value_and_grad(*this, in.weights, in.log_probs, in.reference_log_probs, in.desirable,
                                                 in.kl_baseline);
     auto& d_log_probs = result.gradients[0];
@@ -159,7 +159,7 @@ class kto_loss {
   /// The interface of a preference_loss: each response that an example has is judged by itself.
   template <std::same_as<preference_log_probs> Known, class Weights>
   preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
-    check(known.kl_baseline);
+    require_baseline(known.kl_baseline);
     const Eigen::Index n = known.chosen.size();
     const auto both = [n](const auto& chosen, const auto& rejected) {
       Eigen::ArrayXd out(2 * n);
@@ -180,7 +180,8 @@ class kto_loss {
   static constexpr elementwise_loss<1, 4> frame{"kto_loss",
                                                 {"log_probs", "reference_log_probs", "desirable", "kl_baseline"}};
 
-  static void check(double kl_baseline) {
+  // Throws argument_error for a baseline that is NaN (not given), negative or infinite.
+  static void require_baseline(double kl_baseline) {
     require_argument(kl_baseline >= 0 && std::isfinite(kl_baseline),
                      "kto_loss: kl_baseline must be finite and at least 0");
   }

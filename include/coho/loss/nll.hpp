@@ -54,18 +54,19 @@ class nll_loss {
 
   template <class LogProbs>
   auto value_and_grad(const LogProbs& log_probs) const {
-    return named(frame.value_and_grad(*this, log_probs));
+    return named_result(frame.value_and_grad(*this, log_probs));
   }
   template <class LogProbs, class Weights>
   auto value_and_grad(const LogProbs& log_probs, const token_weights<Weights>& weights) const {
-    return named(frame.weighted_value_and_grad(*this, weights, log_probs));
+    return named_result(frame.weighted_value_and_grad(*this, weights, log_probs));
   }
 
  private:
   static constexpr elementwise_loss<1, 1> frame{"nll_loss", {"log_probs"}};
 
+  // The general result of an elementwise_loss under the names of this loss.
   template <class Result>
-  static auto named(Result result) {
+  static auto named_result(Result result) {
     auto& d_log_probs = result.gradients[0];
     return nll_result<decltype(result.value), std::remove_cvref_t<decltype(d_log_probs)>>{result.value,
                                                                                           std::move(d_log_probs)};

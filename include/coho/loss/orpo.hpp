@@ -80,7 +80,7 @@ class orpo_loss {
     if constexpr (Gradient) {
       const T pull = options_.lambda * wrong;
       out.slopes = {T(-1.0 - pull * of_chosen.slope), T(pull * of_rejected.slope)};
-      out.measures = {detail::above_zero(z), z};
+      out.measures = {detail::heaviside(z), z};
     }
     return out;
   }
@@ -98,15 +98,17 @@ class orpo_loss {
   /// The interface of a preference_loss, over the means of the responses.
   template <std::same_as<preference_log_probs> Known, class Weights>
   preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
-    return detail::of_means(known, [&](const auto& chosen, const auto& rejected) {
+    return detail::evaluate_on_means(known, [&](const auto& chosen, const auto& rejected) {
       return frame.weighted_value_and_grad(*this, weights, chosen, rejected);
     });
   }
 
  private:
   static constexpr elementwise_loss<2, 2> frame{"orpo_loss", {"chosen", "rejected"}};
-  static constexpr double largest = -1e-6;
+  static constexpr double largest = -1e-6;  // the log-prob of odds of a million
 
+  // log odds of a mean log-prob ℓ, and with `Gradient` its derivative 1 / (1 − e^ℓ). Throws argument_error for ℓ >
+  // 1e-6.
   template <bool Gradient, class T>
   struct log_odds {
     T value;

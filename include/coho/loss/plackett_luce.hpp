@@ -13,7 +13,7 @@
 #include <coho/check_lengths.hpp>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
-#include <coho/loss/detail/logistic.hpp>
+#include <coho/loss/detail/preference_terms.hpp>
 #include <coho/loss/detail/results.hpp>
 #include <coho/math.hpp>
 #include <coho/reduce.hpp>
@@ -58,11 +58,11 @@ class plackett_luce_loss {
   auto operator()(const Scores& scores, std::span<const std::size_t> offsets) const {
     static_assert(detail::array_check<Scores>::passed);
     if constexpr (detail::device_array<Scores>) {
-      check(offsets, static_cast<std::size_t>(scores.numel()));
+      check_groups(offsets, static_cast<std::size_t>(scores.numel()));
       const detail::mean_weights equal(offsets.size() - 1);
       return tensor_loss(scores, offsets, scores.new_full({static_cast<std::int64_t>(equal.count)}, equal.weight));
     } else {
-      return run<false>(scores, offsets, nullptr).value;
+      return host_result<false>(scores, offsets, nullptr).value;
     }
   }
   template <class Scores, class Weights>
@@ -70,32 +70,33 @@ class plackett_luce_loss {
                   const token_weights<Weights>& weights) const {
     static_assert(detail::array_check<Scores, Weights>::passed);
     if constexpr (detail::device_array<Scores>) {
-      check(offsets, static_cast<std::size_t>(scores.numel()));
+      check_groups(offsets, static_cast<std::size_t>(scores.numel()));
       detail::check_lengths(offsets.size() - 1, static_cast<std::size_t>(weights.values.numel()), name, "weights");
       const auto real = coho::sequence_spread(weights.values, offsets) != 0;
       return tensor_loss(Scores(coho::where(real, scores, 0.0)), offsets, weights.values);
     } else {
-      return run<false>(scores, offsets, &weights.values).value;
+      return host_result<false>(scores, offsets, &weights.values).value;
     }
   }
 
   template <class Scores>
   auto value_and_grad(const Scores& scores, std::span<const std::size_t> offsets) const {
     static_assert(detail::array_check<Scores>::passed);
-    return placed(run<true>(detail::on_host(scores), offsets, nullptr), scores);
+    return result_like(host_result<true>(detail::on_host(scores), offsets, nullptr), scores);
   }
   template <class Scores, class Weights>
   auto value_and_grad(const Scores& scores, std::span<const std::size_t> offsets,
                       const token_weights<Weights>& weights) const {
     static_assert(detail::array_check<Scores, Weights>::passed);
     const auto& weights_local = detail::on_host(weights.values);
-    return placed(run<true>(detail::on_host(scores), offsets, &weights_local), scores);
+    return result_like(host_result<true>(detail::on_host(scores), offsets, &weights_local), scores);
   }
 
  private:
   static constexpr const char* name = "plackett_luce_loss";
 
-  static void check(std::span<const std::size_t> offsets, std::size_t size) {
+  // Throws argument_error unless the offsets fit the scores.
+  static void check_groups(std::span<const std::size_t> offsets, std::size_t size) {
     detail::check_offsets(offsets, size, name);
   }
   // The places of a ranking of n that add to the loss: the last is not a choice.
@@ -104,40 +105,53 @@ class plackett_luce_loss {
     return options_.top == 0 ? all : std::min(options_.top, all);
   }
 
-  // log(eᵃ + eᵇ).
-  static double log_sum(double a, double b) {
+  // One ranking of n answers, and memory that the next one reuses.
+  struct ranking {
+    std::vector<double> score, odds, rest;  // e^score of each, and of those not yet placed, up to a common factor
+    double highest = 0;
+    std::size_t ranked = 0;  // places that count
+    double weight = 0;
+  };
+
+  // log(eᵃ + eᵇ) without overflow; −∞ for two −∞.
+  static double log_add_exp(double a, double b) {
     const double high = std::max(a, b), low = std::min(a, b);
     return low == -std::numeric_limits<double>::infinity() ? high : high + std::log1p(std::exp(low - high));
   }
 
+  // `weights`: a pointer to the caller's, or nullptr for 1/N each.
   template <bool Gradient, class Scores, class Weights>
-  auto run(const Scores& scores, std::span<const std::size_t> offsets, Weights weights) const {
+  auto host_result(const Scores& scores, std::span<const std::size_t> offsets, Weights weights) const {
     static_assert(detail::host_array<Scores>,
                   "coho::plackett_luce_loss: tensors and arrays of the host cannot be mixed");
     const auto elements = detail::host_elements(scores);
-    check(offsets, elements.size());
+    check_groups(offsets, elements.size());
     using number = detail::host_number_t<Scores>;
     if constexpr (std::is_null_pointer_v<Weights>) {
-      return loop<Gradient, number>(elements, offsets, detail::mean_weights(offsets.size() - 1));
+      return sum_rankings<Gradient, number>(elements, offsets, detail::mean_weights(offsets.size() - 1));
     } else {
-      return loop<Gradient, number>(elements, offsets, detail::host_elements(*weights));
+      return sum_rankings<Gradient, number>(elements, offsets, detail::host_elements(*weights));
     }
   }
 
+  // Adds up the groups: loss, gradient, and how many ranked pairs the scores order as the ranking does.
   template <bool Gradient, class Number, class Scores, class Weights>
-  auto loop(const Scores& scores, std::span<const std::size_t> offsets, const Weights& weights) const {
+  auto sum_rankings(const Scores& scores, std::span<const std::size_t> offsets, const Weights& weights) const {
     detail::check_lengths(offsets.size() - 1, weights.size(), name, "weights");
     plackett_luce_result<double, detail::array_of<Number>> result{};
     if constexpr (Gradient) result.d_scores.setZero(static_cast<Eigen::Index>(scores.size()));
-    std::vector<double> score, odds, rest;  // of one group: scores, and e^score of each and of those not yet placed
+    ranking group;
+    auto& score = group.score;
     double value = 0, right = 0, pairs = 0;
     for (std::size_t g = 0; g + 1 < offsets.size(); ++g) {
       const std::size_t begin = offsets[g], n = offsets[g + 1] - begin, ranked = places(n);
       const double weight = static_cast<double>(weights[g]);
       if (weight == 0 || ranked == 0) continue;
       score.resize(n);
-      odds.resize(n);
-      rest.resize(n);
+      group.odds.resize(n);
+      group.rest.resize(n);
+      group.ranked = ranked;
+      group.weight = weight;
       double highest = static_cast<double>(scores[begin]), lowest = highest;
       for (std::size_t k = 0; k < n; ++k) {
         score[k] = static_cast<double>(scores[begin + k]);
@@ -145,12 +159,12 @@ class plackett_luce_loss {
         lowest = std::min(lowest, score[k]);
       }
       Number* const slopes = Gradient ? result.d_scores.data() + begin : nullptr;
-      value +=
-          weight * (highest - lowest < widest ? by_odds<Gradient>(score, odds, rest, highest, ranked, weight, slopes)
-                                              : by_logarithms<Gradient>(score, rest, ranked, weight, slopes));
+      group.highest = highest;
+      const bool near = highest - lowest < widest_range;
+      value += weight * (near ? loss_by_odds<Gradient>(group, slopes) : loss_by_logarithms<Gradient>(group, slopes));
       if constexpr (!Gradient) continue;
       for (std::size_t k = 0; k < ranked; ++k) {
-        for (std::size_t j = k + 1; j < n; ++j) right += ordered(score[k] - score[j]);
+        for (std::size_t j = k + 1; j < n; ++j) right += detail::heaviside(score[k] - score[j]);
         pairs += static_cast<double>(n - k - 1);
       }
     }
@@ -160,18 +174,14 @@ class plackett_luce_loss {
     return result;
   }
 
-  static double ordered(double x) noexcept {
-    return 0.5 + 0.5 * (static_cast<double>(x > 0) - static_cast<double>(x < 0));
-  }
-
   // If a group's scores are further apart, odds could underflow. NaN and infinity fail this test too.
-  static constexpr double widest = 500;
+  static constexpr double widest_range = 500;
 
-  // The loss of a group, and its gradient, with one exponential per score:
+  // The loss of a group without its weight, and its weighted gradient in `slopes`, with one exponential per score:
   // Σ_{k≤j, ranked} odds_j/rest_k, less 1 where j is ranked. There, odds_j/rest_j − 1 is −rest_{j+1}/rest_j.
   template <bool Gradient, class Number>
-  static double by_odds(const std::vector<double>& score, std::vector<double>& odds, std::vector<double>& rest,
-                        double highest, std::size_t ranked, double weight, Number* slopes) {
+  static double loss_by_odds(ranking& group, Number* slopes) {
+    auto& [score, odds, rest, highest, ranked, weight] = group;
     const std::size_t n = score.size();
     double total = 0, loss = 0, passed = 0;
     for (std::size_t k = n; k-- > 0;) rest[k] = total += odds[k] = std::exp(score[k] - highest);
@@ -191,24 +201,25 @@ class plackett_luce_loss {
 
   // The same for scores any distance apart, infinite ones included.
   template <bool Gradient, class Number>
-  static double by_logarithms(const std::vector<double>& score, std::vector<double>& rest, std::size_t ranked,
-                              double weight, Number* slopes) {
+  static double loss_by_logarithms(ranking& group, Number* slopes) {
+    const auto& score = group.score;
+    auto& rest = group.rest;
     const std::size_t n = score.size();
     rest[n - 1] = score[n - 1];
-    for (std::size_t k = n - 1; k-- > 0;) rest[k] = log_sum(score[k], rest[k + 1]);
+    for (std::size_t k = n - 1; k-- > 0;) rest[k] = log_add_exp(score[k], rest[k + 1]);
     double loss = 0;
-    for (std::size_t k = 0; k < ranked; ++k) loss += coho::softplus(rest[k + 1] - score[k]);
+    for (std::size_t k = 0; k < group.ranked; ++k) loss += coho::softplus(rest[k + 1] - score[k]);
     if constexpr (Gradient) {
       // Σ_{k<j} exp(s_j − rest_k) − [j is ranked]·(1 − exp(s_j − rest_j)); the difference is computed as
       // exp(rest_{j+1} − rest_j), which is precise where it is small.
       double before = -std::numeric_limits<double>::infinity();
       for (std::size_t j = 0; j < n; ++j) {
         double slope = std::exp(score[j] + before);
-        if (j < ranked) {
+        if (j < group.ranked) {
           slope -= std::exp(rest[j + 1] - rest[j]);
-          before = log_sum(before, -rest[j]);
+          before = log_add_exp(before, -rest[j]);
         }
-        slopes[j] = static_cast<Number>(weight * slope);
+        slopes[j] = static_cast<Number>(group.weight * slope);
       }
     }
     return loss;
@@ -229,8 +240,8 @@ class plackett_luce_loss {
     if (longest < 2) return coho::sum(T(scores.narrow(0, 0, 0)));
     const auto rows = static_cast<std::int64_t>(groups), columns = static_cast<std::int64_t>(longest);
     const T place = coho::detach(scores).new_ones({1, columns}).cumsum(1);
-    const T real = place <= detail::back_to(lengths, scores).unsqueeze(1);
-    const T choice = (place <= detail::back_to(ranked, scores).unsqueeze(1)).narrow(1, 0, columns - 1);
+    const T real = place <= detail::from_host_as(lengths, scores).unsqueeze(1);
+    const T choice = (place <= detail::from_host_as(ranked, scores).unsqueeze(1)).narrow(1, 0, columns - 1);
     const T low = coho::detach(scores).min() - 100.0;
     const T table = coho::where(real, T(scores.new_zeros({rows, columns}).masked_scatter(real, scores)), low);
     const T rest = table.flip({1}).logcumsumexp(1).flip({1});
@@ -238,14 +249,16 @@ class plackett_luce_loss {
     return coho::sum(T(weights.unsqueeze(1) * coho::where(choice, cost, 0.0)));
   }
 
+  // The result on the host as tensors where the scores are a tensor.
   template <class Result, class Scores>
-  static auto placed(Result result, const Scores& scores) {
+  static auto result_like(Result result, const Scores& scores) {
     if constexpr (detail::device_array<Scores>) {
       const auto number = [&](double x) {
-        return coho::sum(detail::back_to(detail::array_of<double>(detail::array_of<double>::Constant(1, x)), scores));
+        return coho::sum(
+            detail::from_host_as(detail::array_of<double>(detail::array_of<double>::Constant(1, x)), scores));
       };
       return plackett_luce_result<detail::value_of<Scores>, plain_t<Scores>>{
-          number(result.value), detail::back_to(std::move(result.d_scores), scores), number(result.accuracy)};
+          number(result.value), detail::from_host_as(std::move(result.d_scores), scores), number(result.accuracy)};
     } else {
       return result;
     }

@@ -23,16 +23,18 @@ struct preference_gradient {
 
 namespace detail {
 
-/// From the result of an `elementwise_loss` over pairs with the measures accuracy and reward difference.
+/// The result of an `elementwise_loss` over pairs, with the measures accuracy and reward difference, in the form of the
+/// preference_loss protocol.
 template <class Result>
-preference_gradient preference_gradient_of(const Result& result) {
+preference_gradient to_preference_gradient(const Result& result) {
   return {result.value, result.gradients[0], result.gradients[1], result.measures[0], result.measures[1]};
 }
 
-/// For a loss over mean log-probs, `evaluate(chosen_means, rejected_means)`: the chain rule back to sums.
+/// A loss over mean log-probs, `evaluate(chosen_means, rejected_means)`, on sums: divides them by the lengths, and the
+/// gradients with respect to the means likewise.
 template <class Known, class Evaluate>
-preference_gradient of_means(const Known& x, Evaluate evaluate) {
-  preference_gradient out = preference_gradient_of(
+preference_gradient evaluate_on_means(const Known& x, Evaluate evaluate) {
+  preference_gradient out = to_preference_gradient(
       evaluate(Eigen::ArrayXd(x.chosen / x.chosen_tokens), Eigen::ArrayXd(x.rejected / x.rejected_tokens)));
   out.d_chosen /= x.chosen_tokens;
   out.d_rejected /= x.rejected_tokens;

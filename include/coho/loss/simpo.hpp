@@ -67,7 +67,7 @@ class simpo_loss {
     out.value = term.value;
     if constexpr (Gradient) {
       out.slopes = {T(beta * term.slope), T(-beta * term.slope)};
-      out.measures = {detail::above_zero(margin), margin};
+      out.measures = {detail::heaviside(margin), margin};
     }
     return out;
   }
@@ -85,7 +85,7 @@ class simpo_loss {
   /// The interface of a preference_loss, over the means of the responses.
   template <std::same_as<preference_log_probs> Known, class Weights>
   preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
-    return detail::of_means(known, [&](const auto& chosen, const auto& rejected) {
+    return detail::evaluate_on_means(known, [&](const auto& chosen, const auto& rejected) {
       return frame.weighted_value_and_grad(*this, weights, chosen, rejected);
     });
   }

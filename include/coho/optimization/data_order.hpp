@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <coho/concepts.hpp>
+#include <coho/detail/if_called.hpp>
 #include <coho/error.hpp>
 #include <coho/rng.hpp>
 
@@ -31,16 +32,19 @@ struct data_position {
 ///     order.batch(7, 0, 1);  // indices of step 7 on the only rank
 class data_order {
  public:
-  template <class = void>
+  template <class = detail::if_called>
   data_order(std::size_t examples, std::size_t batch_size, std::uint64_t seed, bool shuffle)
       : examples_(examples), batch_size_(std::min(batch_size, examples)), seed_(seed), shuffle_(shuffle) {
     require_argument(examples > 0, "there are no examples to train on");
     require_option(batch_size > 0, "batch_size", batch_size, "at least 1");
   }
 
+  /// Batches of an epoch, a last smaller one included.
   std::uint64_t steps_per_epoch() const noexcept { return (examples_ + batch_size_ - 1) / batch_size_; }
 
-  template <class = void>
+  /// The examples of `step` (counted over all epochs) that this rank works on, in order; it may have none. The shuffle
+  /// of an epoch is kept until another epoch is asked for.
+  template <class = detail::if_called>
   std::vector<std::size_t> batch(std::uint64_t step, std::size_t rank, std::size_t ranks) {
     const std::uint64_t epoch = step / steps_per_epoch();
     if (order_.empty() || epoch != epoch_) {

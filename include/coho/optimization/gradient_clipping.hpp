@@ -1,20 +1,17 @@
 #pragma once
 
-#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <ranges>
-#include <span>
-#include <vector>
 
 #include <coho/concepts.hpp>
-#include <coho/error.hpp>
 
 namespace coho::inline v0_1 {
 
 namespace detail {
 
-// A model's specific members come first: its gradients() may be unusable if they are on a device.
+/// Σ g² over all gradients of a model, in double. A model's specific member comes first, here and below: its
+/// gradients() may be unusable if they are on a device.
 template <trainable Model>
 double squared_gradient_norm(Model& model) {
   if constexpr (requires {
@@ -30,6 +27,7 @@ double squared_gradient_norm(Model& model) {
   }
 }
 
+/// g ← g·factor for all gradients of a model, computed in double.
 template <trainable Model>
 void scale_gradients(Model& model, double factor) {
   if constexpr (requires { model.scale_gradients(factor); }) {
@@ -40,30 +38,6 @@ void scale_gradients(Model& model, double factor) {
         g = static_cast<std::ranges::range_value_t<decltype(gradient)>>(static_cast<double>(g) * factor);
     }
   }
-}
-
-template <communicator Communicator, trainable Model>
-void all_reduce_gradients(Communicator& ranks, Model& model) {
-  if constexpr (requires { model.all_reduce_gradients(ranks); }) {
-    model.all_reduce_gradients(ranks);
-  } else if constexpr (requires { model.gradients(); }) {
-    for (auto&& gradient : model.gradients()) {
-      ranks.all_reduce_sum(span_of(gradient.data(), static_cast<std::size_t>(gradient.size())));
-    }
-  } else {
-    require_argument(ranks.size() == 1,
-                     "a model without gradients() needs all_reduce_gradients(communicator) to train on "
-                     "more than one process");
-  }
-}
-
-/// The largest of one number per rank.
-template <class Communicator>
-double all_reduce_max(double value, Communicator& ranks) {
-  std::vector<double> all(static_cast<std::size_t>(ranks.size()), 0.0);
-  all[static_cast<std::size_t>(ranks.rank())] = value;
-  ranks.all_reduce_sum(span_of(all));
-  return *std::max_element(all.begin(), all.end());
 }
 
 }  // namespace detail
@@ -83,15 +57,5 @@ struct clip_gradient_norm_fn {
   }
 };
 inline constexpr clip_gradient_norm_fn clip_gradient_norm{};
-
-/// Sums the gradients of one or more models over the ranks, in place.
-struct all_reduce_gradients_fn {
-  template <communicator Communicator, trainable... Models>
-  void operator()(Communicator& ranks, Models&... models) const {
-    if (ranks.size() == 1) return;
-    (detail::all_reduce_gradients(ranks, models), ...);
-  }
-};
-inline constexpr all_reduce_gradients_fn all_reduce_gradients{};
 
 }  // namespace coho::inline v0_1

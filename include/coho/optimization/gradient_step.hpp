@@ -4,8 +4,10 @@
 #include <string>
 
 #include <coho/concepts.hpp>
+#include <coho/detail/if_called.hpp>
 #include <coho/error.hpp>
 #include <coho/optimization/gradient_clipping.hpp>
+#include <coho/parallel/all_reduce.hpp>
 
 namespace coho::inline v0_1 {
 
@@ -25,7 +27,8 @@ struct gradient_step_fn {
     return norm;
   }
 
-  template <class = void>
+  /// Throws `error`, naming `what`, for a norm that is NaN or infinite: for steps that clip by themselves.
+  template <class = detail::if_called>
   static void require_finite_norm(double norm, const std::string& what) {
     if (!std::isfinite(norm)) throw error(what + ": the gradient is not finite; nothing was changed");
   }

@@ -7,11 +7,13 @@
 #include <numbers>
 #include <string>
 
+#include <coho/detail/if_called.hpp>
 #include <coho/error.hpp>
 #include <coho/options.hpp>
 
 namespace coho::inline v0_1 {
 
+/// The decay after the warm-up.
 enum class schedule_kind { constant, linear, cosine };
 constexpr auto option_names(schedule_kind) { return std::array{"constant", "linear", "cosine"}; }
 
@@ -30,7 +32,7 @@ struct learning_rate_options {
           o.total_steps...);
     visit({"floor_fraction", "the rate there, as a fraction of peak", allowed::in(0, 1)}, o.floor_fraction...);
   }
-  void check_together(const std::string& prefix) const {
+  void check_constraints(const std::string& prefix) const {
     require_option(kind == schedule_kind::constant || total_steps > warmup_steps, prefix + "total_steps", total_steps,
                    "greater than warmup_steps for a decaying schedule");
   }
@@ -52,12 +54,13 @@ struct learning_rate_options {
 ///     rate(100);  // 1e-5
 class learning_rate_schedule {
  public:
-  template <class = void>
+  template <class = detail::if_called>
   explicit learning_rate_schedule(learning_rate_options options = {}) : options_(options) {
     validate(options, "learning_rate.");
   }
 
-  template <class = void>
+  /// η of a step, counted from 0.
+  template <class = detail::if_called>
   double operator()(std::uint64_t step) const noexcept {
     const auto& o = options_;
     if (step < o.warmup_steps) {

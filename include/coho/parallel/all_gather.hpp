@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <span>
 #include <vector>
 
@@ -50,66 +49,9 @@ struct all_gather_fn {
   }
 
  private:
-  static constexpr std::size_t width = 6;
+  static constexpr std::size_t width = 6;  // bytes per double, which holds integers of 53 bits exactly
   static constexpr std::size_t words(std::size_t bytes) noexcept { return (bytes + width - 1) / width; }
 };
 inline constexpr all_gather_fn all_gather{};
-
-namespace detail {
-
-/// Numbers and arrays of numbers as bytes, to be read in the same order by a process with the same binary layout.
-class byte_writer {
- public:
-  template <class Number>
-  void number(const Number& value) {
-    append(&value, sizeof(Number));
-  }
-  /// Anything with data() and size().
-  template <class Array>
-  void array(const Array& values) {
-    number(static_cast<std::uint64_t>(values.size()));
-    append(values.data(), static_cast<std::size_t>(values.size()) * sizeof(*values.data()));
-  }
-  const std::vector<std::uint8_t>& bytes() const noexcept { return bytes_; }
-
- private:
-  void append(const void* from, std::size_t size) {
-    const std::size_t at = bytes_.size();
-    bytes_.resize(at + size);
-    if (size > 0) std::memcpy(bytes_.data() + at, from, size);
-  }
-  std::vector<std::uint8_t> bytes_;
-};
-
-class byte_reader {
- public:
-  explicit byte_reader(std::span<const std::uint8_t> bytes) : bytes_(bytes) {}
-  bool at_end() const noexcept { return at_ == bytes_.size(); }
-  template <class Number>
-  Number number() {
-    Number out{};
-    take(&out, sizeof(Number));
-    return out;
-  }
-  /// A container that can be resized: std::vector, std::string, an Eigen array.
-  template <class Array>
-  Array array() {
-    Array out;
-    const auto size = number<std::uint64_t>();
-    out.resize(static_cast<decltype(out.size())>(size));
-    take(out.data(), static_cast<std::size_t>(size) * sizeof(*out.data()));
-    return out;
-  }
-
- private:
-  void take(void* to, std::size_t size) {
-    if (size > 0) std::memcpy(to, bytes_.data() + at_, size);
-    at_ += size;
-  }
-  std::span<const std::uint8_t> bytes_;
-  std::size_t at_ = 0;
-};
-
-}  // namespace detail
 
 }  // namespace coho::inline v0_1

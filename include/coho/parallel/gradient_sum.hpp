@@ -8,8 +8,9 @@
 #include <vector>
 
 #include <coho/concepts.hpp>
-#include <coho/optimization/gradient_clipping.hpp>
+#include <coho/error.hpp>
 #include <coho/packed.hpp>
+#include <coho/parallel/all_reduce.hpp>
 
 namespace coho::inline v0_1 {
 
@@ -22,12 +23,12 @@ namespace coho::inline v0_1 {
 ///
 ///     coho::gradient_sum sum(ranks, work.shards, policy, value);  // zeroes the gradients
 ///     for (const auto& shard : work.mine) {
-///       sum.begin(shard.number);
+///       sum.begin_shard(shard.number);
 ///       …  // forwards and pullbacks
-///       sum.end();
+///       sum.end_shard();
 ///     }
-///     sum.close();       // no more forwards
-///     sum.all_reduce();  // the models hold the whole gradient, on all ranks
+///     sum.end_forwards();  // no more forwards
+///     sum.all_reduce();    // the models hold the whole gradient, on all ranks
 template <class Communicator, trainable... Models>
 class gradient_sum {
  public:
@@ -36,48 +37,51 @@ class gradient_sum {
         several_(shards > 1),
         folds_(shards > static_cast<std::size_t>(ranks.size())),
         parts_(model_sum<Models>{models}...) {
-    each([](auto& part) { part.model.zero_gradients(); });
+    for_each_model([](auto& part) { part.model.zero_gradients(); });
   }
 
-  /// Call before a shard's forwards.
-  void begin([[maybe_unused]] std::size_t shard) {
-    each([&](auto& part) {
+  /// Call before a shard's forwards; `shard` numbers it over all ranks, for the model's random numbers.
+  void begin_shard([[maybe_unused]] std::size_t shard) {
+    for_each_model([&](auto& part) {
       if constexpr (requires { part.model.begin_shard(shard); }) {
         if (several_) part.model.begin_shard(shard);
       }
     });
   }
-  /// Call after its pullbacks.
-  void end() {
-    if (folds_) each([](auto& part) { part.fold(); });
+  /// Call after its pullbacks: adds its gradients to the sum and sets them to zero, if there are several per rank.
+  void end_shard() {
+    if (folds_) for_each_model([](auto& part) { part.fold(); });
   }
-  /// Call on all ranks, including those without a shard.
-  void close() {
-    each([&](auto& part) {
+  /// Call after the last shard, on all ranks, including those without a shard.
+  void end_forwards() {
+    for_each_model([&](auto& part) {
       if constexpr (requires { part.model.end_shards(); }) {
         if (several_) part.model.end_shards();
       }
     });
   }
+  /// Leaves the gradient of the whole batch in the models. All ranks call together.
   void all_reduce() {
     if (!folds_) {
       std::apply([&](auto&... parts) { all_reduce_gradients(ranks_, parts.model...); }, parts_);
     } else {
-      each([&](auto& part) { part.unfold(ranks_); });
+      for_each_model([&](auto& part) { part.unfold(ranks_); });
     }
   }
 
  private:
+  // One model, and the sums in double of its gradients over this rank's shards where it does not keep them itself.
   template <class Model>
   struct model_sum {
     Model& model;
     std::vector<std::vector<double>> sums{};
 
+    // Adds the gradients to the sums, and sets them to zero.
     void fold() {
       if constexpr (requires { model.fold_gradients(); }) {
         model.fold_gradients();
       } else if constexpr (requires { model.gradients(); }) {
-        gather_sums();
+        allocate_sums();
         std::size_t i = 0;
         for (auto&& gradient : model.gradients()) {
           double* to = sums[i++].data();
@@ -85,14 +89,15 @@ class gradient_sum {
         }
         model.zero_gradients();
       } else {
-        refuse();
+        throw_cannot_fold();
       }
     }
+    // The sums over all ranks, rounded, as the gradients.
     void unfold([[maybe_unused]] Communicator& ranks) {
       if constexpr (requires { model.unfold_gradients(ranks); }) {
         model.unfold_gradients(ranks);
       } else if constexpr (requires { model.gradients(); }) {
-        gather_sums();
+        allocate_sums();
         std::size_t i = 0;
         for (auto&& gradient : model.gradients()) {
           ranks.all_reduce_sum(detail::span_of(sums[i]));
@@ -101,24 +106,27 @@ class gradient_sum {
         }
         sums.clear();
       } else {
-        refuse();
+        throw_cannot_fold();
       }
     }
 
    private:
-    void gather_sums() {
+    // Zeros for each gradient, once: a rank without a shard has not folded before it unfolds.
+    void allocate_sums() {
       if (!sums.empty()) return;
       for (auto&& gradient : model.gradients()) sums.emplace_back(static_cast<std::size_t>(gradient.size()), 0.0);
     }
-    static void refuse() {
+    // Found at run time: only then is it known that ranks work on several shards.
+    static void throw_cannot_fold() {
       require_argument(false,
                        "a model without gradients() needs fold_gradients() and unfold_gradients(communicator) "
                        "where a rank works on several shards");
     }
   };
 
+  // Calls the function with the `model_sum` of each model.
   template <class Function>
-  void each(const Function& function) {
+  void for_each_model(const Function& function) {
     std::apply([&](auto&... parts) { (function(parts), ...); }, parts_);
   }
 
@@ -128,11 +136,11 @@ class gradient_sum {
 };
 
 namespace detail {
-/// For passes without gradients.
+/// In place of a `gradient_sum` for passes without gradients.
 struct no_gradient_sum {
-  static void begin(std::size_t) {}
-  static void end() {}
-  static void close() {}
+  static void begin_shard(std::size_t) {}
+  static void end_shard() {}
+  static void end_forwards() {}
 };
 }  // namespace detail
 

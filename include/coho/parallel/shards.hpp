@@ -10,7 +10,7 @@
 #include <vector>
 
 #include <coho/concepts.hpp>
-#include <coho/rollout/minibatch.hpp>
+#include <coho/detail/stable_sort.hpp>
 
 namespace coho::inline v0_1 {
 
@@ -132,16 +132,17 @@ inline constexpr local_plan_fn local_plan{};
 /// Per-shard sums, added over the shards of all ranks in shard order: bit-identical however the shards are distributed.
 ///
 ///     coho::shard_sums<2> sums(work.shards);
-///     sums.of(shard.number)[0] += loss;
+///     sums.shard(shard.number)[0] += loss;
 ///     auto [loss, pairs] = sums.total(ranks);
 template <std::size_t Count>
 class shard_sums {
  public:
   explicit shard_sums(std::size_t shards) : values_(shards * Count, 0.0) {}
 
-  double* of(std::size_t shard) noexcept { return values_.data() + shard * Count; }
+  /// The `Count` sums of one shard, to be added to.
+  double* shard(std::size_t number) noexcept { return values_.data() + number * Count; }
 
-  /// All ranks must call it together, once.
+  /// Each sum over all shards. All ranks must call it together, once.
   template <communicator Communicator>
   std::array<double, Count> total(Communicator& ranks) {
     ranks.all_reduce_sum(detail::span_of(values_));

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include <coho/detail/if_called.hpp>
 #include <coho/error.hpp>
 #include <coho/options.hpp>
 #include <coho/principle/judgement_statistics.hpp>
@@ -38,12 +39,9 @@ struct aggregation_options {
   double label_noise_after_rule = 0.0;  ///< the same for labels that a rule decided
 
   /// The paper (§3.2, App. D): mean of the two orders, the most pronounced principle decides, nothing else.
-  template <class = void>
-  static aggregation_options paper() {
-    return {};
-  }
+  static aggregation_options paper() { return {}; }
   /// The released code: four records per pair, scores divided by variance, order agreement, rules, label noise.
-  template <class = void>
+  template <class = detail::if_called>
   static aggregation_options salmon_code() {
     return {.repeats = 4,
             .sizes = set_sizes::geometric(0.2, 8),
@@ -74,7 +72,7 @@ struct aggregation_options {
         {"banned_phrase_probability", "chance that the banned-phrase rule decides where it applies", allowed::in(0, 1)},
         o.banned_phrase_probability...);
     visit({"language_rule", "whether the language rule decides where it applies"}, o.language_rule...);
-    visit({"label_noise", "chance of a turned label", allowed::in(0, 1)}, o.label_noise...);
+    visit({"label_noise", "chance of a flipped label", allowed::in(0, 1)}, o.label_noise...);
     visit({"label_noise_after_rule", "the same for labels that a rule decided", allowed::in(0, 1)},
           o.label_noise_after_rule...);
   }
@@ -168,8 +166,9 @@ class preference_aggregator {
 
   const aggregation_options& options() const noexcept { return options_; }
 
-  /// Each principle's score in favour of A: orders combined, gates and scaling applied.
-  template <class = void>
+  /// Each principle's score in favour of A: the mean of both orders, scaled, and 0 where an option discards it. Throws
+  /// `argument_error` for another number of scores, and for one that is not finite.
+  template <class = detail::if_called>
   std::vector<double> scores(const pair_judgement& judgement) const {
     require_argument(judgement.scores.size() == scales_.size(),
                      "a judgement has " + std::to_string(judgement.scores.size()) + " scores for " +
@@ -185,30 +184,32 @@ class preference_aggregator {
 
   /// One record, or nothing if the pair is dropped: no principle drawn tells the responses apart, or the language rule
   /// is on and neither is in the prompt's language.
-  template <class = void>
-  std::optional<preference> one(const pair_judgement& judgement, const rule_facts& facts, rng& random) const {
-    return one(scores(judgement), facts, random);
+  template <class = detail::if_called>
+  std::optional<preference> draw_preference(const pair_judgement& judgement, const rule_facts& facts,
+                                            rng& random) const {
+    return draw_preference(scores(judgement), facts, random);
   }
 
   /// All repeats' records. Repeat r uses `base.split(r)`, so that a record depends only on its pair.
-  template <class = void>
+  template <class = detail::if_called>
   std::vector<preference> operator()(const pair_judgement& judgement, const rule_facts& facts, const rng& base) const {
     const auto numbers = scores(judgement);
     std::vector<preference> out;
     for (std::size_t repeat = 0; repeat < options_.repeats; ++repeat) {
       rng random = base.split(repeat);
-      if (auto record = one(numbers, facts, random)) out.push_back(std::move(*record));
+      if (auto record = draw_preference(numbers, facts, random)) out.push_back(std::move(*record));
     }
     return out;
   }
 
  private:
+  // The same from the scores of `scores`. Draws the same numbers from `random` whatever they decide, so that an option
+  // or rule changes no later choice.
   template <class Numbers>
-  std::optional<preference> one(const Numbers& numbers, const rule_facts& facts, rng& random) const {
+  std::optional<preference> draw_preference(const Numbers& numbers, const rule_facts& facts, rng& random) const {
     const std::size_t count = std::min(options_.sizes(random), drawable_);
     auto drawn = negate_each(sample_without_replacement(static_cast<const Numbers&>(weights_), count, random),
                              options_.negation_probability, random);
-    // Drawn whether used or not, so that a rule or gate does not change later choices.
     const bool phrase_decides = random.bernoulli(options_.banned_phrase_probability);
     const double noise = random.uniform();
     const bool swapped = random.bernoulli(0.5);

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include <coho/detail/if_called.hpp>
 #include <coho/principle/intervention.hpp>
 #include <coho/principle/sampling.hpp>
 #include <coho/rng.hpp>
@@ -21,16 +22,16 @@ namespace coho::inline v0_1 {
 ///     std::vector<std::string> lines = compose(coho::prompt_type::general, step_random, prompt_key);
 class guideline_composer {
  public:
-  template <class = void>
+  template <class = detail::if_called>
   explicit guideline_composer(principle_sampler sampler, intervention_set interventions = {},
                               intervention_position position = intervention_position::first)
       : sampler_(std::move(sampler)), interventions_(std::move(interventions)), position_(position) {}
 
-  template <class Sampler = principle_sampler>
+  /// The lines for one prompt, each a `single_line`; `base` is unchanged.
+  template <class = detail::if_called>
   std::vector<std::string> operator()(prompt_type type, const rng& base, std::uint64_t prompt_key) const {
     rng random = base.split(prompt_key);
-    const Sampler& sampler = sampler_;
-    return compose_guideline(interventions_, sampler.lines(sampler.draw(type, random)), position_, random);
+    return compose_guideline(interventions_, sampler_.definitions(sampler_.draw(type, random)), position_, random);
   }
 
   const principle_sampler& sampler() const noexcept { return sampler_; }

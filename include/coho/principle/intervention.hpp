@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include <coho/detail/if_called.hpp>
 #include <coho/error.hpp>
 #include <coho/principle/principle.hpp>
 #include <coho/principle/single_line.hpp>
@@ -31,18 +32,18 @@ struct intervention {
 /// changed copies.
 ///
 ///     coho::intervention_set all(loaded);                        // everything on
-///     auto run = all.none().with("Modest").with({"Brief", "Stop when the question is answered."});
+///     auto run = all.all_off().with("Modest").with({"Brief", "Stop when the question is answered."});
 ///     auto ablation = all.without("Modest");
 class intervention_set {
  public:
   intervention_set() = default;
 
   /// All of them switched on. Throws `argument_error` for an empty name or text and for a duplicate name.
-  template <class = void>
+  template <class = detail::if_called>
   explicit intervention_set(std::vector<intervention> known) {
     for (auto& one : known) add(std::move(one));
   }
-  template <class = void>
+  template <class = detail::if_called>
   intervention_set(std::initializer_list<intervention> known) : intervention_set(std::vector<intervention>(known)) {}
   /// Each principle's definition as an intervention; weights and negative definitions are ignored.
   template <principle_range Principles>
@@ -51,7 +52,7 @@ class intervention_set {
   }
 
   /// Adds a new one, switched on. Throws `argument_error` if its name is taken by a different text.
-  template <class = void>
+  template <class = detail::if_called>
   intervention_set with(intervention added) const {
     intervention_set out = *this;
     entry* const same_name = out.find(added.name);
@@ -67,7 +68,7 @@ class intervention_set {
     requires(sizeof...(Names) > 0)
   intervention_set with(const Names&... names) const {
     intervention_set out = *this;
-    (out.set(names, true), ...);
+    (out.set_active(names, true), ...);
     return out;
   }
   /// Switches existing ones off. Throws `argument_error` for an unknown name.
@@ -75,18 +76,19 @@ class intervention_set {
     requires(sizeof...(Names) > 0)
   intervention_set without(const Names&... names) const {
     intervention_set out = *this;
-    (out.set(names, false), ...);
+    (out.set_active(names, false), ...);
     return out;
   }
   /// The same set with everything switched off.
-  template <class = void>
-  intervention_set none() const {
+  template <class = detail::if_called>
+  intervention_set all_off() const {
     intervention_set out = *this;
     for (entry& e : out.known_) e.on = false;
     return out;
   }
 
-  template <class = void>
+  /// Whether an intervention of that name is there and switched on.
+  template <class = detail::if_called>
   bool contains(std::string_view name) const noexcept {
     for (const entry& e : known_) {
       if (e.on && e.one.name == name) return true;
@@ -102,7 +104,7 @@ class intervention_set {
   bool empty() const noexcept { return size() == 0; }
 
   /// Those switched on, in the order in which they were added.
-  template <class = void>
+  template <class = detail::if_called>
   std::vector<intervention> active() const {
     std::vector<intervention> out;
     for (const auto& e : known_) {
@@ -117,21 +119,25 @@ class intervention_set {
     bool on = true;
   };
 
+  // Null if there is none, switched on or off.
   entry* find(std::string_view name) noexcept {
     for (entry& e : known_) {
       if (e.one.name == name) return &e;
     }
     return nullptr;
   }
-  template <class = void>
+  // Switched on; throws `argument_error` for an empty name or text and for a name that is taken.
+  template <class = detail::if_called>
   void add(intervention one) {
     require_argument(!one.name.empty(), "an intervention has no name");
     require_argument(!one.text.empty(), "intervention \"" + one.name + "\" has no text");
-    require_argument(find(one.name) == nullptr, "intervention \"" + one.name + "\" is already there");
+    require_argument(find(one.name) == nullptr,
+                     "intervention \"" + one.name + "\" is already there; give this one another name");
     known_.push_back({std::move(one), true});
   }
-  template <class = void>
-  void set(std::string_view name, bool on) {
+  // Throws `argument_error`, listing the known names, for an unknown one.
+  template <class = detail::if_called>
+  void set_active(std::string_view name, bool on) {
     entry* const found = find(name);
     if (found == nullptr) {
       std::string names;
@@ -155,8 +161,8 @@ constexpr auto option_names(intervention_position) { return std::array{"first", 
 /// lines: sentences in presentation order. `first` and `last` keep both orders and use no random numbers; `shuffled`
 /// puts all lines in random order. Each result is a `single_line`.
 ///
-///     auto guideline = coho::compose_guideline(interventions, sampler.lines(chosen),
-///     coho::intervention_position::first, random);
+///     auto guideline = coho::compose_guideline(interventions, sampler.definitions(chosen),
+///                                             coho::intervention_position::first, random);
 struct compose_guideline_fn {
   template <std::ranges::input_range Lines>
     requires std::convertible_to<std::ranges::range_reference_t<Lines>, std::string_view>

@@ -5,7 +5,9 @@
 #include <string>
 #include <vector>
 
+#include <coho/detail/if_called.hpp>
 #include <coho/error.hpp>
+#include <coho/moments.hpp>
 #include <coho/principle/judging.hpp>
 
 namespace coho::inline v0_1 {
@@ -18,72 +20,64 @@ namespace coho::inline v0_1 {
 ///     double v = statistics.variance(0);
 class judgement_statistics {
  public:
-  template <class = void>
-  explicit judgement_statistics(std::size_t principles) : moments_(principles) {}
+  template <class = detail::if_called>
+  explicit judgement_statistics(std::size_t principles) : principles_(principles) {}
 
-  std::size_t principles() const noexcept { return moments_.size(); }
+  std::size_t principles() const noexcept { return principles_.size(); }
   /// Pairs added so far.
   std::size_t pairs() const noexcept { return pairs_; }
 
-  /// Throws `argument_error` if there is not one score per principle, or for a non-finite score.
-  template <class = void>
+  /// Throws `argument_error` if there is not one score per principle, or for a non-finite score; the statistics are
+  /// unchanged then.
+  template <class = detail::if_called>
   void add(const pair_judgement& judgement) {
-    require_argument(judgement.scores.size() == moments_.size(),
+    require_argument(judgement.scores.size() == principles_.size(),
                      "a judgement has " + std::to_string(judgement.scores.size()) + " scores for " +
-                         std::to_string(moments_.size()) + " principles");
-    for (std::size_t i = 0; i < moments_.size(); ++i) {
+                         std::to_string(principles_.size()) + " principles");
+    for (std::size_t i = 0; i < principles_.size(); ++i) {
       require_argument(std::isfinite(judgement.scores[i].ab) && std::isfinite(judgement.scores[i].ba),
                        "the judge's score for principle " + std::to_string(i) + " is not finite");
     }
     ++pairs_;
-    for (std::size_t i = 0; i < moments_.size(); ++i) {
+    for (std::size_t i = 0; i < principles_.size(); ++i) {
       const auto& score = judgement.scores[i];
-      moments_[i].add(score.ab);
-      moments_[i].add(score.ba);
-      if (score.agrees()) ++moments_[i].agreeing;
+      principles_[i].scores.add(score.ab);
+      principles_[i].scores.add(score.ba);
+      if (score.agrees()) ++principles_[i].agreeing;
     }
   }
 
-  template <class = void>
+  /// Adds the pairs that another object has seen. Throws `argument_error` for another number of principles.
+  template <class = detail::if_called>
   void merge(const judgement_statistics& other) {
-    require_argument(other.moments_.size() == moments_.size(), "statistics of different numbers of principles");
+    require_argument(other.principles_.size() == principles_.size(), "statistics of different numbers of principles");
     pairs_ += other.pairs_;
-    for (std::size_t i = 0; i < moments_.size(); ++i) moments_[i].merge(other.moments_[i]);
+    for (std::size_t i = 0; i < principles_.size(); ++i) {
+      principles_[i].scores.merge(other.principles_[i].scores);
+      principles_[i].agreeing += other.principles_[i].agreeing;
+    }
   }
 
-  double mean(std::size_t i) const { return moments_.at(i).mean; }
+  /// Of the scores of principle i, in both orders of all pairs; 0 before the first pair.
+  double mean(std::size_t i) const { return principles_.at(i).scores.mean; }
   /// Population variance over both orders of all pairs; 0 before the first pair.
   double variance(std::size_t i) const {
-    return moments_.at(i).count == 0 ? 0.0 : moments_[i].squares / static_cast<double>(moments_[i].count);
+    const auto& scores = principles_.at(i).scores;
+    return scores.count == 0 ? 0.0 : scores.squares / scores.count;
   }
   /// Fraction of pairs for which both orders name the same response; about 1/2 for a judge that guesses. 0 before the
   /// first pair.
   double order_consistency(std::size_t i) const {
-    return pairs_ == 0 ? 0.0 : static_cast<double>(moments_.at(i).agreeing) / static_cast<double>(pairs_);
+    return pairs_ == 0 ? 0.0 : static_cast<double>(principles_.at(i).agreeing) / static_cast<double>(pairs_);
   }
 
  private:
-  /// Welford's update and Chan's merge: no cancellation for scores far from 0.
-  struct moment {
-    std::size_t count = 0, agreeing = 0;
-    double mean = 0, squares = 0;
-
-    void add(double x) noexcept {
-      const double d = x - mean;
-      mean += d / static_cast<double>(++count);
-      squares += d * (x - mean);
-    }
-    void merge(const moment& o) noexcept {
-      if (o.count == 0) return;
-      const double n = static_cast<double>(count), m = static_cast<double>(o.count), d = o.mean - mean;
-      mean += d * m / (n + m);
-      squares += o.squares + d * d * n * m / (n + m);
-      count += o.count;
-      agreeing += o.agreeing;
-    }
+  struct principle_sums {
+    detail::moment_sums scores;  // of both orders
+    std::size_t agreeing = 0;    // pairs whose orders name the same response
   };
 
-  std::vector<moment> moments_;
+  std::vector<principle_sums> principles_;
   std::size_t pairs_ = 0;
 };
 

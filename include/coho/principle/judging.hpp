@@ -93,7 +93,8 @@ inline constexpr combine_orders_fn combine_orders{};
 
 /// Judges pairs under every principle with a `choice_judge`, all prompts in one call.
 ///
-/// Returns one judgement per pair. Throws `argument_error` if the judge returns the wrong number of values.
+/// Returns one judgement per pair. Throws `argument_error` if the judge returns another number of values than it was
+/// asked for, or one that is not finite.
 ///
 ///     auto judgements = coho::judge_pairs(judge, prompt, pairs, principles);
 struct judge_pairs_fn {

@@ -29,6 +29,7 @@ struct rule_facts {
 ///
 ///     auto facts = coho::find_rule_facts(pair, std::vector<std::string>{"as an AI"}, identify);
 struct find_rule_facts_fn {
+  /// Banned phrases only: `language` stays empty. Throws `argument_error` for an empty phrase.
   template <std::ranges::input_range Phrases>
   rule_facts operator()(const response_pair& pair, const Phrases& banned_phrases) const {
     rule_facts out;
@@ -39,6 +40,7 @@ struct find_rule_facts_fn {
     }
     return out;
   }
+  /// Banned phrases and languages.
   template <std::ranges::input_range Phrases, language_identifier Identifier>
   rule_facts operator()(const response_pair& pair, const Phrases& banned_phrases, const Identifier& identify) const {
     rule_facts out = (*this)(pair, banned_phrases);

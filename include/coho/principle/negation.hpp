@@ -9,6 +9,7 @@
 
 #include <range/v3/view/transform.hpp>
 
+#include <coho/detail/if_called.hpp>
 #include <coho/error.hpp>
 #include <coho/principle/principle.hpp>
 #include <coho/rng.hpp>
@@ -21,7 +22,7 @@ namespace coho::inline v0_1 {
 ///
 ///     std::string line = coho::definition_of(concise, /* negated */ true);
 struct definition_of_fn {
-  template <class = void>
+  template <class = detail::if_called>
   std::string operator()(const principle& p, bool negated) const {
     require_argument(!negated || p.can_be_negated(), "principle \"" + p.name + "\" has no negative definition");
     return negated ? p.negative_definition : p.definition;
@@ -42,7 +43,7 @@ inline constexpr definition_of_fn definition_of{};
 ///
 ///     auto long_winded = coho::negate_principle(concise);
 struct negate_principle_fn {
-  template <class = void>
+  template <class = detail::if_called>
   principle operator()(principle p) const {
     std::string negative = definition_of(p, true);
     p.negative_definition = std::exchange(p.definition, std::move(negative));

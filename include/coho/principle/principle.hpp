@@ -46,9 +46,11 @@ concept principle_range = std::ranges::input_range<Range> &&
 
 namespace detail {
 
+/// Other bytes than A to Z are returned as they are.
 constexpr char ascii_lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
-/// Substring search in which ASCII letters match in either case; other bytes (UTF-8 included) match exactly.
+/// Whether `part` occurs in `text`: substring search in which ASCII letters match in either case; other bytes (UTF-8
+/// included) match exactly.
 inline bool contains_ignoring_case(std::string_view text, std::string_view part) noexcept {
   for (std::size_t begin = 0; begin + part.size() <= text.size(); ++begin) {
     std::size_t same = 0;

@@ -13,6 +13,7 @@
 
 #include <range/v3/functional/pipeable.hpp>
 
+#include <coho/detail/if_called.hpp>
 #include <coho/error.hpp>
 #include <coho/principle/negation.hpp>
 #include <coho/principle/principle.hpp>
@@ -58,13 +59,13 @@ inline constexpr sample_without_replacement_fn sample_without_replacement{};
 /// How many principles an example gets: a distribution on {1, …, max}.
 ///
 ///     auto sizes = coho::set_sizes::geometric();          // P(n) ∝ 0.2 · 0.8^(n−1), n ≤ 8
-///     auto other = coho::set_sizes::given({.25, .40, .35});
+///     auto other = coho::set_sizes::from_masses({.25, .40, .35});
 ///     std::size_t n = sizes(random);
 class set_sizes {
  public:
   /// P(n) ∝ stop · (1 − stop)^(n − 1) for 1 <= n <= max_size: the geometric distribution, redrawn while n > max_size.
   /// Throws `option_error` unless 0 < stop <= 1 and max_size >= 1.
-  template <class = void>
+  template <class = detail::if_called>
   static set_sizes geometric(double stop = 0.2, std::size_t max_size = 8) {
     require_option(stop > 0 && stop <= 1, "stop", stop, "above 0 and at most 1");
     require_option(max_size >= 1, "max_size", max_size, "at least 1");
@@ -75,17 +76,17 @@ class set_sizes {
 
   /// P(n) ∝ masses[n − 1]. Throws `option_error` for a mass that is negative or not finite, or a sum that is not
   /// positive.
-  template <class = void>
-  static set_sizes given(std::vector<double> masses) {
+  template <class = detail::if_called>
+  static set_sizes from_masses(std::vector<double> masses) {
     return set_sizes(std::move(masses));
   }
-  template <class = void>
-  static set_sizes given(std::initializer_list<double> masses) {
+  template <class = detail::if_called>
+  static set_sizes from_masses(std::initializer_list<double> masses) {
     return set_sizes(std::vector<double>(masses));
   }
 
   /// Always `n` principles. Throws `option_error` for 0.
-  template <class = void>
+  template <class = detail::if_called>
   static set_sizes fixed(std::size_t n) {
     require_option(n >= 1, "n", n, "at least 1");
     std::vector<double> masses(n, 0.0);
@@ -95,10 +96,12 @@ class set_sizes {
 
   /// The largest n with positive probability.
   std::size_t max() const noexcept { return probabilities_.size(); }
+  /// P(n); 0 for an n that is never drawn.
   double probability(std::size_t n) const noexcept {
     return n >= 1 && n <= probabilities_.size() ? probabilities_[n - 1] : 0.0;
   }
 
+  /// Draws a size, from one uniform number.
   std::size_t operator()(rng& random) const noexcept {
     double left = random.uniform();
     std::size_t last = 0;
@@ -114,7 +117,8 @@ class set_sizes {
   friend bool operator==(const set_sizes&, const set_sizes&) = default;
 
  private:
-  template <class = void>
+  // Masses of 1, 2, …, normalised; throws `option_error` as `from_masses` does.
+  template <class = detail::if_called>
   explicit set_sizes(std::vector<double> masses) : probabilities_(std::move(masses)) {
     double total = 0;
     for (const double mass : probabilities_) {
@@ -139,14 +143,14 @@ struct type_boost {
 
 /// The boosts of SALMON's released code (§3.3 of the paper names the idea): reasoning and numbers for reasoning
 /// prompts, ethics and harmlessness for red-teaming ones, +128 each.
-template <class = void>
+template <class = detail::if_called>
 std::vector<type_boost> default_type_boosts() {
   return {{prompt_type::reasoning, {"reason", "numerical"}, 128.0},
           {prompt_type::red_teaming, {"ethical", "harmless"}, 128.0}};
 }
 
 /// The sampling weight of each principle for a prompt of the given type. A principle that several parts of one boost
-/// match is boosted once.
+/// match is boosted once; without `boosts`, `default_type_boosts` applies.
 struct boosted_weights_fn {
   template <principle_range Principles, std::ranges::input_range Boosts>
   std::vector<double> operator()(const Principles& principles, prompt_type type, const Boosts& boosts) const {
@@ -184,7 +188,8 @@ struct draw_principles_fn {
     for (const auto index : sample_without_replacement(weights, count, random)) out.push_back(std::move(all[index]));
     return out;
   }
-  template <class = void>
+  /// The form for the right of `|`. Refers to `random`, so use it in the same expression.
+  template <class = detail::if_called>
   auto operator()(std::size_t count, rng& random) const {
     return ranges::make_pipeable([count, &random]<class Principles>(Principles&& principles) {
       return draw_principles_fn{}(std::forward<Principles>(principles), count, random);
@@ -228,13 +233,12 @@ class principle_sampler {
   const principle_sampler_options& options() const noexcept { return options_; }
 
   /// Indices into `principles()`, in presentation order.
-  template <class Principles = std::vector<principle>>
+  template <class = detail::if_called>
   std::vector<std::size_t> draw(prompt_type type, rng& random) const {
-    const Principles& all = principles_;
-    return sample_without_replacement(boosted_weights(all, type, options_.boosts), options_.count, random);
+    return sample_without_replacement(boosted_weights(principles_, type, options_.boosts), options_.count, random);
   }
   /// The draw that belongs to `prompt_key`: the same for each response to that prompt, and `base` is unchanged.
-  template <class = void>
+  template <class = detail::if_called>
   std::vector<std::size_t> draw(prompt_type type, const rng& base, std::uint64_t prompt_key) const {
     rng random = base.split(prompt_key);
     return draw(type, random);
@@ -242,12 +246,11 @@ class principle_sampler {
 
   /// The definitions of drawn principles: the lines of the guideline. Throws `argument_error` for an index outside the
   /// list.
-  template <std::ranges::input_range Indices, class Principles = std::vector<principle>>
-  std::vector<std::string> lines(const Indices& indices) const {
-    const Principles& all = principles_;
+  template <std::ranges::input_range Indices>
+  std::vector<std::string> definitions(const Indices& indices) const {
     std::vector<std::string> out;
     for (const auto index : indices)
-      out.push_back(definition_of(all, drawn_principle{static_cast<std::size_t>(index), false}));
+      out.push_back(definition_of(principles_, drawn_principle{static_cast<std::size_t>(index), false}));
     return out;
   }
 

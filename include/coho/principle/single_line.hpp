@@ -3,6 +3,8 @@
 #include <string>
 #include <string_view>
 
+#include <coho/detail/if_called.hpp>
+
 namespace coho::inline v0_1 {
 
 /// The form in which a principle's name or definition enters every prompt: on one line, without white
@@ -14,7 +16,7 @@ namespace coho::inline v0_1 {
 ///
 ///     coho::single_line("Say it\nplainly.\r\n");  // "Say it plainly."
 struct single_line_fn {
-  template <class = void>
+  template <class = detail::if_called>
   std::string operator()(std::string_view text) const {
     const auto first = text.find_first_not_of(" \t\r\n");
     if (first == std::string_view::npos) return {};

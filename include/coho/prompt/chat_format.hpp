@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include <coho/detail/if_called.hpp>
 #include <coho/error.hpp>
 
 namespace coho::inline v0_1 {
@@ -35,7 +36,7 @@ namespace chat_formats {
 
 /// Headings in the style of Dromedary: "### User" and "### <assistant>". The preamble (an inference template without
 /// placeholders) may already end with the first user heading, which is then not repeated.
-template <class = void>
+template <class = detail::if_called>
 chat_format dromedary(std::string preamble = {}, std::string_view assistant = "Dromedary") {
   const std::string_view heading = "### User";
   while (!preamble.empty() && preamble.back() == '\n') preamble.pop_back();
@@ -56,7 +57,7 @@ chat_format dromedary(std::string preamble = {}, std::string_view assistant = "D
 
 /// LLaMA-2-Chat: instruction marks, the system text inside the first of them, begin and end tokens around each
 /// exchange, no white space around messages.
-template <class = void>
+template <class = detail::if_called>
 chat_format llama2_chat() {
   return {.name = "llama2_chat",
           .default_system = "",
@@ -75,8 +76,9 @@ chat_format llama2_chat() {
           .stop = {}};
 }
 
-/// Vicuna (1.1 and later): names with a colon, an end token after each reply.
-template <class = void>
+/// Vicuna (1.1 and later): names with a colon, an end token after each reply. The system text that it was trained with
+/// is not included: give it as a system message.
+template <class = detail::if_called>
 chat_format vicuna() {
   return {.name = "vicuna",
           .default_system = "",
@@ -93,7 +95,7 @@ chat_format vicuna() {
 }
 
 /// Mistral Instruct: instruction marks, one begin token at the start, the system text before the first message.
-template <class = void>
+template <class = detail::if_called>
 chat_format mistral() {
   return {.name = "mistral",
           .default_system = "",
@@ -110,8 +112,9 @@ chat_format mistral() {
           .stop = {}};
 }
 
-/// The format with that name: dromedary, llama2_chat, vicuna or mistral. Throws `option_error` for any other.
-template <class = void>
+/// The format with that name: dromedary (with an empty preamble), llama2_chat, vicuna or mistral. Throws `option_error`
+/// for any other.
+template <class = detail::if_called>
 chat_format by_name(std::string_view name) {
   if (name == "dromedary") return dromedary();
   if (name == "llama2_chat") return llama2_chat();

@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include <coho/detail/if_called.hpp>
+#include <coho/detail/white_space.hpp>
 #include <coho/packed.hpp>
 
 namespace coho::inline v0_1 {
@@ -65,7 +67,7 @@ struct chat_tokens {
   std::vector<chat_reply_tokens> replies;  ///< all of them, in order
 
   /// One weight per token: that of its reply, 0 outside replies.
-  template <class = void>
+  template <class = detail::if_called>
   std::vector<double> weights() const {
     std::vector<double> out(tokens.size(), 0.0);
     for (const auto& reply : replies)
@@ -76,20 +78,7 @@ struct chat_tokens {
 
 namespace detail {
 
-/// The number of bytes of leading white space: Unicode's, which chat templates (Python's strip) drop.
-constexpr std::size_t white_space(std::string_view text) noexcept {
-  constexpr std::string_view wide[] = {"\xC2\x85",     "\xC2\xA0",     "\xE1\x9A\x80", "\xE2\x80\xA8",
-                                       "\xE2\x80\xA9", "\xE2\x80\xAF", "\xE2\x81\x9F", "\xE3\x80\x80"};
-  if (text.empty()) return 0;
-  const char c = text.front();
-  if (c == ' ' || (c >= '\t' && c <= '\r') || (c >= '\x1C' && c <= '\x1F')) return 1;
-  for (const auto space : wide)
-    if (text.starts_with(space)) return space.size();
-  const bool typographic = text.size() > 2 && text.starts_with("\xE2\x80");  // U+2000 to U+200A
-  return typographic && static_cast<unsigned char>(text[2]) <= 0x8A ? 3 : 0;
-}
-
-/// The tokens of `text` after the tokens `before_tokens` of `before`: the tail of encode(before + text). If a token
+/// The tokens of `text` where it follows `before`: the tail of encode(before + text). If a token
 /// would cross the border, `text` is tokenised after a line break instead: a model that writes it has read `before` as
 /// it is.
 template <class Tokenizer>
@@ -109,7 +98,8 @@ std::vector<token> encode_after(const Tokenizer& tokenizer, std::string_view bef
   return encode(text);
 }
 
-/// Tokenises the pieces of a conversation in order.
+/// Tokenises the pieces of a conversation in order. Between special tokens the text is encoded as a whole and cut only
+/// where replies begin.
 template <class Tokenizer>
 class chat_encoder {
  public:
@@ -120,13 +110,14 @@ class chat_encoder {
         if (!special.text.empty()) special_.emplace_back(special.text, static_cast<token>(special.id));
   }
 
-  void add(const chat_piece& piece) {
+  /// Appends the tokens of a piece and the positions of its replies.
+  void add_piece(const chat_piece& piece) {
     base_ = out_.replies.size();
     if (piece.begin && begin_) out_.tokens.push_back(*begin_);
     const std::string_view text = piece.text;
     std::size_t from = 0;
     for (std::size_t at = 0; at < text.size();) {
-      const auto [size, id] = special_at(piece, at);
+      const auto [size, id] = find_special(piece, at);
       if (size == 0) {
         ++at;
         continue;
@@ -135,24 +126,26 @@ class chat_encoder {
       std::size_t last = at, next = at + size;
       while (last > from && text[last - 1] == ' ' && is_format(piece, last - 1)) --last;
       while (next < text.size() && text[next] == ' ' && is_format(piece, next)) ++next;
-      stretch(piece, from, last);
-      put(piece, at, id);
+      append_text(piece, from, last);
+      append_special(piece, at, id);
       at = from = next;
     }
-    stretch(piece, from, text.size());
-    if (piece.end && end_) put(piece, text.size(), *end_);
-    while (out_.replies.size() < base_ + piece.replies.size()) open_next(piece);
+    append_text(piece, from, text.size());
+    if (piece.end && end_) append_special(piece, text.size(), *end_);
+    while (out_.replies.size() < base_ + piece.replies.size()) begin_reply(piece);
   }
 
-  chat_tokens take() { return std::move(out_); }
+  /// The tokens of all pieces; the encoder is empty afterwards.
+  chat_tokens release() { return std::move(out_); }
 
  private:
+  // Whether a character belongs to the format's own words, not to a message.
   static bool is_format(const chat_piece& piece, std::size_t at) {
     return std::ranges::none_of(piece.messages, [&](const chat_span& m) { return m.begin <= at && at < m.end; });
   }
 
   // The longest special token that the format spells at a position; size 0 if there is none.
-  std::pair<std::size_t, token> special_at(const chat_piece& piece, std::size_t at) const {
+  std::pair<std::size_t, token> find_special(const chat_piece& piece, std::size_t at) const {
     std::pair<std::size_t, token> out{0, 0};
     if (special_.empty() || !is_format(piece, at)) return out;
     std::size_t room = piece.text.size();
@@ -164,8 +157,9 @@ class chat_encoder {
     return out;
   }
 
-  // A special token that the text spells at a position, or the end token after the text.
-  void put(const chat_piece& piece, std::size_t at, token id) {
+  // Appends a special token: one that the text spells at a position, or the end token after the text. It belongs to a
+  // reply if it is inside, or if it is the end token that finishes it.
+  void append_special(const chat_piece& piece, std::size_t at, token id) {
     for (const auto& reply : piece.replies) {
       const bool inside = reply.begin <= at && at < reply.end;
       const bool behind =
@@ -173,14 +167,15 @@ class chat_encoder {
                                  std::string_view::npos;
       const bool ends = behind && reply.finished && end_ && id == *end_;
       if (!inside && !ends) continue;
-      extend(piece, reply, 1);
+      extend_reply(piece, reply, 1);
       out_.replies.back().ended = ends;
     }
     out_.tokens.push_back(id);
   }
 
-  // Text without special tokens, cut where replies begin.
-  void stretch(const chat_piece& piece, std::size_t from, std::size_t to) {
+  // Appends text without special tokens, cut where replies begin. A reply that ends inside a token does not own that
+  // token.
+  void append_text(const chat_piece& piece, std::size_t from, std::size_t to) {
     const std::string_view text = piece.text;
     for (std::string_view before; from < to;) {
       std::size_t cut = to;
@@ -195,7 +190,7 @@ class chat_encoder {
           const auto words = encode(before, text.substr(from, reply.end - from));
           own = static_cast<std::size_t>(std::ranges::mismatch(words, ids).in1 - words.begin());
         }
-        extend(piece, reply, own);
+        extend_reply(piece, reply, own);
       }
       out_.tokens.insert(out_.tokens.end(), ids.begin(), ids.end());
       before = part;
@@ -203,20 +198,21 @@ class chat_encoder {
     }
   }
 
+  // The tokens of `text` after `before`, or at the start of a stretch if that is empty.
   std::vector<token> encode(std::string_view before, std::string_view text) const {
     return encode_after(tokenizer_, before, text);
   }
 
-  // The next reply begins here.
-  void open_next(const chat_piece& piece) {
+  // The next reply begins at the next token.
+  void begin_reply(const chat_piece& piece) {
     const double weight = piece.replies[out_.replies.size() - base_].weight;
     out_.replies.push_back({.first = out_.tokens.size(), .size = 0, .ended = false, .weight = weight});
   }
 
-  // This many of the next tokens belong to a reply.
-  void extend(const chat_piece& piece, const chat_reply& reply, std::size_t count) {
+  // The next `count` tokens belong to the reply, which begins there if it has not yet.
+  void extend_reply(const chat_piece& piece, const chat_reply& reply, std::size_t count) {
     const auto number = base_ + static_cast<std::size_t>(&reply - piece.replies.data());
-    while (out_.replies.size() <= number) open_next(piece);
+    while (out_.replies.size() <= number) begin_reply(piece);
     out_.replies.back().size += count;
   }
 
@@ -237,7 +233,7 @@ struct chat_text {
   bool answered = false;  ///< it ends with a reply
 
   /// The whole text, the response prefix last, with the given spellings of the begin and end tokens (none by default).
-  template <class = void>
+  template <class = detail::if_called>
   std::string text(std::string_view begin = {}, std::string_view end = {}) const {
     std::string out;
     for (const auto& piece : pieces) {
@@ -261,16 +257,16 @@ struct chat_text {
     detail::chat_encoder<Tokenizer> encoder(tokenizer, known(begin), known(end));
     for (std::size_t i = 0; i < pieces.size(); ++i) {
       if (answered || i + 1 < pieces.size()) {
-        encoder.add(pieces[i]);
+        encoder.add_piece(pieces[i]);
         continue;
       }
       chat_piece last = pieces[i];
       last.text += response_prefix;
       while (last.text.ends_with(' ')) last.text.pop_back();
       for (auto& message : last.messages) message.end = std::min(message.end, last.text.size());
-      encoder.add(last);
+      encoder.add_piece(last);
     }
-    return encoder.take();
+    return encoder.release();
   }
   /// The tokens only.
   template <class Tokenizer>

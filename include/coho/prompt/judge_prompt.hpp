@@ -4,6 +4,7 @@
 #include <string_view>
 #include <utility>
 
+#include <coho/detail/if_called.hpp>
 #include <coho/error.hpp>
 #include <coho/principle/single_line.hpp>
 #include <coho/prompt/template.hpp>
@@ -25,7 +26,7 @@ class judge_prompt {
   static constexpr std::string_view first_answer = "a";
   static constexpr std::string_view second_answer = "b";
 
-  template <class = void>
+  template <class = detail::if_called>
   explicit judge_prompt(prompt_template text) : template_(std::move(text)) {
     require_argument(template_.kind() == template_kind::judge, template_.source_name() + ": not a judge template");
     require_argument(
@@ -33,7 +34,8 @@ class judge_prompt {
         template_.source_name() + ": a judge template must end in an open parenthesis, after which the letter is read");
   }
 
-  template <class = void>
+  /// The prompt of one comparison; `output_a` is shown first, `dimension` is the principle's name.
+  template <class = detail::if_called>
   std::string operator()(std::string_view instruction, std::string_view output_a, std::string_view output_b,
                          std::string_view dimension, std::string_view definition) const {
     return template_.render({{"UserInstruction", instruction},

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include <coho/detail/if_called.hpp>
 #include <coho/error.hpp>
 #include <coho/principle/single_line.hpp>
 #include <coho/prompt/template.hpp>
@@ -23,13 +24,14 @@ namespace coho::inline v0_1 {
 ///     std::string text = prompt(instruction, response, guideline);
 class reward_prompt {
  public:
-  template <class = void>
+  template <class = detail::if_called>
   explicit reward_prompt(prompt_template text) : template_(std::move(text)) {
     require_argument(
         template_.kind() == template_kind::reward || template_.kind() == template_kind::preference_pretraining,
         template_.source_name() + ": neither a reward template nor one for preference pre-training");
   }
 
+  /// Whether the template has a place for a guideline.
   bool takes_principles() const noexcept { return template_.kind() == template_kind::reward; }
 
   /// lines: one sentence per principle, in presentation order, including interventions.
@@ -47,6 +49,7 @@ class reward_prompt {
     require_argument(list.empty(), template_.source_name() + ": this template has no place for principles");
     return template_.render({{"Input", instruction}, {"Output", response}});
   }
+  /// The same without a guideline: with a `reward` template its list is empty.
   template <class Lines = std::vector<std::string>>
   std::string operator()(std::string_view instruction, std::string_view response) const {
     return (*this)(instruction, response, Lines{});

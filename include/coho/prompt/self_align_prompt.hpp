@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include <coho/detail/if_called.hpp>
 #include <coho/error.hpp>
 #include <coho/principle/principle.hpp>
 #include <coho/principle/single_line.hpp>
@@ -73,9 +74,9 @@ class self_align_prompt {
                          "stands where {" + std::string(order[i]) + "} belongs",
                          "keep the order {Rules}, {Exemplars}, {Input}, {Thoughts}, {Answer}");
     }
-    question_heading_ = heading(text, "Input");
-    thoughts_heading_ = heading(text, "Thoughts");
-    answer_heading_ = heading(text, "Answer");
+    question_heading_ = parse_heading(text, "Input");
+    thoughts_heading_ = parse_heading(text, "Thoughts");
+    answer_heading_ = parse_heading(text, "Answer");
 
     prefix_.append(text.shared_prefix());
     std::size_t number = 0;
@@ -86,18 +87,21 @@ class self_align_prompt {
     }
     require_argument(number > 0, "self_align_prompt: there are no rules");
     prefix_.append(text.text_before("Exemplars"));
-    std::string shown;
+    std::string conversations;
     for (const auto& [question, thoughts, answer] : exemplars_) {
-      shown.append(question_heading_.literal).append(question).append(thoughts_heading_.literal).append(thoughts);
-      shown.append(answer_heading_.literal).append(answer).append(text.tail());
+      conversations.append(question_heading_.literal)
+          .append(question)
+          .append(thoughts_heading_.literal)
+          .append(thoughts);
+      conversations.append(answer_heading_.literal).append(answer).append(text.tail());
     }
-    prefix_.append(trimmed_front(shown)).append(question_heading_.literal);
+    prefix_.append(trimmed_front(conversations)).append(question_heading_.literal);
   }
 
   /// All text before the question: the shared prefix of all prompts.
   const std::string& prefix() const noexcept { return prefix_; }
   /// The prompt of a question, up to where the model's thoughts begin. Trailing spaces are left to the model.
-  template <class = void>
+  template <class = detail::if_called>
   std::string operator()(std::string_view question) const {
     std::string out = prefix_;
     out.append(question).append(thoughts_heading_.literal);
@@ -107,8 +111,9 @@ class self_align_prompt {
   /// The words before each question, which also end an answer.
   const std::string& stop() const noexcept { return question_heading_.words; }
 
-  /// Parses what was written after a prompt, up to a stop string.
-  template <class = void>
+  /// Splits what was written after a prompt, up to a stop string, at the heading of the answer; without one all of it
+  /// is thoughts.
+  template <class = detail::if_called>
   self_align_reply parse(std::string_view written) const {
     const std::size_t at = answer_heading_.find(written);
     if (at == std::string_view::npos)
@@ -118,16 +123,16 @@ class self_align_prompt {
             .answered = true};
   }
   /// Whether a text contains a heading of a conversation: the model then went on to another turn.
-  template <class = void>
-  bool holds_heading(std::string_view text) const {
+  template <class = detail::if_called>
+  bool contains_heading(std::string_view text) const {
     return question_heading_.find(text) != std::string_view::npos ||
            thoughts_heading_.find(text) != std::string_view::npos ||
            answer_heading_.find(text) != std::string_view::npos;
   }
   /// The sentences, or otherwise the words, with which the thoughts of all exemplars begin; empty when they begin
   /// differently or there is only one exemplar.
-  template <class = void>
-  std::string opening() const {
+  template <class = detail::if_called>
+  std::string thoughts_opening() const {
     if (exemplars_.size() < 2) return {};
     std::string_view common = exemplars_.front().thoughts;
     for (const auto& exemplar : exemplars_) {
@@ -149,7 +154,8 @@ class self_align_prompt {
     std::string literal, words;
     bool begins_line = false, ends_line = false;  ///< the words have a line break before them, after them
 
-    template <class = void>
+    // The position of the words in a text, on lines of their own where the template has them so; npos if nowhere.
+    template <class = detail::if_called>
     std::size_t find(std::string_view text) const {
       if (words.empty()) return std::string_view::npos;
       for (std::size_t at = text.find(words); at != std::string_view::npos; at = text.find(words, at + 1)) {
@@ -163,8 +169,10 @@ class self_align_prompt {
     }
   };
 
-  template <class = void>
-  static heading_text heading(const prompt_template& text, std::string_view name) {
+  // The literal text before the placeholder `name`, with the line breaks around its words. Throws `file_error` if it
+  // has no words to find again, except before {Thoughts}, where a prompt ends.
+  template <class = detail::if_called>
+  static heading_text parse_heading(const prompt_template& text, std::string_view name) {
     const std::string_view literal = text.text_before(name), words = trimmed(literal);
     if (words.empty() && name != "Thoughts")
       throw file_error(text.source_name(), "placeholder {" + std::string(name) + "}", "has no words before it",
@@ -177,6 +185,7 @@ class self_align_prompt {
             .ends_line = literal.find('\n', begin + words.size()) != std::string_view::npos};
   }
 
+  // Without white space (ASCII) at the front; `trimmed`: at both ends.
   static std::string_view trimmed_front(std::string_view text) noexcept {
     const auto first = text.find_first_not_of(" \t\r\n");
     return first == std::string_view::npos ? std::string_view{} : text.substr(first);

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include <coho/detail/if_called.hpp>
 #include <coho/error.hpp>
 #include <coho/packed.hpp>
 
@@ -33,13 +34,15 @@ struct placeholder_value {
 
 namespace detail {
 
+/// How often a template of a kind may have a placeholder: once, or as the members say.
 struct placeholder_rule {
   std::string_view name;
   bool required = true;
   bool repeats = false;
 };
 
-template <class = void>
+/// The placeholders that a kind has, in static memory.
+template <class = detail::if_called>
 std::span<const placeholder_rule> placeholder_rules(template_kind kind) noexcept {
   static constexpr placeholder_rule judge[] = {
       {"UserInstruction"}, {"OutputA"}, {"OutputB"}, {"Dimension", true, true}, {"Definition"}};
@@ -62,6 +65,7 @@ std::span<const placeholder_rule> placeholder_rules(template_kind kind) noexcept
   return span_of(inference);
 }
 
+/// The enumerator as a word, for messages.
 inline std::string_view kind_name(template_kind kind) noexcept {
   switch (kind) {
     case template_kind::judge:
@@ -78,6 +82,7 @@ inline std::string_view kind_name(template_kind kind) noexcept {
   return "inference";
 }
 
+/// ASCII letters, digits and the underscore.
 constexpr bool is_identifier_char(char c) noexcept {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
@@ -105,7 +110,7 @@ constexpr std::size_t placeholder_length(std::string_view text) noexcept {
 ///     std::string prompt = t.render({{"Input", question}, {"Output", answer}, {"Dimensions", lines}});
 class prompt_template {
  public:
-  template <class = void>
+  template <class = detail::if_called>
   prompt_template(template_kind kind, std::string_view text, std::string_view source_name)
       : kind_(kind), source_name_(source_name), rules_(detail::placeholder_rules(kind)) {
     while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.remove_suffix(1);
@@ -123,9 +128,9 @@ class prompt_template {
         }
       }
       if (const auto length = detail::placeholder_length(rest); length != 0) {
-        const auto rule = rule_of(rest.substr(1, length - 2), line);
+        const auto rule = find_rule(rest.substr(1, length - 2), line);
         if (++uses[rule] > 1 && !rules_[rule].repeats) {
-          throw file_error(source_name_, place(line, rules_[rule].name), "the placeholder occurs a second time",
+          throw file_error(source_name_, error_place(line, rules_[rule].name), "the placeholder occurs a second time",
                            "keep one of them");
         }
         pieces_.push_back({std::move(literal), rule});
@@ -149,7 +154,8 @@ class prompt_template {
 
   template_kind kind() const noexcept { return kind_; }
   const std::string& source_name() const noexcept { return source_name_; }
-  template <class = void>
+  /// Whether the template has the placeholder.
+  template <class = detail::if_called>
   bool uses(std::string_view name) const noexcept {
     for (const piece& p : pieces_) {
       if (rules_[p.rule].name == name) return true;
@@ -157,7 +163,7 @@ class prompt_template {
     return false;
   }
   /// The names of the placeholders in order.
-  template <class = void>
+  template <class = detail::if_called>
   std::vector<std::string_view> placeholders() const {
     std::vector<std::string_view> out;
     for (const piece& p : pieces_) out.push_back(rules_[p.rule].name);
@@ -165,7 +171,7 @@ class prompt_template {
   }
   /// The literal text between a placeholder's first occurrence and the placeholder before it. Empty when the template
   /// has no such placeholder.
-  template <class = void>
+  template <class = detail::if_called>
   std::string_view text_before(std::string_view name) const noexcept {
     for (const piece& p : pieces_) {
       if (rules_[p.rule].name == name) return p.before;
@@ -179,7 +185,7 @@ class prompt_template {
 
   /// The prompt with each placeholder replaced. Throws `argument_error` for a placeholder without a value and for a
   /// value whose name the kind does not have; values for placeholders that an inference template omits are ignored.
-  template <class = void>
+  template <class = detail::if_called>
   std::string render(std::span<const placeholder_value> values) const {
     for (const auto& value : values) {
       bool known = false;
@@ -199,7 +205,7 @@ class prompt_template {
     }
     return out.append(tail_);
   }
-  template <class = void>
+  template <class = detail::if_called>
   std::string render(std::initializer_list<placeholder_value> values) const {
     return render(detail::span_of(values.begin(), values.size()));
   }
@@ -210,19 +216,21 @@ class prompt_template {
     std::size_t rule;
   };
 
-  template <class = void>
-  static std::string place(std::size_t line, std::string_view name) {
+  // Where an error is: "line 3, placeholder {Input}".
+  template <class = detail::if_called>
+  static std::string error_place(std::size_t line, std::string_view name) {
     return "line " + std::to_string(line) + ", placeholder {" + std::string(name) + "}";
   }
 
-  template <class = void>
-  std::size_t rule_of(std::string_view name, std::size_t line) const {
+  // The position in `rules_` of a placeholder; `file_error`, listing the kind's, for one that the kind does not have.
+  template <class = detail::if_called>
+  std::size_t find_rule(std::string_view name, std::size_t line) const {
     std::string known;
     for (std::size_t rule = 0; rule < rules_.size(); ++rule) {
       if (rules_[rule].name == name) return rule;
       known.append(known.empty() ? "{" : ", {").append(rules_[rule].name).append("}");
     }
-    throw file_error(source_name_, place(line, name),
+    throw file_error(source_name_, error_place(line, name),
                      "unknown in a " + std::string(detail::kind_name(kind_)) + " template, which has " + known,
                      "write {{" + std::string(name) + "}} if the braces are meant as text");
   }

@@ -24,12 +24,13 @@ struct reward_breakdown {
   double empty = 0;                  ///< change made by the rule for empty responses
   double unfinished = 0;             ///< change made by the penalty: the penalty itself if added, else penalty − rest
 
-  /// Everything but the penalty.
+  /// Everything but the penalty for unfinished responses.
   double earned() const noexcept {
     double out = score;
     for (const auto& one : bonus) out += one.value;
     return out + empty;
   }
+  /// The whole reward, the penalty included.
   double total() const noexcept { return earned() + unfinished; }
   /// A part of the bonus; 0 if no part has that name.
   double part(std::string_view name) const noexcept {

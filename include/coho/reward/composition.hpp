@@ -25,6 +25,7 @@ namespace coho::inline v0_1 {
 
 namespace detail {
 
+/// A bonus that names its parts: `parts(query)` returns a range of reward_part.
 template <class Bonus>
 concept bonus_with_parts = requires(Bonus& bonus, const reward_query& query) {
   { *std::begin(bonus.parts(query)) } -> std::convertible_to<reward_part>;
@@ -55,21 +56,29 @@ struct compose_reward_fn {
 };
 inline constexpr compose_reward_fn compose_reward{};
 
+/// Named inputs of `settle_rewards`, for the N responses of a step on this rank.
+struct settle_rewards_inputs {
+  Eigen::ArrayXd& rewards;                   ///< N numbers, changed
+  std::span<reward_breakdown> breakdowns{};  ///< N, completed; or none
+  std::span<const std::uint8_t> finished{};  ///< N flags; none at all: all are finished
+  std::span<const std::uint8_t> empty{};     ///< N flags; none at all: none is empty
+};
+
 struct settle_rewards_fn {
   /// The part of rewards that depends on a whole step: under the rule `lowest` an empty response counts as no
   /// answer: its reward becomes that of the worst answer (`rank_empty_last`), and it counts as unfinished.
   ///
-  /// `rewards`: N numbers, changed. `breakdowns`: N, completed, or none. `finished`, `empty`: N flags; none at all: all
-  /// are finished, none is empty. Returns flags, 1 for responses that are spared the penalty for unfinished ones,
-  /// or none if all are spared; pass them to `shape_rewards`. All ranks call together. Throws argument_error (lengths).
+  /// Returns flags, 1 for responses that are spared the penalty for unfinished ones, or none if all are spared; pass
+  /// them to `shape_rewards`. All ranks call together. Throws argument_error (lengths).
   ///
-  ///     const auto finished = coho::settle_rewards(rewards, breakdowns, rollouts.finished, rollouts.empty,
+  ///     const auto finished = coho::settle_rewards({.rewards = rewards, .breakdowns = breakdowns,
+  ///                                                 .finished = rollouts.finished, .empty = rollouts.empty},
   ///                                                coho::empty_response_rule::lowest, shaping, ranks);
   template <communicator Communicator = const local_communicator>
-  std::vector<std::uint8_t> operator()(Eigen::ArrayXd& rewards, std::span<reward_breakdown> breakdowns,
-                                       std::span<const std::uint8_t> finished, std::span<const std::uint8_t> empty,
-                                       empty_response_rule rule, const shaping_options& shaping,
+  std::vector<std::uint8_t> operator()(const settle_rewards_inputs& in, empty_response_rule rule,
+                                       const shaping_options& shaping,
                                        Communicator&& ranks = local_communicator{}) const {
+    const auto& [rewards, breakdowns, finished, empty] = in;
     const auto count = static_cast<std::size_t>(rewards.size());
     if (!breakdowns.empty()) detail::check_lengths(count, breakdowns.size(), "settle_rewards", "breakdowns");
     if (!finished.empty()) detail::check_lengths(count, finished.size(), "settle_rewards", "finished");

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <coho/concepts.hpp>
+#include <coho/detail/white_space.hpp>
 #include <coho/eigen/as_array.hpp>
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>
@@ -26,15 +27,13 @@ constexpr auto option_names(empty_response_rule) { return std::array{"lowest", "
 
 /// Whether a text is blank: only ASCII white space and controls, and Unicode's spaces, zero-width ones included.
 constexpr bool is_blank(std::string_view text) noexcept {
-  constexpr std::string_view spaces[] = {"\xC2\x85",     "\xC2\xA0",     "\xE1\x9A\x80", "\xE2\x80\xA8", "\xE2\x80\xA9",
-                                         "\xE2\x80\xAF", "\xE2\x81\x9F", "\xE3\x80\x80", "\xEF\xBB\xBF"};
   while (!text.empty()) {
     const auto first = static_cast<unsigned char>(text.front());
-    std::size_t bytes = first <= 0x20 || first == 0x7F ? 1 : 0;
-    for (const auto space : spaces)
-      if (text.starts_with(space)) bytes = space.size();
-    // U+2000 to U+200D
-    if (text.size() > 2 && text.starts_with("\xE2\x80") && static_cast<unsigned char>(text[2]) <= 0x8D) bytes = 3;
+    std::size_t bytes = first <= 0x20 || first == 0x7F ? 1 : detail::leading_white_space(text);
+    // Of no width: U+200B to U+200D, and U+FEFF.
+    constexpr std::string_view invisible[] = {"\xE2\x80\x8B", "\xE2\x80\x8C", "\xE2\x80\x8D", "\xEF\xBB\xBF"};
+    for (const auto character : invisible)
+      if (text.starts_with(character)) bytes = character.size();
     if (bytes == 0) return false;
     text.remove_prefix(bytes);
   }
@@ -75,7 +74,7 @@ struct rank_empty_last_fn {
     detail::array_of<number> out(static_cast<Eigen::Index>(elements.size()));
     for (std::size_t i = 0; i < elements.size(); ++i)
       out.data()[i] = !empty.empty() && empty[i] != 0 ? static_cast<number>(least) : static_cast<number>(elements[i]);
-    return detail::back_to(std::move(out), rewards);
+    return detail::from_host_as(std::move(out), rewards);
   }
 };
 inline constexpr rank_empty_last_fn rank_empty_last{};

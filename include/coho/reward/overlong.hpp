@@ -23,7 +23,7 @@ struct overlong_options {
           o.cache_tokens...);
     visit({"penalty", "the whole penalty, subtracted", allowed::at_least(0)}, o.penalty...);
   }
-  void check_together(const std::string& prefix) const {
+  void check_constraints(const std::string& prefix) const {
     require_option(cache_tokens <= max_response_tokens, prefix + "cache_tokens", cache_tokens,
                    "greater than 0 and at most max_response_tokens");
   }
@@ -44,6 +44,7 @@ class overlong_penalty {
   explicit overlong_penalty(const overlong_options& options = {}) : options_(options) { validate(options); }
   const overlong_options& options() const noexcept { return options_; }
 
+  /// The bonus, at most 0, of a response by its tokens.
   double operator()(const reward_query& query) const { return (*this)(query.response_tokens.size()); }
   double operator()(std::size_t response_tokens) const noexcept {
     const double over = static_cast<double>(response_tokens) - (options_.max_response_tokens - options_.cache_tokens);

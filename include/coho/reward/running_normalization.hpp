@@ -5,11 +5,11 @@
 #include <limits>
 #include <utility>
 
-#include <coho/advantage/whiten.hpp>
 #include <coho/concepts.hpp>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
 #include <coho/math.hpp>
+#include <coho/moments.hpp>
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>
 
@@ -64,12 +64,14 @@ class running_normalization {
   }
   const running_normalization_options& options() const noexcept { return options_; }
 
+  /// Adds a batch, then normalises it by all rewards seen so far.
   template <class Rewards, communicator Communicator = const local_communicator>
   auto operator()(const Rewards& rewards, Communicator&& ranks = local_communicator{}) {
     update(rewards, ranks);
     return normalize(rewards);
   }
 
+  /// Adds the rewards of all ranks to those seen.
   template <class Rewards, communicator Communicator = const local_communicator>
   void update(const Rewards& rewards, Communicator&& ranks = local_communicator{}) {
     if constexpr (!detail::host_array<Rewards>) static_assert(detail::array_check<Rewards>::passed);
@@ -84,6 +86,7 @@ class running_normalization {
     seen_ = merged;
   }
 
+  /// y of each reward, by the rewards seen so far; the state does not change, and no rank waits for another.
   template <class Rewards>
   auto normalize(const Rewards& rewards) const {
     static_assert(detail::array_check<Rewards>::passed);
@@ -107,7 +110,7 @@ class running_normalization {
       for (std::size_t i = 0; i < elements.size(); ++i) {
         out.data()[i] = static_cast<number>(one(static_cast<double>(elements[i])));
       }
-      return detail::back_to(std::move(out), rewards);
+      return detail::from_host_as(std::move(out), rewards);
     }
   }
 
@@ -118,6 +121,7 @@ class running_normalization {
   }
 
   running_normalization_state save() const noexcept { return {seen_.count, seen_.mean, seen_.squares}; }
+  /// Continues from a saved state, whatever was seen before.
   void restore(const running_normalization_state& saved) {
     const auto usable = [](double x) { return std::isfinite(x) && x >= 0; };
     require_argument(usable(saved.count) && std::isfinite(saved.mean) && usable(saved.squares),

@@ -79,7 +79,7 @@ struct shaping_options {
     visit({"whitening", "how, with whiten"}, o.whitening...);
   }
   /// The reward of an unfinished response, given its reward without the penalty.
-  double penalised(double reward) const noexcept {
+  double reward_with_penalty(double reward) const noexcept {
     return replaces() ? unfinished_penalty : reward + unfinished_penalty;
   }
   /// The change that this makes: the penalty itself where it is added.
@@ -96,8 +96,8 @@ struct shaping_options {
   bool replaces() const noexcept { return unfinished == unfinished_mode::replace; }
 };
 
-/// Named inputs of `shape_rewards`. `Array` is double (the default where only braces are written), float,
-/// or a tensor type.
+/// Named inputs of `shape_rewards` for N responses. `Array` is double (the default where only braces are written),
+/// float, or a tensor type.
 template <class Array = double>
 struct shape_rewards_inputs {
   [[no_unique_address]] detail::by_name only_by_name = detail::named;
@@ -128,7 +128,7 @@ struct shape_rewards_fn {
   auto operator()(const shape_rewards_inputs<Array>& in, const shaping_options& options = {},
                   Communicator&& ranks = local_communicator{}) const {
     if constexpr (detail::device_array<Array>) {
-      return detail::back_to((*this)(host(in), options, ranks), in.log_probs);
+      return detail::from_host_as((*this)(host_inputs(in), options, ranks), in.log_probs);
     } else {
       options.validate();
       const auto tokens = static_cast<std::size_t>(in.log_probs.size());
@@ -145,8 +145,9 @@ struct shape_rewards_fn {
   }
 
  private:
+  // Tensors copied to the host.
   template <detail::device_array Array>
-  static shape_rewards_inputs<double> host(const shape_rewards_inputs<Array>& in) {
+  static shape_rewards_inputs<double> host_inputs(const shape_rewards_inputs<Array>& in) {
     return {.sequence_rewards = detail::on_host(in.sequence_rewards),
             .log_probs = detail::on_host(in.log_probs),
             .reference_log_probs = detail::on_host(in.reference_log_probs),
@@ -155,6 +156,7 @@ struct shape_rewards_fn {
             .finished = in.finished};
   }
 
+  // The KL penalty of each token, then each sequence's reward on its token, then whitening.
   template <class Number, class Mask, class Communicator>
   static Eigen::ArrayXd shape(const shape_rewards_inputs<Number>& in, const Mask& mask, const shaping_options& options,
                               Communicator& ranks) {
@@ -162,7 +164,7 @@ struct shape_rewards_fn {
     Eigen::ArrayXd out(in.log_probs.size());
     bool finite = true;
     detail::with_estimator(options.estimator, [&](auto estimator) {
-      finite = penalties<estimator()>(in, mask, scale * options.kl_coefficient, options.kl_clip, out.data());
+      finite = write_penalties<estimator()>(in, mask, scale * options.kl_coefficient, options.kl_clip, out.data());
     });
     for (std::size_t i = 0; i + 1 < in.offsets.size(); ++i) {
       std::size_t end = in.offsets[i + 1];  // one past the rewarded token
@@ -178,20 +180,21 @@ struct shape_rewards_fn {
       out.data()[end - 1] += scale * reward;
     }
     require_argument(finite, "shape_rewards: a sequence reward or the KL of a real token is not finite");
-    if (options.whiten) out = coho::whiten(out, flags(mask), options.whitening, ranks);
+    if (options.whiten) out = coho::whiten(out, mask_flags(mask), options.whitening, ranks);
     return out;
   }
 
-  // −factor·KL_t of each token, 0 where it is masked; whether all are finite. By blocks, because masks are runs: most
-  // blocks are all real, and their loop has no choice to make.
+  // Writes −factor·KL_t of each token to `out`, 0 where it is masked; returns whether all are finite. By blocks,
+  // because masks are runs: most blocks are all real, and their loop has no choice to make.
   template <kl_estimator Estimator, class Number, class Mask>
-  static bool penalties(const shape_rewards_inputs<Number>& in, const Mask& mask, double factor, double clip,
-                        double* out) {
+  static bool write_penalties(const shape_rewards_inputs<Number>& in, const Mask& mask, double factor, double clip,
+                              double* out) {
     const Number *const policy = in.log_probs.data(), *const reference = in.reference_log_probs.data();
     bool finite = true;
     const auto real_tokens = [&](std::size_t begin, std::size_t end) {
       const auto all = [&](const auto& limited) {
-        return real_penalties<Estimator>(policy + begin, reference + begin, end - begin, factor, limited, out + begin);
+        return write_real_penalties<Estimator>(policy + begin, reference + begin, end - begin, factor, limited,
+                                               out + begin);
       };
       finite &= clip > 0 ? all([clip](double kl) { return array_traits<double>::clamp(kl, -clip, clip); })
                          : all([](double kl) { return kl; });
@@ -213,29 +216,32 @@ struct shape_rewards_fn {
     return finite;
   }
 
+  // The same for `size` real tokens, with `limited` as the clip of a KL.
   template <kl_estimator Estimator, class Number>
-  static bool real_penalties(const Number* policy, const Number* reference, std::size_t size, double factor,
-                             const auto& limited, double* __restrict out) {
+  static bool write_real_penalties(const Number* policy, const Number* reference, std::size_t size, double factor,
+                                   const auto& limited, double* __restrict out) {
     std::uint64_t broken = 0;  // bits of differences: compilers do not reorder additions, but they vectorise this
     for (std::size_t t = 0; t < size; ++t) {
       const double difference = static_cast<double>(policy[t]) - static_cast<double>(reference[t]);
-      const double kl = limited(detail::kl_of<Estimator>(difference));
+      const double kl = limited(detail::kl_value<Estimator>(difference));
       broken |= std::bit_cast<std::uint64_t>(kl - kl);
       out[t] = 0.0 - factor * kl;
     }
     return broken == 0;
   }
 
+  // R_i: the reward of response i, clipped, then with the penalty if it is unfinished.
   template <class Number>
   static double sequence_reward(const shape_rewards_inputs<Number>& in, std::size_t i, const shaping_options& options) {
     const double limit = options.reward_clip > 0 ? options.reward_clip : std::numeric_limits<double>::infinity();
     const double reward =
         array_traits<double>::clamp(static_cast<double>(in.sequence_rewards.data()[i]), -limit, limit);
-    return in.finished.empty() || in.finished[i] != 0 ? reward : options.penalised(reward);
+    return in.finished.empty() || in.finished[i] != 0 ? reward : options.reward_with_penalty(reward);
   }
 
+  // Any form of mask as an array, which `whiten` takes.
   template <class Mask>
-  static std::vector<std::uint8_t> flags(const Mask& mask) {
+  static std::vector<std::uint8_t> mask_flags(const Mask& mask) {
     std::vector<std::uint8_t> out(mask.size());
     for (std::size_t t = 0; t < out.size(); ++t) out[t] = mask[t] != 0;
     return out;

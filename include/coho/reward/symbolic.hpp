@@ -6,11 +6,11 @@
 #include <string_view>
 #include <utility>
 
-#include <coho/advantage/whiten.hpp>
 #include <coho/concepts.hpp>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
 #include <coho/math.hpp>
+#include <coho/moments.hpp>
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>
 
@@ -46,6 +46,7 @@ class length_bonus {
  public:
   explicit length_bonus(const length_bonus_options& options = {}) : options_(options) { validate(options); }
 
+  /// Of a query: with its response's tokens and its record's multiplier.
   double operator()(const reward_query& query) const {
     return (*this)(query.response_tokens.size(), query.length_multiplier);
   }
@@ -72,6 +73,7 @@ class language_bonus {
     require_option(std::isfinite(coefficient), "coefficient", coefficient, "finite");
   }
 
+  /// `coefficient` or 0; identifies the languages of the query's prompt and response texts.
   double operator()(const reward_query& query) const {
     const auto asked = identifier_(query.prompt);
     const auto answered = identifier_(query.response);
@@ -122,12 +124,12 @@ struct normalize_rewards_fn {
       detail::array_of<number> out(static_cast<Eigen::Index>(elements.size()));
       for (std::size_t i = 0; i < elements.size(); ++i)
         out.data()[i] = static_cast<number>(one(static_cast<double>(elements[i])));
-      return detail::back_to(std::move(out), rewards);
+      return detail::from_host_as(std::move(out), rewards);
     }
   }
 
-  /// Mean and population deviation of a sample of rewards, over all ranks. Throws argument_error when the sample is
-  /// empty, not finite or constant.
+  /// The options that give a sample of rewards mean 0 and population deviation 1, over all ranks, which call together.
+  /// Throws argument_error when the sample is empty, not finite or constant.
   template <class Rewards, communicator Communicator = const local_communicator>
   normalize_options fit(const Rewards& rewards, double clip = 0, Communicator&& ranks = local_communicator{}) const {
     static_assert(detail::array_check<Rewards>::passed);

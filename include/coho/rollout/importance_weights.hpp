@@ -60,7 +60,7 @@ struct importance_weights_options {
            allowed::at_least(1).or_infinity()},
           o.sequence_high...);
   }
-  void check_together(const std::string& prefix) const {
+  void check_constraints(const std::string& prefix) const {
     require_option(low == 0 || form == importance_form::masked, prefix + "low", low, "0 unless the form is masked");
   }
   /// Throws `option_error` for the first option out of its range, its name prefixed with `prefix`.
@@ -96,23 +96,24 @@ struct importance_weights_fn {
   template <class Policy, class Sampler>
   auto operator()(const Policy& policy_log_probs, const Sampler& sampler_log_probs,
                   std::span<const std::size_t> offsets, const importance_weights_options& options = {}) const {
-    return with_mask(policy_log_probs, sampler_log_probs, nullptr, offsets, options);
+    return masked_weights(policy_log_probs, sampler_log_probs, nullptr, offsets, options);
   }
   template <class Policy, class Sampler, class Mask>
   auto operator()(const Policy& policy_log_probs, const Sampler& sampler_log_probs, const Mask& mask,
                   std::span<const std::size_t> offsets, const importance_weights_options& options = {}) const {
     if constexpr (!detail::host_array<Mask>) static_assert(detail::array_check<Mask>::passed);
-    return with_mask(policy_log_probs, sampler_log_probs, &mask, offsets, options);
+    return masked_weights(policy_log_probs, sampler_log_probs, &mask, offsets, options);
   }
 
  private:
-  static double ratio_of(double log_ratio) {
+  // ρ from log ρ, which is limited to ±20: a diverging run then shows huge numbers instead of infinities.
+  static double limited_ratio(double log_ratio) {
     return std::exp(coho::clamp(log_ratio, -detail::log_ratio_limit, detail::log_ratio_limit));
   }
 
   // Names the token whose ratio is infinite or NaN.
   template <class Mask, class LogRatio>
-  static void refuse(std::size_t begin, std::size_t end, const Mask& mask, const LogRatio& log_ratio) {
+  static void throw_not_finite(std::size_t begin, std::size_t end, const Mask& mask, const LogRatio& log_ratio) {
     for (std::size_t t = begin; t < end; ++t) {
       if (mask[t] != 0 && !std::isfinite(log_ratio(t))) {
         throw argument_error("importance_weights: the ratio of token " + std::to_string(t) + " is NaN or infinite");
@@ -120,32 +121,34 @@ struct importance_weights_fn {
     }
   }
 
+  // `mask`: a pointer to the caller's, or nullptr if all tokens are real.
   template <class Policy, class Sampler, class Mask>
-  static auto with_mask(const Policy& policy, const Sampler& sampler, Mask mask, std::span<const std::size_t> offsets,
-                        const importance_weights_options& options) {
+  static auto masked_weights(const Policy& policy_log_probs, const Sampler& sampler_log_probs, Mask mask,
+                             std::span<const std::size_t> offsets, const importance_weights_options& options) {
     if constexpr (!detail::host_array<Policy>) static_assert(detail::array_check<Policy>::passed);
     if constexpr (!detail::host_array<Sampler>) static_assert(detail::array_check<Sampler>::passed);
-    const auto& policy_local = detail::on_host(policy);
-    const auto& sampler_local = detail::on_host(sampler);
+    const auto& policy_local = detail::on_host(policy_log_probs);
+    const auto& sampler_local = detail::on_host(sampler_log_probs);
     const auto p = detail::host_elements(policy_local);
     const auto s = detail::host_elements(sampler_local);
     using number = detail::host_number_t<decltype(policy_local)>;
     auto result = [&] {
       if constexpr (std::is_null_pointer_v<Mask>) {
-        return run<number>(p, s, detail::all_real{p.size()}, offsets, options);
+        return weigh_tokens<number>(p, s, detail::all_real{p.size()}, offsets, options);
       } else {
         const auto& mask_local = detail::on_host(*mask);
-        return run<number>(p, s, detail::host_elements(mask_local), offsets, options);
+        return weigh_tokens<number>(p, s, detail::host_elements(mask_local), offsets, options);
       }
     }();
-    auto weights = detail::back_to(std::move(result.weights), policy);
+    auto weights = detail::from_host_as(std::move(result.weights), policy_log_probs);
     return importance_weights_result<decltype(weights)>{std::move(weights), result.mean_weight, result.limited_fraction,
                                                         result.effective_sample_size, result.tokens};
   }
 
+  // For elements on the host: checks, then weights and measures.
   template <class Number, class P, class S, class Mask>
-  static auto run(const P& policy, const S& sampler, const Mask& mask, std::span<const std::size_t> offsets,
-                  const importance_weights_options& options) {
+  static auto weigh_tokens(const P& policy, const S& sampler, const Mask& mask, std::span<const std::size_t> offsets,
+                           const importance_weights_options& options) {
     options.validate();
     detail::check_lengths(policy.size(), sampler.size(), "importance_weights", "sampler_log_probs");
     detail::check_lengths(policy.size(), mask.size(), "importance_weights", "mask");
@@ -153,7 +156,7 @@ struct importance_weights_fn {
 
     importance_weights_result<detail::array_of<Number>> result;
     result.weights.resize(static_cast<Eigen::Index>(policy.size()));
-    const sums total = by_sequences(policy, sampler, mask, offsets, options, result.weights.data());
+    const sums total = weigh_sequences(policy, sampler, mask, offsets, options, result.weights.data());
     result.tokens = total.tokens;
     if (total.tokens > 0) {
       result.mean_weight = total.weights / total.tokens;
@@ -163,13 +166,16 @@ struct importance_weights_fn {
     return result;
   }
 
+  // Over real tokens: weights, their squares, how many are not their ratio, and how many there are.
   struct sums {
     double weights = 0, squares = 0, limited = 0, tokens = 0;
   };
 
+  // Writes the weights to `to`, sequence by sequence: first the sequence's own ratio where the options need it, then
+  // its tokens.
   template <class P, class S, class Mask, class Number>
-  static sums by_sequences(const P& policy, const S& sampler, const Mask& mask, std::span<const std::size_t> offsets,
-                           const importance_weights_options& options, Number* to) {
+  static sums weigh_sequences(const P& policy, const S& sampler, const Mask& mask, std::span<const std::size_t> offsets,
+                              const importance_weights_options& options, Number* to) {
     const bool own_ratios = options.level == importance_level::token,
                truncated = options.form == importance_form::truncated;
     const double low = options.low, high = options.high;
@@ -189,9 +195,9 @@ struct importance_weights_fn {
           total += log_ratio(t);
           length += 1;
         }
-        const double mean = ratio_of(total / std::max(length, 1.0));
+        const double mean = limited_ratio(total / std::max(length, 1.0));
         kept = mean >= options.sequence_low && mean <= options.sequence_high;
-        shared = options.level == importance_level::sequence ? ratio_of(total) : mean;
+        shared = options.level == importance_level::sequence ? limited_ratio(total) : mean;
       }
       double broken = 0;  // NaN once a token's log-ratio is not finite
       for (std::size_t t = begin; t < end; ++t) {
@@ -199,7 +205,7 @@ struct importance_weights_fn {
           to[t] = Number(0);
           continue;
         }
-        const double own = log_ratio(t), ratio = own_ratios ? ratio_of(own) : shared;
+        const double own = log_ratio(t), ratio = own_ratios ? limited_ratio(own) : shared;
         const double bounded = truncated ? std::min(ratio, high) : (ratio >= low && ratio <= high ? ratio : 0.0);
         const double weight = kept ? bounded : 0.0;
         broken += own - own;
@@ -209,7 +215,7 @@ struct importance_weights_fn {
         out.limited += static_cast<double>(weight != ratio);
         out.tokens += 1;
       }
-      if (broken != 0) refuse(begin, end, mask, log_ratio);
+      if (broken != 0) throw_not_finite(begin, end, mask, log_ratio);
     }
     return out;
   }

@@ -12,6 +12,8 @@
 #include <Eigen/Core>
 
 #include <coho/concepts.hpp>
+#include <coho/detail/if_called.hpp>
+#include <coho/detail/stable_sort.hpp>
 #include <coho/error.hpp>
 #include <coho/options.hpp>
 #include <coho/packed.hpp>
@@ -39,27 +41,12 @@ struct batch_limits {
 enum class minibatch_scope { global, each_rank };
 constexpr auto option_names(minibatch_scope) { return std::array{"global", "each_rank"}; }
 
-namespace detail {
-
-// std::stable_sort uses a buffer that GCC 12's library calls deprecated, and clang 19 warns at the call.
-template <class Less>
-void stable_sort(std::vector<std::size_t>& values, const Less& less) {
-  std::vector<std::size_t> places(values.size());
-  std::iota(places.begin(), places.end(), std::size_t{0});
-  std::sort(places.begin(), places.end(), [&](std::size_t a, std::size_t b) {
-    return less(values[a], values[b]) || (!less(values[b], values[a]) && a < b);
-  });
-  for (std::size_t& place : places) place = values[place];
-  values = std::move(places);
-}
-
-}  // namespace detail
-
 /// Cuts an order of sequences into forwards within the limits. `lengths[i]` is the number of tokens of sequence i.
 ///
 ///     auto parts = coho::micro_batches(order, lengths, {.sequences = 8});
 struct micro_batches_fn {
-  template <class = void>
+  /// The sequences in `order`, or longest first if the limits say so.
+  template <class = detail::if_called>
   std::vector<std::vector<std::size_t>> operator()(std::vector<std::size_t> order, std::span<const std::size_t> lengths,
                                                    const batch_limits& limits) const {
     if (limits.sort_by_length) {
@@ -80,7 +67,7 @@ struct micro_batches_fn {
     return out;
   }
   /// All sequences in their given order.
-  template <class = void>
+  template <class = detail::if_called>
   std::vector<std::vector<std::size_t>> operator()(std::span<const std::size_t> lengths,
                                                    const batch_limits& limits) const {
     std::vector<std::size_t> order(lengths.size());

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <coho/concepts.hpp>
+#include <coho/detail/if_called.hpp>
 #include <coho/error.hpp>
 #include <coho/packed.hpp>
 #include <coho/rollout/trajectory.hpp>
@@ -33,9 +34,9 @@ struct sampled_rollouts {
 
   std::size_t size() const noexcept { return prompts.size(); }
 
-  /// Rollouts [begin, end).
-  template <class = void>
-  sampled_rollouts part(std::size_t begin, std::size_t end) const {
+  /// Rollouts [begin, end); members that are empty stay empty.
+  template <class = detail::if_called>
+  sampled_rollouts slice(std::size_t begin, std::size_t end) const {
     const auto cut = [&](const auto& all) {
       using list = std::remove_cvref_t<decltype(all)>;
       const auto at = [&](std::size_t i) { return all.begin() + static_cast<std::ptrdiff_t>(i); };

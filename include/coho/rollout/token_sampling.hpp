@@ -66,10 +66,11 @@ class basic_token_sampler {
 
   const token_sampling_options& options() const noexcept { return options_; }
 
+  /// Draws one token; uses one number of `random`, or none at temperature 0.
   sampled_token operator()(std::span<const Logit> logits, rng& random) const {
-    const sums all = sum(logits);
+    const sums all = sum_exponentials(logits);
     const bool truncated = (options_.top_k != 0 && options_.top_k < logits.size()) || options_.top_p < 1;
-    const token id = options_.temperature == 0 ? first_of(logits, all.highest)
+    const token id = options_.temperature == 0 ? arg_max(logits, all.highest)
                      : truncated               ? draw_truncated(logits, all, random)
                                                : draw(logits, all, random);
     return {id, log_prob(logits[static_cast<std::size_t>(id)], all)};
@@ -82,7 +83,7 @@ class basic_token_sampler {
                      "token " + std::to_string(id) + " is outside the " + std::to_string(logits.size()) + " logits");
     if (std::binary_search(options_.banned.begin(), options_.banned.end(), id))
       return -std::numeric_limits<double>::infinity();
-    return log_prob(logits[static_cast<std::size_t>(id)], sum(logits));
+    return log_prob(logits[static_cast<std::size_t>(id)], sum_exponentials(logits));
   }
 
  private:
@@ -92,6 +93,7 @@ class basic_token_sampler {
   /// exp below this is 0 in Logit; vectorised exponentials clamp instead.
   static constexpr Logit lowest_exponent = Logit(-87);
 
+  /// Σ exp((z − highest) / temperature) over the allowed tokens, in all and block by block.
   struct sums {
     Logit highest = 0;
     std::size_t block = 0;  ///< tokens per block
@@ -99,11 +101,13 @@ class basic_token_sampler {
     std::array<double, max_blocks> blocks;
   };
 
+  /// log p of a token with this logit.
   double log_prob(Logit logit, const sums& all) const {
     return (static_cast<double>(logit) - static_cast<double>(all.highest)) * inverse_temperature_ - std::log(all.total);
   }
 
-  Logit weight(Logit logit, Logit highest) const {
+  /// exp((logit − highest) / temperature): the probability of a token times the sum of these.
+  Logit relative_weight(Logit logit, Logit highest) const {
     const Logit x = (logit - highest) * static_cast<Logit>(inverse_temperature_);
     return x < lowest_exponent ? 0.0F : std::exp(x);
   }
@@ -121,7 +125,9 @@ class basic_token_sampler {
     }
   }
 
-  sums sum(std::span<const Logit> logits) const {
+  /// The maximum and the sums of exponentials of the allowed tokens, in two passes. Throws `argument_error` for logits
+  /// from which nothing can be sampled.
+  sums sum_exponentials(std::span<const Logit> logits) const {
     using array = Eigen::Array<Logit, Eigen::Dynamic, 1>;
     sums out;
     out.highest = -std::numeric_limits<Logit>::infinity();
@@ -160,7 +166,8 @@ class basic_token_sampler {
     return out;
   }
 
-  token first_of(std::span<const Logit> logits, Logit highest) const {
+  /// The lowest id among the allowed tokens with the highest logit.
+  token arg_max(std::span<const Logit> logits, Logit highest) const {
     token out = -1;
     for_each_run(0, logits.size(), [&](std::size_t begin, std::size_t end) {
       if (out >= 0) return;
@@ -188,6 +195,7 @@ class basic_token_sampler {
     return *kth;
   }
 
+  /// One token by its probability, without top-k and top-p: finds its block, then walks that.
   token draw(std::span<const Logit> logits, const sums& all, rng& random) const {
     double left = random.uniform() * all.total;
     std::size_t b = 0;
@@ -198,7 +206,7 @@ class basic_token_sampler {
     bool done = false;
     for_each_run(b * all.block, std::min(logits.size(), (b + 1) * all.block), [&](std::size_t begin, std::size_t end) {
       for (; begin < end && !done; ++begin) {
-        const double w = static_cast<double>(weight(logits[begin], all.highest));
+        const double w = static_cast<double>(relative_weight(logits[begin], all.highest));
         if (w <= 0) continue;
         chosen = static_cast<token>(begin);
         done = left < w;
@@ -217,6 +225,7 @@ class basic_token_sampler {
     }
   };
 
+  /// One token after top-k and top-p. Sorts only tokens that can be in the nucleus.
   token draw_truncated(std::span<const Logit> logits, const sums& all, rng& random) const {
     // Without top-k, the tokens below total·(1 − p)/V hold less than 1 − p in total: none is in the nucleus.
     const bool by_k = options_.top_k != 0 && options_.top_k < logits.size();
@@ -237,7 +246,7 @@ class basic_token_sampler {
     }
     if (by_k) {
       total = 0;
-      for (const auto& c : kept) total += static_cast<double>(weight(c.logit, all.highest));
+      for (const auto& c : kept) total += static_cast<double>(relative_weight(c.logit, all.highest));
     }
     if (options_.top_p < 1) {
       // A heap yields the candidates in order one by one: only the nucleus is ever sorted.
@@ -247,7 +256,7 @@ class basic_token_sampler {
       double held = 0;
       do {
         std::pop_heap(kept.begin(), end--, later);
-        held += static_cast<double>(weight(end->logit, all.highest));
+        held += static_cast<double>(relative_weight(end->logit, all.highest));
       } while (end != kept.begin() && held < options_.top_p * total);
       kept.erase(kept.begin(), end);
       total = held;
@@ -255,7 +264,7 @@ class basic_token_sampler {
     double left = random.uniform() * total;
     token chosen = -1;
     for (const auto& c : kept) {
-      const double w = static_cast<double>(weight(c.logit, all.highest));
+      const double w = static_cast<double>(relative_weight(c.logit, all.highest));
       if (w <= 0) continue;
       chosen = c.id;
       if (left < w) break;

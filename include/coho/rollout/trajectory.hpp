@@ -14,6 +14,7 @@
 #include <Eigen/Core>
 
 #include <coho/concepts.hpp>
+#include <coho/detail/if_called.hpp>
 #include <coho/error.hpp>
 #include <coho/packed.hpp>
 #include <coho/principle/prompt_type.hpp>
@@ -62,13 +63,13 @@ struct trajectory_batch {
   std::size_t tokens() const noexcept { return batch.responses.total(); }
 
   /// The tokens that the value model sees.
-  template <class = void>
+  template <class = detail::if_called>
   token_batch value_batch() const {
     return {value_prompts.empty() ? batch.prompts : value_prompts, batch.responses};
   }
 
   /// The reward model's query for rollout i. Refers to this object.
-  template <class = void>
+  template <class = detail::if_called>
   reward_query query(std::size_t i) const {
     return {.prompt_tokens = batch.prompts[i],
             .response_tokens = batch.responses[i],
@@ -78,7 +79,8 @@ struct trajectory_batch {
             .finished = finished[i] != 0,
             .length_multiplier = prompts[i].length_multiplier};
   }
-  template <class = void>
+  /// The queries of all rollouts, in order.
+  template <class = detail::if_called>
   std::vector<reward_query> queries() const {
     std::vector<reward_query> out;
     out.reserve(size());
@@ -89,28 +91,29 @@ struct trajectory_batch {
 
 namespace detail {
 
-// Structured bindings name every member, so that a new member missing here does not compile.
+/// References to all members of an object, in the order of their declaration. Structured bindings name every member, so
+/// that a new member missing here does not compile.
 template <class Prompt>
   requires std::same_as<std::remove_const_t<Prompt>, rl_prompt>
-constexpr auto fields_of(Prompt& prompt) {
+constexpr auto tie_fields(Prompt& prompt) {
   auto& [tokens, text, type, length_multiplier, principles, key, value_tokens] = prompt;
   return std::tie(tokens, text, type, length_multiplier, principles, key, value_tokens);
 }
 template <class Part>
   requires std::same_as<std::remove_const_t<Part>, reward_part>
-constexpr auto fields_of(Part& part) {
+constexpr auto tie_fields(Part& part) {
   auto& [name, value] = part;
   return std::tie(name, value);
 }
 template <class Breakdown>
   requires std::same_as<std::remove_const_t<Breakdown>, reward_breakdown>
-constexpr auto fields_of(Breakdown& breakdown) {
+constexpr auto tie_fields(Breakdown& breakdown) {
   auto& [score, bonus, empty, unfinished] = breakdown;
   return std::tie(score, bonus, empty, unfinished);
 }
 template <class Batch>
   requires std::same_as<std::remove_const_t<Batch>, trajectory_batch>
-constexpr auto fields_of(Batch& rollouts) {
+constexpr auto tie_fields(Batch& rollouts) {
   auto& [prompts, batch, value_prompts, prompt_texts, response_texts, finished, empty, recorded_log_probs,
          old_log_probs, reference_log_probs, values, model_scores, sequence_rewards, breakdowns, rewards,
          shaped_reward_sum, advantages, returns] = rollouts;
@@ -120,7 +123,7 @@ constexpr auto fields_of(Batch& rollouts) {
 }
 
 template <class Object>
-concept with_fields = requires(Object& object) { fields_of(object); };
+concept with_fields = requires(Object& object) { tie_fields(object); };
 
 }  // namespace detail
 
@@ -132,14 +135,14 @@ struct for_each_field_fn {
   ///     coho::for_each_field(rollouts, [&](const auto&) { ++members; });
   template <detail::with_fields Object, class Visitor>
   void operator()(Object& object, Visitor&& visitor) const {
-    std::apply([&](auto&... fields) { (visitor(fields), ...); }, detail::fields_of(object));
+    std::apply([&](auto&... fields) { (visitor(fields), ...); }, detail::tie_fields(object));
   }
   /// Calls `visitor(member of a, member of b)` for each member of two objects of one type.
   template <detail::with_fields Object, detail::with_fields Other, class Visitor>
     requires std::same_as<std::remove_const_t<Object>, std::remove_const_t<Other>>
   void operator()(Object& a, Other& b, Visitor&& visitor) const {
-    const auto left = detail::fields_of(a);
-    const auto right = detail::fields_of(b);
+    const auto left = detail::tie_fields(a);
+    const auto right = detail::tie_fields(b);
     [&]<std::size_t... I>(std::index_sequence<I...>) {
       (visitor(std::get<I>(left), std::get<I>(right)), ...);
     }(std::make_index_sequence<std::tuple_size_v<decltype(left)>>{});

@@ -34,13 +34,18 @@ struct fused_log_probs_result {
 
 namespace detail {
 
+/// The autograd node of `fused_log_probs`.
 struct fused_log_probs_function : torch::autograd::Function<fused_log_probs_function> {
   /// `slopes`: also compute d log p/dh and dH/dh, for backward.
   static torch::autograd::variable_list forward(torch::autograd::AutogradContext* context, const at::Tensor& hidden,
                                                 const at::Tensor& head, const at::Tensor& targets,
                                                 const fused_log_probs_options& options, bool slopes) {
-    const fused_log_probs_blocks blocks(hidden, head, targets, options.logit_bias, options.temperature,
-                                        options.block_rows, options.block_columns, options.kernels);
+    const fused_log_probs_blocks blocks(hidden, head, targets,
+                                        {.logit_bias = options.logit_bias,
+                                         .temperature = options.temperature,
+                                         .block_rows = options.block_rows,
+                                         .block_columns = options.block_columns,
+                                         .kernels = options.kernels});
     const bool entropy = options.entropy, entropy_slopes = entropy && options.entropy_gradient;
     const std::int64_t count = hidden.size(0), width = hidden.size(1), words = head.size(0);
     at::Tensor log_probs = at::empty({count}, blocks.options()), normalizer = at::empty({count}, blocks.options());
@@ -48,20 +53,21 @@ struct fused_log_probs_function : torch::autograd::Function<fused_log_probs_func
     // First E = Σ_j e_j W_j and F = Σ_j (z_j − max) e_j W_j, at the end d log p/dh and dH/dh.
     at::Tensor slope = at::empty({slopes ? count : 0, width}, blocks.options());
     at::Tensor entropy_slope = at::empty({slopes && entropy_slopes ? count : 0, width}, blocks.options());
-    blocks.for_blocks(count, blocks.rows, [&](std::int64_t first, std::int64_t n, auto& own) {
-      const at::Tensor h = blocks.hidden_of(first, n), chosen = blocks.targets.narrow(0, first, n);
+    blocks.for_each_block(count, blocks.rows, [&](std::int64_t first, std::int64_t n, auto& own) {
+      const at::Tensor h = blocks.hidden_block(first, n), chosen = blocks.targets.narrow(0, first, n);
       const log_prob_state state(n, entropy, blocks.options());
       at::Tensor e_sum, f_sum;
       if (slopes) e_sum = slope.narrow(0, first, n);
       if (slopes && entropy_slopes) f_sum = entropy_slope.narrow(0, first, n);
       for (std::int64_t word = 0; word < words; word += blocks.columns) {
         const std::int64_t columns = std::min(blocks.columns, words - word);
-        const at::Tensor w = blocks.weights_of(word, columns, own);
-        const at::Tensor logits = own.of(own.logits, n, columns, blocks.options());
-        const at::Tensor product = f_sum.defined() ? own.of(own.entropy, n, columns, blocks.options()) : at::Tensor();
+        const at::Tensor w = blocks.head_block(word, columns, own);
+        const at::Tensor logits = own.reserve(own.logits, n, columns, blocks.options());
+        const at::Tensor product =
+            f_sum.defined() ? own.reserve(own.entropy, n, columns, blocks.options()) : at::Tensor();
         blocks.product(logits, h, w.t(), false);
         log_prob_block_forward({.logits = logits,
-                                .bias = blocks.bias_of(word, columns),
+                                .bias = blocks.bias_block(word, columns),
                                 .inverse_temperature = blocks.inverse_temperature,
                                 .targets = chosen,
                                 .first_column = word},
@@ -103,6 +109,7 @@ struct fused_log_probs_function : torch::autograd::Function<fused_log_probs_func
     return {log_probs, entropies};
   }
 
+  /// dL/dhidden by scaling the slopes of forward; dL/dhead by `head_gradient`. Each only if it is asked for.
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list gradients) {
     require_argument(!at::GradMode::is_enabled(),
@@ -123,33 +130,37 @@ struct fused_log_probs_function : torch::autograd::Function<fused_log_probs_func
       const at::Tensor added = context->saved_data["bias"].toTensor();
       const auto* kernels = reinterpret_cast<const log_prob_block_kernels*>(
           static_cast<std::intptr_t>(context->saved_data["kernels"].toInt()));
-      const fused_log_probs_blocks blocks(hidden, head, saved[2], added.numel() > 0 ? added : at::Tensor(),
-                                          context->saved_data["temperature"].toDouble(),
-                                          context->saved_data["block_rows"].toInt(),
-                                          context->saved_data["block_columns"].toInt(), kernels);
-      d_head = of_head(blocks, normalizer, entropies, g, g_entropy);
+      const fused_log_probs_blocks blocks(hidden, head, saved[2],
+                                          {.logit_bias = added.numel() > 0 ? added : at::Tensor(),
+                                           .temperature = context->saved_data["temperature"].toDouble(),
+                                           .block_rows = context->saved_data["block_rows"].toInt(),
+                                           .block_columns = context->saved_data["block_columns"].toInt(),
+                                           .kernels = kernels});
+      d_head = head_gradient(blocks, normalizer, entropies, g, g_entropy);
     }
     return {d_hidden, d_head, at::Tensor(), at::Tensor(), at::Tensor()};
   }
 
-  /// Each block of logits again, Σ over rows of dL/dlogit ⊗ h. Threads divide words, not rows: each sum has one owner.
-  static at::Tensor of_head(const fused_log_probs_blocks& blocks, const at::Tensor& normalizer,
-                            const at::Tensor& entropies, const at::Tensor& g, const at::Tensor& g_entropy) {
+  /// dL/dhead: each block of logits again, Σ over rows of dL/dlogit ⊗ h. `g`, `g_entropy`: dL/d(log p) and dL/dH,
+  /// either may be undefined. Threads divide words, not rows: each sum has one owner.
+  static at::Tensor head_gradient(const fused_log_probs_blocks& blocks, const at::Tensor& normalizer,
+                                  const at::Tensor& entropies, const at::Tensor& g, const at::Tensor& g_entropy) {
     const at::Tensor out = at::empty_like(blocks.head);
     const std::int64_t count = blocks.hidden.size(0);
     const auto part = [](const at::Tensor& x, std::int64_t first, std::int64_t n) {
       return x.defined() ? x.narrow(0, first, n) : at::Tensor();
     };
-    blocks.for_blocks(blocks.head.size(0), blocks.columns, [&](std::int64_t word, std::int64_t columns, auto& own) {
-      const at::Tensor w = blocks.weights_of(word, columns, own);
+    blocks.for_each_block(blocks.head.size(0), blocks.columns, [&](std::int64_t word, std::int64_t columns, auto& own) {
+      const at::Tensor w = blocks.head_block(word, columns, own);
       // In the type of sums: a bf16 gradient would stop growing after a few hundred rows.
       const at::Tensor sum = at::zeros({columns, blocks.head.size(1)}, blocks.options());
       for (std::int64_t first = 0; first < count; first += blocks.rows) {
         const std::int64_t n = std::min(blocks.rows, count - first);
-        const at::Tensor h = blocks.hidden_of(first, n), logits = own.of(own.logits, n, columns, blocks.options());
+        const at::Tensor h = blocks.hidden_block(first, n),
+                         logits = own.reserve(own.logits, n, columns, blocks.options());
         blocks.product(logits, h, w.t(), false);
         log_prob_block_backward({.logits = logits,
-                                 .bias = blocks.bias_of(word, columns),
+                                 .bias = blocks.bias_block(word, columns),
                                  .inverse_temperature = blocks.inverse_temperature,
                                  .targets = blocks.targets.narrow(0, first, n),
                                  .first_column = word},

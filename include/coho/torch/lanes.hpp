@@ -29,53 +29,58 @@ struct lanes {
 
   lanes() = default;
   lanes(double x) : numbers(vector{} + static_cast<Number>(x)) {}  // NOLINT: numbers are broadcast
-  static lanes of(const vector& x) {
+  /// The numbers of a compiler's vector.
+  static lanes from_vector(const vector& x) {
     lanes out;
     out.numbers = x;
     return out;
   }
+  /// The first n numbers from memory; the rest are 0.
   [[gnu::always_inline]] static lanes load(const Number* from, std::size_t n) {
     lanes out;
     std::memcpy(&out.numbers, from, n * sizeof(Number));
     return out;
   }
+  /// The first n numbers to memory; what follows them is not touched.
   [[gnu::always_inline]] void store(Number* to, std::size_t n) const { std::memcpy(to, &numbers, n * sizeof(Number)); }
 
-  friend lanes operator+(const lanes& a, const lanes& b) { return of(a.numbers + b.numbers); }
-  friend lanes operator-(const lanes& a, const lanes& b) { return of(a.numbers - b.numbers); }
-  friend lanes operator*(const lanes& a, const lanes& b) { return of(a.numbers * b.numbers); }
-  friend lanes operator/(const lanes& a, const lanes& b) { return of(a.numbers / b.numbers); }
-  friend lanes operator-(const lanes& a) { return of(-a.numbers); }
+  friend lanes operator+(const lanes& a, const lanes& b) { return from_vector(a.numbers + b.numbers); }
+  friend lanes operator-(const lanes& a, const lanes& b) { return from_vector(a.numbers - b.numbers); }
+  friend lanes operator*(const lanes& a, const lanes& b) { return from_vector(a.numbers * b.numbers); }
+  friend lanes operator/(const lanes& a, const lanes& b) { return from_vector(a.numbers / b.numbers); }
+  friend lanes operator-(const lanes& a) { return from_vector(-a.numbers); }
   friend mask operator<(const lanes& a, const lanes& b) { return a.numbers < b.numbers; }
   friend mask operator>(const lanes& a, const lanes& b) { return a.numbers > b.numbers; }
   friend mask operator<=(const lanes& a, const lanes& b) { return a.numbers <= b.numbers; }
   friend mask operator>=(const lanes& a, const lanes& b) { return a.numbers >= b.numbers; }
   friend mask operator==(const lanes& a, const lanes& b) { return a.numbers == b.numbers; }
   friend mask operator!=(const lanes& a, const lanes& b) { return a.numbers != b.numbers; }
+  /// For each lane a where the condition holds, else b.
   static lanes choose(const mask& condition, const lanes& a, const lanes& b) {
-    return of(condition ? a.numbers : b.numbers);
+    return from_vector(condition ? a.numbers : b.numbers);
   }
 
   friend lanes abs(const lanes& x) { return choose(x < 0.0, -x, x); }
   friend lanes exp(const lanes& x) {
-    return each(x, [](Number e) { return std::exp(e); });
+    return map(x, [](Number e) { return std::exp(e); });
   }
   friend lanes expm1(const lanes& x) {
-    return each(x, [](Number e) { return std::expm1(e); });
+    return map(x, [](Number e) { return std::expm1(e); });
   }
   friend lanes log(const lanes& x) {
-    return each(x, [](Number e) { return std::log(e); });
+    return map(x, [](Number e) { return std::log(e); });
   }
   friend lanes rint(const lanes& x) {
-    return each(x, [](Number e) { return std::rint(e); });
+    return map(x, [](Number e) { return std::rint(e); });
   }
   friend lanes log1p(const lanes& x) {
-    return each(x, [](Number e) { return std::log1p(e); });
+    return map(x, [](Number e) { return std::log1p(e); });
   }
 
  private:
+  // f of each lane, by the scalar function of the standard library.
   template <class Function>
-  static lanes each(const lanes& x, const Function& f) {
+  static lanes map(const lanes& x, const Function& f) {
     lanes out;
     for (std::size_t k = 0; k < count; ++k) out.numbers[k] = f(x.numbers[k]);
     return out;
@@ -105,6 +110,9 @@ struct array_traits<detail::lanes<Number>> {
 
 namespace detail {
 
+/// For `exponential` and the logarithm in `logistic`: terms of their series, the position of the exponent's lowest bit,
+/// the smallest x whose e^x differs from 0, 1.5·2^(bits of the mantissa), whose addition rounds to an integer, and ln 2
+/// in two parts.
 template <class Number>
 struct exponential_constants;
 template <>
@@ -153,7 +161,7 @@ template <class Number>
   const vector r = (x - n * constants::ln2_high) - n * constants::ln2_low;
   const mask bits = (std::bit_cast<mask>(shifted.numbers) << constants::exponent_at) +
                     std::bit_cast<typename vector::integer>(Number(1));
-  const vector scale = vector::of(std::bit_cast<typename vector::vector>(bits));
+  const vector scale = vector::from_vector(std::bit_cast<typename vector::vector>(bits));
   return scale * exponential_series(r, std::make_index_sequence<constants::exponential_terms>{});
 }
 

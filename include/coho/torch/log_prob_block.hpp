@@ -46,9 +46,11 @@ struct log_prob_state {
         rescale(at::zeros({rows}, options)) {
     if (entropy) weighted_sum = at::zeros({rows}, options);
   }
+  /// log Σ_j exp z_j of each row, once all blocks are done.
   at::Tensor log_sum_exp() const { return sum.log().add_(maximum); }
 };
 
+/// The numbers of a contiguous tensor, or null for an undefined one.
 template <class Number>
 Number* data_or_null(const at::Tensor& x) {
   return x.defined() ? x.data_ptr<Number>() : nullptr;
@@ -60,6 +62,7 @@ struct logit_tensors {
   at::Tensor targets;
   std::int64_t first_column;
 
+  /// The block as kernels take it; `Number` is the type of the logits.
   template <class Number>
   logit_block<Number> view() const {
     return {.logits = logits.data_ptr<Number>(),
@@ -77,6 +80,7 @@ struct logit_tensors {
 struct slope_tensors {
   at::Tensor log_sum_exp, entropy, d_log_prob, d_entropy;
 
+  /// The slopes as kernels take them.
   template <class Number>
   log_prob_slopes<Number> view() const {
     return {.log_sum_exp = log_sum_exp.data_ptr<Number>(),
@@ -86,10 +90,11 @@ struct slope_tensors {
   }
 };
 
+/// [n] as [n, 1], to be broadcast over the columns of a block.
 inline at::Tensor column(const at::Tensor& x) { return x.unsqueeze(1); }
 
-/// Whether a target is in the block, and where.
-inline std::pair<at::Tensor, at::Tensor> targets_inside(const at::Tensor& targets, std::int64_t first,
+/// For each row: whether its target is in the block [rows], and its column there [rows, 1], a valid one even if not.
+inline std::pair<at::Tensor, at::Tensor> locate_targets(const at::Tensor& targets, std::int64_t first,
                                                         std::int64_t columns) {
   const at::Tensor place = targets - first;
   return {place.ge(0).logical_and_(place.lt(columns)), column(place.clamp(0, columns - 1))};
@@ -102,7 +107,7 @@ inline void log_prob_block_forward_by_operators(const logit_tensors& block, cons
   constexpr double nothing = -std::numeric_limits<double>::infinity();
   if (inverse_temperature != 1) logits.mul_(inverse_temperature);
   if (bias.defined()) logits.add_(bias);
-  const auto [inside, place] = targets_inside(targets, first_column, logits.size(1));
+  const auto [inside, place] = locate_targets(targets, first_column, logits.size(1));
   state.chosen.copy_(at::where(inside, logits.gather(1, place).squeeze(1), state.chosen));
   const at::Tensor after = at::maximum(state.maximum, logits.amax(1));
   const at::Tensor shift = after.masked_fill(after.eq(nothing), 0), moved = state.maximum - shift;
@@ -133,13 +138,13 @@ inline void log_prob_block_backward_by_operators(const logit_tensors& block, con
   if (d_log_prob.defined()) slope = slope.defined() ? slope.add_(column(d_log_prob)) : column(d_log_prob);
   logits.exp_().mul_(slope).mul_(-inverse_temperature);
   if (!d_log_prob.defined()) return;
-  const auto [inside, place] = targets_inside(targets, first_column, logits.size(1));
+  const auto [inside, place] = locate_targets(targets, first_column, logits.size(1));
   logits.scatter_add_(1, place, column(d_log_prob * inside).mul_(inverse_temperature));
 }
 
-/// The sums of `state` as views; the state's own type is `Number`.
+/// Pointers to the sums of `state`, whose type is `Number`, and to the block that receives the entropy's products.
 template <class Number>
-softmax_sums<Number> views_of(const log_prob_state& state, const at::Tensor& entropy_block) {
+softmax_sums<Number> sums_view(const log_prob_state& state, const at::Tensor& entropy_block) {
   return {.maximum = state.maximum.data_ptr<Number>(),
           .sum = state.sum.data_ptr<Number>(),
           .weighted_sum = data_or_null<Number>(state.weighted_sum),
@@ -148,21 +153,22 @@ softmax_sums<Number> views_of(const log_prob_state& state, const at::Tensor& ent
           .entropy_block = data_or_null<Number>(entropy_block)};
 }
 
-/// Uses the given kernels, on the CPU its own, elsewhere operators.
+/// One block forward, by the given kernels for floats, else on the CPU by coho's loops and elsewhere by operators.
+/// `entropy_block`: as in `softmax_sums`; may be undefined.
 inline void log_prob_block_forward(const logit_tensors& block, const log_prob_state& state,
                                    const at::Tensor& entropy_block, const log_prob_block_kernels* kernels) {
   const bool single = block.logits.scalar_type() == at::kFloat;
   if (kernels && single)
-    kernels->forward(block.view<float>(), views_of<float>(state, entropy_block));
+    kernels->forward(block.view<float>(), sums_view<float>(state, entropy_block));
   else if (!block.logits.is_cpu())
     log_prob_block_forward_by_operators(block, state, entropy_block);
   else if (single)
-    log_prob_block_forward_cpu(block.view<float>(), views_of<float>(state, entropy_block));
+    log_prob_block_forward_cpu(block.view<float>(), sums_view<float>(state, entropy_block));
   else
-    log_prob_block_forward_cpu(block.view<double>(), views_of<double>(state, entropy_block));
+    log_prob_block_forward_cpu(block.view<double>(), sums_view<double>(state, entropy_block));
 }
 
-/// Like `log_prob_block_forward`.
+/// One block backward, chosen like `log_prob_block_forward`.
 inline void log_prob_block_backward(const logit_tensors& block, const slope_tensors& slopes,
                                     const log_prob_block_kernels* kernels) {
   const bool single = block.logits.scalar_type() == at::kFloat;

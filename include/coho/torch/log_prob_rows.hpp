@@ -65,11 +65,14 @@ struct log_prob_rows {
   [[gnu::always_inline]] static vector load(const Number* from) { return vector::load(from, vector::count); }
   [[gnu::always_inline]] static void store(const vector& x, Number* to) { x.store(to, vector::count); }
 
-  [[gnu::always_inline]] static void raise(vector& most, const vector& z) { most = vector::choose(most < z, z, most); }
+  /// most ← max(most, z) per lane; NaN in z is left to the sum.
+  [[gnu::always_inline]] static void raise_maximum(vector& most, const vector& z) {
+    most = vector::choose(most < z, z, most);
+  }
 
-  /// z in place, and its maximum per lane.
-  [[gnu::always_inline]] static void tempered(Number* row, const Number* bias, const vector& factor, bool plain,
-                                              vector* most) {
+  /// z of `width` logits in place, and its maximum per lane. `plain`: z is the logit itself.
+  [[gnu::always_inline]] static void scale_logits(Number* row, const Number* bias, const vector& factor, bool plain,
+                                                  vector* most) {
     vector z[4];
 #pragma GCC unroll 4
     for (std::int64_t k = 0; k < 4; ++k) {
@@ -79,12 +82,12 @@ struct log_prob_rows {
         if (bias) z[k] = z[k] + load(bias + k * count);
         store(z[k], row + k * count);
       }
-      raise(most[k], z[k]);
+      raise_maximum(most[k], z[k]);
     }
   }
 
-  /// exp(z − m) in place; adds to the sums.
-  [[gnu::always_inline]] static void exponentials(Number* row, Number* entropy, const vector& shift, bool weighted,
+  /// exp(z − m) of `width` logits in place; adds to the sums. `entropy` receives (z − m)·exp(z − m) if it is not null.
+  [[gnu::always_inline]] static void exponentiate(Number* row, Number* entropy, const vector& shift, bool weighted,
                                                   vector& sum, vector& weighted_sum) {
 #pragma GCC unroll 4
     for (std::int64_t k = 0; k < 4; ++k) {
@@ -98,17 +101,20 @@ struct log_prob_rows {
     }
   }
 
-  [[gnu::always_inline]] static Number total(const vector& x) {
+  /// The lanes added in order.
+  [[gnu::always_inline]] static Number sum_lanes(const vector& x) {
     Number out = 0;
     for (std::int64_t k = 0; k < count; ++k) out += x.numbers[k];
     return out;
   }
 
-  [[gnu::always_inline]] static void fill(Number* buffer, const Number* from, std::int64_t n, Number other) {
+  /// n < width numbers, then `other` up to `width`.
+  [[gnu::always_inline]] static void copy_padded(Number* buffer, const Number* from, std::int64_t n, Number other) {
     std::copy(from, from + n, buffer);
     std::fill(buffer + n, buffer + width, other);
   }
 
+  /// `log_prob_block_kernels::forward`, two passes over each row: z and its maximum, then exponentials and sums.
   // Copies of the members: a store could alias what is behind a reference.
   [[gnu::always_inline]] static void forward(const logit_block<Number>& block, const softmax_sums<Number>& sums) {
     const auto [logits, stride, rows, columns, bias, inverse_temperature, targets, first_column] = block;
@@ -117,15 +123,16 @@ struct log_prob_rows {
     const std::int64_t whole = columns / width * width, rest = columns - whole;
     const vector factor = inverse_temperature;
     Number tail[width], tail_bias[width], tail_entropy[width];
-    if (bias) fill(tail_bias, bias + whole, rest, 0);
+    if (bias) copy_padded(tail_bias, bias + whole, rest, 0);
     for (std::int64_t r = 0; r < rows; ++r) {
       Number* row = logits + r * stride;
       Number* entropy = entropy_block ? entropy_block + r * columns : nullptr;
       vector most[4] = {nothing, nothing, nothing, nothing};
-      for (std::int64_t i = 0; i < whole; i += width) tempered(row + i, bias ? bias + i : nullptr, factor, plain, most);
+      for (std::int64_t i = 0; i < whole; i += width)
+        scale_logits(row + i, bias ? bias + i : nullptr, factor, plain, most);
       if (rest > 0) {
-        fill(tail, row + whole, rest, nothing);
-        tempered(tail, bias ? tail_bias : nullptr, factor, plain, most);
+        copy_padded(tail, row + whole, rest, nothing);
+        scale_logits(tail, bias ? tail_bias : nullptr, factor, plain, most);
       }
       const std::int64_t target = targets[r] - first_column;
       if (target >= 0 && target < columns) chosen[r] = target < whole ? row[target] : tail[target - whole];
@@ -138,26 +145,31 @@ struct log_prob_rows {
       const Number shift = after == nothing ? 0 : after, ratio = before == nothing ? 0 : std::exp(before - shift);
       vector added, added_weighted;
       for (std::int64_t i = 0; i < whole; i += width)
-        exponentials(row + i, entropy ? entropy + i : nullptr, shift, weighted, added, added_weighted);
+        exponentiate(row + i, entropy ? entropy + i : nullptr, shift, weighted, added, added_weighted);
       if (rest > 0) {
-        exponentials(tail, tail_entropy, shift, weighted, added, added_weighted);
+        exponentiate(tail, tail_entropy, shift, weighted, added, added_weighted);
         std::copy(tail, tail + rest, row + whole);
         if (entropy) std::copy(tail_entropy, tail_entropy + rest, entropy + whole);
       }
       if (weighted_sum) {
         const Number moved = ratio > 0 ? ratio * (weighted_sum[r] + (before - shift) * sum[r]) : 0;
-        weighted_sum[r] = moved + total(added_weighted);
+        weighted_sum[r] = moved + sum_lanes(added_weighted);
       }
       maximum[r] = after;
-      sum[r] = ratio * sum[r] + total(added);
+      sum[r] = ratio * sum[r] + sum_lanes(added);
       rescale[r] = ratio;
     }
   }
 
-  /// dL/dlogit of `width` logits, without the target's term.
-  [[gnu::always_inline]] static void gradients(Number* row, const Number* bias, const vector& factor,
-                                               const vector& log_sum_exp, const vector& entropy, const vector& g,
-                                               const vector& h, bool of_entropy) {
+  /// What the gradients of a row have in common; `g`, `h` as in `log_prob_slopes`.
+  struct row_slopes {
+    vector factor, log_sum_exp, entropy, g, h;
+    bool of_entropy;
+  };
+
+  /// dL/dlogit of `width` logits in place, without the target's term.
+  [[gnu::always_inline]] static void write_gradients(Number* row, const Number* bias, const row_slopes& slopes) {
+    const auto [factor, log_sum_exp, entropy, g, h, of_entropy] = slopes;
 #pragma GCC unroll 4
     for (std::int64_t k = 0; k < 4; ++k) {
       vector z = load(row + k * count) * factor;
@@ -169,21 +181,26 @@ struct log_prob_rows {
     }
   }
 
+  /// `log_prob_block_kernels::backward`, one pass over each row, then the target's term.
   [[gnu::always_inline]] static void backward(const logit_block<Number>& block, const log_prob_slopes<Number>& slopes) {
     const auto [logits, stride, rows, columns, bias, inverse_temperature, targets, first_column] = block;
     const auto [log_sum_exp, entropy, d_log_prob, d_entropy] = slopes;
     const std::int64_t whole = columns / width * width, rest = columns - whole;
     Number tail[width], tail_bias[width];
-    if (bias) fill(tail_bias, bias + whole, rest, 0);
+    if (bias) copy_padded(tail_bias, bias + whole, rest, 0);
     for (std::int64_t r = 0; r < rows; ++r) {
       Number* row = logits + r * stride;
-      const Number g = d_log_prob ? d_log_prob[r] : 0, h = d_entropy ? d_entropy[r] : 0,
-                   own = d_entropy ? entropy[r] : 0;
-      for (std::int64_t i = 0; i < whole; i += width)
-        gradients(row + i, bias ? bias + i : nullptr, inverse_temperature, log_sum_exp[r], own, g, h, d_entropy);
+      const Number g = d_log_prob ? d_log_prob[r] : 0;
+      const row_slopes common{.factor = inverse_temperature,
+                              .log_sum_exp = log_sum_exp[r],
+                              .entropy = d_entropy ? entropy[r] : 0,
+                              .g = g,
+                              .h = d_entropy ? d_entropy[r] : 0,
+                              .of_entropy = d_entropy != nullptr};
+      for (std::int64_t i = 0; i < whole; i += width) write_gradients(row + i, bias ? bias + i : nullptr, common);
       if (rest > 0) {
-        fill(tail, row + whole, rest, 0);
-        gradients(tail, bias ? tail_bias : nullptr, inverse_temperature, log_sum_exp[r], own, g, h, d_entropy);
+        copy_padded(tail, row + whole, rest, 0);
+        write_gradients(tail, bias ? tail_bias : nullptr, common);
         std::copy(tail, tail + rest, row + whole);
       }
       const std::int64_t target = targets[r] - first_column;
@@ -192,7 +209,8 @@ struct log_prob_rows {
   }
 };
 
-// The same loops for two instruction sets, selected at run time: a default build runs on any x86-64.
+/// The same loops for two instruction sets, selected at run time: a default build runs on any x86-64. `wider_lanes`:
+/// whether this processor has the second one.
 #if defined(__x86_64__) && defined(__GNUC__)
 #define COHO_WIDER_LANES __attribute__((target("avx2,fma")))
 inline bool wider_lanes() {

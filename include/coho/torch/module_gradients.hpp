@@ -24,6 +24,7 @@ class module_gradients {
     }
   }
 
+  /// Sets the gradients that there are to zero, in place.
   void zero_gradients() {
     for (auto& parameter : parameters_) {
       if (parameter.grad().defined()) parameter.mutable_grad().zero_();
@@ -37,39 +38,44 @@ class module_gradients {
     }
     return total;
   }
+  /// g ← g·factor, in place.
   void scale_gradients(double factor) {
     for (auto& parameter : parameters_) {
       if (parameter.grad().defined()) parameter.mutable_grad().mul_(factor);
     }
   }
-  /// Through host memory, summed in double.
+  /// Leaves the sum over the ranks in the gradients: through host memory, in double. All ranks call together.
   template <class Communicator>
   void all_reduce_gradients(Communicator& ranks) {
-    for (auto& parameter : parameters_) sum_into(parameter, gradient_of(parameter), ranks);
+    for (auto& parameter : parameters_) set_summed_gradient(parameter, gradient_or_zeros(parameter), ranks);
   }
 
+  /// Adds the gradients to sums in double on their device, and sets them to zero.
   void fold_gradients() {
     if (folded_.empty()) {
       for (const auto& parameter : parameters_) folded_.push_back(at::zeros_like(parameter, at::kDouble));
     }
-    for (std::size_t i = 0; i < parameters_.size(); ++i) folded_[i].add_(gradient_of(parameters_[i]));
+    for (std::size_t i = 0; i < parameters_.size(); ++i) folded_[i].add_(gradient_or_zeros(parameters_[i]));
     zero_gradients();
   }
+  /// Leaves those sums over all ranks in the gradients, and forgets them. All ranks call together.
   template <class Communicator>
   void unfold_gradients(Communicator& ranks) {
     // A rank without a shard has folded nothing, so it adds zeros.
     if (folded_.empty()) fold_gradients();
-    for (std::size_t i = 0; i < parameters_.size(); ++i) sum_into(parameters_[i], folded_[i], ranks);
+    for (std::size_t i = 0; i < parameters_.size(); ++i) set_summed_gradient(parameters_[i], folded_[i], ranks);
     folded_.clear();
   }
 
  private:
-  static at::Tensor gradient_of(const at::Tensor& parameter) {
+  // No backward pass has reached a parameter whose gradient is undefined.
+  static at::Tensor gradient_or_zeros(const at::Tensor& parameter) {
     return parameter.grad().defined() ? parameter.grad() : at::zeros_like(parameter);
   }
 
+  // The parameter's gradient ← Σ over ranks of `mine`, in the parameter's type and device.
   template <class Communicator>
-  static void sum_into(at::Tensor& parameter, const at::Tensor& mine, Communicator& ranks) {
+  static void set_summed_gradient(at::Tensor& parameter, const at::Tensor& mine, Communicator& ranks) {
     const at::Tensor host = mine.detach().to(at::kCPU, at::kDouble).contiguous().clone();
     ranks.all_reduce_sum(detail::span_of(host.data_ptr<double>(), static_cast<std::size_t>(host.numel())));
     parameter.mutable_grad() = host.to(parameter.device(), parameter.scalar_type());

@@ -13,6 +13,7 @@ class module_optimizer {
  public:
   explicit module_optimizer(torch::optim::Optimizer& optimizer) : optimizer_(&optimizer) {}
 
+  /// Sets the learning rate of all parameter groups, then steps once.
   void step(double learning_rate) {
     for (auto& group : optimizer_->param_groups()) group.options().set_lr(learning_rate);
     optimizer_->step();

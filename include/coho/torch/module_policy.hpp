@@ -58,12 +58,13 @@ class module_policy : public module_gradients {
   }
 
   struct output {
-    std::vector<double> log_probs, entropy;
+    std::vector<double> log_probs, entropy;  // one per response token, nats
   };
   /// Holds the graph of one forward.
   class pullback {
    public:
     pullback(at::Tensor all, at::Tensor chosen) : all_(std::move(all)), chosen_(std::move(chosen)) {}
+    /// One backward pass for both gradients; none where both are empty.
     void operator()(const policy_gradient& gradient) const {
       at::Tensor total;
       const auto add = [&](std::span<const double> seed, const at::Tensor& of) {
@@ -71,7 +72,7 @@ class module_policy : public module_gradients {
         total = total.defined() ? total + term : term;
       };
       if (!gradient.log_probs.empty()) add(gradient.log_probs, chosen_);
-      if (!gradient.entropy.empty()) add(gradient.entropy, entropy_of(all_));
+      if (!gradient.entropy.empty()) add(gradient.entropy, row_entropies(all_));
       if (total.defined()) total.backward();
     }
 
@@ -81,17 +82,20 @@ class module_policy : public module_gradients {
 
   const module_policy_options& options() const noexcept { return options_; }
 
+  /// As policy (1): one forward, without a graph.
   std::vector<double> log_probs(const token_batch& batch) {
     const at::NoGradGuard no_gradient;
     return detail::to_doubles(evaluate(batch).second);
   }
 
+  /// As differentiable_policy; the pullback may be called once.
   std::pair<output, pullback> forward(const token_batch& batch) {
     auto [all, chosen] = evaluate(batch);
-    output out{.log_probs = detail::to_doubles(chosen), .entropy = detail::to_doubles(entropy_of(all.detach()))};
+    output out{.log_probs = detail::to_doubles(chosen), .entropy = detail::to_doubles(row_entropies(all.detach()))};
     return {std::move(out), pullback(std::move(all), std::move(chosen))};
   }
 
+  /// As sampler; a sequence is dropped from the forwards once it has ended.
   generation generate(const packed<token>& prompts, const generation_options& options, std::span<rng> streams) {
     require_argument(streams.size() == prompts.size(), "module_policy: generate needs one rng per prompt");
     require_argument(options.temperature == options_.temperature || options.temperature == 0,
@@ -141,7 +145,8 @@ class module_policy : public module_gradients {
     bool finished = false;
   };
 
-  static at::Tensor entropy_of(const at::Tensor& log_p) { return -(log_p.exp() * log_p).sum(1); }
+  // −Σ_v p_v log p_v of each row of log p.
+  static at::Tensor row_entropies(const at::Tensor& log_p) { return -(log_p.exp() * log_p).sum(1); }
 
   at::Device device() const { return detail::device_of(detail::module_parameters(*module_)); }
 
@@ -150,7 +155,7 @@ class module_policy : public module_gradients {
     if (batch.responses.total() == 0) return {at::empty({0, 1}), at::empty({0})};
     const detail::module_batch rows(batch, options_.padding, device());
     at::Tensor logits = detail::position_rows(*module_, rows.rows, "module_policy").index_select(0, rows.predicting);
-    check(rows.targets, logits.size(1));
+    check_targets(rows.targets, logits.size(1));
     if (options_.temperature != 1) logits = logits / options_.temperature;
     if (!options_.banned.empty()) {
       // Finite, so that 0·log 0 in the entropy is 0 and not NaN.
@@ -162,7 +167,8 @@ class module_policy : public module_gradients {
     return {all, all.gather(1, targets.unsqueeze(1)).squeeze(1)};
   }
 
-  void check(const std::vector<std::int64_t>& targets, std::int64_t vocabulary) const {
+  // Throws argument_error for a response token outside the vocabulary or banned: its log-probability has no meaning.
+  void check_targets(const std::vector<std::int64_t>& targets, std::int64_t vocabulary) const {
     for (const std::int64_t id : targets) {
       require_argument(id >= 0 && id < vocabulary, "module_policy: token " + std::to_string(id) + " is outside the " +
                                                        std::to_string(vocabulary) + " logits");

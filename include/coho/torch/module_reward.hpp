@@ -39,6 +39,7 @@ class module_reward : public module_gradients {
   class pullback {
    public:
     explicit pullback(at::Tensor scores) : scores_(std::move(scores)) {}
+    /// Adds to the parameters' gradients; nothing for no scores.
     void operator()(std::span<const double> d_scores) const {
       if (!d_scores.empty()) scores_.backward(detail::from_doubles(d_scores, scores_));
     }
@@ -47,16 +48,19 @@ class module_reward : public module_gradients {
     at::Tensor scores_;
   };
 
+  /// One forward over all queries, without a graph.
   std::vector<double> score(std::span<const reward_query> queries) {
     const at::NoGradGuard no_gradient;
     return detail::to_doubles(evaluate(queries));
   }
+  /// The same with the graph; the pullback may be called once.
   std::pair<std::vector<double>, pullback> forward(std::span<const reward_query> queries) {
     at::Tensor scores = evaluate(queries);
     return {detail::to_doubles(scores), pullback(scores)};
   }
 
  private:
+  // The score of each query [queries], in the graph: padded rows, read at each row's last real token.
   at::Tensor evaluate(std::span<const reward_query> queries) {
     if (queries.empty()) return at::empty({0});
     std::vector<std::vector<token>> sequences;

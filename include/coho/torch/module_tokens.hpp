@@ -32,6 +32,7 @@ concept token_module = requires(Module& m, const at::Tensor& tokens) {
 
 namespace detail {
 
+/// The output of a module or of what a holder holds.
 template <token_module Module>
 at::Tensor module_forward(Module& module, const at::Tensor& tokens) {
   if constexpr (requires { module.forward(tokens); }) {
@@ -41,6 +42,7 @@ at::Tensor module_forward(Module& module, const at::Tensor& tokens) {
   }
 }
 
+/// The parameters of a module or of what a holder holds, trained or not.
 template <token_module Module>
 std::vector<at::Tensor> module_parameters(Module& module) {
   if constexpr (requires { module.parameters(); }) {
@@ -50,7 +52,7 @@ std::vector<at::Tensor> module_parameters(Module& module) {
   }
 }
 
-/// The device of a module: that of its first parameter.
+/// The device of a module: that of its first parameter; the CPU without any.
 inline at::Device device_of(const std::vector<at::Tensor>& parameters) {
   return parameters.empty() ? at::Device(at::kCPU) : parameters.front().device();
 }
@@ -66,6 +68,7 @@ inline at::Tensor padded_rows(std::span<const std::vector<token>> sequences, tok
   return out.to(device);
 }
 
+/// int64 [indices] on the device.
 inline at::Tensor indices_tensor(const std::vector<std::int64_t>& indices, at::Device device) {
   return at::tensor(indices, at::TensorOptions(at::kLong)).to(device);
 }
@@ -99,7 +102,7 @@ struct module_batch {
 };
 
 /// A module's output, one row per position: [sequences · longest, last]. An output of shape [B, T] has one number per
-/// position.
+/// position. Throws argument_error, naming the model `what`, for an output of another shape.
 template <token_module Module>
 at::Tensor position_rows(Module& module, const at::Tensor& rows, const char* what) {
   at::Tensor out = module_forward(module, rows);
@@ -113,7 +116,8 @@ at::Tensor position_rows(Module& module, const at::Tensor& rows, const char* wha
   return out.flatten(0, 1);
 }
 
-/// One number for each of the chosen positions: [positions].
+/// One number for each of the chosen positions (flattened indices of `rows`): [positions]. Throws argument_error for an
+/// output with several numbers per position.
 template <token_module Module>
 at::Tensor position_numbers(Module& module, const at::Tensor& rows, const at::Tensor& positions, const char* what) {
   const at::Tensor all = position_rows(module, rows, what);
@@ -122,6 +126,7 @@ at::Tensor position_numbers(Module& module, const at::Tensor& rows, const at::Te
   return all.squeeze(1).index_select(0, positions);
 }
 
+/// All numbers of a tensor on any device, without its graph, row by row.
 inline std::vector<double> to_doubles(const at::Tensor& x) {
   const at::Tensor flat = x.detach().to(at::kCPU, at::kDouble).contiguous();
   return {flat.data_ptr<double>(), flat.data_ptr<double>() + flat.numel()};

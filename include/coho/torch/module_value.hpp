@@ -36,6 +36,7 @@ class module_value : public module_gradients {
   class pullback {
    public:
     explicit pullback(at::Tensor values) : values_(std::move(values)) {}
+    /// Adds to the parameters' gradients; nothing for no values.
     void operator()(const value_gradient& gradient) const {
       if (!gradient.values.empty()) values_.backward(detail::from_doubles(gradient.values, values_));
     }
@@ -44,10 +45,12 @@ class module_value : public module_gradients {
     at::Tensor values_;
   };
 
+  /// One V_t per response token: one forward, without a graph.
   std::vector<double> values(const token_batch& batch) {
     const at::NoGradGuard no_gradient;
     return detail::to_doubles(evaluate(batch));
   }
+  /// The same with the graph; the pullback may be called once.
   std::pair<output, pullback> forward(const token_batch& batch) {
     at::Tensor values = evaluate(batch);
     return {output{detail::to_doubles(values)}, pullback(values)};

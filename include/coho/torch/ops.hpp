@@ -34,24 +34,26 @@ struct array_traits<at::Tensor> {
 
   template <class A, class B>
   static at::Tensor min(const A& a, const B& b) {
-    return at::minimum(lift(a, b), lift(b, a));
+    return at::minimum(broadcast(a, b), broadcast(b, a));
   }
   template <class A, class B>
   static at::Tensor max(const A& a, const B& b) {
-    return at::maximum(lift(a, b), lift(b, a));
+    return at::maximum(broadcast(a, b), broadcast(b, a));
   }
   static at::Tensor clamp(const at::Tensor& x, double low, double high) { return at::clamp(x, low, high); }
   template <class A, class B>
   static at::Tensor where(const at::Tensor& condition, const A& a, const B& b) {
-    return at::where(condition, lift(a, b), lift(b, a));
+    return at::where(condition, broadcast(a, b), broadcast(b, a));
   }
   static at::Tensor sum(const at::Tensor& x) { return at::sum(x); }
   static at::Tensor detach(const at::Tensor& x) { return x.detach(); }
 
+  /// Flattened, without its graph; waits for the device.
   static Eigen::ArrayXd to_host(const at::Tensor& x) {
     const at::Tensor flat = x.detach().to(at::kCPU, at::kDouble).contiguous().view({-1});
     return Eigen::Map<const Eigen::ArrayXd>(flat.data_ptr<double>(), static_cast<Eigen::Index>(flat.numel()));
   }
+  /// One-dimensional, in the number type of `like`, or in float if that has integers.
   static at::Tensor from_host(const Eigen::ArrayXd& x, const at::Tensor& like) {
     // An integer mask gives weights, which are not integers.
     const auto type = at::isFloatingType(like.scalar_type()) ? like.scalar_type() : at::kFloat;
@@ -62,15 +64,15 @@ struct array_traits<at::Tensor> {
 
   static at::Tensor sequence_sums(const at::Tensor& x, std::span<const std::size_t> offsets) {
     return at::zeros({static_cast<std::int64_t>(offsets.size()) - 1}, x.options())
-        .index_add(0, sequence_of(offsets, x), x);
+        .index_add(0, sequence_indices(offsets, x), x);
   }
   static at::Tensor sequence_spread(const at::Tensor& x, std::span<const std::size_t> offsets) {
-    return x.index_select(0, sequence_of(offsets, x));
+    return x.index_select(0, sequence_indices(offsets, x));
   }
 
  private:
-  // The number of the sequence that each token belongs to.
-  static at::Tensor sequence_of(std::span<const std::size_t> offsets, const at::Tensor& like) {
+  // The number of the sequence that each token belongs to, int64 [tokens] on the device of `like`.
+  static at::Tensor sequence_indices(std::span<const std::size_t> offsets, const at::Tensor& like) {
     const at::Tensor out = at::empty({static_cast<std::int64_t>(offsets.back())}, at::kLong);
     for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
       std::fill(out.data_ptr<std::int64_t>() + offsets[i], out.data_ptr<std::int64_t>() + offsets[i + 1],
@@ -79,8 +81,9 @@ struct array_traits<at::Tensor> {
     return out.to(like.device());
   }
 
+  // The operand itself, or a number as a 0-d tensor in the type and on the device of b.
   template <class A, class B>
-  static at::Tensor lift(const A& a, const B& b) {
+  static at::Tensor broadcast(const A& a, const B& b) {
     if constexpr (std::is_convertible_v<const A&, at::Tensor>) {
       return a;
     } else {

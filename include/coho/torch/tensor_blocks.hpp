@@ -24,11 +24,14 @@ struct closed_form {
   at::Tensor value;
   std::vector<at::Tensor> gradients;
 };
+/// The autograd node of a loss whose gradients are known.
 struct closed_form_function : torch::autograd::Function<closed_form_function> {
+  /// The loss as computed; the inputs are arguments only to be known to autograd.
   static at::Tensor forward(torch::autograd::AutogradContext* context, at::TensorList, const closed_form& loss) {
     context->save_for_backward(loss.gradients);
     return loss.value;
   }
+  /// The gradients times that of the loss.
   static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
                                                  torch::autograd::variable_list outer) {
     require_argument(!at::GradMode::is_enabled(),
@@ -40,14 +43,15 @@ struct closed_form_function : torch::autograd::Function<closed_form_function> {
   }
 };
 
+/// `array_traits<at::Tensor>::blocks`.
 struct tensor_blocks {
   /// Whether the single pass gives what the operators would: all on the host in one number type (except integer masks
   /// and counts), possibly with plain numbers, and no gradient with respect to the weights requested.
   template <class First, class... Rest>
-  static bool readable(const at::Tensor* weights, const First& first, const Rest&... rest) {
+  static bool can_run(const at::Tensor* weights, const First& first, const Rest&... rest) {
     if (!first.defined() || (first.scalar_type() != at::kFloat && first.scalar_type() != at::kDouble)) return false;
-    if (weights != nullptr && (!in_memory(*weights, first) || wants_gradient(*weights))) return false;
-    return in_memory(first, first) && (in_memory(rest, first) && ...);
+    if (weights != nullptr && (!directly_readable(*weights, first) || needs_gradient(*weights))) return false;
+    return directly_readable(first, first) && (directly_readable(rest, first) && ...);
   }
 
   /// The weighted sum (mean without weights) of a formula over all elements. `formula(std::bool_constant<Gradient>,
@@ -56,14 +60,16 @@ struct tensor_blocks {
   template <class Result, std::size_t Free, bool Gradient, class Formula, class First, class... Rest>
   static Result run(const Formula& formula, const at::Tensor* weights, const First& first, const Rest&... rest) {
     if (first.scalar_type() == at::kDouble) {
-      return typed<double, Result, Free, Gradient>(formula, weights, first, rest...);
+      return run_typed<double, Result, Free, Gradient>(formula, weights, first, rest...);
     }
-    return typed<float, Result, Free, Gradient>(formula, weights, first, rest...);
+    return run_typed<float, Result, Free, Gradient>(formula, weights, first, rest...);
   }
 
  private:
+  // Whether the numbers of an input are in memory as they are: a strided CPU tensor without views that change them, of
+  // the type of `like` or of integers. Plain numbers are.
   template <class Input>
-  static bool in_memory(const Input& x, const at::Tensor& like) {
+  static bool directly_readable(const Input& x, const at::Tensor& like) {
     if constexpr (std::is_arithmetic_v<Input>) {
       return true;
     } else {
@@ -72,8 +78,9 @@ struct tensor_blocks {
              (x.scalar_type() == like.scalar_type() || at::isIntegralType(x.scalar_type(), true));
     }
   }
+  // Whether autograd expects the input's gradient from this call.
   template <class Input>
-  static bool wants_gradient(const Input& x) {
+  static bool needs_gradient(const Input& x) {
     if constexpr (std::is_arithmetic_v<Input>) {
       return false;
     } else {
@@ -103,7 +110,7 @@ struct tensor_blocks {
     operator view() const { return {numbers, constant}; }
   };
   template <class Number, class>
-  using view_of = typename input_numbers<Number>::view;
+  using input_view = typename input_numbers<Number>::view;
 
   template <std::size_t Measures>
   struct totals {
@@ -111,14 +118,16 @@ struct tensor_blocks {
     std::array<double, Measures> measures{};
   };
 
+  // `run` in one number type: allocates the gradients that are wanted, sums the terms, and wraps the value for autograd
+  // if any input needs its gradient.
   template <class Number, class Result, std::size_t Free, bool Gradient, class Formula, class First, class... Rest>
-  static Result typed(const Formula& formula, const at::Tensor* weights, const First& first, const Rest&... rest) {
+  static Result run_typed(const Formula& formula, const at::Tensor* weights, const First& first, const Rest&... rest) {
     const at::TensorOptions options = first.options().requires_grad(false);
     Result result;
     std::vector<at::Tensor> wanted, gradients;
     std::array<Number*, Free> to{};
     const auto prepare = [&](std::size_t k, const auto& input) {
-      if (k >= Free || !(Gradient || wants_gradient(input))) return;
+      if (k >= Free || !(Gradient || needs_gradient(input))) return;
       gradients.push_back(at::empty(first.sizes(), options));
       to[k] = gradients.back().template data_ptr<Number>();
       if constexpr (Gradient) {
@@ -135,9 +144,9 @@ struct tensor_blocks {
       const auto size = static_cast<std::size_t>(first.numel());
       const at::ScalarType type = first.scalar_type();
       const auto over = [&](auto weighted, const input_numbers<Number>& weight) {
-        return pass<Number, Free, decltype(slopes)::value, Gradient, decltype(weighted)::value, Formula, First,
-                    Rest...>(formula, weight, size, to, input_numbers<Number>(first, type),
-                             input_numbers<Number>(rest, type)...);
+        return sum_terms<Number, Free, decltype(slopes)::value, Gradient, decltype(weighted)::value, Formula, First,
+                         Rest...>(formula, weight, size, to, input_numbers<Number>(first, type),
+                                  input_numbers<Number>(rest, type)...);
       };
       if (weights != nullptr) return over(std::true_type{}, input_numbers<Number>(*weights, type));
       return over(std::false_type{}, input_numbers<Number>(1.0 / std::max(1.0, static_cast<double>(size)), type));
@@ -159,11 +168,12 @@ struct tensor_blocks {
     return result;
   }
 
-  // Sums are in double, in one order whatever the number of libtorch's threads.
+  // One pass: the sums over all elements, and each element's weighted slopes to `to` where that is not null. Sums are
+  // in double, in one order whatever the number of libtorch's threads.
   template <class Number, std::size_t Free, bool Slopes, bool Measured, bool Weighted, class Formula, class... Inputs>
-  [[gnu::noinline]] static auto pass(const Formula formula, const typename input_numbers<Number>::view weights,
-                                     const std::size_t size, const std::array<Number*, Free> to,
-                                     const view_of<Number, Inputs>... inputs) {
+  [[gnu::noinline]] static auto sum_terms(const Formula formula, const typename input_numbers<Number>::view weights,
+                                          const std::size_t size, const std::array<Number*, Free> to,
+                                          const input_view<Number, Inputs>... inputs) {
     using vector = lanes<Number>;
     using wide = typename vector::wide;
     using terms_type = decltype(formula(std::bool_constant<Slopes>{}, inputs.load(0, 0)...));

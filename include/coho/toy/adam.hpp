@@ -24,6 +24,7 @@ struct adam_options {
 template <class... Models>
 class adam {
  public:
+  /// The number of steps, and the moments m and v of all parameters in order.
   struct state {
     std::uint64_t steps = 0;
     std::vector<double> first, second;
@@ -35,6 +36,7 @@ class adam {
     require_option(options.epsilon > 0, "epsilon", options.epsilon, "greater than 0");
   }
 
+  /// One step of all models, from the gradients that they hold.
   void step(double learning_rate) {
     ++state_.steps;
     std::size_t at = 0;
@@ -45,6 +47,8 @@ class adam {
   void restore(state saved) { state_ = std::move(saved); }
 
  private:
+  // Steps the parameters of one model, whose moments are from `at` on; moves `at` past them. Moments of new parameters
+  // start at 0.
   template <class Model>
   void update(Model& model, double learning_rate, std::size_t& at) {
     const auto parameters = model.parameters();

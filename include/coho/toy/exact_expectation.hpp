@@ -40,16 +40,19 @@ struct enumerate_responses_fn {
   std::vector<enumerated_response> operator()(const basic_tabular_policy<Number>& policy, std::span<const token> prompt,
                                               std::size_t max_new_tokens, std::size_t limit = 1'000'000) const {
     std::vector<enumerated_response> out;
-    visit(policy, prompt, max_new_tokens, limit, [&](const enumerated_response& response) { out.push_back(response); });
+    visit_responses(policy, prompt, max_new_tokens, limit,
+                    [&](const enumerated_response& response) { out.push_back(response); });
     return out;
   }
 
  private:
   friend struct exact_expectation_fn;
 
+  // Calls visit(response) for each response in ascending order of tokens. Counts them first, so that a number over the
+  // limit is an error at once.
   template <class Number, class Visit>
-  static void visit(const basic_tabular_policy<Number>& policy, std::span<const token> prompt,
-                    std::size_t max_new_tokens, std::size_t limit, const Visit& visit) {
+  static void visit_responses(const basic_tabular_policy<Number>& policy, std::span<const token> prompt,
+                              std::size_t max_new_tokens, std::size_t limit, const Visit& visit) {
     const auto& options = policy.options();
     std::vector<std::uint8_t> allowed(options.vocabulary, 1);
     for (const token t : options.banned) allowed[static_cast<std::size_t>(t)] = 0;
@@ -69,12 +72,14 @@ struct enumerate_responses_fn {
       throw argument_error(text.str());
     }
     enumerated_response response;
-    extend(policy, policy.contexts().after(prompt), max_new_tokens, response, visit);
+    visit_continuations(policy, policy.contexts().context_after(prompt), max_new_tokens, response, visit);
   }
 
+  // The responses that continue `response` by at most `left` tokens from a context; leaves `response` as it was, except
+  // for its log_prob.
   template <class Number, class Visit>
-  static void extend(const basic_tabular_policy<Number>& policy, std::size_t context, std::size_t left,
-                     enumerated_response& response, const Visit& visit) {
+  static void visit_continuations(const basic_tabular_policy<Number>& policy, std::size_t context, std::size_t left,
+                                  enumerated_response& response, const Visit& visit) {
     if (left == 0 || response.finished) return visit(std::as_const(response));
     const Eigen::ArrayXd p = policy.probabilities(context);
     const double before = response.log_prob;
@@ -84,7 +89,7 @@ struct enumerate_responses_fn {
       response.tokens.push_back(next);
       response.log_prob = before + std::log(p(v));
       response.finished = next == policy.options().end;
-      extend(policy, policy.contexts().next(context, next), left - 1, response, visit);
+      visit_continuations(policy, policy.contexts().next_context(context, next), left - 1, response, visit);
       response.tokens.pop_back();
       response.finished = false;
     }
@@ -107,11 +112,12 @@ struct exact_expectation_fn {
     using result = std::conditional_t<std::is_arithmetic_v<returned>, double, returned>;
     result total{};
     bool first = true;
-    enumerate_responses_fn::visit(policy, prompt, max_new_tokens, limit, [&](const enumerated_response& response) {
-      const result term = response.probability() * static_cast<const result&>(f(response));
-      total = first ? term : result(total + term);  // an Eigen object has no size before the first term
-      first = false;
-    });
+    enumerate_responses_fn::visit_responses(
+        policy, prompt, max_new_tokens, limit, [&](const enumerated_response& response) {
+          const result term = response.probability() * static_cast<const result&>(f(response));
+          total = first ? term : result(total + term);  // an Eigen object has no size before the first term
+          first = false;
+        });
     return total;
   }
 };

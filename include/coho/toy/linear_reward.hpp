@@ -26,17 +26,19 @@ class linear_reward {
     gradient.setZero(weights.size());
   }
 
+  /// r of each query.
   std::vector<double> score(std::span<const reward_query> queries) const {
     std::vector<double> out;
-    for (const auto& query : queries) out.push_back(features_of(query).dot(weights));
+    for (const auto& query : queries) out.push_back(checked_features(query).dot(weights));
     return out;
   }
 
+  /// The scores and a pullback, which adds Σ_i d_i·φ(query_i) to `gradient`.
   auto forward(std::span<const reward_query> queries) {
     std::vector<Eigen::VectorXd> rows;
     std::vector<double> scores;
     for (const auto& query : queries) {
-      rows.push_back(features_of(query));
+      rows.push_back(checked_features(query));
       scores.push_back(rows.back().dot(weights));
     }
     return std::pair{std::move(scores), [this, rows = std::move(rows)](std::span<const double> seed) {
@@ -57,7 +59,8 @@ class linear_reward {
   Eigen::VectorXd weights, gradient;
 
  private:
-  Eigen::VectorXd features_of(const reward_query& query) const {
+  // φ(query); throws `argument_error` unless it has the length of w.
+  Eigen::VectorXd checked_features(const reward_query& query) const {
     Eigen::VectorXd out = features_(query);
     require_argument(out.size() == weights.size(), "linear_reward: the features and the weights differ in length");
     return out;

@@ -17,6 +17,7 @@ class scripted_judge {
  public:
   explicit scripted_judge(Script script) : script_(std::move(script)) {}
 
+  /// The script of each prompt; the answers are ignored.
   std::vector<double> log_odds(std::span<const std::string> prompts, std::string_view, std::string_view) {
     std::vector<double> out;
     out.reserve(prompts.size());

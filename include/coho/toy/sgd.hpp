@@ -13,11 +13,13 @@ class sgd {
  public:
   explicit sgd(Models&... models) : models_(models...) {}
 
+  /// One step of all models, from the gradients that they hold.
   void step(double learning_rate) {
     std::apply([&](auto&... models) { (update(models, learning_rate), ...); }, models_);
   }
 
  private:
+  // Steps the parameters of one model; spans k of parameters and gradients have the same length.
   template <class Model>
   static void update(Model& model, double learning_rate) {
     const auto parameters = model.parameters();

@@ -36,7 +36,7 @@ struct tabular_policy_options {
 /// `tabular_policy` has logits of double.
 ///
 ///     coho::toy::tabular_policy policy{{.vocabulary = 4, .order = 2}};
-///     policy.logits(2, policy.contexts().after(prompt)) = 1.5;
+///     policy.logits(2, policy.contexts().context_after(prompt)) = 1.5;
 template <std::floating_point Number>
 class basic_tabular_policy {
   using array = Eigen::Array<std::common_type_t<Number, double>, Eigen::Dynamic, 1>;
@@ -82,10 +82,15 @@ class basic_tabular_policy {
     return p;
   }
 
-  std::vector<double> log_probs(const token_batch& batch) const { return evaluate(batch, table_.of(batch)).log_probs; }
+  /// One per response token, nats.
+  std::vector<double> log_probs(const token_batch& batch) const {
+    return evaluate(batch, table_.response_contexts(batch)).log_probs;
+  }
 
+  /// Log-probabilities and entropies (nats) per response token, and a pullback that adds to `gradient`; the batch need
+  /// not outlive it.
   auto forward(const token_batch& batch) {
-    auto contexts = table_.of(batch);
+    auto contexts = table_.response_contexts(batch);
     output out = evaluate(batch, contexts);
     auto pullback = [this, contexts = std::move(contexts),
                      tokens = batch.responses.values](const policy_gradient& seed) {
@@ -125,7 +130,7 @@ class basic_tabular_policy {
     for (std::size_t i = 0; i < prompts.size(); ++i) {
       std::vector<token> response;
       std::vector<float> log_probs;
-      std::size_t context = table_.after(prompts[i]);
+      std::size_t context = table_.context_after(prompts[i]);
       bool ended = false;
       while (!ended && response.size() < sampling.max_new_tokens) {
         const array p = probabilities(context);
@@ -133,7 +138,7 @@ class basic_tabular_policy {
         response.push_back(chosen);
         log_probs.push_back(static_cast<float>(std::log(p(chosen))));
         ended = chosen == options_.end;
-        context = table_.next(context, chosen);
+        context = table_.next_context(context, chosen);
       }
       out.responses.push_back(response);
       out.log_probs.push_back(log_probs);
@@ -153,6 +158,7 @@ class basic_tabular_policy {
   Eigen::Matrix<Number, Eigen::Dynamic, Eigen::Dynamic> logits, gradient;  ///< [vocabulary, contexts]
 
  private:
+  // log p and entropy of each response token in its context. Throws `argument_error` for a banned token.
   output evaluate(const token_batch& batch, const std::vector<std::size_t>& contexts) const {
     output out;
     for (std::size_t t = 0; t < contexts.size(); ++t) {
@@ -166,11 +172,13 @@ class basic_tabular_policy {
     }
     return out;
   }
+  // The lowest id among the most probable tokens.
   static token arg_max(const array& p) {
     Eigen::Index best = 0;
     p.maxCoeff(&best);
     return static_cast<token>(best);
   }
+  // The token at which the cumulative probability passes u, uniform on [0, 1).
   static token draw(const array& p, double u) {
     token last = 0;
     for (Eigen::Index v = 0; v < p.size(); ++v) {

@@ -8,6 +8,7 @@
 #include <Eigen/Core>
 
 #include <coho/concepts.hpp>
+#include <coho/detail/if_called.hpp>
 #include <coho/toy/context_table.hpp>
 
 namespace coho::inline v0_1::toy {
@@ -22,22 +23,26 @@ class tabular_value {
     std::vector<double> values;
   };
 
-  template <class = void>
+  template <class = detail::if_called>
   tabular_value(std::size_t vocabulary, std::size_t order) : contexts_(vocabulary, order) {
     table.setZero(static_cast<Eigen::Index>(contexts_.contexts()));
     gradient.setZero(table.size());
   }
 
-  template <class = void>
+  /// V_t of each response token.
+  template <class = detail::if_called>
   std::vector<double> values(const token_batch& batch) const {
     std::vector<double> out;
-    for (const std::size_t context : contexts_.of(batch)) out.push_back(table(static_cast<Eigen::Index>(context)));
+    for (const std::size_t context : contexts_.response_contexts(batch))
+      out.push_back(table(static_cast<Eigen::Index>(context)));
     return out;
   }
 
-  template <class = void>
+  /// The values and a pullback, which adds dL/dV_t to the gradient of its context.
+  template <class = detail::if_called>
   auto forward(const token_batch& batch) {
-    return std::pair{output{values(batch)}, [this, contexts = contexts_.of(batch)](const value_gradient& seed) {
+    return std::pair{output{values(batch)},
+                     [this, contexts = contexts_.response_contexts(batch)](const value_gradient& seed) {
                        for (std::size_t t = 0; t < seed.values.size(); ++t) {
                          gradient(static_cast<Eigen::Index>(contexts[t])) += seed.values[t];
                        }

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include <coho/detail/if_called.hpp>
 #include <coho/error.hpp>
 #include <coho/packed.hpp>
 
@@ -20,7 +21,7 @@ namespace coho::inline v0_1::toy {
 ///     words.encode("the fox");  // {1, 2}
 class vocabulary_tokenizer {
  public:
-  template <class = void>
+  template <class = detail::if_called>
   vocabulary_tokenizer(std::vector<std::string> words, token end) : words_(std::move(words)), end_(end) {
     require_option(end >= 0 && static_cast<std::size_t>(end) < words_.size(), "end", end, "the index of a word");
     for (std::size_t i = 0; i < words_.size(); ++i) {
@@ -29,7 +30,8 @@ class vocabulary_tokenizer {
     }
   }
 
-  template <class = void>
+  /// The words between spaces, of which runs count as one. Throws `argument_error` for an unknown word.
+  template <class = detail::if_called>
   std::vector<token> encode(std::string_view text) const {
     std::vector<token> out;
     for (std::size_t at = 0; at < text.size();) {
@@ -45,7 +47,8 @@ class vocabulary_tokenizer {
     return out;
   }
 
-  template <class = void>
+  /// The words with one space between them, end tokens left out. Throws `argument_error` for an id outside the list.
+  template <class = detail::if_called>
   std::string decode(std::span<const token> tokens) const {
     std::string out;
     for (const token t : tokens) {

@@ -79,7 +79,7 @@ class direct_preference_trainer {
   /// One optimizer step on this rank's part of a batch (may be empty on some ranks, not on all).
   template <class... Callbacks>
   direct_preference_statistics step(std::span<const direct_preference_example> batch, Callbacks&&... callbacks) {
-    return step_of(batch, {batch, 0, 1}, 0, callbacks...);
+    return train_step(batch, {batch, 0, 1}, 0, callbacks...);
   }
 
   /// The remaining steps of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
@@ -102,19 +102,20 @@ class direct_preference_trainer {
 
   /// Loss, accuracy and reward difference over `data` (this rank's part; the result is over all ranks), without a step.
   direct_preference_statistics evaluate(std::span<const direct_preference_example> data) {
-    return pass(data, {data, 0, 1}, [&](const token_batch& tokens, auto use) {
-      use(lift_output(model_.log_probs(tokens), tokens.responses.total(), "log_probs"));
+    return run_micro_batches(data, {data, 0, 1}, [&](const token_batch& tokens, auto use) {
+      use(checked_output(model_.log_probs(tokens), tokens.responses.total(), "log_probs"));
     });
   }
 
   direct_preference_state save() const noexcept { return {step_, options_.seed, options_.batch_size}; }
   /// Throws `argument_error` for a state with another seed or batch size: it would be a different run.
   void restore(const direct_preference_state& saved) {
-    detail::require_same_order(saved, options_);
+    detail::require_same_data_order(saved, options_);
     step_ = saved.step;
   }
 
  private:
+  // `fit` over a source: rank r trains on the examples r, r + ranks, … of each batch.
   template <class Source, class... Callbacks>
   std::vector<direct_preference_statistics> fit_from(Source& data, Callbacks&... callbacks) {
     const auto part = [&]<class Item>(std::span<const Item> whole) {
@@ -129,29 +130,26 @@ class direct_preference_trainer {
           const std::vector<std::size_t> mine = all ? std::vector<std::size_t>{} : part(detail::span_of(batch));
           const auto& loaded = data.load(detail::span_of(all ? batch : mine));
           const std::span<const direct_preference_example> examples(loaded);
-          if (!all || ranks_.size() == 1) return step_of(examples, {examples, 0, 1}, epoch, callbacks...);
+          if (!all || ranks_.size() == 1) return train_step(examples, {examples, 0, 1}, epoch, callbacks...);
           const auto own = part(examples);
-          return step_of(detail::span_of(own), {examples, ranks_.rank(), ranks_.size()}, epoch, callbacks...);
+          return train_step(detail::span_of(own), {examples, ranks_.rank(), ranks_.size()}, epoch, callbacks...);
         },
         callbacks...);
   }
 
-  // This rank's examples are first, first + stride, … of the whole batch.
-  struct batch_place {
-    std::span<const direct_preference_example> whole;
-    std::size_t first, stride;
-  };
-
+  // One optimizer step on this rank's part of a batch, with the callbacks around it. `place`: where that part is in the
+  // whole batch.
   template <class... Callbacks>
-  direct_preference_statistics step_of(std::span<const direct_preference_example> batch, const batch_place& place,
-                                       std::uint64_t epoch, Callbacks&... callbacks) {
+  direct_preference_statistics train_step(std::span<const direct_preference_example> batch,
+                                          const detail::batch_place& place, std::uint64_t epoch,
+                                          Callbacks&... callbacks) {
     static_assert((detail::require_callback<Callbacks, direct_preference_statistics>() && ...));
     detail::stopwatch watch;
     notify::step_begin(step_, callbacks...);
     model_.zero_gradients();
-    auto out = pass(batch, place, [&](const token_batch& tokens, auto use) {
+    auto out = run_micro_batches(batch, place, [&](const token_batch& tokens, auto use) {
       auto [output, pullback] = model_.forward(tokens);
-      const auto d_log_probs = use(lift_output(output.log_probs, tokens.responses.total(), "log_probs"));
+      const auto d_log_probs = use(checked_output(output.log_probs, tokens.responses.total(), "log_probs"));
       pullback(policy_gradient{.log_probs = {d_log_probs.data(), tokens.responses.total()}});
     });
     out.step = step_;
@@ -167,30 +165,30 @@ class direct_preference_trainer {
   }
 
   // The number of loss terms of an example.
-  static double terms_of(const direct_preference_example& example) {
+  static double count_terms(const direct_preference_example& example) {
     if constexpr (detail::needs_pairs<Loss>) return 1;
-    return detail::responses_in(example);
+    return detail::count_responses(example);
   }
 
-  // Runs over the micro-batches. `evaluate(tokens, use)` hands the log-probs of all responses, chosen ones first, to
-  // `use`, which returns their gradient.
+  // The loss and statistics of a batch, over its micro-batches and all ranks. `evaluate(tokens, use)` hands the
+  // log-probs of all responses, chosen ones first, to `use`, which returns their gradient.
   template <class Evaluate>
-  direct_preference_statistics pass(std::span<const direct_preference_example> batch, const batch_place& place,
-                                    Evaluate evaluate) {
+  direct_preference_statistics run_micro_batches(std::span<const direct_preference_example> batch,
+                                                 const detail::batch_place& place, Evaluate evaluate) {
     for (std::size_t i = 0; i < batch.size(); ++i) detail::check_example(batch[i], i, detail::needs_pairs<Loss>);
     double totals[5] = {
         static_cast<double>(batch.size())};  // examples, weighted terms, terms, chosen, rejected responses
     for (const auto& example : batch) {
       if (example.weight == 0) continue;
-      totals[1] += example.weight * terms_of(example);
-      totals[2] += terms_of(example);
+      totals[1] += example.weight * count_terms(example);
+      totals[2] += count_terms(example);
       totals[3] += example.chosen.empty() ? 0 : 1;
       totals[4] += example.rejected.empty() ? 0 : 1;
     }
     ranks_.all_reduce_sum(detail::span_of(totals));
     require_argument(totals[1] > 0, "a preference batch has no example with a weight above 0");
     direct_preference_statistics out{.examples = totals[0]};
-    out.kl_baseline = baseline_of(place);
+    out.kl_baseline = compute_kl_baseline(place);
 
     std::vector<std::size_t> lengths;
     for (const auto& e : batch) lengths.push_back(2 * e.prompt.size() + e.chosen.size() + e.rejected.size());
@@ -200,10 +198,10 @@ class direct_preference_trainer {
       double terms = 0;
       for (const std::size_t i : indices) {
         part.push_back(batch[i]);
-        terms += batch[i].weight > 0 ? terms_of(batch[i]) : 0;
+        terms += batch[i].weight > 0 ? count_terms(batch[i]) : 0;
       }
-      const token_batch tokens = detail::responses_of(detail::span_of(std::as_const(part)));
-      auto x = reference_of(part, tokens);
+      const token_batch tokens = detail::chosen_then_rejected(detail::span_of(std::as_const(part)));
+      auto x = reference_log_probs(part, tokens);
       x.kl_baseline = out.kl_baseline;
       token_weights<Eigen::ArrayXd> weights{Eigen::ArrayXd(x.chosen_tokens.size())};
       for (std::size_t k = 0; k < part.size(); ++k)
@@ -213,7 +211,7 @@ class direct_preference_trainer {
         const Eigen::Index n = x.chosen_tokens.size();
         x.chosen = responses.head(n);
         x.rejected = responses.tail(n);
-        const auto loss = detail::evaluate_preference(loss_, x, weights);
+        const auto loss = detail::evaluate_preference_loss(loss_, x, weights);
         sums[0] += loss.value;
         sums[1] += loss.accuracy * terms / totals[2];
         sums[2] += loss.reward_difference * terms / totals[2];
@@ -236,8 +234,11 @@ class direct_preference_trainer {
     return out;
   }
 
-  // Lengths, and the reference's log-probs of the responses.
-  preference_log_probs reference_of(const std::vector<direct_preference_example>& part, const token_batch& tokens) {
+  // The lengths and the reference's log-probs of the responses in `tokens`, chosen ones first; the policy's are left
+  // empty. The reference is evaluated only where an example does not carry them. Throws argument_error if there is
+  // none.
+  preference_log_probs reference_log_probs(const std::vector<direct_preference_example>& part,
+                                           const token_batch& tokens) {
     const auto n = static_cast<Eigen::Index>(part.size());
     preference_log_probs x;
     x.chosen_tokens.resize(n);
@@ -268,11 +269,12 @@ class direct_preference_trainer {
     return x;
   }
 
-  double baseline_of(const batch_place& place) {
+  // z0 of `kto_loss` for a batch, over all ranks; 0 for losses without it.
+  double compute_kl_baseline(const detail::batch_place& place) {
     if constexpr (detail::needs_kl_baseline<Loss>) {
       static_assert(has_reference,
                     "coho::direct_preference_trainer: the KL baseline of this loss needs a reference policy");
-      const token_batch mismatched = detail::mismatched_responses(place.whole, place.first, place.stride);
+      const token_batch mismatched = detail::mismatched_responses(place);
       const auto log_probs = [&](auto& model, const char* what) {
         return detail::response_log_probs(model, mismatched, options_.micro_batch, what);
       };

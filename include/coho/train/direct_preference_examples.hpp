@@ -10,6 +10,7 @@
 #include <Eigen/Core>
 
 #include <coho/concepts.hpp>
+#include <coho/detail/if_called.hpp>
 #include <coho/error.hpp>
 #include <coho/reduce.hpp>
 #include <coho/rollout/minibatch.hpp>
@@ -39,33 +40,39 @@ Eigen::ArrayXd response_log_probs(Model& model, const token_batch& batch, const 
   return sequence_sums(evaluate_log_probs(model, batch, limits, what), batch.responses.offsets);
 }
 
-/// The number of responses of an example.
-template <class = void>
-double responses_in(const direct_preference_example& example) {
+/// The number of responses of an example: 0, 1 or 2.
+template <class = detail::if_called>
+double count_responses(const direct_preference_example& example) {
   return static_cast<double>(!example.chosen.empty()) + static_cast<double>(!example.rejected.empty());
 }
 
 /// Throws `argument_error` for an unusable example; `number` is its position in the batch.
-template <class = void>
+template <class = detail::if_called>
 void check_example(const direct_preference_example& example, std::size_t number, bool needs_pairs) {
   const std::string name = "preference example " + std::to_string(number);
   require_argument(!example.prompt.empty(), name + " has no prompt tokens");
   require_argument(std::isfinite(example.weight) && example.weight >= 0, name + " has a weight below 0");
-  require_argument(responses_in(example) == 2 || (!needs_pairs && responses_in(example) > 0),
+  require_argument(count_responses(example) == 2 || (!needs_pairs && count_responses(example) > 0),
                    name + (needs_pairs ? " has an empty response: this loss compares two" : " has no response"));
 }
 
-/// The pairs of KTO's baseline: the prompts of the examples first, first + stride, …, each with the response
-/// to the next example of the batch. Examples of weight 0 or without a response are left out.
-template <class = void>
-token_batch mismatched_responses(std::span<const direct_preference_example> batch, std::size_t first,
-                                 std::size_t stride) {
-  const auto counts = [](const direct_preference_example& e) { return e.weight > 0 && responses_in(e) > 0; };
+/// This rank's examples are first, first + stride, … of the whole batch.
+struct batch_place {
+  std::span<const direct_preference_example> whole;
+  std::size_t first, stride;
+};
+
+/// The pairs of KTO's baseline: the prompts of this rank's examples, each with the response to the next example of the
+/// whole batch. Examples of weight 0 or without a response are left out.
+template <class = detail::if_called>
+token_batch mismatched_responses(const batch_place& place) {
+  const auto& [batch, first, stride] = place;
+  const auto usable = [](const direct_preference_example& e) { return e.weight > 0 && count_responses(e) > 0; };
   token_batch out;
   for (std::size_t i = first; i < batch.size(); i += stride) {
-    if (!counts(batch[i])) continue;
+    if (!usable(batch[i])) continue;
     std::size_t next = (i + 1) % batch.size();
-    while (!counts(batch[next])) next = (next + 1) % batch.size();
+    while (!usable(batch[next])) next = (next + 1) % batch.size();
     if (next == i) continue;  // the only one
     out.prompts.push_back(batch[i].prompt);
     out.responses.push_back(batch[next].chosen.empty() ? batch[next].rejected : batch[next].chosen);
@@ -73,9 +80,10 @@ token_batch mismatched_responses(std::span<const direct_preference_example> batc
   return out;
 }
 
-/// The responses of examples, chosen ones first; a missing one is an empty response.
-template <class = void>
-token_batch responses_of(std::span<const direct_preference_example> examples) {
+/// The responses of examples as one batch, all chosen ones before all rejected ones; a missing one is an empty
+/// response.
+template <class = detail::if_called>
+token_batch chosen_then_rejected(std::span<const direct_preference_example> examples) {
   token_batch out;
   for (const auto& example : examples) {
     out.prompts.push_back(example.prompt);
@@ -97,7 +105,7 @@ struct add_reference_log_probs_fn {
   void operator()(std::span<direct_preference_example> examples, Reference& reference,
                   const batch_limits& limits = {}) const {
     const auto n = static_cast<Eigen::Index>(examples.size());
-    const Eigen::ArrayXd sums = detail::response_log_probs(reference, detail::responses_of(examples), limits,
+    const Eigen::ArrayXd sums = detail::response_log_probs(reference, detail::chosen_then_rejected(examples), limits,
                                                            "log_probs of the reference policy");
     for (Eigen::Index i = 0; i < n; ++i) {
       auto& example = examples[static_cast<std::size_t>(i)];

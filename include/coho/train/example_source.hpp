@@ -21,6 +21,7 @@ concept example_source = requires(Source& s, std::span<const std::size_t> indice
   { s.load(indices) } -> std::convertible_to<std::span<const Example>>;
 };
 
+/// A compile error that names the member which a source of `Example`s lacks.
 template <class Source, class Example>
 consteval bool require_example_source() {
   static_assert(
@@ -44,6 +45,7 @@ class span_source {
  public:
   explicit span_source(std::span<const Example> data) : data_(data) {}
   std::size_t size() const noexcept { return data_.size(); }
+  /// Copies of the examples at these indices, valid until the next call.
   std::span<const Example> load(std::span<const std::size_t> indices) {
     loaded_.clear();
     for (const std::size_t i : indices) loaded_.push_back(data_[i]);

@@ -127,12 +127,12 @@ class group_relative_trainer
   /// prompt.
   template <class... Callbacks>
   ppo_statistics step(std::span<const rl_prompt> prompts, Callbacks&&... callbacks) {
-    static_assert(detail::require_models_of_steps<models_type>());
-    return step_of(
+    static_assert(detail::require_step_models<models_type>());
+    return train_step(
         prompts.size(),
         [&](ppo_statistics& out) {
           check_prompts(prompts);
-          return collect_rollouts(models_, samples_of(prompts), shared_, step_, out);
+          return collect_rollouts(models_, repeat_prompts(prompts), shared_, step_, out);
         },
         callbacks...);
   }
@@ -142,8 +142,8 @@ class group_relative_trainer
   template <class... Callbacks>
   ppo_statistics update(const sampled_rollouts& rollouts, Callbacks&&... callbacks) {
     check_rollouts(rollouts);
-    check_groups(rollouts.prompts);
-    return step_of(
+    check_group_prompts(rollouts.prompts);
+    return train_step(
         rollouts.size() / options_.group_size,
         [&](ppo_statistics& out) { return evaluate_rollouts(models_, rollouts, shared_, out); }, callbacks...);
   }
@@ -155,7 +155,7 @@ class group_relative_trainer
 
   group_relative_trainer(detail::checked<group_relative_trainer_options> given, const Models& models,
                          Components components)
-      : driver(detail::without_value_model(models), given.options.shared(),
+      : driver(detail::without_value_model(models), given.options.as_ppo_options(),
                detail::component_or(std::move(components.policy_loss),
                                     [&] { return ppo_clip_loss(given.options.policy_clip); }),
                value_clip_loss(),
@@ -174,25 +174,26 @@ class group_relative_trainer
       detail::require_no_kl_options(options_);
   }
 
-  // `collect(statistics)` makes this rank's rollouts, group by group.
+  // One step, with the callbacks around it. `collect(statistics)` makes this rank's rollouts, group by group.
   template <class Collect, class... Callbacks>
-  ppo_statistics step_of(std::size_t groups, Collect collect, Callbacks&... callbacks) {
+  ppo_statistics train_step(std::size_t groups, Collect collect, Callbacks&... callbacks) {
     static_assert(driver::template require_callbacks<Callbacks...>());
     require_argument(groups > 0, "a step needs at least one prompt");
     const auto prepare = [&](trajectory_batch& rollouts, ppo_statistics& out) {
-      auto kept = estimate(rollouts, groups, out);
+      auto kept = estimate_advantages_by_group(rollouts, groups, out);
       detail::describe_rollouts(rollouts, models_.ranks, out);
       notify::rollouts(rollouts, callbacks...);
-      if (driver::together() && models_.ranks.size() > 1) {
-        kept = gathered(kept, rollouts.size());
+      if (driver::global_scope() && models_.ranks.size() > 1) {
+        kept = gather_kept(kept, rollouts.size());
         rollouts = gather_rollouts(std::move(rollouts), models_.ranks);
       }
       return kept;
     };
-    return driver::make_step(collect, prepare, callbacks...);
+    return driver::run_step(collect, prepare, callbacks...);
   }
 
-  void check_groups(const std::vector<rl_prompt>& prompts) const {
+  // Throws argument_error unless the rollouts come in groups of `group_size`, each of one prompt and guideline.
+  void check_group_prompts(const std::vector<rl_prompt>& prompts) const {
     const std::size_t size = options_.group_size;
     require_argument(prompts.size() % size == 0, "the rollouts are " + std::to_string(prompts.size()) +
                                                      ", which is not a multiple of group_size, " +
@@ -206,14 +207,15 @@ class group_relative_trainer
     }
   }
 
-  // Hashed keys leave no room for the sample number.
+  // The stream of a prompt's sample: q·G + k, or a hash where that does not fit 64 bits, as for keys that are hashes.
   std::uint64_t sample_key(std::uint64_t prompt, std::uint64_t sample) const {
     const std::uint64_t size = options_.group_size;
     return prompt <= std::numeric_limits<std::uint64_t>::max() / size - 1 ? prompt * size + sample
                                                                           : rng(prompt, sample).bits64();
   }
 
-  std::vector<rl_prompt> samples_of(std::span<const rl_prompt> prompts) const {
+  // Each prompt `group_size` times in a row, each with the key of its sample.
+  std::vector<rl_prompt> repeat_prompts(std::span<const rl_prompt> prompts) const {
     std::vector<rl_prompt> out;
     out.reserve(prompts.size() * options_.group_size);
     for (const auto& prompt : prompts) {
@@ -225,8 +227,10 @@ class group_relative_trainer
     return out;
   }
 
-  // Advantages of all tokens; returns which rollouts the update sees.
-  std::vector<std::size_t> estimate(trajectory_batch& rollouts, std::size_t groups, ppo_statistics& out) {
+  // Fills in shaped rewards and the advantages of all tokens; returns which rollouts the update sees: all, or those of
+  // groups whose rewards differ.
+  std::vector<std::size_t> estimate_advantages_by_group(trajectory_batch& rollouts, std::size_t groups,
+                                                        ppo_statistics& out) {
     shape_rollout_rewards(rollouts, shared_, out.kl_coefficient, models_.ranks);
     const auto offsets = detail::span_of(std::as_const(rollouts.batch.responses.offsets));
     const Eigen::ArrayXd rewards = sequence_sums(rollouts.rewards, offsets);
@@ -243,7 +247,7 @@ class group_relative_trainer
       const std::vector<std::uint8_t> real(rollouts.tokens(), 1);
       rollouts.advantages = whiten(rollouts.advantages, real, options_.advantage_whitening, models_.ranks);
     }
-    detail::correct_sampler(rollouts, shared_);
+    detail::apply_sampler_correction(rollouts, shared_);
     rollouts.returns = rollouts.values;
 
     std::vector<std::size_t> kept;
@@ -263,8 +267,8 @@ class group_relative_trainer
     return kept;
   }
 
-  // The selected ones among the rollouts of all ranks.
-  std::vector<std::size_t> gathered(const std::vector<std::size_t>& kept, std::size_t size) {
+  // The same selection of all ranks, as positions among the gathered rollouts.
+  std::vector<std::size_t> gather_kept(const std::vector<std::size_t>& kept, std::size_t size) {
     std::vector<std::uint8_t> flags(size, 0);
     for (const std::size_t i : kept) flags[i] = 1;
     std::vector<std::size_t> out;

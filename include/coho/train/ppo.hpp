@@ -76,8 +76,8 @@ class ppo_trainer : public detail::on_policy_driver<
   /// prompt, otherwise possibly none. `range_of_rank` partitions prompts known to all ranks.
   template <class... Callbacks>
   ppo_statistics step(std::span<const rl_prompt> prompts, Callbacks&&... callbacks) {
-    static_assert(detail::require_models_of_steps<Models>());
-    return step_of(
+    static_assert(detail::require_step_models<Models>());
+    return train_step(
         prompts.size(),
         [&](std::size_t begin, std::size_t end, ppo_statistics& out) {
           return collect_rollouts(models_, prompts.subspan(begin, end - begin), shared_, step_, out);
@@ -94,10 +94,10 @@ class ppo_trainer : public detail::on_policy_driver<
   template <class... Callbacks>
   ppo_statistics update(const sampled_rollouts& rollouts, Callbacks&&... callbacks) {
     check_rollouts(rollouts);
-    return step_of(
+    return train_step(
         rollouts.size(),
         [&](std::size_t begin, std::size_t end, ppo_statistics& out) {
-          return evaluate_rollouts(models_, rollouts.part(begin, end), shared_, out);
+          return evaluate_rollouts(models_, rollouts.slice(begin, end), shared_, out);
         },
         callbacks...);
   }
@@ -130,16 +130,17 @@ class ppo_trainer : public detail::on_policy_driver<
     if constexpr (!std::is_same_v<decltype(parts::kl_controller), from_options>) detail::require_no_kl_options(shared_);
   }
 
-  // `evaluate(begin, end, statistics)` makes rollouts for a range of this rank's `count`.
+  // One step, with the callbacks around it. `evaluate(begin, end, statistics)` makes rollouts for a range of this
+  // rank's `count`.
   template <class Evaluate, class... Callbacks>
-  ppo_statistics step_of(std::size_t count, Evaluate evaluate, Callbacks&... callbacks) {
+  ppo_statistics train_step(std::size_t count, Evaluate evaluate, Callbacks&... callbacks) {
     static_assert(driver::template require_callbacks<Callbacks...>());
-    const bool together = driver::together();
+    const bool together = driver::global_scope();
     require_argument(count > 0 || (together && models_.ranks.size() > 1), "a PPO step needs at least one prompt");
     const auto collect = [&](ppo_statistics& out) {
       if (!together) return evaluate(0, count, out);
-      return detail::by_shards(count, models_.ranks,
-                               [&](std::size_t begin, std::size_t end) { return evaluate(begin, end, out); });
+      return detail::evaluate_by_shards(count, models_.ranks,
+                                        [&](std::size_t begin, std::size_t end) { return evaluate(begin, end, out); });
     };
     const auto prepare = [&](trajectory_batch& rollouts, ppo_statistics& out) {
       const auto estimate = [&](auto& ranks) {
@@ -157,7 +158,7 @@ class ppo_trainer : public detail::on_policy_driver<
       notify::rollouts(rollouts, callbacks...);
       return detail::all_indices(rollouts.size());
     };
-    return driver::make_step(collect, prepare, callbacks...);
+    return driver::run_step(collect, prepare, callbacks...);
   }
 
   advantage_type advantage_;

@@ -46,6 +46,7 @@ concept pair_loss = requires(const Loss& l, const pair_scores& x, const token_we
   { l.value_and_grad(x, w) } -> std::convertible_to<pair_gradient>;
 };
 
+/// A compile error that names what a pair_loss needs.
 template <class Loss>
 consteval bool require_pair_loss() {
   static_assert(pair_loss<Loss>,
@@ -91,7 +92,8 @@ class reward_model_trainer {
   /// One optimizer step on this rank's part of a batch (may be empty on some ranks, not on all).
   template <class... Callbacks>
   reward_model_statistics step(std::span<const preference_pair> batch, Callbacks&&... callbacks) {
-    return step_of(batch, local_plan(detail::all_indices(batch.size()), ranks_), counted(batch), 0, callbacks...);
+    return train_step(batch, local_plan(detail::all_indices(batch.size()), ranks_), count_pairs(batch), 0,
+                      callbacks...);
   }
 
   /// The remaining steps of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
@@ -113,21 +115,22 @@ class reward_model_trainer {
   /// Loss, accuracy and score difference over `data` (this rank's part; the result is over all ranks), without a step.
   /// Models without `score` are evaluated by their `forward`.
   reward_model_statistics evaluate(std::span<const preference_pair> data) {
-    return evaluate(data, local_plan(detail::all_indices(data.size()), ranks_), counted(data));
+    return evaluate(data, local_plan(detail::all_indices(data.size()), ranks_), count_pairs(data));
   }
   /// The same over `data` that is the same on all ranks: each rank evaluates its shards.
   reward_model_statistics evaluate_shared(std::span<const preference_pair> data) {
-    return evaluate(data, partitioned(data), static_cast<double>(data.size()));
+    return evaluate(data, plan_shards(data), static_cast<double>(data.size()));
   }
 
   reward_model_state save() const noexcept { return {step_, options_.seed, options_.batch_size}; }
   /// Throws `argument_error` for a state with another seed or batch size: it would be a different run.
   void restore(const reward_model_state& saved) {
-    detail::require_same_order(saved, options_);
+    detail::require_same_data_order(saved, options_);
     step_ = saved.step;
   }
 
  private:
+  // `fit` over a source. Pairs in memory are assigned to shards by their lengths, others before they are loaded.
   template <class Source, class... Callbacks>
   std::vector<reward_model_statistics> fit_from(Source& data, Callbacks&... callbacks) {
     return detail::fit_source(
@@ -136,28 +139,28 @@ class reward_model_trainer {
           const auto pairs = static_cast<double>(batch.size());
           if constexpr (detail::in_memory<Source>) {
             const auto examples = data.load(detail::span_of(batch));
-            return step_of(examples, partitioned(examples), pairs, epoch, callbacks...);
+            return train_step(examples, plan_shards(examples), pairs, epoch, callbacks...);
           } else {
-            auto [work, mine] = detail::loading_plan_of(batch, ranks_);
+            auto [work, mine] = detail::plan_loading(batch, ranks_);
             const auto& examples = data.load(detail::span_of(std::as_const(mine)));
-            return step_of(examples, work, pairs, epoch, callbacks...);
+            return train_step(examples, work, pairs, epoch, callbacks...);
           }
         },
         callbacks...);
   }
 
-  // `pairs`: of the whole batch, over all ranks.
+  // One optimizer step, with the callbacks around it. `pairs`: of the whole batch, over all ranks.
   template <class... Callbacks>
-  reward_model_statistics step_of(std::span<const preference_pair> batch, const work_plan& work, double pairs,
-                                  std::uint64_t epoch, Callbacks&... callbacks) {
+  reward_model_statistics train_step(std::span<const preference_pair> batch, const work_plan& work, double pairs,
+                                     std::uint64_t epoch, Callbacks&... callbacks) {
     static_assert((detail::require_callback<Callbacks, reward_model_statistics>() && ...));
     detail::stopwatch watch;
     notify::step_begin(step_, callbacks...);
     gradient_sum gradients(ranks_, work.shards, model_);
     reward_model_statistics out =
-        pass(batch, work, pairs, gradients, [&](std::span<const reward_query> queries, auto use) {
+        run_shards(batch, work, pairs, gradients, [&](std::span<const reward_query> queries, auto use) {
           auto [scores, pullback] = model_.forward(queries);
-          const auto d_scores = use(lift_output(scores, queries.size(), "reward model scores"));
+          const auto d_scores = use(checked_output(scores, queries.size(), "reward model scores"));
           pullback(detail::span_of(std::as_const(d_scores).data(), queries.size()));
         });
     gradients.all_reduce();
@@ -173,25 +176,27 @@ class reward_model_trainer {
     return out;
   }
 
+  // The statistics of this rank's shards of `pairs` pairs, without gradients.
   reward_model_statistics evaluate(std::span<const preference_pair> data, const work_plan& work, double pairs) {
     const detail::no_gradient_sum none;
-    return pass(data, work, pairs, none, [&](std::span<const reward_query> queries, auto use) {
+    return run_shards(data, work, pairs, none, [&](std::span<const reward_query> queries, auto use) {
       if constexpr (reward_model<Model>) {
-        use(lift_output(score_queries(model_, queries), queries.size(), "reward model scores"));
+        use(checked_output(score_queries(model_, queries), queries.size(), "reward model scores"));
       } else {
-        use(lift_output(model_.forward(queries).first, queries.size(), "reward model scores"));
+        use(checked_output(model_.forward(queries).first, queries.size(), "reward model scores"));
       }
     });
   }
 
-  // The pairs of all ranks.
-  double counted(std::span<const preference_pair> mine) {
+  // The number of pairs of all ranks, given this rank's.
+  double count_pairs(std::span<const preference_pair> mine) {
     double pairs = static_cast<double>(mine.size());
     ranks_.all_reduce_sum(detail::span_of(&pairs, 1));
     return pairs;
   }
 
-  static std::vector<std::size_t> lengths_of(std::span<const preference_pair> batch) {
+  // The tokens of both queries of each pair, for the limits of a forward.
+  static std::vector<std::size_t> pair_lengths(std::span<const preference_pair> batch) {
     std::vector<std::size_t> out;
     for (const auto& pair : batch) {
       out.push_back(pair.chosen.prompt_tokens.size() + pair.chosen.response_tokens.size() +
@@ -200,16 +205,18 @@ class reward_model_trainer {
     return out;
   }
 
-  work_plan partitioned(std::span<const preference_pair> batch) {
-    const auto lengths = lengths_of(batch);
+  // This rank's shards of a batch that all ranks have.
+  work_plan plan_shards(std::span<const preference_pair> batch) {
+    const auto lengths = pair_lengths(batch);
     return partition(detail::all_indices(batch.size()), detail::span_of(lengths), ranks_);
   }
 
-  // Runs over the micro-batches of this rank's shards. `evaluate(queries, use)` hands the scores (chosen answers
-  // first, then the rejected ones) to `use`, which counts them and returns their gradient.
+  // The loss and statistics of a batch: runs over the micro-batches of this rank's shards, and sums over all ranks.
+  // `evaluate(queries, use)` hands the scores (chosen answers first, then the rejected ones) to `use`, which counts
+  // them and returns their gradient.
   template <class Gradients, class Evaluate>
-  reward_model_statistics pass(std::span<const preference_pair> batch, const work_plan& work, double pairs,
-                               Gradients& gradients, Evaluate evaluate) {
+  reward_model_statistics run_shards(std::span<const preference_pair> batch, const work_plan& work, double pairs,
+                                     Gradients& gradients, Evaluate evaluate) {
     require_argument(pairs > 0, "there are no preference pairs in the batch");
     for (std::size_t i = 0; i < batch.size(); ++i) {
       require_argument(batch[i].target >= 0 && batch[i].target <= 1,
@@ -218,15 +225,15 @@ class reward_model_trainer {
                        "the loss_margin of preference pair " + std::to_string(i) +
                            (has_margins ? " is not finite" : " is not 0: this pair loss has no margins"));
     }
-    const auto lengths = lengths_of(batch);
+    const auto lengths = pair_lengths(batch);
     shard_sums<4> all(work.shards);
     for (const auto& shard : work.mine) {
-      gradients.begin(shard.number);
+      gradients.begin_shard(shard.number);
       for (const auto& indices : micro_batches(shard.indices, detail::span_of(lengths), options_.micro_batch))
-        micro_batch(batch, indices, pairs, all.of(shard.number), evaluate);
-      gradients.end();
+        run_micro_batch(batch, indices, pairs, all.shard(shard.number), evaluate);
+      gradients.end_shard();
     }
-    gradients.close();
+    gradients.end_forwards();
     const auto sums = all.total(ranks_);
     return {.loss = sums[0],
             .accuracy = sums[1] / pairs,
@@ -235,10 +242,11 @@ class reward_model_trainer {
             .pairs = pairs};
   }
 
-  // Adds to `sums`: loss, right answers, score differences, scores.
+  // One forward over the pairs at `indices`. Adds to the four `sums`: loss, pairs ordered right, score differences,
+  // scores.
   template <class Evaluate>
-  void micro_batch(std::span<const preference_pair> batch, const std::vector<std::size_t>& indices, double pairs,
-                   double* sums, Evaluate& evaluate) {
+  void run_micro_batch(std::span<const preference_pair> batch, const std::vector<std::size_t>& indices, double pairs,
+                       double* sums, Evaluate& evaluate) {
     std::vector<reward_query> queries;
     for (const std::size_t i : indices) queries.push_back(batch[i].chosen);
     for (const std::size_t i : indices) queries.push_back(batch[i].rejected);
@@ -263,8 +271,8 @@ class reward_model_trainer {
       }
       sums[3] += scores.sum() / 2;
       Scores d_scores(scores.size());
-      d_scores << lift_output(loss.d_chosen, indices.size(), "d_chosen of the pair loss"),
-          lift_output(loss.d_rejected, indices.size(), "d_rejected of the pair loss");
+      d_scores << checked_output(loss.d_chosen, indices.size(), "d_chosen of the pair loss"),
+          checked_output(loss.d_rejected, indices.size(), "d_rejected of the pair loss");
       return d_scores;
     });
   }

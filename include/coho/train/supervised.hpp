@@ -87,7 +87,8 @@ class supervised_trainer {
   /// One optimizer step on this rank's part of a batch (may be empty on some ranks, not on all).
   template <class... Callbacks>
   supervised_statistics step(std::span<const supervised_example> batch, Callbacks&&... callbacks) {
-    return step_of(batch, local_plan(detail::all_indices(batch.size()), ranks_), total_weight(batch), 0, callbacks...);
+    return train_step(batch, local_plan(detail::all_indices(batch.size()), ranks_), reduce_weight(batch), 0,
+                      callbacks...);
   }
 
   /// The remaining steps of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
@@ -108,11 +109,11 @@ class supervised_trainer {
 
   /// The loss over `data` (this rank's part), without a step. Nats per weighted token, over all ranks.
   double evaluate(std::span<const supervised_example> data) {
-    const double weight = total_weight(data);
+    const double weight = reduce_weight(data);
     require_argument(weight > 0, "no response token with a weight above 0 to evaluate");
     double loss = 0;
-    for (const auto& part : parts(data, detail::all_indices(data.size()), weight)) {
-      const auto log_probs = lift_output(model_.log_probs(part.tokens), part.tokens.responses.total(), "log_probs");
+    for (const auto& part : cut_micro_batches(data, detail::all_indices(data.size()), weight)) {
+      const auto log_probs = checked_output(model_.log_probs(part.tokens), part.tokens.responses.total(), "log_probs");
       loss += nll_loss{}(log_probs, part.weights);
     }
     ranks_.all_reduce_sum(detail::span_of(&loss, 1));
@@ -122,11 +123,12 @@ class supervised_trainer {
   supervised_state save() const noexcept { return {step_, options_.seed, options_.batch_size}; }
   /// Throws `argument_error` for a state with another seed or batch size: it would be a different run.
   void restore(const supervised_state& saved) {
-    detail::require_same_order(saved, options_);
+    detail::require_same_data_order(saved, options_);
     step_ = saved.step;
   }
 
  private:
+  // `fit` over a source. Examples in memory are assigned to shards by their lengths, others before they are loaded.
   template <class Source, class... Callbacks>
   std::vector<supervised_statistics> fit_from(Source& data, Callbacks&... callbacks) {
     return detail::fit_source(
@@ -134,23 +136,23 @@ class supervised_trainer {
         [&](const std::vector<std::size_t>& batch, std::uint64_t epoch) {
           if constexpr (detail::in_memory<Source>) {
             const auto examples = data.load(detail::span_of(batch));
-            const auto lengths = lengths_of(examples);
+            const auto lengths = example_lengths(examples);
             const auto work = partition(detail::all_indices(batch.size()), detail::span_of(lengths), ranks_);
-            return step_of(examples, work, weight_of(examples), epoch, callbacks...);
+            return train_step(examples, work, sum_weights(examples), epoch, callbacks...);
           } else {
-            auto [work, mine] = detail::loading_plan_of(batch, ranks_);
+            auto [work, mine] = detail::plan_loading(batch, ranks_);
             const auto& loaded = data.load(detail::span_of(std::as_const(mine)));
             const std::span<const supervised_example> examples(loaded);
-            return step_of(examples, work, total_weight(examples), epoch, callbacks...);
+            return train_step(examples, work, reduce_weight(examples), epoch, callbacks...);
           }
         },
         callbacks...);
   }
 
-  // `weight`: of the whole batch, over all ranks.
+  // One optimizer step, with the callbacks around it. `weight`: of the whole batch, over all ranks.
   template <class... Callbacks>
-  supervised_statistics step_of(std::span<const supervised_example> batch, const work_plan& work, double weight,
-                                std::uint64_t epoch, Callbacks&... callbacks) {
+  supervised_statistics train_step(std::span<const supervised_example> batch, const work_plan& work, double weight,
+                                   std::uint64_t epoch, Callbacks&... callbacks) {
     static_assert((detail::require_callback<Callbacks, supervised_statistics>() && ...));
     detail::stopwatch watch;
     notify::step_begin(step_, callbacks...);
@@ -162,18 +164,18 @@ class supervised_trainer {
     gradient_sum gradients(ranks_, work.shards, model_);
     shard_sums<2> sums(work.shards);  // loss, tokens
     for (const auto& shard : work.mine) {
-      gradients.begin(shard.number);
-      for (const auto& part : parts(batch, shard.indices, out.weight)) {
+      gradients.begin_shard(shard.number);
+      for (const auto& part : cut_micro_batches(batch, shard.indices, out.weight)) {
         auto [output, pullback] = model_.forward(part.tokens);
-        const auto log_probs = lift_output(output.log_probs, part.tokens.responses.total(), "log_probs");
+        const auto log_probs = checked_output(output.log_probs, part.tokens.responses.total(), "log_probs");
         const auto loss = nll_loss{}.value_and_grad(log_probs, part.weights);
         pullback(policy_gradient{.log_probs = {loss.d_log_probs.data(), part.tokens.responses.total()}});
-        sums.of(shard.number)[0] += loss.value;
-        sums.of(shard.number)[1] += static_cast<double>(part.tokens.responses.total());
+        sums.shard(shard.number)[0] += loss.value;
+        sums.shard(shard.number)[1] += static_cast<double>(part.tokens.responses.total());
       }
-      gradients.end();
+      gradients.end_shard();
     }
-    gradients.close();
+    gradients.end_forwards();
     const auto [total_loss, tokens] = sums.total(ranks_);
     out.loss = total_loss;
     out.tokens = static_cast<std::size_t>(tokens);
@@ -187,19 +189,22 @@ class supervised_trainer {
     return out;
   }
 
-  struct part_batch {
+  // What one forward gets, and the weights of its response tokens as fractions of the whole batch's.
+  struct micro_batch_input {
     token_batch tokens;
-    token_weights<std::vector<double>> weights;  // fractions of the whole
+    token_weights<std::vector<double>> weights;
   };
 
-  // For this rank's part of a batch: over all ranks.
-  double total_weight(std::span<const supervised_example> batch) {
-    double total = weight_of(batch);
+  // The sum of the token weights over all ranks, given this rank's part of a batch.
+  double reduce_weight(std::span<const supervised_example> batch) {
+    double total = sum_weights(batch);
     ranks_.all_reduce_sum(detail::span_of(&total, 1));
     return total;
   }
 
-  static double weight_of(std::span<const supervised_example> batch) {
+  // The sum of these examples' token weights. Throws argument_error for weights that do not fit the response, are
+  // negative or not finite.
+  static double sum_weights(std::span<const supervised_example> batch) {
     double total = 0;
     for (std::size_t i = 0; i < batch.size(); ++i) {
       const auto& weights = batch[i].token_weights;
@@ -215,18 +220,20 @@ class supervised_trainer {
     return total;
   }
 
-  static std::vector<std::size_t> lengths_of(std::span<const supervised_example> batch) {
+  // The tokens of each example, prompt included, for the limits of a forward.
+  static std::vector<std::size_t> example_lengths(std::span<const supervised_example> batch) {
     std::vector<std::size_t> out;
     for (const auto& example : batch) out.push_back(example.prompt.size() + example.response.size());
     return out;
   }
 
-  std::vector<part_batch> parts(std::span<const supervised_example> batch, const std::vector<std::size_t>& chosen,
-                                double total_weight) const {
-    const std::vector<std::size_t> lengths = lengths_of(batch);
-    std::vector<part_batch> out;
+  // The chosen examples, cut within the limits of a forward. `total_weight`: that of the whole batch, over all ranks.
+  std::vector<micro_batch_input> cut_micro_batches(std::span<const supervised_example> batch,
+                                                   const std::vector<std::size_t>& chosen, double total_weight) const {
+    const std::vector<std::size_t> lengths = example_lengths(batch);
+    std::vector<micro_batch_input> out;
     for (const auto& indices : micro_batches(chosen, detail::span_of(lengths), options_.micro_batch)) {
-      part_batch part;
+      micro_batch_input part;
       for (const std::size_t i : indices) {
         part.tokens.prompts.push_back(batch[i].prompt);
         part.tokens.responses.push_back(batch[i].response);

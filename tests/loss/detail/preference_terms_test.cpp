@@ -4,7 +4,7 @@
 
 #include "support/catch.hpp"
 
-using coho::dpo_form, coho::detail::above_zero, coho::detail::preference_terms;
+using coho::dpo_form, coho::detail::heaviside, coho::detail::preference_terms;
 
 TEST_CASE("terms of the forms by hand, and their slopes by central differences") {
   CHECK(preference_terms<false>(dpo_form::sigmoid, 0.0, 1, 0).value == Approx(std::log(2.0)));
@@ -19,10 +19,10 @@ TEST_CASE("terms of the forms by hand, and their slopes by central differences")
   }
 }
 
-TEST_CASE("above_zero counts ties one half") {
-  CHECK(above_zero(3.0) == 1);
-  CHECK(above_zero(0.0) == 0.5);
-  CHECK(above_zero(-1e-9) == 0);
+TEST_CASE("heaviside counts ties one half") {
+  CHECK(heaviside(3.0) == 1);
+  CHECK(heaviside(0.0) == 0.5);
+  CHECK(heaviside(-1e-9) == 0);
 }
 
 TEST_CASE("label smoothing is for the forms of wrong labels only") {

@@ -71,7 +71,7 @@ TEST_CASE("the shipped exemplars cite the shipped rules by number and name, and 
   const coho::self_align_prompt prompt(
       coho::trainer::load_template(coho::template_kind::self_align, data / "prompts" / "self_align.txt"), rules,
       exemplars);
-  CHECK(prompt.opening() == "I am Dromedary and keep to my rules.");
+  CHECK(prompt.thoughts_opening() == "I am Dromedary and keep to my rules.");
   CHECK(prompt.stop() == "### User");  // that of the chat form in which the pairs are learned
   CHECK(prompt("Why?").ends_with("### User\nWhy?\n\n### Dromedary (internal thoughts)\n"));
   // One of them answers Chinese in Chinese: its characters are words of their own.

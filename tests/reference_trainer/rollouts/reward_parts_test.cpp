@@ -53,8 +53,9 @@ trajectory_batch composed(const ppo_options& options, const symbolic_rewards& bo
     out.breakdowns.push_back(compose_reward(out.model_scores(place), bonus, out.query(i), options.normalization));
     out.sequence_rewards(place) = out.breakdowns.back().earned();
   }
-  settle_rewards(out.sequence_rewards, out.breakdowns, out.finished, out.empty, options.empty_responses,
-                 options.shaping);
+  settle_rewards(
+      {.rewards = out.sequence_rewards, .breakdowns = out.breakdowns, .finished = out.finished, .empty = out.empty},
+      options.empty_responses, options.shaping);
   return out;
 }
 

@@ -16,11 +16,7 @@ fused_log_probs_blocks blocks_of(std::int64_t tokens, std::int64_t words, std::i
   return {at::zeros({tokens, 3}, type),
           at::zeros({words, 3}, type),
           at::zeros({tokens}, at::kLong),
-          {},
-          2,
-          rows,
-          columns,
-          nullptr};
+          {.logit_bias = {}, .temperature = 2, .block_rows = rows, .block_columns = columns, .kernels = nullptr}};
 }
 
 }  // namespace
@@ -44,7 +40,7 @@ TEST_CASE("fused_log_probs_blocks: each index is in one block, whatever the size
   for (const std::int64_t count : {0, 1, 5, 16, 17}) {
     for (const std::int64_t step : {1, 4, 16, 100}) {
       std::vector<std::atomic<int>> seen(static_cast<std::size_t>(count));
-      blocks.for_blocks(count, step, [&](std::int64_t first, std::int64_t n, auto&) {
+      blocks.for_each_block(count, step, [&](std::int64_t first, std::int64_t n, auto&) {
         for (std::int64_t i = first; i < first + n; ++i) ++seen[static_cast<std::size_t>(i)];
       });
       CHECK(std::all_of(seen.begin(), seen.end(), [](const auto& times) { return times == 1; }));
@@ -58,7 +54,7 @@ TEST_CASE("fused_log_probs_blocks: halves are multiplied as floats on the CPU, a
   CHECK(half.products() == at::kFloat);
   CHECK(blocks_of(4, 6, 0, 0, at::kDouble).sums() == at::kDouble);
   fused_log_probs_blocks::buffers own;
-  const at::Tensor part = half.weights_of(1, 2, own);
+  const at::Tensor part = half.head_block(1, 2, own);
   CHECK(part.scalar_type() == at::kFloat);
   CHECK(part.size(0) == 2);
 }

@@ -103,7 +103,7 @@ TEST_CASE("PPO's part of group-relative options holds every one of them") {
   o.target_kl = 0.5;
   o.scoring_batch.sequences = 19;
   o.micro_batch.tokens = 23;
-  const ppo_options shared = o.shared();
+  const ppo_options shared = o.as_ppo_options();
   CHECK(shared.seed == 3);
   CHECK(shared.generation.max_new_tokens == 17);
   CHECK(shared.generation.banned == std::vector<token>{4});
@@ -133,8 +133,8 @@ TEST_CASE("PPO's part of group-relative options holds every one of them") {
   CHECK(shared.target_kl == 0.5);
   CHECK(shared.scoring_batch.sequences == 19);
   CHECK(shared.micro_batch.tokens == 23);
-  CHECK_FALSE(trainer_options{}.shared().sampler_correction.has_value());
-  CHECK_FALSE(trainer_options{}.shared().whiten_advantages);  // PPO's own default is to whiten
+  CHECK_FALSE(trainer_options{}.as_ppo_options().sampler_correction.has_value());
+  CHECK_FALSE(trainer_options{}.as_ppo_options().whiten_advantages);  // PPO's own default is to whiten
 }
 
 TEST_CASE("the estimator of group-relative options is the baseline that they name") {

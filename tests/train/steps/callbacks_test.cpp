@@ -37,11 +37,11 @@ TEST_CASE("hooks are called where they exist") {
 
 TEST_CASE("a wish to stop on one rank stops all") {
   stopper go, halt{true};
-  CHECK_FALSE(notify::stop(local));
-  CHECK_FALSE(notify::stop(local, go));
-  CHECK(notify::stop(local, go, halt));
+  CHECK_FALSE(notify::stop_requested(local));
+  CHECK_FALSE(notify::stop_requested(local, go));
+  CHECK(notify::stop_requested(local, go, halt));
   test::run_ranks(3, [](auto& ranks) {
     stopper mine{ranks.rank() == 1};
-    if (!notify::stop(ranks, mine)) throw error("rank goes on alone");
+    if (!notify::stop_requested(ranks, mine)) throw error("rank goes on alone");
   });
 }

@@ -28,7 +28,7 @@ std::string decoder(std::span<const token> tokens) { return std::string(tokens[0
 template <class Models>
 trajectory_batch collected(const Models& models, std::span<const rl_prompt> prompts) {
   ppo_statistics statistics;
-  return detail::by_shards(prompts.size(), models.ranks, [&](std::size_t begin, std::size_t end) {
+  return detail::evaluate_by_shards(prompts.size(), models.ranks, [&](std::size_t begin, std::size_t end) {
     return collect_rollouts(models, prompts.subspan(begin, end - begin), small_world::options(), 0, statistics);
   });
 }

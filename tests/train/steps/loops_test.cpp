@@ -99,7 +99,7 @@ TEST_CASE("of a batch that is not loaded, each example is on one rank, where its
   test::run_ranks(
       2,
       [&](auto& ranks) {
-        const auto [work, mine] = detail::loading_plan_of(batch, ranks);
+        const auto [work, mine] = detail::plan_loading(batch, ranks);
         const std::lock_guard lock(guard);
         for (const auto& shard : work.mine) {
           for (const std::size_t i : shard.indices) places.push_back(mine.at(i));
@@ -134,10 +134,10 @@ TEST_CASE("an on-policy run asks its source for each step's prompts until its st
 
 TEST_CASE("a saved position of another seed or batch size says what differs") {
   const fit_options options{.batch_size = 4, .seed = 7};
-  CHECK_NOTHROW(detail::require_same_order({.step = 99, .seed = 7, .batch_size = 4}, options));
-  CHECK_THROWS_WITH(detail::require_same_order({.seed = 8, .batch_size = 4}, options),
+  CHECK_NOTHROW(detail::require_same_data_order({.step = 99, .seed = 7, .batch_size = 4}, options));
+  CHECK_THROWS_WITH(detail::require_same_data_order({.seed = 8, .batch_size = 4}, options),
                     "seed = 7 is not allowed: it must be 8, as in the saved run");
-  CHECK_THROWS_WITH(detail::require_same_order({.seed = 7, .batch_size = 5}, options),
+  CHECK_THROWS_WITH(detail::require_same_data_order({.seed = 7, .batch_size = 5}, options),
                     "batch_size = 4 is not allowed: it must be 5, as in the saved run");
   CHECK_THROWS_AS(detail::require_saved_value("seed", 0, 1), argument_error);
   CHECK_NOTHROW(detail::require_saved_value("seed", 1, 1));

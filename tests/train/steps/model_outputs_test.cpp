@@ -53,9 +53,9 @@ TEST_CASE("scores in parts") {
 }
 
 TEST_CASE("outputs are checked once, by name and place") {
-  CHECK_THROWS_WITH(lift_output(std::vector<float>{1, 2}, 3, "values"),
+  CHECK_THROWS_WITH(checked_output(std::vector<float>{1, 2}, 3, "values"),
                     ContainsSubstring("values") && ContainsSubstring("2") && ContainsSubstring("3"));
   const std::vector<double> broken{1, 2, std::numeric_limits<double>::quiet_NaN()};
-  CHECK_THROWS_WITH(lift_output(broken, 3, "scores"), ContainsSubstring("number 2"));
-  CHECK(lift_output(std::vector<float>{}, 0, "nothing").size() == 0);
+  CHECK_THROWS_WITH(checked_output(broken, 3, "scores"), ContainsSubstring("number 2"));
+  CHECK(checked_output(std::vector<float>{}, 0, "nothing").size() == 0);
 }

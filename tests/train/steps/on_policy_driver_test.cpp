@@ -209,7 +209,7 @@ TEST_CASE("an update over several ranks is that of one") {
           auto rollouts = sampled_for(trainer, world, small_world::prompts(23));
           if (!recorded) rollouts.log_probs.clear();
           const index_range mine = range_of_rank(rollouts.size(), ranks);
-          const auto made = trainer.update(rollouts.part(mine.begin, mine.end));
+          const auto made = trainer.update(rollouts.slice(mine.begin, mine.end));
           if (ranks.rank() == 0) {
             out = world.policy.logits;
             statistics = made;
@@ -274,7 +274,7 @@ TEST_CASE("group-relative updates are steps too, and groups must be whole") {
   auto rollouts = sampled_for(by_updates, updated, samples);
   rollouts.prompts[5].tokens = {1, 1};
   CHECK_THROWS_WITH(by_updates.update(rollouts), ContainsSubstring("rollouts 4 and 5 are of one group but not"));
-  CHECK_THROWS_WITH(by_updates.update(rollouts.part(0, 6)), ContainsSubstring("not a multiple of group_size, 4"));
+  CHECK_THROWS_WITH(by_updates.update(rollouts.slice(0, 6)), ContainsSubstring("not a multiple of group_size, 4"));
   CHECK_THROWS_WITH(by_updates.update({}), ContainsSubstring("at least one prompt"));
 }
 

@@ -90,19 +90,19 @@ TEMPLATE_TEST_CASE("the objective's gradient is that of sums of log-probs for ev
   const auto x = some_pairs();
   const auto weights = some_weights();
   const TestType loss;
-  const auto result = detail::evaluate_preference(loss, x, weights);
+  const auto result = detail::evaluate_preference_loss(loss, x, weights);
   CHECK(result.d_chosen.abs().maxCoeff() > 1e-4);
   CHECK(result.d_chosen(2) == 0);
   CHECK(result.d_rejected(2) == 0);
   check_gradient(x.chosen, result.d_chosen, [&](const Eigen::ArrayXd& chosen) {
     auto moved = x;
     moved.chosen = chosen;
-    return detail::evaluate_preference(loss, moved, weights).value;
+    return detail::evaluate_preference_loss(loss, moved, weights).value;
   });
   check_gradient(x.rejected, result.d_rejected, [&](const Eigen::ArrayXd& rejected) {
     auto moved = x;
     moved.rejected = rejected;
-    return detail::evaluate_preference(loss, moved, weights).value;
+    return detail::evaluate_preference_loss(loss, moved, weights).value;
   });
 }
 
@@ -119,30 +119,30 @@ TEST_CASE("one pair of each objective by hand") {
   const auto sigmoid = [](double z) { return 1 / (1 + std::exp(-z)); };
 
   // The log-ratios are 1 and −1.
-  const auto dpo = detail::evaluate_preference(dpo_loss{{.beta = 0.5}}, x, one);
+  const auto dpo = detail::evaluate_preference_loss(dpo_loss{{.beta = 0.5}}, x, one);
   CHECK(dpo.value == Approx(softplus(-1)));
   CHECK(dpo.d_chosen(0) == Approx(-0.5 * sigmoid(-1)));
   CHECK(dpo.reward_difference == Approx(1));
   CHECK(dpo.accuracy == 1);
 
   // Means of −1 and −1.5, each a token's share of its sum.
-  const auto simpo = detail::evaluate_preference(simpo_loss{{.beta = 2, .gamma = 0.4}}, x, one);
+  const auto simpo = detail::evaluate_preference_loss(simpo_loss{{.beta = 2, .gamma = 0.4}}, x, one);
   CHECK(simpo.value == Approx(softplus(-0.6)));
   CHECK(simpo.d_chosen(0) == Approx(-2 * sigmoid(-0.6) / 2));
   CHECK(simpo.d_rejected(0) == Approx(2 * sigmoid(-0.6) / 4));
   CHECK(simpo.reward_difference == Approx(1));
   const auto log_odds = [](double l) { return l - std::log1p(-std::exp(l)); };
   const double z = log_odds(-1) - log_odds(-1.5);
-  CHECK(detail::evaluate_preference(orpo_loss{{.lambda = 0.3}}, x, one).value == Approx(1 + 0.3 * softplus(-z)));
+  CHECK(detail::evaluate_preference_loss(orpo_loss{{.lambda = 0.3}}, x, one).value == Approx(1 + 0.3 * softplus(-z)));
 
   // The sum's likelihood, a token of the chosen response.
-  const auto cpo = detail::evaluate_preference(cpo_loss{{.beta = 0.5, .nll_coefficient = 0.2}}, x, one);
+  const auto cpo = detail::evaluate_preference_loss(cpo_loss{{.beta = 0.5, .nll_coefficient = 0.2}}, x, one);
   CHECK(cpo.value == Approx(softplus(-2) + 0.2 * 2.0 / 2));
 
   // Two responses of one term each, about the baseline 0.25.
   x.kl_baseline = 0.25;
   const kto_loss kto{{.beta = 0.5, .desirable_weight = 2, .undesirable_weight = 3}};
-  const auto both = detail::evaluate_preference(kto, x, one);
+  const auto both = detail::evaluate_preference_loss(kto, x, one);
   CHECK(both.value == Approx(2 * (1 - sigmoid(0.5 * 0.75)) + 3 * (1 - sigmoid(0.5 * 1.25))));
   CHECK(both.d_chosen(0) == Approx(-2 * 0.5 * sigmoid(0.375) * sigmoid(-0.375)));
   CHECK(both.d_rejected(0) == Approx(3 * 0.5 * sigmoid(0.625) * sigmoid(-0.625)));
@@ -155,7 +155,7 @@ TEST_CASE("a response that is missing has no part in KTO's objective") {
   x.chosen(0) = x.rejected(1) = std::numeric_limits<double>::quiet_NaN();
   const auto weights = some_weights();
   const kto_loss loss;
-  const auto result = detail::evaluate_preference(loss, x, weights);
+  const auto result = detail::evaluate_preference_loss(loss, x, weights);
   CHECK(result.d_chosen(0) == 0);
   CHECK(result.d_rejected(1) == 0);
   CHECK(result.d_chosen(1) < 0);
@@ -179,10 +179,11 @@ TEST_CASE("objectives of parts of a batch add up") {
                         &preference_log_probs::chosen_tokens, &preference_log_probs::rejected_tokens}) {
       p.*member = (x.*member).segment(first, n).eval();
     }
-    return detail::evaluate_preference(loss, p, weights_type{weights.values.segment(first, n)});
+    return detail::evaluate_preference_loss(loss, p, weights_type{weights.values.segment(first, n)});
   };
   const auto check = [&](const auto& loss) {
-    const auto whole = detail::evaluate_preference(loss, x, weights), first = part(loss, 0, 2), rest = part(loss, 2, 4);
+    const auto whole = detail::evaluate_preference_loss(loss, x, weights), first = part(loss, 0, 2),
+               rest = part(loss, 2, 4);
     CHECK(first.value + rest.value == Approx(whole.value).epsilon(1e-12));
     CHECK(first.d_rejected.isApprox(whole.d_rejected.head(2)));
     CHECK(rest.d_chosen.isApprox(whole.d_chosen.tail(4)));
@@ -207,10 +208,10 @@ TEST_CASE("what an own preference loss returns is checked") {
   const Eigen::ArrayXd one = Eigen::ArrayXd::Zero(1), two = Eigen::ArrayXd::Zero(2), bad = one / 0.0;
   const double nan = std::nan(""), infinity = std::numeric_limits<double>::infinity();
   const auto refuse = [&](const preference_gradient& out, const char* message) {
-    CHECK_THROWS_WITH(detail::evaluate_preference(broken_loss{out}, x, weights), ContainsSubstring(message));
-    CHECK_THROWS_AS(detail::evaluate_preference(broken_loss{out}, x, weights), argument_error);
+    CHECK_THROWS_WITH(detail::evaluate_preference_loss(broken_loss{out}, x, weights), ContainsSubstring(message));
+    CHECK_THROWS_AS(detail::evaluate_preference_loss(broken_loss{out}, x, weights), argument_error);
   };
-  const auto kept = detail::evaluate_preference(
+  const auto kept = detail::evaluate_preference_loss(
       broken_loss{{.value = 1, .d_chosen = one, .d_rejected = one, .reward_difference = 2}}, x, weights);
   CHECK(kept.value == 1);
   CHECK(kept.reward_difference == 2);

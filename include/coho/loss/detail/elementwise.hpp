@@ -45,6 +45,8 @@ struct repeated {
   double operator[](std::size_t) const noexcept { return value; }
 };
 
+/// The elements of a host input: a `repeated` number, or an array of `size`. Throws argument_error, naming the input
+/// `what` of the loss `who`, for another length.
 template <class Input>
 auto input_elements(const Input& input, std::size_t size, const char* who, const char* what) {
   if constexpr (floating_scalar<Input>) {
@@ -65,7 +67,7 @@ concept has_blocks = requires { typename array_traits<T>::blocks; };
 /// A tensor input for operators: a constant of the optimisation unless it is `Free`; masked elements replaced; numbers
 /// expanded in the number type of `like` (not of the weights: an integer mask would truncate them).
 template <bool Free, class T, class Input>
-T device_input(const Input& input, const T& like, const T* weights) {
+T tensor_input(const Input& input, const T& like, const T* weights) {
   if constexpr (floating_scalar<Input>) {
     return like.new_full(like.sizes(), static_cast<double>(input));
   } else {
@@ -74,8 +76,9 @@ T device_input(const Input& input, const T& like, const T* weights) {
   }
 }
 
+/// Throws argument_error unless a tensor input has the shape of `like`; numbers fit any shape.
 template <class T, class Input>
-void check_device_input(const Input& input, const T& like, const char* who, const char* what) {
+void check_tensor_input(const Input& input, const T& like, const char* who, const char* what) {
   if constexpr (!floating_scalar<Input>) {
     static_assert(device_array<Input>, "coho: tensors and arrays of the host cannot be mixed");
     check_lengths(static_cast<std::size_t>(like.numel()), static_cast<std::size_t>(input.numel()), who, what);
@@ -86,8 +89,10 @@ void check_device_input(const Input& input, const T& like, const char* who, cons
 /// Without weights: the mean.
 struct no_weights {};
 
+/// The result of a loss from the terms of all elements, with the tensor's own operators: the value, and with `Gradient`
+/// gradients, measures and count. `weights`: null for the mean.
 template <bool Gradient, class Result, class Terms, class T>
-Result by_operators(const Terms& terms, const T& like, const T* weights) {
+Result reduce_by_operators(const Terms& terms, const T& like, const T* weights) {
   const double size = static_cast<double>(std::max<std::int64_t>(like.numel(), 1));
   const auto weighted = [&](const T& x) { return weights == nullptr ? T(x / size) : T(*weights * x); };
   Result result;
@@ -104,35 +109,38 @@ Result by_operators(const Terms& terms, const T& like, const T* weights) {
   return result;
 }
 
+/// A loss over tensors: in one pass if its formula allows that (`by_blocks`) and the tensors are in host memory, else
+/// by operators. With `Gradient` all inputs are constants and gradients are in closed form; without, autograd sees the
+/// first `Free` inputs.
 template <std::size_t Free, bool Gradient, class Loss, class Names, class T, class First, class... Rest>
-auto elementwise_over(const Loss& loss, const char* who, const Names& names, const T* weights, const First& first,
-                      const Rest&... rest) {
+auto elementwise_tensor_result(const Loss& loss, const char* who, const Names& names, const T* weights,
+                               const First& first, const Rest&... rest) {
   static_assert(std::is_same_v<T, First>, "coho: tensors and arrays of the host cannot be mixed");
   const T& like = weights == nullptr ? first : *weights;
   const auto formula = [loss]<bool Slopes, class... Ts>(std::bool_constant<Slopes>, const Ts&... inputs) {
     return loss.template element<Slopes>(inputs...);
   };
   return [&]<std::size_t... Is>(std::index_sequence<Is...>) {
-    check_device_input(first, like, who, names[0]);
-    (check_device_input(rest, like, who, names[Is + 1]), ...);
+    check_tensor_input(first, like, who, names[0]);
+    (check_tensor_input(rest, like, who, names[Is + 1]), ...);
     using terms_type =
-        decltype(formula(std::bool_constant<Gradient>{}, first, device_input<false>(rest, first, weights)...));
+        decltype(formula(std::bool_constant<Gradient>{}, first, tensor_input<false>(rest, first, weights)...));
     using result_type = elementwise_result<value_of<T>, T, Free, std::tuple_size_v<decltype(terms_type::measures)>>;
     if constexpr (has_blocks<T> && requires { requires Loss::by_blocks; }) {
       using blocks = typename array_traits<T>::blocks;
-      if (blocks::readable(weights, first, rest...)) {
+      if (blocks::can_run(weights, first, rest...)) {
         return blocks::template run<result_type, Free, Gradient>(formula, weights, first, rest...);
       }
     }
     constexpr bool constant = Gradient;
-    return by_operators<Gradient, result_type>(
-        formula(std::bool_constant<Gradient>{}, device_input<!constant>(first, first, weights),
-                device_input<(!constant && Is + 1 < Free)>(rest, first, weights)...),
+    return reduce_by_operators<Gradient, result_type>(
+        formula(std::bool_constant<Gradient>{}, tensor_input<!constant>(first, first, weights),
+                tensor_input<(!constant && Is + 1 < Free)>(rest, first, weights)...),
         like, weights);
   }(std::index_sequence_for<Rest...>{});
 }
 
-/// For tensors.
+/// `elementwise_loss` for tensors: finds out whether there are weights, and runs `elementwise_tensor_result`.
 template <std::size_t Free, bool Gradient, class Loss, class Names, class Weights, class First, class... Rest>
 auto elementwise_tensors(const Loss& loss, const char* who, const Names& names, const Weights& weights,
                          const First& first, const Rest&... rest) {
@@ -142,10 +150,11 @@ auto elementwise_tensors(const Loss& loss, const char* who, const Names& names, 
                   "coho: tensors and arrays of the host cannot be mixed");
     if (weights_given(weights)) given = &weights.values;
   }
-  return elementwise_over<Free, Gradient>(loss, who, names, given, first, rest...);
+  return elementwise_tensor_result<Free, Gradient>(loss, who, names, given, first, rest...);
 }
 
-// Sums are locals and the loss is a copy, so that the compiler knows that stores into gradients do not change them.
+/// A loss over host elements, in one loop that skips weights of 0 and throws argument_error if the sum is not finite.
+/// Sums are locals and the loss is a copy, so that the compiler knows that stores into gradients do not change them.
 template <std::size_t Free, bool Gradient, class Number, class Loss, class Weights, class... Elements>
 auto elementwise_loop(const Loss& shared_loss, const char* who, const Weights& weights, const Elements&... inputs) {
   using terms_type = decltype(shared_loss.template element<Gradient>(static_cast<double>(inputs[0])...));
@@ -186,7 +195,7 @@ auto elementwise_loop(const Loss& shared_loss, const char* who, const Weights& w
   return result;
 }
 
-/// For host arrays.
+/// `elementwise_loss` for host arrays: checks the lengths of the inputs and runs `elementwise_loop`.
 template <std::size_t Free, bool Gradient, class Loss, class Names, class Weights, class First, class... Rest>
 auto elementwise_host(const Loss& loss, const char* who, const Names& names, const Weights& weights, const First& first,
                       const Rest&... rest) {

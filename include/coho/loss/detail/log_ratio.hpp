@@ -21,8 +21,8 @@ T limited_log_ratio(const T& log_ratio) {
   }
 }
 
-/// ρ − 1 − log ρ, an estimate of KL(old ‖ new) that is never negative (k3); by its series where rounding would eat the
-/// difference.
+/// ρ − 1 − log ρ, an estimate of KL(old ‖ new) that is never negative (k3), from a ρ that the loss has already; by its
+/// series where rounding would eat the difference.
 template <class T>
 T token_divergence(const T& ratio, const T& log_ratio) {
   using std::abs;

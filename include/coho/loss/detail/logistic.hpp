@@ -11,6 +11,7 @@ struct logistic_terms {
   double sigmoid;           ///< σ(z)
   double sigmoid_negated;   ///< σ(−z), precise where σ(z) rounds to 1
 };
+/// All of them for one z; NaN gives NaN.
 inline logistic_terms logistic(double z) noexcept {
   const double e = std::exp(-std::abs(z)), whole = 1 + e, share = 1 / whole;
   // log1p(e): the logarithm of the rounded sum, plus what rounding removed. Faster than std::log1p, as precise.

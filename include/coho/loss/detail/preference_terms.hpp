@@ -18,7 +18,7 @@ struct preference_term {
   T slope{};
 };
 
-/// f(z) of the forms hinge and ipo.
+/// f(z) of the forms hinge and ipo, and with `Gradient` its slope: those without an exponential.
 template <bool Gradient, class T>
 preference_term<T> plain_preference_terms(dpo_form form, const T& z, double beta) {
   preference_term<T> out;
@@ -33,7 +33,8 @@ preference_term<T> plain_preference_terms(dpo_form form, const T& z, double beta
   return out;
 }
 
-/// f(z) of a `dpo_form`; other pair losses have these forms too.
+/// f(z) of any `dpo_form`, and with `Gradient` its slope; `epsilon` is the label smoothing of conservative and robust,
+/// 0 for sigmoid. Other pair losses have these forms too.
 template <bool Gradient, class T>
 preference_term<T> preference_terms(dpo_form form, const T& z, double beta, double epsilon) {
   if (form == dpo_form::hinge || form == dpo_form::ipo) return plain_preference_terms<Gradient>(form, z, beta);
@@ -52,9 +53,9 @@ preference_term<T> preference_terms(dpo_form form, const T& z, double beta, doub
   return out;
 }
 
-/// 1 where x > 0, 0 where x < 0, one half at 0.
+/// The Heaviside step, one half at 0: the accuracy of a pair whose difference is x.
 template <class T>
-T above_zero(const T& x) {
+T heaviside(const T& x) {
   if constexpr (std::floating_point<T>) return T(0.5) + T(0.5) * (static_cast<T>(x > 0) - static_cast<T>(x < 0));
   const T zero = 0.0 * x;
   return coho::where(x > 0, T(zero + 1.0), T(coho::where(x < 0, zero, T(zero + 0.5))));

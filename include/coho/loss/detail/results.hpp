@@ -50,7 +50,7 @@ struct mean_weights {
   double operator[](std::size_t) const noexcept { return weight; }
 };
 
-/// The same as an array.
+/// `mean_weights` as an array; of a tensor, as a tensor of its shape, type and device.
 inline array_of<double> equal_weights(std::size_t n) {
   return array_of<double>::Constant(static_cast<Eigen::Index>(n), mean_weights(n).weight);
 }
@@ -66,10 +66,12 @@ bool weights_given(const Weights& weights) noexcept {
   return true;
 }
 
+/// The error of a loss, named `who`, that is NaN or infinite.
 [[noreturn]] inline void throw_not_finite(const char* who) {
   throw argument_error(std::string(who) + ": the loss is not finite; a token of nonzero weight holds NaN or infinity");
 }
-// Kept small for inlining: a call after a loop can cost the loop the register of its sum.
+/// Throws `throw_not_finite` unless the value is finite.
+/// Kept small for inlining: a call after a loop can cost the loop the register of its sum.
 inline void require_finite(double value, const char* who) {
   if (!std::isfinite(value)) throw_not_finite(who);
 }

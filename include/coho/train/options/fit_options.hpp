@@ -4,7 +4,7 @@
 
 namespace coho::inline v0_1::detail {
 
-/// The options shared by the trainers over fixed data. `examples`: the unit of a batch ("pairs").
+/// Describes the options shared by the trainers over fixed data. `examples`: the unit of a batch ("pairs").
 template <class Visitor, class... Options>
 void describe_fit_options(Visitor& visit, std::string_view examples, Options&... o) {
   visit({"learning_rate", "one step of the schedule per optimizer step"}, o.learning_rate...);

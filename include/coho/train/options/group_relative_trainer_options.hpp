@@ -12,6 +12,7 @@
 
 #include <coho/advantage/group_relative.hpp>
 #include <coho/advantage/leave_one_out.hpp>
+#include <coho/detail/if_called.hpp>
 #include <coho/error.hpp>
 #include <coho/options.hpp>
 #include <coho/reward/empty_response.hpp>
@@ -68,17 +69,17 @@ struct group_relative_trainer_options {
 
   /// Shao et al. 2024, §4.1: advantages divided by the group's deviation, mean over each response, KL (k3, 0.04) in the
   /// loss, 64 samples.
-  template <class = void>
+  template <class = detail::if_called>
   static group_relative_trainer_options grpo() {
     return {.group_size = 64, .kl_loss_coefficient = 0.04};
   }
   /// Liu et al. 2025: no division by the deviation and none by the length, no KL.
-  template <class = void>
+  template <class = detail::if_called>
   static group_relative_trainer_options dr_grpo() {
     return {.scaling = {.scale = group_scale::none}, .reduction = {.kind = reduction::fixed_length}};
   }
   /// Ahmadian et al. 2024: leave-one-out baseline, the KL in the reward, one update per batch, sums over responses.
-  template <class = void>
+  template <class = detail::if_called>
   static group_relative_trainer_options rloo() {
     return {.group_size = 4,
             .shaping = {.kl_coefficient = 0.03},
@@ -87,7 +88,7 @@ struct group_relative_trainer_options {
   }
   /// Yu et al. 2025: clip-higher, mean over tokens, no KL, groups of equal rewards dropped. Its overlong ramp is a
   /// bonus: `overlong_penalty`.
-  template <class = void>
+  template <class = detail::if_called>
   static group_relative_trainer_options dapo() {
     return {.group_size = 16,
             .skip_uniform_groups = true,
@@ -95,9 +96,9 @@ struct group_relative_trainer_options {
             .reduction = {.kind = reduction::token_mean}};
   }
 
-  /// The part shared with PPO.
-  template <class = void>
-  ppo_options shared() const {
+  /// The options that PPO has too, as those of a `ppo_trainer`; its other options have their defaults.
+  template <class = detail::if_called>
+  ppo_options as_ppo_options() const {
     ppo_options o;
     const auto copy = []<class T>(const option&, const T& from, T& to) { to = from; };
     detail::describe_policy_training(copy, *this, o);
@@ -114,7 +115,7 @@ struct group_relative_trainer_options {
     visit({"skip_uniform_groups", "leave groups whose rewards are all equal out of the update"},
           o.skip_uniform_groups...);
   }
-  void check_together(const std::string& prefix) const {
+  void check_constraints(const std::string& prefix) const {
     detail::check_policy_training(*this, prefix);
     if (baseline != group_baseline::mean)
       require_unused(scaling, {}, prefix + "scaling.", "unless the baseline is mean");
@@ -123,7 +124,7 @@ struct group_relative_trainer_options {
   }
 
   /// Throws `option_error` for the first option that is out of its range, or has no effect with the others.
-  template <class = void>
+  template <class = detail::if_called>
   void validate() const {
     coho::validate(*this);
   }
@@ -136,6 +137,7 @@ class group_baseline_estimator {
   group_baseline_estimator(const group_relative_trainer_options& options, Communicator& ranks)
       : baseline_(options.baseline), scaling_(options.scaling), leave_one_out_(options.leave_one_out), ranks_(ranks) {}
 
+  /// One advantage per response; `groups` as for `group_relative`.
   template <class Array>
   Eigen::ArrayXd operator()(const Array& rewards, std::span<const std::size_t> groups) const {
     if (baseline_ == group_baseline::mean) return group_relative(rewards, groups, scaling_, ranks_);

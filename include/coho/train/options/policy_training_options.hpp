@@ -19,7 +19,7 @@ constexpr auto option_names(old_log_prob_source) { return std::array{"recomputed
 
 namespace detail {
 
-/// The options shared by PPO and the group-relative trainers.
+/// Describes the options shared by PPO and the group-relative trainers, for one object or several in parallel.
 template <class Visitor, class... Options>
 void describe_policy_training(Visitor& visit, Options&... o) {
   visit({"seed", "seed of all random numbers"}, o.seed...);
@@ -56,7 +56,7 @@ void describe_policy_training(Visitor& visit, Options&... o) {
   visit({"micro_batch", "forwards of an update; does not change the result"}, o.micro_batch...);
 }
 
-/// The constraints between them.
+/// The constraints between those options; throws `option_error` with names that start with `prefix`.
 template <class Options>
 void check_policy_training(const Options& o, const std::string& prefix) {
   // Ratios and KL are of the tempered softmax over all tokens: samples must be drawn from exactly that.
@@ -83,7 +83,7 @@ void check_policy_training(const Options& o, const std::string& prefix) {
                  "left as it is, or adaptive_kl.initial, where adaptive_kl is set");
 }
 
-/// `option_error` where a caller's own KL controller makes these ineffective.
+/// For a caller's own KL controller: throws `option_error` where an option of the built-in ones was changed.
 template <class Options>
 void require_no_kl_options(const Options& o) {
   const auto reason = "left as it is where a KL controller is given";

@@ -10,6 +10,7 @@
 #include <coho/advantage/gae.hpp>
 #include <coho/advantage/whiten.hpp>
 #include <coho/concepts.hpp>
+#include <coho/detail/if_called.hpp>
 #include <coho/error.hpp>
 #include <coho/kl/controllers.hpp>
 #include <coho/kl/kl_loss.hpp>
@@ -70,7 +71,7 @@ struct ppo_options {
   batch_limits micro_batch{};    ///< what one forward of an update may hold; does not change the result
 
   /// SALMON as the paper describes it (§4.1.2, App. F): 576 rollouts in minibatches of 288, β 0.02.
-  template <class = void>
+  template <class = detail::if_called>
   static ppo_options paper() {
     ppo_options o;
     o.generation = {.max_new_tokens = 1024};
@@ -83,7 +84,7 @@ struct ppo_options {
   }
   /// As the released scripts run it: temperature 0.7, β 0.01, five warm-up steps, the code's shaping; empty responses
   /// are scored like any other.
-  template <class = void>
+  template <class = detail::if_called>
   static ppo_options salmon_code() {
     ppo_options o = paper();
     o.generation.temperature = 0.7;
@@ -110,10 +111,10 @@ struct ppo_options {
           o.value_learning_rate_factor...);
     visit({"value_warmup_steps", "first steps that update only the value model", {}, "steps"}, o.value_warmup_steps...);
   }
-  void check_together(const std::string& prefix) const { detail::check_policy_training(*this, prefix); }
+  void check_constraints(const std::string& prefix) const { detail::check_policy_training(*this, prefix); }
 
   /// Throws `option_error` for the first option that is out of its range, or has no effect with the others.
-  template <class = void>
+  template <class = detail::if_called>
   void validate() const {
     coho::validate(*this);
   }

@@ -25,16 +25,18 @@ template <class Hook>
 struct hook_fn {
   template <class Argument, class... Callbacks>
   void operator()([[maybe_unused]] const Argument& argument, Callbacks&... callbacks) const {
-    (one(argument, callbacks), ...);
+    (call_if_present(argument, callbacks), ...);
   }
 
  private:
+  // Nothing for a callback without the hook.
   template <class Argument, class Callback>
-  static void one([[maybe_unused]] const Argument& argument, [[maybe_unused]] Callback& callback) {
+  static void call_if_present([[maybe_unused]] const Argument& argument, [[maybe_unused]] Callback& callback) {
     if constexpr (requires { Hook::call(callback, argument); }) Hook::call(callback, argument);
   }
 };
 
+/// The hooks by name; `call` is well-formed for callbacks that have the member.
 struct step_begin_hook {
   static auto call(auto& callback, const auto& argument) -> decltype(callback.on_step_begin(argument)) {
     return callback.on_step_begin(argument);
@@ -63,18 +65,19 @@ struct step_end_hook {
 };
 inline constexpr hook_fn<step_end_hook> step_end{};
 
-/// Whether a callback on any rank requests a stop: the same answer on all ranks.
-struct stop_fn {
+/// Whether a callback on any rank requests a stop: the same answer on all ranks, which call together.
+struct stop_requested_fn {
   template <communicator Communicator, class... Callbacks>
   bool operator()(Communicator& ranks, Callbacks&... callbacks) const {
-    double wishes = (one(callbacks) + ... + 0.0);
-    ranks.all_reduce_sum(detail::span_of(&wishes, 1));
-    return wishes > 0;
+    double requests = (requests_stop(callbacks) + ... + 0.0);
+    ranks.all_reduce_sum(detail::span_of(&requests, 1));
+    return requests > 0;
   }
 
  private:
+  // 1 or 0, to be summed over callbacks and ranks; 0 for a callback without the hook.
   template <class Callback>
-  static double one([[maybe_unused]] Callback& callback) {
+  static double requests_stop([[maybe_unused]] Callback& callback) {
     if constexpr (requires {
                     { callback.stop_requested() } -> std::convertible_to<bool>;
                   }) {
@@ -84,16 +87,18 @@ struct stop_fn {
     }
   }
 };
-inline constexpr stop_fn stop{};
+inline constexpr stop_requested_fn stop_requested{};
 
 }  // namespace notify
 
 namespace detail {
+/// A callback with a hook that takes this argument.
 template <class Callback, class Argument>
 concept hooked_on = requires(Callback& c, const Argument& a) { c.on_rollouts(a); } ||
                     requires(Callback& c, const Argument& a) { c.on_minibatch(a); } ||
                     requires(Callback& c, const Argument& a) { c.on_step_end(a); };
 
+/// A compile error for an object without any hook for these arguments: its members are misspelt.
 template <class Callback, class... Arguments>
 consteval bool require_callback() {
   using callback = std::remove_reference_t<Callback>;

@@ -42,7 +42,7 @@ struct evaluate_rollouts_fn {
                      "the rollouts have no log_probs of their sampler, but old_log_probs is recorded");
     require_argument(recorded || !options.sampler_correction,
                      "the rollouts have no log_probs of their sampler, which sampler_correction needs");
-    trajectory_batch out = detail::trajectories_of(std::move(sampled), models.decoder);
+    trajectory_batch out = detail::make_trajectories(std::move(sampled), models.decoder);
     auto& seconds = statistics.phase_seconds;
     auto& tokens = statistics.phase_tokens;
     const auto responses = static_cast<double>(out.tokens());
@@ -63,7 +63,7 @@ struct evaluate_rollouts_fn {
     seconds.reference += watch.lap();
     tokens.reference += whole;
 
-    if constexpr (detail::stands_for<decltype(models.value), no_value_type>) {
+    if constexpr (detail::is_placeholder<decltype(models.value), no_value_type>) {
       out.values = Eigen::ArrayXd::Zero(out.old_log_probs.size());
     } else {
       const token_batch value_batch = out.value_batch();
@@ -87,7 +87,7 @@ struct collect_rollouts_fn {
   trajectory_batch operator()(const ppo_models<Types...>& models, std::span<const rl_prompt> prompts,
                               const ppo_options& options, std::uint64_t step, ppo_statistics& statistics) const {
     detail::stopwatch watch;
-    auto sampled = sample_rollouts(detail::sampler_of(models), prompts, options.generation, options.seed, step);
+    auto sampled = sample_rollouts(detail::sampler_or_policy(models), prompts, options.generation, options.seed, step);
     statistics.phase_seconds.generation += watch.lap();
     statistics.phase_tokens.generation += static_cast<double>(sampled.responses.total());
     return evaluate_rollouts(models, std::move(sampled), options, statistics);
@@ -97,7 +97,8 @@ inline constexpr collect_rollouts_fn collect_rollouts{};
 
 namespace detail {
 
-/// Fills in the statistics of the rollouts. All ranks call together.
+/// Fills in the statistics of the rollouts: means per sequence and per token over all ranks, which call together. The
+/// deviation and the explained variance take a second reduction, around the global means.
 template <std::same_as<trajectory_batch> Rollouts, class Communicator>
 void describe_rollouts(const Rollouts& r, Communicator& ranks, ppo_statistics& out) {
   const Eigen::ArrayXd kl = r.old_log_probs - r.reference_log_probs;

@@ -11,6 +11,7 @@
 
 #include <coho/advantage/whiten.hpp>
 #include <coho/concepts.hpp>
+#include <coho/detail/if_called.hpp>
 #include <coho/error.hpp>
 #include <coho/reward/composition.hpp>
 #include <coho/reward/shaping.hpp>
@@ -27,7 +28,8 @@ namespace detail {
 struct rollout_layout {
   std::vector<std::size_t> packed_offsets, offsets;
 
-  template <class = void>
+  /// `tokens`: the offsets of the responses. Throws argument_error for a response longer than its slot.
+  template <class = detail::if_called>
   rollout_layout(const std::vector<std::size_t>& tokens, std::size_t length) : packed_offsets(tokens), offsets(tokens) {
     if (length == 0) return;
     for (std::size_t i = 0; i + 1 < tokens.size(); ++i) {
@@ -36,8 +38,9 @@ struct rollout_layout {
       offsets[i + 1] = offsets[i] + length;
     }
   }
-  template <class = void>
-  Eigen::ArrayXd spread(const Eigen::ArrayXd& flat) const {
+  /// One number per position of the slots from one per token; 0 on padding.
+  template <class = detail::if_called>
+  Eigen::ArrayXd to_slots(const Eigen::ArrayXd& flat) const {
     Eigen::ArrayXd out(static_cast<Eigen::Index>(offsets.back()));
     out.setZero();
     for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
@@ -45,8 +48,9 @@ struct rollout_layout {
     }
     return out;
   }
-  template <class = void>
-  Eigen::ArrayXd collect(const Eigen::ArrayXd& slots) const {
+  /// The reverse: one number per token.
+  template <class = detail::if_called>
+  Eigen::ArrayXd to_packed(const Eigen::ArrayXd& slots) const {
     Eigen::ArrayXd out(static_cast<Eigen::Index>(packed_offsets.back()));
     for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
       std::copy_n(slots.data() + offsets[i], packed_offsets[i + 1] - packed_offsets[i], out.data() + packed_offsets[i]);
@@ -55,28 +59,31 @@ struct rollout_layout {
   }
 };
 
-/// Token rewards over a layout: KL penalty, sequence rewards (settled, as are the breakdowns), penalties.
+/// Shaped rewards of all positions of a layout: KL penalty, sequence rewards, penalties. Settles `sequence_rewards` and
+/// `breakdowns` of the rollouts first (`settle_rewards`). All ranks call together.
 template <class Communicator>
-Eigen::ArrayXd rewards_over(const rollout_layout& place, const Eigen::ArrayXd& mask, trajectory_batch& rollouts,
-                            const ppo_options& options, double kl_coefficient, Communicator& ranks) {
+Eigen::ArrayXd shape_over_layout(const rollout_layout& layout, const Eigen::ArrayXd& mask, trajectory_batch& rollouts,
+                                 const ppo_options& options, double kl_coefficient, Communicator& ranks) {
   shaping_options shaping = options.shaping;
   shaping.kl_coefficient = kl_coefficient;
-  const std::vector<std::uint8_t> finished =
-      settle_rewards(rollouts.sequence_rewards, rollouts.breakdowns, rollouts.finished, rollouts.empty,
-                     options.empty_responses, shaping, ranks);
+  const std::vector<std::uint8_t> finished = settle_rewards({.rewards = rollouts.sequence_rewards,
+                                                             .breakdowns = rollouts.breakdowns,
+                                                             .finished = rollouts.finished,
+                                                             .empty = rollouts.empty},
+                                                            options.empty_responses, shaping, ranks);
   return shape_rewards({.sequence_rewards = rollouts.sequence_rewards,
-                        .log_probs = place.spread(rollouts.old_log_probs),
-                        .reference_log_probs = place.spread(rollouts.reference_log_probs),
+                        .log_probs = layout.to_slots(rollouts.old_log_probs),
+                        .reference_log_probs = layout.to_slots(rollouts.reference_log_probs),
                         .mask = mask,
-                        .offsets = place.offsets,
+                        .offsets = layout.offsets,
                         .finished = finished},
                        shaping, ranks);
 }
 
-/// Advantages weighted for the difference between the sampler and the trained policy: for every loss that is
-/// linear in the advantage this equals weighting the tokens.
+/// With `sampler_correction`: advantages weighted for the difference between the sampler and the trained policy: for
+/// every loss that is linear in the advantage this equals weighting the tokens.
 template <std::same_as<trajectory_batch> Rollouts>
-void correct_sampler(Rollouts& rollouts, const ppo_options& options) {
+void apply_sampler_correction(Rollouts& rollouts, const ppo_options& options) {
   if (!options.sampler_correction) return;
   rollouts.advantages *= importance_weights(rollouts.old_log_probs, rollouts.recorded_log_probs,
                                             rollouts.batch.responses.offsets, *options.sampler_correction)
@@ -90,9 +97,9 @@ struct shape_rollout_rewards_fn {
   template <communicator Communicator>
   void operator()(trajectory_batch& rollouts, const ppo_options& options, double kl_coefficient,
                   Communicator& ranks) const {
-    const detail::rollout_layout place(rollouts.batch.responses.offsets, 0);
-    rollouts.rewards = detail::rewards_over(place, Eigen::ArrayXd::Ones(rollouts.old_log_probs.size()), rollouts,
-                                            options, kl_coefficient, ranks);
+    const detail::rollout_layout layout(rollouts.batch.responses.offsets, 0);
+    rollouts.rewards = detail::shape_over_layout(layout, Eigen::ArrayXd::Ones(rollouts.old_log_probs.size()), rollouts,
+                                                 options, kl_coefficient, ranks);
     rollouts.shaped_reward_sum = rollouts.rewards.sum();
   }
 };
@@ -109,25 +116,26 @@ struct estimate_advantages_fn {
   template <communicator Communicator, advantage_estimator Estimator>
   void operator()(trajectory_batch& rollouts, const ppo_options& options, double kl_coefficient, Communicator& ranks,
                   const Estimator& estimator) const {
-    const detail::rollout_layout place(rollouts.batch.responses.offsets,
-                                       options.padded_layout ? options.generation.max_new_tokens : 0);
-    const Eigen::ArrayXd mask = place.spread(Eigen::ArrayXd::Ones(rollouts.old_log_probs.size()));
-    const Eigen::ArrayXd rewards = detail::rewards_over(place, mask, rollouts, options, kl_coefficient, ranks);
+    const detail::rollout_layout layout(rollouts.batch.responses.offsets,
+                                        options.padded_layout ? options.generation.max_new_tokens : 0);
+    const Eigen::ArrayXd mask = layout.to_slots(Eigen::ArrayXd::Ones(rollouts.old_log_probs.size()));
+    const Eigen::ArrayXd rewards = detail::shape_over_layout(layout, mask, rollouts, options, kl_coefficient, ranks);
     const auto estimate = estimator(advantage_inputs<double>{
-        .rewards = rewards, .values = place.spread(rollouts.values), .offsets = place.offsets});
-    Eigen::ArrayXd advantages = checked(estimate.advantages, rewards.size(), "advantages");
-    const Eigen::ArrayXd returns = checked(estimate.returns, rewards.size(), "returns");
+        .rewards = rewards, .values = layout.to_slots(rollouts.values), .offsets = layout.offsets});
+    Eigen::ArrayXd advantages = checked_estimate(estimate.advantages, rewards.size(), "advantages");
+    const Eigen::ArrayXd returns = checked_estimate(estimate.returns, rewards.size(), "returns");
     if (options.whiten_advantages) advantages = whiten(advantages, mask, options.advantage_whitening, ranks);
-    rollouts.rewards = place.collect(rewards);
+    rollouts.rewards = layout.to_packed(rewards);
     rollouts.shaped_reward_sum = rewards.sum();
-    rollouts.returns = place.collect(returns);
-    rollouts.advantages = place.collect(advantages);
-    detail::correct_sampler(rollouts, options);
+    rollouts.returns = layout.to_packed(returns);
+    rollouts.advantages = layout.to_packed(advantages);
+    detail::apply_sampler_correction(rollouts, options);
   }
 
  private:
-  template <class = void>
-  static Eigen::ArrayXd checked(const Eigen::ArrayXd& x, Eigen::Index size, const char* what) {
+  // x itself. Throws argument_error, naming `what`, unless the estimator returned one finite number per position.
+  template <class = detail::if_called>
+  static Eigen::ArrayXd checked_estimate(const Eigen::ArrayXd& x, Eigen::Index size, const char* what) {
     require_argument(x.size() == size, std::string("the advantage estimator returned ") + std::to_string(x.size()) +
                                            " " + what + " for " + std::to_string(size) + " tokens");
     for (const double number : x) {

@@ -14,6 +14,7 @@
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
 #include <coho/parallel/all_gather.hpp>
+#include <coho/parallel/detail/serialization.hpp>
 #include <coho/parallel/shards.hpp>
 #include <coho/rollout/trajectory.hpp>
 
@@ -21,7 +22,7 @@ namespace coho::inline v0_1 {
 
 namespace detail {
 
-/// Appends the rollouts of one batch to those of another, member by member.
+/// Visitor of `for_each_field` over two batches: appends the second's rollouts to the first's, and adds up sums.
 struct append_field {
   template <class T>
   void operator()(std::vector<T>& to, const std::vector<T>& from) const {
@@ -45,80 +46,10 @@ struct append_field {
   void operator()(double& to, const double& from) const { to += from; }
 };
 
-/// Writes members as bytes.
-struct write_field {
-  byte_writer& to;
-
-  template <class T>
-  void operator()(const T& value) const {
-    if constexpr (with_fields<const T>) {
-      for_each_field(value, *this);
-    } else if constexpr (std::is_arithmetic_v<T> || std::is_enum_v<T>) {
-      to.number(value);
-    } else {
-      to.array(value);
-    }
-  }
-  template <class T>
-  void operator()(const std::vector<T>& values) const {
-    if constexpr (std::is_arithmetic_v<T>) {
-      to.array(values);
-    } else {
-      to.number(static_cast<std::uint64_t>(values.size()));
-      for (const auto& value : values) (*this)(value);
-    }
-  }
-  template <class T>
-  void operator()(const packed<T>& sequences) const {
-    to.array(sequences.values);
-    to.array(sequences.offsets);
-  }
-  template <std::same_as<token_batch> Batch>
-  void operator()(const Batch& batch) const {
-    (*this)(batch.prompts);
-    (*this)(batch.responses);
-  }
-};
-
-/// Reads members in the order in which write_field wrote them.
-struct read_field {
-  byte_reader& from;
-
-  template <class T>
-  void operator()(T& value) const {
-    if constexpr (with_fields<T>) {
-      for_each_field(value, *this);
-    } else if constexpr (std::is_arithmetic_v<T> || std::is_enum_v<T>) {
-      value = from.number<T>();
-    } else {
-      value = from.array<T>();
-    }
-  }
-  template <class T>
-  void operator()(std::vector<T>& values) const {
-    if constexpr (std::is_arithmetic_v<T>) {
-      values = from.array<std::vector<T>>();
-    } else {
-      values.resize(static_cast<std::size_t>(from.number<std::uint64_t>()));
-      for (auto& value : values) (*this)(value);
-    }
-  }
-  template <class T>
-  void operator()(packed<T>& sequences) const {
-    sequences.values = from.array<std::vector<T>>();
-    sequences.offsets = from.array<std::vector<std::size_t>>();
-  }
-  template <std::same_as<token_batch> Batch>
-  void operator()(Batch& batch) const {
-    (*this)(batch.prompts);
-    (*this)(batch.responses);
-  }
-};
-
 /// Rollouts of this rank's `count` sequences, shard by shard: a shard's passes do not depend on how
 /// many shards a rank has. `evaluate(begin, end)` makes those of one range. `count` may be 0.
 template <class Communicator, class Evaluate>
-trajectory_batch by_shards(std::size_t count, Communicator& ranks, Evaluate evaluate) {
+trajectory_batch evaluate_by_shards(std::size_t count, Communicator& ranks, Evaluate evaluate) {
   const std::size_t shards = shard_count(ranks), size = static_cast<std::size_t>(ranks.size());
   trajectory_batch out;
   if (shards <= size) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <coho/concepts.hpp>
+#include <coho/detail/if_called.hpp>
 #include <coho/error.hpp>
 #include <coho/optimization/data_order.hpp>
 #include <coho/parallel/shards.hpp>
@@ -21,7 +22,7 @@
 namespace coho::inline v0_1::detail {
 
 /// 0, 1, …, count − 1.
-template <class = void>
+template <class = detail::if_called>
 std::vector<std::size_t> all_indices(std::size_t count) {
   std::vector<std::size_t> out(count);
   std::iota(out.begin(), out.end(), std::size_t{0});
@@ -32,14 +33,14 @@ std::vector<std::size_t> all_indices(std::size_t count) {
 /// one with the examples at these indices, of all ranks, and returns its statistics. Ends early when a callback
 /// requests it.
 template <class Options, class Communicator, class Step, class... Callbacks>
-auto fit_source(std::size_t size, const Options& options, const std::uint64_t& made, Communicator& ranks, Step step,
-                Callbacks&... callbacks) {
+auto fit_source(std::size_t size, const Options& options, const std::uint64_t& steps_done, Communicator& ranks,
+                Step step, Callbacks&... callbacks) {
   data_order order(size, options.batch_size, options.seed, options.shuffle);
   std::vector<decltype(step(std::vector<std::size_t>(), std::uint64_t{}))> history;
   const std::uint64_t end = options.epochs * order.steps_per_epoch();
-  while (made < end) {
-    history.push_back(step(order.batch(made, 0, 1), made / order.steps_per_epoch()));
-    if (notify::stop(ranks, callbacks...)) break;
+  while (steps_done < end) {
+    history.push_back(step(order.batch(steps_done, 0, 1), steps_done / order.steps_per_epoch()));
+    if (notify::stop_requested(ranks, callbacks...)) break;
   }
   return history;
 }
@@ -50,9 +51,10 @@ struct loading_plan {
   work_plan work;
   std::vector<std::size_t> mine;
 };
+/// The plan of a batch of indices: shards of equal numbers of examples, since their lengths are not known yet.
 template <class Communicator>
-loading_plan loading_plan_of(const std::vector<std::size_t>& batch, Communicator& ranks) {
-  const std::vector<std::size_t> lengths(batch.size(), 0);  // not known before they are loaded
+loading_plan plan_loading(const std::vector<std::size_t>& batch, Communicator& ranks) {
+  const std::vector<std::size_t> lengths(batch.size(), 0);
   loading_plan out{partition(all_indices(batch.size()), span_of(lengths), ranks), {}};
   for (auto& shard : out.work.mine) {
     for (std::size_t& i : shard.indices) {
@@ -66,28 +68,27 @@ loading_plan loading_plan_of(const std::vector<std::size_t>& batch, Communicator
 /// Steps of an on-policy trainer until `steps` have been made in all or a callback requests a stop. `source(step)`
 /// returns the prompts of a step as a contiguous range of rl_prompt.
 template <class Trainer, class Communicator, class Source, class... Callbacks>
-auto run_steps(Trainer& trainer, Communicator& ranks, Source& source, const std::uint64_t& made, std::uint64_t steps,
-               Callbacks&... callbacks) {
+auto run_steps(Trainer& trainer, Communicator& ranks, Source& source, const std::uint64_t& steps_done,
+               std::uint64_t steps, Callbacks&... callbacks) {
   std::vector<decltype(trainer.step(std::span<const rl_prompt>{}, callbacks...))> history;
-  while (made < steps) {
-    const auto& prompts = source(made);
+  while (steps_done < steps) {
+    const auto& prompts = source(steps_done);
     history.push_back(trainer.step(std::span<const rl_prompt>(prompts), callbacks...));
-    if (notify::stop(ranks, callbacks...)) break;
+    if (notify::stop_requested(ranks, callbacks...)) break;
   }
   return history;
 }
 
-/// Rejects a saved run that had another value of an option which every later step depends on. A template, so that it
-/// is compiled only where a driver restores a run.
-template <class = void>
+/// Throws argument_error for a saved run that had another value of an option which every later step depends on.
+template <class = detail::if_called>
 void require_saved_value(std::string_view name, std::uint64_t saved, std::uint64_t own) {
   require_argument(saved == own, std::string(name) + " = " + std::to_string(own) + " is not allowed: it must be " +
                                      std::to_string(saved) + ", as in the saved run");
 }
 
-/// Rejects a saved run whose data order differs.
+/// Throws argument_error for a saved run whose data order differs: another seed or batch size.
 template <class Options>
-void require_same_order(const data_position& saved, const Options& options) {
+void require_same_data_order(const data_position& saved, const Options& options) {
   require_saved_value("seed", saved.seed, options.seed);
   require_saved_value("batch_size", saved.batch_size, options.batch_size);
 }

@@ -69,7 +69,7 @@ class minibatch_update {
       m.applied = options_.target_kl == 0 || m.approximate_kl <= options_.target_kl;
       if (!m.applied) return;
       gradients.all_reduce();
-      apply(learning_rate, m);
+      step_optimizers(learning_rate, m);
     });
   }
 
@@ -81,21 +81,22 @@ class minibatch_update {
 
   // The same object in both places: one set of gradients, or one optimizer for both.
   template <class A, class B>
-  static bool same(const A& a, const B& b) noexcept {
+  static bool same_object(const A& a, const B& b) noexcept {
     return static_cast<const volatile void*>(&a) == static_cast<const volatile void*>(&b) &&
            std::is_same_v<std::remove_const_t<A>, std::remove_const_t<B>>;
   }
 
+  // Whether the value model has an optimizer of its own, which can step without the policy's.
   bool separate_value_optimizer() const noexcept {
     if constexpr (!has_value) return false;
-    return !same(models_.optimizer, models_.value_optimizer);
+    return !same_object(models_.optimizer, models_.value_optimizer);
   }
 
   // Calls f with the gradient sum of the models being trained.
   template <class Function>
   void with_gradients(std::size_t shards, const Function& f) {
     if constexpr (has_value) {
-      if (!same(models_.policy, models_.value)) {
+      if (!same_object(models_.policy, models_.value)) {
         gradient_sum gradients(models_.ranks, shards, models_.policy, models_.value);
         return f(gradients);
       }
@@ -116,7 +117,7 @@ class minibatch_update {
     shard_sums<7> all(work.shards);
     for (const auto& shard : work.mine) {
       sums total;
-      gradients.begin(shard.number);
+      gradients.begin_shard(shard.number);
       for (const auto& part : micro_batches(shard.indices, lengths, options_.micro_batch)) {
         const token_batch tokens = rollouts.batch.select(part);
         const auto weights = make_token_weights(span_of(tokens.responses.offsets), reduction);
@@ -125,12 +126,12 @@ class minibatch_update {
           accumulate_value({value_batch.prompts.select(part), tokens.responses}, rollouts, part, weights, total);
         }
       }
-      gradients.end();
+      gradients.end_shard();
       const double of_shard[] = {total.policy_loss, total.value_loss, total.kl_loss,       total.clipped,
                                  total.divergence,  total.entropy,    total.values_clipped};
-      std::copy(std::begin(of_shard), std::end(of_shard), all.of(shard.number));
+      std::copy(std::begin(of_shard), std::end(of_shard), all.shard(shard.number));
     }
-    gradients.close();
+    gradients.end_forwards();
     const auto reduced = all.total(models_.ranks);
     m.policy_loss = reduced[0];
     m.value_loss = reduced[1];
@@ -150,7 +151,7 @@ class minibatch_update {
     const Eigen::ArrayXd old_log_probs = gather(rollouts.old_log_probs, offsets, chosen);
     const std::size_t count = tokens.responses.total();
     auto [output, pullback] = models_.policy.forward(tokens);
-    const auto log_probs = lift_output(output.log_probs, count, "log_probs of the policy's forward");
+    const auto log_probs = checked_output(output.log_probs, count, "log_probs of the policy's forward");
     auto loss = evaluate_policy_loss(policy_loss_, {.log_probs = log_probs,
                                                     .old_log_probs = old_log_probs,
                                                     .advantages = gather(rollouts.advantages, offsets, chosen),
@@ -173,7 +174,7 @@ class minibatch_update {
     }
     std::vector<double> d_entropy;
     if constexpr (has_entropy) {
-      total.entropy += lift_output(output.entropy, count, "entropy of the policy's forward").sum();
+      total.entropy += checked_output(output.entropy, count, "entropy of the policy's forward").sum();
       if (options_.entropy_coefficient > 0) {
         for (const double weight : weights.values) d_entropy.push_back(-options_.entropy_coefficient * weight);
       }
@@ -188,7 +189,7 @@ class minibatch_update {
     const auto offsets = span_of(rollouts.batch.responses.offsets), chosen = span_of(part);
     const std::size_t count = tokens.responses.total();
     auto [output, pullback] = models_.value.forward(tokens);
-    const auto values = lift_output(output.values, count, "values of the value model's forward");
+    const auto values = checked_output(output.values, count, "values of the value model's forward");
     auto loss = evaluate_value_loss(value_loss_, {.values = values,
                                                   .old_values = gather(rollouts.values, offsets, chosen),
                                                   .returns = gather(rollouts.returns, offsets, chosen),
@@ -199,8 +200,9 @@ class minibatch_update {
     pullback(value_gradient{.values = {loss.d_values.data(), count}});
   }
 
-  // Clip and step, once the gradients are summed over all ranks.
-  void apply(double learning_rate, minibatch_statistics& m) {
+  // Clips and steps, once the gradients are summed over all ranks. Throws error, before anything is changed, for a
+  // gradient that is not finite.
+  void step_optimizers(double learning_rate, minibatch_statistics& m) {
     const std::string what = "step " + std::to_string(m.step) + ", epoch " + std::to_string(m.epoch) + ", minibatch " +
                              std::to_string(m.minibatch);
     const double limit = options_.gradient_norm_clip;
@@ -209,7 +211,7 @@ class minibatch_update {
     } else {
       auto& policy = models_.policy;
       auto& value = models_.value;
-      if (same(policy, value)) {
+      if (same_object(policy, value)) {
         m.gradient_norm = clip_gradient_norm(limit, policy);
       } else {
         m.gradient_norm = options_.joint_gradient_norm
@@ -217,7 +219,7 @@ class minibatch_update {
                               : std::hypot(clip_gradient_norm(limit, policy), clip_gradient_norm(limit, value));
       }
       gradient_step.require_finite_norm(m.gradient_norm, what);
-      if (same(models_.optimizer, models_.value_optimizer)) {
+      if (same_object(models_.optimizer, models_.value_optimizer)) {
         models_.optimizer.step(learning_rate);
       } else {
         if (trains_policy(m.step)) models_.optimizer.step(learning_rate);

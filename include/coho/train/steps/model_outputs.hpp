@@ -11,14 +11,15 @@
 #include <Eigen/Core>
 
 #include <coho/concepts.hpp>
+#include <coho/detail/if_called.hpp>
 #include <coho/error.hpp>
 #include <coho/rollout/minibatch.hpp>
 
 namespace coho::inline v0_1 {
 
-/// Takes over a model's output. Throws `argument_error` when its length is not the expected one or a number in it
-/// is not finite: model outputs are checked once, here, so that no NaN spreads.
-struct lift_output_fn {
+/// A model's output as an Eigen array of double. Throws `argument_error` when its length is not the expected one or a
+/// number in it is not finite: model outputs are checked once, here, so that no NaN spreads.
+struct checked_output_fn {
   template <number_range Range>
   Eigen::ArrayXd operator()(const Range& range, std::size_t expected, std::string_view what) const {
     const auto size = static_cast<std::size_t>(std::ranges::size(range));
@@ -37,10 +38,10 @@ struct lift_output_fn {
     return out;
   }
 };
-inline constexpr lift_output_fn lift_output{};
+inline constexpr checked_output_fn checked_output{};
 
 /// The tokens of each sequence of a batch, prompt and response.
-template <class = void>
+template <class = detail::if_called>
 std::vector<std::size_t> sequence_lengths(const token_batch& batch) {
   std::vector<std::size_t> out(batch.size());
   for (std::size_t i = 0; i < out.size(); ++i) out[i] = batch.prompts.length(i) + batch.responses.length(i);
@@ -49,15 +50,16 @@ std::vector<std::size_t> sequence_lengths(const token_batch& batch) {
 
 namespace detail {
 
-/// Evaluates a per-token function of the batch in parts within the limits.
+/// One number per response token from `evaluate(part)`, called on parts of the batch within the limits; the order of
+/// the batch is kept. Each output is checked by `checked_output`.
 template <class Evaluate>
-Eigen::ArrayXd in_parts(const token_batch& batch, const batch_limits& limits, std::string_view what,
-                        Evaluate evaluate) {
+Eigen::ArrayXd evaluate_in_batches(const token_batch& batch, const batch_limits& limits, std::string_view what,
+                                   Evaluate evaluate) {
   Eigen::ArrayXd out(static_cast<Eigen::Index>(batch.responses.total()));
   const auto lengths = sequence_lengths(batch);
   for (const auto& indices : micro_batches(detail::span_of(lengths), limits)) {
     const token_batch part = batch.select(indices);
-    scatter(lift_output(evaluate(part), part.responses.total(), what), batch.responses.offsets, indices, out);
+    scatter(checked_output(evaluate(part), part.responses.total(), what), batch.responses.offsets, indices, out);
   }
   return out;
 }
@@ -69,7 +71,8 @@ struct evaluate_log_probs_fn {
   template <policy Model>
   Eigen::ArrayXd operator()(Model& model, const token_batch& batch, const batch_limits& limits = {},
                             std::string_view what = "log_probs") const {
-    return detail::in_parts(batch, limits, what, [&](const token_batch& part) { return model.log_probs(part); });
+    return detail::evaluate_in_batches(batch, limits, what,
+                                       [&](const token_batch& part) { return model.log_probs(part); });
   }
 };
 inline constexpr evaluate_log_probs_fn evaluate_log_probs{};
@@ -78,13 +81,14 @@ inline constexpr evaluate_log_probs_fn evaluate_log_probs{};
 struct evaluate_values_fn {
   template <value_model Model>
   Eigen::ArrayXd operator()(Model& model, const token_batch& batch, const batch_limits& limits = {}) const {
-    return detail::in_parts(batch, limits, "values", [&](const token_batch& part) { return model.values(part); });
+    return detail::evaluate_in_batches(batch, limits, "values",
+                                       [&](const token_batch& part) { return model.values(part); });
   }
 };
 inline constexpr evaluate_values_fn evaluate_values{};
 
-/// The tokens of each query, where given.
-template <class = void>
+/// The tokens of each query, prompt and response; 0 for queries without tokens.
+template <class = detail::if_called>
 std::vector<std::size_t> query_lengths(std::span<const reward_query> queries) {
   std::vector<std::size_t> out(queries.size());
   for (std::size_t i = 0; i < out.size(); ++i)
@@ -103,7 +107,7 @@ struct evaluate_scores_fn {
       std::vector<reward_query> part;
       for (const std::size_t i : indices) part.push_back(queries[i]);
       const Eigen::ArrayXd scores =
-          lift_output(score_queries(model, detail::span_of(part)), part.size(), "reward model scores");
+          checked_output(score_queries(model, detail::span_of(part)), part.size(), "reward model scores");
       for (std::size_t k = 0; k < indices.size(); ++k) {
         out(static_cast<Eigen::Index>(indices[k])) = scores(static_cast<Eigen::Index>(k));
       }

@@ -52,6 +52,7 @@ class on_policy_driver {
         controller_(std::move(controller)),
         update_(models_, shared_, std::move(policy_loss), std::move(value_loss)) {}
 
+  /// A compile error for a callback without any hook of these drivers.
   template <class... Callbacks>
   static consteval bool require_callbacks() {
     return (require_callback<Callbacks, ppo_statistics, minibatch_statistics, trajectory_batch>() && ...);
@@ -61,7 +62,7 @@ class on_policy_driver {
   /// their advantages and the statistics, leaves the update's input in `rollouts`, calls `on_rollouts`, and
   /// returns the indices of those to learn from.
   template <class Collect, class Prepare, class... Callbacks>
-  ppo_statistics make_step(Collect collect, Prepare prepare, Callbacks&... callbacks) {
+  ppo_statistics run_step(Collect collect, Prepare prepare, Callbacks&... callbacks) {
     notify::step_begin(step_, callbacks...);
     ppo_statistics out{.step = step_, .kl_coefficient = kl_coefficient(), .learning_rate = rate_(step_)};
     trajectory_batch rollouts = collect(out);
@@ -75,7 +76,8 @@ class on_policy_driver {
     return out;
   }
 
-  bool together() const noexcept { return shared_.scope == minibatch_scope::global; }
+  /// Whether minibatches are cut from the rollouts of all ranks.
+  bool global_scope() const noexcept { return shared_.scope == minibatch_scope::global; }
 
   Models models_;
   ppo_options shared_;

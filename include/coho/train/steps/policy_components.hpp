@@ -27,6 +27,7 @@ namespace detail {
 using array_weights = token_weights<Eigen::ArrayXd>;
 using offset_span = std::span<const std::size_t>;
 
+/// What a policy loss must return, and a value loss.
 template <class Result>
 concept policy_loss_value = requires(Result& r) {
   { r.value } -> std::convertible_to<double>;
@@ -107,7 +108,9 @@ class configured_kl_controller {
       : fixed_(coefficient) {
     if (adaptive) adaptive_ = adaptive_kl_controller(*adaptive);
   }
+  /// β for the next batch.
   double coefficient() const noexcept { return adaptive_ ? adaptive_->coefficient() : fixed_.coefficient(); }
+  /// Nothing for the fixed one.
   void update(double mean_sequence_kl, double sequences) {
     if (adaptive_) adaptive_->update(mean_sequence_kl, sequences);
   }
@@ -141,6 +144,7 @@ auto component_or(Component component, Make make) {
     return component;
   }
 }
+/// The type that `component_or` returns.
 template <class Component, class Default>
 using component_t = std::conditional_t<std::is_same_v<Component, from_options>, Default, Component>;
 
@@ -152,20 +156,22 @@ struct policy_loss_terms {
 
 /// The number of tokens of nonzero weight.
 template <class Weights>
-double real_tokens(const Weights& weights) {
+double count_weighted_tokens(const Weights& weights) {
   double count = 0;
   for (const double weight : weights) count += weight != 0;
   return count;
 }
 
+/// Calls a policy loss and checks its result. Throws argument_error for a result of another length or one that is not
+/// finite.
 template <class Loss>
 policy_loss_terms evaluate_policy_loss(const Loss& loss, const policy_loss_inputs<double>& in) {
   const auto result = loss.value_and_grad(in);
   policy_loss_terms out{.value = static_cast<double>(result.value)};
-  out.d_log_probs =
-      lift_output(result.d_log_probs, static_cast<std::size_t>(in.log_probs.size()), "d_log_probs of the policy loss");
+  out.d_log_probs = checked_output(result.d_log_probs, static_cast<std::size_t>(in.log_probs.size()),
+                                   "d_log_probs of the policy loss");
   require_argument(std::isfinite(out.value), "the value of the policy loss is not finite");
-  const double tokens = real_tokens(in.weights.values);
+  const double tokens = count_weighted_tokens(in.weights.values);
   if constexpr (requires { result.clip_fraction; }) {
     out.clipped = static_cast<double>(result.clip_fraction) * tokens;
     require_argument(std::isfinite(out.clipped), "the clip_fraction of the policy loss is not finite");
@@ -185,21 +191,24 @@ struct value_loss_terms {
   Eigen::ArrayXd d_values{};
 };
 
+/// The same as `evaluate_policy_loss` for a value loss.
 template <class Loss>
 value_loss_terms evaluate_value_loss(const Loss& loss, const value_loss_inputs<double>& in) {
   const auto result = loss.value_and_grad(in);
   value_loss_terms out{.value = static_cast<double>(result.value)};
   require_argument(std::isfinite(out.value), "the value of the value loss is not finite");
   if constexpr (requires { result.clip_fraction; }) {
-    out.clipped = static_cast<double>(result.clip_fraction) * real_tokens(in.weights.values);
+    out.clipped = static_cast<double>(result.clip_fraction) * count_weighted_tokens(in.weights.values);
     require_argument(std::isfinite(out.clipped), "the clip_fraction of the value loss is not finite");
   }
-  out.d_values = lift_output(result.d_values, static_cast<std::size_t>(in.values.size()), "d_values of the value loss");
+  out.d_values =
+      checked_output(result.d_values, static_cast<std::size_t>(in.values.size()), "d_values of the value loss");
   return out;
 }
 
 }  // namespace detail
 
+/// A compile error that names the requirement of policy_loss which the type does not meet.
 template <class Loss>
 consteval bool require_policy_loss() {
   constexpr bool exists = requires(const Loss& l, const policy_loss_inputs<double>& in) { l.value_and_grad(in); };
@@ -211,6 +220,7 @@ consteval bool require_policy_loss() {
   return true;
 }
 
+/// A compile error that names the requirement of value_loss which the type does not meet.
 template <class Loss>
 consteval bool require_value_loss() {
   constexpr bool exists = requires(const Loss& l, const value_loss_inputs<double>& in) { l.value_and_grad(in); };
@@ -221,6 +231,7 @@ consteval bool require_value_loss() {
   return true;
 }
 
+/// A compile error that names the requirement of advantage_estimator which the type does not meet.
 template <class Estimator>
 consteval bool require_advantage_estimator() {
   constexpr bool exists = requires(const Estimator& a, const advantage_inputs<double>& in) { a(in); };
@@ -235,6 +246,7 @@ consteval bool require_advantage_estimator() {
   return true;
 }
 
+/// A compile error that names the requirement of group_advantage_estimator which the type does not meet.
 template <class Estimator>
 consteval bool require_group_advantage_estimator() {
   constexpr bool exists =
@@ -249,6 +261,7 @@ consteval bool require_group_advantage_estimator() {
   return true;
 }
 
+/// A compile error that names the requirement of kl_controller which the type does not meet.
 template <class Controller>
 consteval bool require_kl_controller() {
   constexpr bool coefficient = requires(const Controller& c) {

@@ -33,7 +33,7 @@ class policy_update {
   void operator()(const trajectory_batch& rollouts, const std::vector<std::size_t>& chosen, std::uint64_t step,
                   ppo_statistics& out, Callbacks&... callbacks) {
     double count = static_cast<double>(chosen.size());
-    if (!together()) models_.ranks.all_reduce_sum(span_of(&count, 1));
+    if (!global_scope()) models_.ranks.all_reduce_sum(span_of(&count, 1));
     if (count == 0) return;
     const token_batch value_batch = rollouts.value_batch();
     const auto lengths = sequence_lengths(rollouts.batch);
@@ -44,12 +44,12 @@ class policy_update {
     bool first = true;
     for (std::uint64_t epoch = 0; epoch < options_.epochs && !out.stopped_by_kl; ++epoch) {
       std::uint64_t number = 0;
-      for (auto& indices : cut(keys, stream.split(epoch))) {
+      for (auto& indices : cut_minibatches(keys, stream.split(epoch))) {
         for (std::size_t& i : indices) i = chosen[i];
         minibatch_statistics m{.step = step, .epoch = epoch, .minibatch = number++};
         count_sequences(indices, rollouts.batch.responses, m);
         const work_plan work =
-            together() ? partition(indices, span_of(lengths), models_.ranks) : local_plan(indices, models_.ranks);
+            global_scope() ? partition(indices, span_of(lengths), models_.ranks) : local_plan(indices, models_.ranks);
         minibatch_(rollouts, value_batch, work, span_of(lengths), out.learning_rate, m);
         if (m.applied) {
           out.gradient_norm += m.gradient_norm;
@@ -86,19 +86,22 @@ class policy_update {
   }
 
  private:
-  bool together() const noexcept { return options_.scope == minibatch_scope::global; }
+  // Whether all ranks hold the same rollouts and one shuffle cuts them.
+  bool global_scope() const noexcept { return options_.scope == minibatch_scope::global; }
 
-  std::vector<std::vector<std::size_t>> cut(const std::vector<std::uint64_t>& keys, const rng& stream) const {
-    if (together()) return minibatches(keys, options_.minibatch_size, stream);
+  // Positions in `keys` of this rank's part of each minibatch of an epoch.
+  std::vector<std::vector<std::size_t>> cut_minibatches(const std::vector<std::uint64_t>& keys,
+                                                        const rng& stream) const {
+    if (global_scope()) return minibatches(keys, options_.minibatch_size, stream);
     return minibatches(keys, options_.minibatch_size, stream, options_.scope, models_.ranks);
   }
 
-  // Over all ranks.
+  // Fills in the sequences and response tokens of a minibatch, over all ranks.
   void count_sequences(const std::vector<std::size_t>& indices, const packed<token>& responses,
                        minibatch_statistics& m) {
     double counts[2] = {static_cast<double>(indices.size()), 0};
     for (const std::size_t i : indices) counts[1] += static_cast<double>(responses.length(i));
-    if (!together()) models_.ranks.all_reduce_sum(span_of(counts));
+    if (!global_scope()) models_.ranks.all_reduce_sum(span_of(counts));
     m.sequences = counts[0];
     m.tokens = counts[1];
   }

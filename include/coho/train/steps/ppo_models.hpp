@@ -74,6 +74,7 @@ ppo_models(Models&...) -> ppo_models<Models...>;
 
 namespace detail {
 
+/// A decoder, or the placeholder for none.
 template <class Decoder>
 concept decoding = std::is_same_v<std::remove_const_t<Decoder>, no_decoder_type> ||
                    requires(Decoder& d, std::span<const token> tokens) {
@@ -86,6 +87,7 @@ concept decoding = std::is_same_v<std::remove_const_t<Decoder>, no_decoder_type>
 template <class Decoder>
 inline constexpr bool decodes = !std::is_same_v<std::remove_cvref_t<Decoder>, no_decoder_type>;
 
+/// The text of tokens, by `decode` or by a call; empty without a decoder.
 template <class Decoder>
 std::string decode_with(Decoder& decoder, std::span<const token> tokens) {
   if constexpr (!decodes<Decoder>) {
@@ -97,13 +99,14 @@ std::string decode_with(Decoder& decoder, std::span<const token> tokens) {
   }
 }
 
-template <class Model, class StandIn>
-inline constexpr bool stands_for = std::is_same_v<std::remove_cvref_t<Model>, StandIn>;
+/// Whether a member of `ppo_models` is the placeholder for a missing model.
+template <class Model, class Placeholder>
+inline constexpr bool is_placeholder = std::is_same_v<std::remove_cvref_t<Model>, Placeholder>;
 
 /// The sampler if there is one, else the policy.
 template <class Models>
-auto& sampler_of(const Models& models) {
-  if constexpr (requires { requires !stands_for<decltype(models.sampler), no_sampler_type>; }) {
+auto& sampler_or_policy(const Models& models) {
+  if constexpr (requires { requires !is_placeholder<decltype(models.sampler), no_sampler_type>; }) {
     return models.sampler;
   } else {
     return models.policy;
@@ -116,16 +119,17 @@ template <class Policy, class Reference, class Value, class Reward, class Optimi
           class Decoder, class Bonus, class Communicator, class Sampler>
 struct check_models<
     ppo_models<Policy, Reference, Value, Reward, Optimizer, ValueOptimizer, Decoder, Bonus, Communicator, Sampler>> {
-  static consteval bool passed() {
+  // What `update` needs, model by model.
+  static consteval bool passed_for_update() {
     require_differentiable_policy<Policy>();
     require_trainable<Policy>();
     require_policy<Reference>();
-    if constexpr (!stands_for<Value, no_value_type>) {
+    if constexpr (!is_placeholder<Value, no_value_type>) {
       require_differentiable_value_model<Value>();
       require_trainable<Value>();
     }
-    if constexpr (!stands_for<Reward, no_reward_type>) require_reward_model<Reward>();
-    if constexpr (!stands_for<Sampler, no_sampler_type>) require_sampler<Sampler>();
+    if constexpr (!is_placeholder<Reward, no_reward_type>) require_reward_model<Reward>();
+    if constexpr (!is_placeholder<Sampler, no_sampler_type>) require_sampler<Sampler>();
     require_optimizer<Optimizer>();
     require_optimizer<ValueOptimizer>();
     require_communicator<Communicator>();
@@ -139,22 +143,22 @@ struct check_models<
   }
   // What `step` needs in addition to `update`.
   static consteval bool passed_for_steps() {
-    if constexpr (stands_for<Sampler, no_sampler_type>) require_causal_lm<Policy>();
-    static_assert(!stands_for<Reward, no_reward_type>,
+    if constexpr (is_placeholder<Sampler, no_sampler_type>) require_causal_lm<Policy>();
+    static_assert(!is_placeholder<Reward, no_reward_type>,
                   "coho::ppo_models: without a reward model there is no step, only update with the rollouts' scores");
     return true;
   }
 };
 
-/// The first errors of a driver whose models do not fit.
+/// The first errors of a driver whose models do not fit: each names the concept and the member.
 template <class Models>
 consteval bool require_ppo_models() {
-  return check_models<Models>::passed();
+  return check_models<Models>::passed_for_update();
 }
 
-/// The first errors of a driver that samples.
+/// The first errors of `step`, which samples and scores.
 template <class Models>
-consteval bool require_models_of_steps() {
+consteval bool require_step_models() {
   return check_models<Models>::passed_for_steps();
 }
 

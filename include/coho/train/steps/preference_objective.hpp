@@ -28,6 +28,7 @@ concept preference_loss =
       { l.value_and_grad(x, w) } -> std::convertible_to<preference_gradient>;
     };
 
+/// A compile error that names what a preference_loss needs.
 template <class Loss>
 consteval bool require_preference_loss() {
   static_assert(preference_loss<Loss>,
@@ -38,6 +39,7 @@ consteval bool require_preference_loss() {
 
 namespace detail {
 
+/// Whether the reference policy is evaluated for this loss: unless it says that it needs none.
 template <class Loss>
 constexpr bool needs_reference() {
   if constexpr (requires { requires !Loss::needs_reference; }) return false;
@@ -51,14 +53,15 @@ constexpr bool needs_pairs = !requires { requires !Loss::needs_pairs; };
 template <class Loss>
 constexpr bool needs_kl_baseline = requires { requires Loss::needs_kl_baseline; };
 
-/// The loss of a batch, with its numbers checked.
+/// The loss of a batch and its gradients. Throws argument_error for gradients of another length and numbers that are
+/// not finite.
 template <class Loss>
-preference_gradient evaluate_preference(const Loss& loss, const preference_log_probs& x,
-                                        const token_weights<Eigen::ArrayXd>& weights) {
+preference_gradient evaluate_preference_loss(const Loss& loss, const preference_log_probs& x,
+                                             const token_weights<Eigen::ArrayXd>& weights) {
   preference_gradient out = loss.value_and_grad(x, weights);
   const auto size = static_cast<std::size_t>(x.chosen.size());
-  out.d_chosen = lift_output(out.d_chosen, size, "d_chosen of the preference loss");
-  out.d_rejected = lift_output(out.d_rejected, size, "d_rejected of the preference loss");
+  out.d_chosen = checked_output(out.d_chosen, size, "d_chosen of the preference loss");
+  out.d_rejected = checked_output(out.d_rejected, size, "d_rejected of the preference loss");
   require_argument(std::isfinite(out.value) && std::isfinite(out.accuracy) && std::isfinite(out.reward_difference),
                    "the value, accuracy or reward_difference of the preference loss is not finite");
   return out;

@@ -13,6 +13,7 @@
 #include <Eigen/Core>
 
 #include <coho/concepts.hpp>
+#include <coho/detail/if_called.hpp>
 #include <coho/error.hpp>
 #include <coho/reward/composition.hpp>
 #include <coho/reward/empty_response.hpp>
@@ -48,15 +49,16 @@ struct scoring_options {
 
 namespace detail {
 
-/// Checks what a sampler returned and moves it into rollouts of these prompts.
+/// Moves what a sampler returned into rollouts of these prompts. Throws argument_error for counts that differ, empty
+/// responses and log-probabilities that do not fit or are not finite.
 template <std::same_as<generation> Generation>
-sampled_rollouts take_generation(Generation sampled, std::span<const rl_prompt> prompts) {
+sampled_rollouts rollouts_from_generation(Generation sampled, std::span<const rl_prompt> prompts) {
   require_argument(sampled.responses.size() == prompts.size() && sampled.finished.size() == prompts.size(),
                    "generate returned " + std::to_string(sampled.responses.size()) + " responses for " +
                        std::to_string(prompts.size()) + " prompts");
   const bool known = !sampled.log_probs.empty();
   require_argument(!known || sampled.log_probs.offsets == sampled.responses.offsets,
-                   "generate returned log-probabilities that are not one a response token");
+                   "generate returned log-probabilities that are not one per response token");
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     require_argument(sampled.responses.length(i) > 0, "generate returned an empty response to prompt " +
                                                           std::to_string(i) +
@@ -66,7 +68,7 @@ sampled_rollouts take_generation(Generation sampled, std::span<const rl_prompt> 
   out.prompts.assign(prompts.begin(), prompts.end());
   if (known) {
     const Eigen::ArrayXd log_probs =
-        lift_output(sampled.log_probs.values, sampled.responses.total(), "log_probs of generate");
+        checked_output(sampled.log_probs.values, sampled.responses.total(), "log_probs of generate");
     out.log_probs.assign(log_probs.begin(), log_probs.end());
   }
   out.responses = std::move(sampled.responses);
@@ -74,22 +76,23 @@ sampled_rollouts take_generation(Generation sampled, std::span<const rl_prompt> 
   return out;
 }
 
-/// Flags of the blank response texts. Without texts no response counts as blank.
-template <class = void>
+/// 1 for each blank response text. Where texts are not `known`, since there is no decoder, all are 0.
+template <class = detail::if_called>
 std::vector<std::uint8_t> blank_texts(const std::vector<std::string>& texts, bool known) {
   std::vector<std::uint8_t> out;
   for (const auto& text : texts) out.push_back(known && is_blank(text) ? 1 : 0);
   return out;
 }
 
-template <class = void>
-Eigen::ArrayXd array_of_numbers(const std::vector<double>& numbers) {
+/// A copy as an Eigen array; empty stays empty.
+template <class = detail::if_called>
+Eigen::ArrayXd to_array(const std::vector<double>& numbers) {
   return Eigen::Map<const Eigen::ArrayXd>(numbers.data(), static_cast<Eigen::Index>(numbers.size()));
 }
 
 /// Rollouts with their texts and given values; nothing is evaluated.
 template <class Decoder>
-trajectory_batch trajectories_of(sampled_rollouts sampled, Decoder& decoder) {
+trajectory_batch make_trajectories(sampled_rollouts sampled, Decoder& decoder) {
   trajectory_batch out;
   for (const auto& prompt : sampled.prompts) {
     out.batch.prompts.push_back(prompt.tokens);
@@ -104,8 +107,8 @@ trajectory_batch trajectories_of(sampled_rollouts sampled, Decoder& decoder) {
   out.empty = blank_texts(out.response_texts, given || decodes<Decoder>);
   out.finished = std::move(sampled.finished);
   if (out.finished.empty()) out.finished.assign(out.size(), 1);
-  out.recorded_log_probs = array_of_numbers(sampled.log_probs);
-  out.model_scores = array_of_numbers(sampled.scores);
+  out.recorded_log_probs = to_array(sampled.log_probs);
+  out.model_scores = to_array(sampled.scores);
   out.prompts = std::move(sampled.prompts);
   return out;
 }
@@ -127,7 +130,8 @@ struct sample_rollouts_fn {
       contexts.push_back(prompt.tokens);
       streams.push_back(random.split(prompt.key));
     }
-    return detail::take_generation<generation>(sampler.generate(contexts, options, detail::span_of(streams)), prompts);
+    return detail::rollouts_from_generation<generation>(sampler.generate(contexts, options, detail::span_of(streams)),
+                                                        prompts);
   }
   template <sampler Sampler>
   sampled_rollouts operator()(Sampler& sampler, std::span<const rl_prompt> prompts, const generation_options& options,
@@ -145,7 +149,7 @@ struct score_rollouts_fn {
   void operator()(const Models& models, trajectory_batch& rollouts, const scoring_options& options = {}) const {
     const auto queries = rollouts.queries();
     if (rollouts.model_scores.size() == 0) {
-      if constexpr (detail::stands_for<decltype(models.reward), no_reward_type>) {
+      if constexpr (detail::is_placeholder<decltype(models.reward), no_reward_type>) {
         throw argument_error("the rollouts have no scores, and there is no reward model to ask");
       } else {
         rollouts.model_scores = evaluate_scores(models.reward, queries, options.batch);
@@ -177,8 +181,8 @@ struct sample_and_score_fn {
   trajectory_batch operator()(const Models& models, std::span<const rl_prompt> prompts,
                               const generation_options& generation, const rng& random,
                               const scoring_options& options = {}) const {
-    trajectory_batch out = detail::trajectories_of(
-        sample_rollouts(detail::sampler_of(models), prompts, generation, random), models.decoder);
+    trajectory_batch out = detail::make_trajectories(
+        sample_rollouts(detail::sampler_or_policy(models), prompts, generation, random), models.decoder);
     score_rollouts(models, out, options);
     return out;
   }

@@ -9,12 +9,14 @@ namespace coho::inline v0_1::detail {
 /// a driver a tenth of a second.)
 class stopwatch {
  public:
+  /// The seconds since the last call, or since construction.
   double lap() noexcept {
     const double now = read();
     return now - std::exchange(last_, now);
   }
 
  private:
+  // Seconds since some fixed moment.
   static double read() noexcept {
     std::timespec now{};
 #ifdef CLOCK_MONOTONIC
