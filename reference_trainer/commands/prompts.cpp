@@ -18,6 +18,7 @@
 #include "commands/commands.hpp"
 #include "config/read_options.hpp"
 #include "files/atomic_file.hpp"
+#include "files/data_files.hpp"
 #include "jsonl/bad_records.hpp"
 #include "run/stage.hpp"
 #include "settings/model_settings.hpp"
@@ -31,27 +32,6 @@ namespace coho::trainer {
 namespace {
 
 namespace fs = std::filesystem;
-
-// The file itself, or those below a folder, in an order that does not depend on the disk.
-// Those of `written` are excluded: a run's own output is not a source.
-std::vector<fs::path> files_of(const fs::path& path, const std::vector<fs::path>& written) {
-  if (!fs::is_directory(path)) return {path};
-  const auto is_written = [&](const fs::path& file) {
-    std::error_code none;
-    return std::ranges::any_of(written, [&](const auto& own) { return fs::equivalent(file, own, none); });
-  };
-  std::vector<fs::path> out;
-  for (const auto& entry : fs::recursive_directory_iterator(path)) {
-    const auto name = entry.path().filename().string();
-    constexpr const char* ends[] = {".json", ".jsonl", ".json.gz", ".jsonl.gz"};
-    if (entry.is_regular_file() && std::ranges::any_of(ends, [&](const char* end) { return name.ends_with(end); }))
-      if (!is_written(entry.path())) out.push_back(entry.path());
-  }
-  if (out.empty())
-    throw file_error(path.string(), "", "is a folder without .json, .jsonl, .json.gz or .jsonl.gz files");
-  std::ranges::sort(out);
-  return out;
-}
 
 bool is_wanted(const std::string& language, const std::vector<std::string>& wanted) {
   return wanted.empty() || std::ranges::any_of(wanted, [&](const std::string& each) {
@@ -95,7 +75,7 @@ class prompt_collection {
     prompt_counts& counts =
         counts_.emplace_back(prompt_counts{.name = source.name, .path = source.path, .asked = source.count});
     auto draws = draws_of(source, counts);
-    for (const auto& file : files_of(source.path, written_)) {
+    for (const auto& file : list_data_files(source.path, written_)) {
       each_prompt(
           file,
           [&](source_prompt&& prompt) {
@@ -147,7 +127,7 @@ class prompt_collection {
   }
 
   void exclude(const fs::path& path) {
-    for (const auto& file : files_of(path, written_))
+    for (const auto& file : list_data_files(path, written_))
       each_prompt(
           file,
           [&](source_prompt&& prompt) {
@@ -302,7 +282,7 @@ class prompts_stage : public stage {
     refuse_own_files(settings_, name_, written_);
     // A missing one is reported before the others are read.
     for (const auto& source : settings_.sources)
-      if (source.count != 0u) jsonl_reader(files_of(source.path, written_).front());
+      if (source.count != 0u) jsonl_reader(list_data_files(source.path, written_).front());
   }
 
   void run(stage_context& context) override {

@@ -33,8 +33,8 @@ std::string place_of_option(const config& options, const std::string& text) {
 std::vector<std::string> missing_files(const config& options) {
   std::vector<std::string> out;
   for (const auto& [key, path] : options.read_paths())
-    if (key != "out" && !path.empty() && not_there(path) && not_there(principle_file(path)) &&
-        not_there(prompt_file(path)) && !(key == "sft.data" && sft_data_settings::is_identity(path)))
+    if (key != "out" && !path.empty() && is_missing(path) && is_missing(find_principle_file(path)) &&
+        is_missing(find_prompt_file(path)) && !(key == "sft.data" && sft_data_settings::is_identity(path)))
       out.push_back(key + " = " + path.string());
   return out;
 }
@@ -73,8 +73,8 @@ class validate_stage : public stage {
   void run(stage_context&) override {
     std::size_t wrong = 0, all = 0;
     for (const auto& name : recipes_) {
-      const fs::path path = (not_there(name) || fs::is_directory(name)) && !fs::path(name).has_parent_path()
-                                ? shipped("recipes/" + fs::path(name).stem().string() + ".toml")
+      const fs::path path = (is_missing(name) || fs::is_directory(name)) && !fs::path(name).has_parent_path()
+                                ? shipped_file("recipes/" + fs::path(name).stem().string() + ".toml")
                                 : fs::path(name);
       for (const auto& verdict : validate_recipe(path, stages_)) {
         std::cout << path.filename().string() << "  " << verdict.stage << "  "

@@ -25,10 +25,10 @@ std::filesystem::path read_wording_file(const config& options, const std::string
   auto read = wording_options::of(options);
   read_only(section, read, {"wording"});
   const std::string file = read.wording == question_form::plain ? name : name + "_dromedary";
-  read.template_name = shipped("prompts/" + file + ".txt");
+  read.template_name = shipped_file("prompts/" + file + ".txt");
   read_only(section, read, {"template"});
   section.check(!read.template_name.empty(), "template", "given: the question's wording, as prompts/" + file + ".txt");
-  return prompt_file(read.template_name);
+  return find_prompt_file(read.template_name);
 }
 
 nlohmann::json choice_report(const choice_count& count) {

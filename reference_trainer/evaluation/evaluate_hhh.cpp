@@ -142,7 +142,7 @@ class hhh_stage : public stage {
 
   void check(const config& options, stage_context& context) override {
     refuse_same_file("out", context.out, {read_.data});
-    if (!context.dry_run || !not_there(wording_)) prompt_.emplace(choice_prompt::from_file(wording_));
+    if (!context.dry_run || !is_missing(wording_)) prompt_.emplace(choice_prompt::from_file(wording_));
     if (read_.max_tokens) check_length(options, *read_.max_tokens);
   }
 

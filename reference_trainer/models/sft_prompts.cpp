@@ -17,9 +17,9 @@ std::vector<prompt_settings> read_sft_prompts(const config& options,
   for (const auto& name : templates) {
     options.check(!name.empty(), "sft.templates", "templates by path or shipped name, none empty");
     prompt_settings form = base;
-    form.template_path = prompt_file(name);
+    form.template_path = find_prompt_file(name);
     form.wording.reset();
-    if (!not_there(form.template_path)) form.wording = load_template(template_kind::inference, form.template_path);
+    if (!is_missing(form.template_path)) form.wording = load_template(template_kind::inference, form.template_path);
     out.push_back(std::move(form));
   }
   return out;

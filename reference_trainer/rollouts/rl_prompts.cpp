@@ -15,16 +15,16 @@ namespace coho::trainer {
 
 guideline_source::guideline_source(const guideline_options& options, bool rehearsal) {
   const auto& [path, interventions, names, count, position] = options;
-  if (!interventions.empty() && !(rehearsal && not_there(principle_file(interventions)))) {
-    interventions_ = load_interventions(principle_file(interventions));
+  if (!interventions.empty() && !(rehearsal && is_missing(find_principle_file(interventions)))) {
+    interventions_ = load_interventions(find_principle_file(interventions));
     if (!names.empty()) {
       intervention_set chosen = interventions_.none();
       for (const auto& name : names) chosen = chosen.with(name);
       interventions_ = chosen;
     }
   }
-  if (path.empty() || (rehearsal && not_there(principle_file(path)))) return;
-  composer_.emplace(principle_sampler(load_principles(principle_file(path)), {.count = count}), interventions_,
+  if (path.empty() || (rehearsal && is_missing(find_principle_file(path)))) return;
+  composer_.emplace(principle_sampler(load_principles(find_principle_file(path)), {.count = count}), interventions_,
                     position);
 }
 

@@ -6,8 +6,8 @@
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
 
-#include "files/atomic_file.hpp"
 #include "files/file_kind.hpp"
+#include "files/read_file.hpp"
 #include "text/utf8.hpp"
 #include "tokenizer/sentencepiece_library.hpp"
 #include "tokenizer/sentencepiece_model.hpp"

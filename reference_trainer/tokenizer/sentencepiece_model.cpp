@@ -9,8 +9,8 @@
 #include <coho/error.hpp>
 
 #include "files/file_kind.hpp"
+#include "files/protobuf_reader.hpp"
 #include "text/utf8.hpp"
-#include "tokenizer/protobuf.hpp"
 
 namespace coho::trainer {
 namespace {

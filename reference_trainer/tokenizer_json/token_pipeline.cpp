@@ -8,9 +8,9 @@
 
 #include <coho/error.hpp>
 
-#include "files/atomic_file.hpp"
 #include "files/file_kind.hpp"
 #include "files/json_text.hpp"
+#include "files/read_file.hpp"
 #include "text/utf8.hpp"
 #include "tokenizer_json/byte_pairs.hpp"
 #include "tokenizer_json/decoder.hpp"
