@@ -13,7 +13,7 @@
 #include "jsonl/record_fields.hpp"
 #include "records/conversation.hpp"
 #include "records/foreign_records.hpp"
-#include "text/clean_text.hpp"
+#include "text/white_space.hpp"
 
 namespace coho::trainer {
 namespace {

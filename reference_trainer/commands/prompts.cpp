@@ -49,13 +49,13 @@ cleaned_prompt clean_prompt(source_prompt& read) {
   cleaned_prompt out;
   prompt_record& prompt = read.prompt;
   for (auto* text : {&prompt.instruction, &prompt.input}) {
-    auto cleaned = clean_text(read.from_page ? without_page_residue(*text) : *text);
+    auto cleaned = clean_text(read.from_page ? clean_chat_export(*text) : *text);
     out.characters += cleaned.characters;
     out.unreadable += cleaned.unreadable;
     *text = std::move(cleaned.text);
   }
   if (prompt.instruction.empty()) std::swap(prompt.instruction, prompt.input);
-  out.hash = stream_key(normalized_text(prompt.text()));
+  out.hash = stream_key(normalize_for_comparison(prompt.text()));
   return out;
 }
 

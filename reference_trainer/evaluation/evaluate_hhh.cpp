@@ -20,7 +20,7 @@
 #include "run/output_file.hpp"
 #include "run/stage.hpp"
 #include "settings/model_settings.hpp"
-#include "text/clean_text.hpp"
+#include "text/white_space.hpp"
 
 namespace coho::trainer {
 namespace {

@@ -25,16 +25,6 @@ constexpr int at_end = -1;
 
 bool is_space(int c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 
-// The first byte that is not part of well-formed UTF-8, or npos.
-std::size_t first_invalid_utf8(std::string_view text) {
-  for (std::size_t i = 0; i < text.size();) {
-    const auto length = static_cast<unsigned char>(text[i]) < 0x80 ? 1 : utf8_length(text.substr(i));
-    if (length == 0) return i;
-    i += length;
-  }
-  return std::string_view::npos;
-}
-
 }  // namespace
 
 struct jsonl_reader::state {
@@ -211,7 +201,7 @@ bool jsonl_reader::next(json& value) {
     --s.count;
     return false;
   }
-  if (const auto bad = first_invalid_utf8(s.text); bad != std::string::npos) {
+  if (const auto bad = find_invalid_utf8(s.text); bad != std::string::npos) {
     if (s.options.on_bad_text == bad_text::refuse)
       s.fail("byte " + std::to_string(bad + 1) + " of the record is not UTF-8");
     s.text = repair_utf8(s.text);

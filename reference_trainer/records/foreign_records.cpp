@@ -12,7 +12,7 @@
 #include "jsonl/dropped_parts.hpp"
 #include "jsonl/python_literal.hpp"
 #include "records/conversation.hpp"
-#include "text/clean_text.hpp"
+#include "text/white_space.hpp"
 
 namespace coho::trainer {
 

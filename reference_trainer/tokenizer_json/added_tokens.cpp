@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "text/utf8.hpp"
+#include "text/white_space.hpp"
 #include "unicode/unicode_text.hpp"
 
 namespace coho::trainer {
@@ -13,15 +14,8 @@ std::uint64_t edge(std::uint32_t node, char byte) {
   return (std::uint64_t{node} << 8) | static_cast<unsigned char>(byte);
 }
 
-/// Where the character before a place begins.
-std::size_t character_before(std::string_view text, std::size_t at) {
-  do --at;
-  while (at > 0 && (static_cast<unsigned char>(text[at]) & 0xC0u) == 0x80u);
-  return at;
-}
-
 bool stands_alone(std::string_view text, std::size_t begin, std::size_t end) {
-  if (begin > 0 && is_word_character(utf8_code_point(text.substr(character_before(text, begin))))) return false;
+  if (begin > 0 && is_word_character(utf8_code_point(text.substr(utf8_previous(text, begin))))) return false;
   return end == text.size() || !is_word_character(utf8_code_point(text.substr(end)));
 }
 
@@ -68,12 +62,12 @@ void added_token_finder::split(std::string_view text, bool special, std::vector<
     if (found->meant->special && !special) continue;
     if (found->meant->single_word && !stands_alone(text, begin, end)) continue;
     if (found->meant->lstrip) {
-      while (begin > last && is_unicode_space(utf8_code_point(text.substr(character_before(text, begin)))))
-        begin = character_before(text, begin);
+      while (begin > last && is_white_space(utf8_code_point(text.substr(utf8_previous(text, begin)))))
+        begin = utf8_previous(text, begin);
       begin = std::max(begin, last);
     }
     if (found->meant->rstrip)
-      while (end < text.size() && is_unicode_space(utf8_code_point(text.substr(end))))
+      while (end < text.size() && is_white_space(utf8_code_point(text.substr(end))))
         end += utf8_length(text.substr(end));
     put(last, begin, -1);
     put(begin, end, found->meant->id);

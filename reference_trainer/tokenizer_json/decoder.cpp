@@ -24,29 +24,6 @@ std::optional<char> fallback_byte(std::string_view piece) {
   return static_cast<char>(value);
 }
 
-/// How many bytes at the beginning of a text one U+FFFD replaces: the longest beginning of a character, or one byte.
-std::size_t broken_length(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
-  const unsigned lead = byte(0);
-  if (lead < 0xC2 || lead > 0xF4) return 1;
-  const unsigned low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
-  const unsigned high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
-  if (byte(1) < low || byte(1) > high || lead < 0xE0) return 1;
-  return lead >= 0xF0 && byte(2) >= 0x80 && byte(2) <= 0xBF ? 3 : 2;
-}
-
-/// As Unicode recommends (chapter 3.9) and the library does: one U+FFFD for each longest beginning of a character.
-std::string with_replacements(std::string_view bytes) {
-  if (is_utf8(bytes)) return std::string(bytes);
-  std::string out;
-  while (!bytes.empty()) {
-    const auto length = utf8_length(bytes);
-    out.append(length > 0 ? bytes.substr(0, length) : replacement_character);
-    bytes.remove_prefix(length > 0 ? length : broken_length(bytes));
-  }
-  return out;
-}
-
 void join(std::vector<std::string>& pieces) {
   std::string out;
   for (const auto& piece : pieces) out += piece;
@@ -125,7 +102,7 @@ void text_decoder::add(const json_part& part) {
     stages_.push_back({[](std::vector<std::string>& pieces) {
                          for (auto& piece : pieces) piece = from_byte_alphabet(piece);
                          join(pieces);
-                         pieces.front() = with_replacements(pieces.front());
+                         pieces.front() = repair_utf8_by_subparts(pieces.front());
                        },
                        [](middle& piece) {
                          piece = {from_byte_alphabet(piece.bytes), true};

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "text/utf8.hpp"
+#include "text/white_space.hpp"
 #include "tokenizer_json/json_pattern.hpp"
 #include "unicode/byte_alphabet.hpp"
 #include "unicode/unicode_text.hpp"
@@ -13,16 +14,15 @@ namespace {
 
 std::size_t leading_space(std::string_view text) {
   std::size_t at = 0;
-  while (at < text.size() && is_unicode_space(utf8_code_point(text.substr(at)))) at += utf8_length(text.substr(at));
+  while (at < text.size() && is_white_space(utf8_code_point(text.substr(at)))) at += utf8_length(text.substr(at));
   return at;
 }
 
 std::size_t end_before_space(std::string_view text) {
   std::size_t end = text.size();
-  for (std::size_t at = end; at > 0;) {
-    do --at;
-    while (at > 0 && (static_cast<unsigned char>(text[at]) & 0xC0u) == 0x80u);
-    if (!is_unicode_space(utf8_code_point(text.substr(at)))) break;
+  while (end > 0) {
+    const std::size_t at = utf8_previous(text, end);
+    if (!is_white_space(utf8_code_point(text.substr(at)))) break;
     end = at;
   }
   return end;

@@ -8,6 +8,7 @@
 #include <coho/error.hpp>
 
 #include "text/utf8.hpp"
+#include "text/white_space.hpp"
 #include "tokenizer_json/json_pattern.hpp"
 #include "unicode/byte_alphabet.hpp"
 #include "unicode/unicode_text.hpp"
@@ -109,7 +110,7 @@ void words_and_symbols(std::string_view word, std::vector<pattern_part>& parts) 
   for (std::size_t at = 0; at < word.size();) {
     const char32_t c = utf8_code_point(word.substr(at));
     const std::size_t end = at + utf8_length(word.substr(at));
-    const kind now = is_word_character(c) ? letters : is_unicode_space(c) ? space : symbols;
+    const kind now = is_word_character(c) ? letters : is_white_space(c) ? space : symbols;
     if (now == last)
       parts.back().end = end;
     else
@@ -206,7 +207,7 @@ void word_splitter::add(const json_part& part) {
     const auto behavior = part.has("behavior") ? read_behavior(part) : split_behavior::isolated;
     steps_.emplace_back(splitting(characters(is_punctuation), behavior));
   } else if (type == "WhitespaceSplit") {
-    steps_.emplace_back(splitting(characters(is_unicode_space), split_behavior::removed));
+    steps_.emplace_back(splitting(characters(is_white_space), split_behavior::removed));
   } else if (type == "Whitespace") {
     steps_.emplace_back(splitting(words_and_symbols, split_behavior::removed));
   } else {

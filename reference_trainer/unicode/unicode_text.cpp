@@ -54,11 +54,6 @@ std::string lower_case(std::string_view text) {
   return out;
 }
 
-bool is_unicode_space(char32_t c) noexcept {
-  return c == ' ' || (c >= '\t' && c <= '\r') || c == 0x85 || c == 0xA0 || c == 0x1680 ||
-         (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
-}
-
 bool is_numeric(char32_t c) noexcept {
   return c < 0x80 ? c >= '0' && c <= '9' : between(UTF8PROC_CATEGORY_ND, category(c), UTF8PROC_CATEGORY_NO);
 }

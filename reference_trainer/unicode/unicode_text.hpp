@@ -15,8 +15,6 @@ std::string normalized(std::string_view text, unicode_form form);
 /// Each character in lower case, whatever its neighbours are (so no final sigma).
 std::string lower_case(std::string_view text);
 
-/// The property White_Space.
-bool is_unicode_space(char32_t c) noexcept;
 /// A number of any kind: categories Nd, Nl, No.
 bool is_numeric(char32_t c) noexcept;
 /// ASCII's punctuation and symbols, and category P.
