@@ -84,7 +84,7 @@ std::string explain_usage(const CLI::App& app, const CLI::ParseError& problem, i
 
 // The counts of a run.
 void say_counts(stage_context& context) {
-  for (const auto& line : dropped_parts::of_run().take_lines()) context.log(line);
+  for (const auto& line : dropped_parts::of_run().drain_lines()) context.log(line);
   const auto& positions = position_watch::setting();
   if (positions.count() > 1)
     context.log("note: " + std::to_string(positions.count()) +
@@ -100,9 +100,9 @@ void run_noted(const subcommand& command, const config& options, stage_context& 
   const auto print = [terminal = context.terminal](std::string_view line) { terminal->print(line); };
   auto& bad = bad_records::setting();
   if (skip_bad) {
-    bad.skip_all();
+    bad.skip_bad_records();
   } else {
-    bad.refuse_all();
+    bad.refuse_bad_records();
   }
   dropped_parts::of_run().clear();
   notices::setting().send_to(print);

@@ -149,7 +149,7 @@ bool is_list_of_messages(const record_fields& record, std::string_view name) {
 std::vector<chat_message> read_history(const record_fields& record) {
   if (!record.has("history") || record["history"].is_null()) return {};
   const json& list = record["history"];
-  const auto wrong = [&] { record.wrong("history", "a list of [question, answer] pairs, or of messages"); };
+  const auto wrong = [&] { record.fail_type("history", "a list of [question, answer] pairs, or of messages"); };
   if (list == "") return {};
   if (!list.is_array()) wrong();
   if (list.empty()) return {};
