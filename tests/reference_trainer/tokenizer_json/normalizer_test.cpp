@@ -28,7 +28,7 @@ TEST_CASE("normalizer: the forms of Unicode") {
   CHECK(changed({{"type", "NFKC"}}, "\ufb01\u2460 e\u0301") == "fi1 \u00e9");
   CHECK(changed({{"type", "NFKD"}}, "\uff21\u00e9") == "Ae\u0301");
   CHECK(changed({{"type", "NFC"}}, std::string("a\0b\u0301", 5)) == std::string("a\0b\u0301", 5));
-  CHECK(normalized("\u1112\u1161\u11ab", unicode_form::nfc) == "\ud55c");
+  CHECK(normalize_unicode("\u1112\u1161\u11ab", unicode_form::nfc) == "\ud55c");
 }
 
 TEST_CASE("normalizer: letters, ends, beginnings, replacements, sequences") {
