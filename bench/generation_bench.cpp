@@ -28,7 +28,7 @@ adapter_bank& bank_of(const std::string& model) {
   static std::map<std::string, std::unique_ptr<adapter_bank>> banks;
   auto& bank = banks[model];
   if (!bank) {
-    bank = model == "demo" ? load_model(shipped("demo/base")).bank : random_15m();
+    bank = model == "demo" ? load_model(shipped_file("demo/base")).bank : random_15m();
     bank->add_base("policy");
   }
   return *bank;

@@ -38,9 +38,9 @@ std::string words(std::size_t count, coho::rng random) {
 }
 
 void judge(benchmark::State& state, std::size_t shortest_prefix) {
-  static const loaded_model demo = load_model(shipped("demo/base"));
-  const coho::judge_prompt prompt(load_template(coho::template_kind::judge, shipped("prompts/judge.txt")));
-  const auto principles = load_principles(shipped("principles/reward_model.json"));
+  static const loaded_model demo = load_model(shipped_file("demo/base"));
+  const coho::judge_prompt prompt(load_template(coho::template_kind::judge, shipped_file("prompts/judge.txt")));
+  const auto principles = load_principles(shipped_file("principles/reward_model.json"));
   std::vector<coho::response_pair> pairs;
   for (std::size_t i = 0; i < 2; ++i) {
     const coho::rng random = coho::rng{3}.split(i);

@@ -39,7 +39,7 @@ std::vector<prompt_record> prompt_records() {
 }
 
 std::string file_key(const std::string& key, const char* name) {
-  return key + "=" + nlohmann::json(shipped(name).string()).dump();
+  return key + "=" + nlohmann::json(shipped_file(name).string()).dump();
 }
 
 /// Ends collection and estimation, the phases that the statistics count together with the update.
@@ -54,13 +54,13 @@ struct rollouts_clock {
 void ppo_step(benchmark::State& state) {
   at::set_num_threads(1);
   const config options =
-      config::load(shipped("recipes/demo.toml"), {file_key("prompt.template", "demo/prompts/inference.txt"),
-                                                  file_key("reward_prompt.template", "demo/prompts/reward.txt")});
+      config::load(shipped_file("recipes/demo.toml"), {file_key("prompt.template", "demo/prompts/inference.txt"),
+                                                       file_key("reward_prompt.template", "demo/prompts/reward.txt")});
   const config section = options.section("ppo");
   const stage_context context("ppo", options, false, false, true);
   const coho::rng random(context.seed);
 
-  loaded_model model = load_model(shipped("demo/base"));
+  loaded_model model = load_model(shipped_file("demo/base"));
   adapter_bank& bank = *model.bank;
   load_role(model, "reference", {});
   for (const char* role : {"policy", "reward", "value"})

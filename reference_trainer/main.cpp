@@ -15,7 +15,7 @@ int main(int argc, char** argv) {
   application program("coho", "Self-alignment with principle-following reward models: every stage of SALMON.",
                       coho::version);
   try {
-    program.add_recipe_folder(shipped("recipes"));
+    program.add_recipe_folder(shipped_file("recipes"));
   } catch (const coho::error&) {
     // Recipes given by their path still work.
   }

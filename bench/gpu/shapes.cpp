@@ -11,7 +11,7 @@ namespace coho::bench {
 using namespace trainer;
 
 shapes shapes::of(const bench_machine& machine) {
-  shapes out{.model = llama_config::from_file(shipped("configs/llama-2-70b.json"))};
+  shapes out{.model = llama_config::from_file(shipped_file("configs/llama-2-70b.json"))};
   if (!machine.small) return out;
   llama_config& m = out.model;
   m.vocab_size = 512;

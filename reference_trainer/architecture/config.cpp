@@ -10,6 +10,7 @@
 #include <coho/error.hpp>
 
 #include "files/json_file.hpp"
+#include "files/json_part.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -20,72 +21,7 @@ constexpr std::array<std::pair<std::string_view, rope_type>, 5> rope_names{{{"de
                                                                             {"llama3", rope_type::llama3},
                                                                             {"yarn", rope_type::yarn}}};
 
-/// Typed reads of one JSON object; a null field counts as absent.
-class field_reader {
- public:
-  field_reader(const nlohmann::json& object, std::string_view path, std::string prefix = {})
-      : object_(object), path_(path), prefix_(std::move(prefix)) {}
-
-  [[noreturn]] void refuse(std::string_view field, std::string_view what, std::string_view mend = {}) const {
-    throw file_error(path_, prefix_ + std::string(field), what, mend);
-  }
-
-  const nlohmann::json* find(const char* field) const {
-    const auto found = object_.find(field);
-    return found == object_.end() || found->is_null() ? nullptr : &*found;
-  }
-  bool is_null(const char* field) const { return object_.contains(field) && object_[field].is_null(); }
-
-  std::int64_t integer(const char* field, const nlohmann::json& value) const {
-    if (!value.is_number_integer() ||
-        (value.is_number_unsigned() && value.get<std::uint64_t>() > std::numeric_limits<std::int64_t>::max())) {
-      refuse(field, "must be an integer");
-    }
-    return value.get<std::int64_t>();
-  }
-  std::optional<std::int64_t> integer(const char* field) const {
-    const auto* value = find(field);
-    return value ? std::optional(integer(field, *value)) : std::nullopt;
-  }
-  /// An integer in [low, high].
-  std::int64_t integer(const char* field, std::int64_t absent, std::int64_t low, std::int64_t high) const {
-    const auto value = integer(field).value_or(absent);
-    if (value < low || value > high) {
-      refuse(field, std::to_string(value) + " is outside " + std::to_string(low) + " to " + std::to_string(high));
-    }
-    return value;
-  }
-  std::optional<double> number(const char* field) const {
-    const auto* value = find(field);
-    if (!value) return std::nullopt;
-    if (!value->is_number() || !std::isfinite(value->get<double>())) refuse(field, "must be a number");
-    return value->get<double>();
-  }
-  double positive(const char* field, double absent) const {
-    const auto value = number(field).value_or(absent);
-    if (!(value > 0)) refuse(field, "must be above 0");
-    return value;
-  }
-  bool truth(const char* field, bool absent) const {
-    const auto* value = find(field);
-    if (!value) return absent;
-    if (!value->is_boolean()) refuse(field, "must be true or false");
-    return value->get<bool>();
-  }
-  std::string text(const char* field) const {
-    const auto* value = find(field);
-    if (!value) return {};
-    if (!value->is_string()) refuse(field, "must be a string");
-    return value->get<std::string>();
-  }
-
- private:
-  const nlohmann::json& object_;
-  std::string_view path_;
-  std::string prefix_;
-};
-
-rope_options read_rope(const nlohmann::json& json, const field_reader& config, std::string_view path) {
+rope_options read_rope(const json_part& config) {
   // Like transformers reads files that have both: the older one, if it is set at all, takes precedence entirely.
   const auto says = [&](const char* field) {
     const auto* value = config.find(field);
@@ -96,18 +32,18 @@ rope_options read_rope(const nlohmann::json& json, const field_reader& config, s
   rope.theta = config.positive("rope_theta", rope.theta);
   if (!says(name)) return rope;
   const auto* object = config.find(name);
-  if (!object->is_object()) config.refuse(name, "must be an object");
-  const field_reader fields(*object, path, std::string(name) + ".");
+  if (!object->is_object()) config.refuse_member(name, "must be an object");
+  const auto fields = config.at(name);
   rope.theta = fields.positive("rope_theta", rope.theta);
 
   const bool newer = fields.find("rope_type") != nullptr;
-  const auto type = newer ? fields.text("rope_type") : fields.text("type");
+  const auto type = newer ? fields.text("rope_type", "") : fields.text("type", "");
   const auto* found = rope_names.begin();
   while (found != rope_names.end() && found->first != type) ++found;
   if (type.empty() && std::string_view(name) == "rope_parameters") found = rope_names.begin();
   if (found == rope_names.end()) {
-    fields.refuse(newer ? "rope_type" : "type", "the rope type \"" + type + "\" is not supported",
-                  "supported are default, linear, dynamic, llama3 and yarn");
+    fields.refuse_member(newer ? "rope_type" : "type", "the rope type \"" + type + "\" is not supported",
+                         "supported are default, linear, dynamic, llama3 and yarn");
   }
   rope.type = found->second;
   if (rope.type == rope_type::none) return rope;
@@ -116,62 +52,63 @@ rope_options read_rope(const nlohmann::json& json, const field_reader& config, s
                            ? fields.integer("original_max_position_embeddings", 0, 1, 1LL << 40)
                            : config.integer("original_max_position_embeddings", 0, 0, 1LL << 40);
   rope.original_max_position_embeddings = context;
-  auto factor = fields.number("factor");
+  auto factor = fields.optional_number("factor");
   if (!factor && rope.type == rope_type::yarn && context > 0) {
-    const auto* length = config.find("max_position_embeddings");
-    if (length)
-      factor = static_cast<double>(config.integer("max_position_embeddings", *length)) / static_cast<double>(context);
+    if (config.has("max_position_embeddings"))
+      factor = static_cast<double>(config.at("max_position_embeddings").integer()) / static_cast<double>(context);
   }
-  if (!factor) fields.refuse("factor", "is missing");
-  if (!(*factor >= 1)) fields.refuse("factor", "must be at least 1");
+  if (!factor) fields.refuse_member("factor", "is missing");
+  if (!(*factor >= 1)) fields.refuse_member("factor", "must be at least 1");
   rope.factor = *factor;
 
   if (rope.type == rope_type::llama3) {
     for (const char* field : {"low_freq_factor", "high_freq_factor", "original_max_position_embeddings"}) {
-      if (!fields.find(field)) fields.refuse(field, "is missing");
+      if (!fields.find(field)) fields.refuse_member(field, "is missing");
     }
     rope.low_freq_factor = fields.positive("low_freq_factor", 0);
     rope.high_freq_factor = fields.positive("high_freq_factor", 0);
     if (!(rope.high_freq_factor > rope.low_freq_factor))
-      fields.refuse("high_freq_factor", "must be above low_freq_factor");
+      fields.refuse_member("high_freq_factor", "must be above low_freq_factor");
   }
   if (rope.type == rope_type::yarn) {
     rope.beta_fast = fields.positive("beta_fast", rope.beta_fast);
     rope.beta_slow = fields.positive("beta_slow", rope.beta_slow);
-    if (rope.beta_fast < rope.beta_slow) fields.refuse("beta_fast", "must not be below beta_slow");
-    rope.truncate = fields.truth("truncate", true);
+    if (rope.beta_fast < rope.beta_slow) fields.refuse_member("beta_fast", "must not be below beta_slow");
+    rope.truncate = fields.boolean("truncate", true);
     if (fields.find("attention_factor")) rope.attention_factor = fields.positive("attention_factor", 0);
-    rope.mscale = fields.number("mscale");
-    rope.mscale_all_dim = fields.number("mscale_all_dim");
+    rope.mscale = fields.optional_number("mscale");
+    rope.mscale_all_dim = fields.optional_number("mscale_all_dim");
     if (rope.theta <= 1)
-      (json.contains("rope_theta") ? config : fields).refuse("rope_theta", "must be above 1 for yarn");
+      (config.value().contains("rope_theta") ? config : fields).refuse_member("rope_theta", "must be above 1 for yarn");
   }
   return rope;
 }
 
 /// Fills model_type and architecture; each can be derived from the other.
-void read_architecture(llama_config& config, const field_reader& fields) {
-  auto type = fields.text("model_type");
+void read_architecture(llama_config& config, const json_part& fields) {
+  auto type = fields.text("model_type", "");
   std::string architecture;
   if (const auto* list = fields.find("architectures")) {
     if (!list->is_array() || list->empty() || !list->front().is_string()) {
-      fields.refuse("architectures", "must be a list of names");
+      fields.refuse_member("architectures", "must be a list of names");
     }
     architecture = list->front().get<std::string>();
     const bool llama = architecture == "LlamaForCausalLM" || architecture == "LlamaForSequenceClassification";
     const bool mistral = architecture == "MistralForCausalLM" || architecture == "MistralForSequenceClassification";
     if (!llama && !mistral) {
-      fields.refuse("architectures", "the architecture " + architecture + " is not supported",
-                    "supported are LlamaForCausalLM and MistralForCausalLM, and their ForSequenceClassification forms");
+      fields.refuse_member(
+          "architectures", "the architecture " + architecture + " is not supported",
+          "supported are LlamaForCausalLM and MistralForCausalLM, and their ForSequenceClassification forms");
     }
     if (type.empty()) type = llama ? "llama" : "mistral";
     if (type != (llama ? "llama" : "mistral")) {
-      fields.refuse("model_type", "\"" + type + "\" contradicts the architecture " + architecture);
+      fields.refuse_member("model_type", "\"" + type + "\" contradicts the architecture " + architecture);
     }
   }
-  if (type.empty()) fields.refuse("model_type", "is missing, and so is architectures");
+  if (type.empty()) fields.refuse_member("model_type", "is missing, and so is architectures");
   if (type != "llama" && type != "mistral") {
-    fields.refuse("model_type", "the model type \"" + type + "\" is not supported", "supported are llama and mistral");
+    fields.refuse_member("model_type", "the model type \"" + type + "\" is not supported",
+                         "supported are llama and mistral");
   }
   config.model_type = type;
   config.architecture = !architecture.empty() ? architecture
@@ -179,23 +116,23 @@ void read_architecture(llama_config& config, const field_reader& fields) {
                                               : "MistralForCausalLM";
 }
 
-void read_special_tokens(llama_config& config, const field_reader& fields) {
+void read_special_tokens(llama_config& config, const json_part& fields) {
   // Some published files use −1 for "none".
   const auto one = [&](const char* field, std::optional<std::int64_t> absent) -> std::optional<std::int64_t> {
-    auto id = fields.is_null(field) ? std::nullopt : fields.integer(field);
+    auto id = fields.optional_integer(field);
     if (!id && !fields.is_null(field) && absent && *absent < config.vocab_size) id = absent;
     if (id && *id < 0) return std::nullopt;
-    if (id && *id >= config.vocab_size) fields.refuse(field, std::to_string(*id) + " is not below vocab_size");
+    if (id && *id >= config.vocab_size) fields.refuse_member(field, std::to_string(*id) + " is not below vocab_size");
     return id;
   };
   config.bos_token_id = one("bos_token_id", 1);
   config.pad_token_id = one("pad_token_id", std::nullopt);
   config.eos_token_ids.clear();
   if (const auto* list = fields.find("eos_token_id"); list && list->is_array()) {
-    for (const auto& item : *list) {
-      const auto id = fields.integer("eos_token_id", item);
+    for (const auto& item : fields.items("eos_token_id")) {
+      const auto id = item.integer();
       if (id < 0 || id >= config.vocab_size)
-        fields.refuse("eos_token_id", std::to_string(id) + " is not below vocab_size");
+        fields.refuse_member("eos_token_id", std::to_string(id) + " is not below vocab_size");
       config.eos_token_ids.push_back(id);
     }
   } else if (const auto id = one("eos_token_id", 2)) {
@@ -203,19 +140,20 @@ void read_special_tokens(llama_config& config, const field_reader& fields) {
   }
 }
 
-void read_quantization(llama_config& config, const field_reader& fields, std::string_view path) {
+void read_quantization(llama_config& config, const json_part& fields) {
   const auto* object = fields.find("quantization_config");
   if (!object) return;
-  if (!object->is_object()) fields.refuse("quantization_config", "must be an object");
-  const field_reader inner(*object, path, "quantization_config.");
-  auto method = inner.text("quant_method");
-  if (method.empty() && inner.truth("load_in_4bit", false)) method = "bitsandbytes";
-  if (method != "bitsandbytes" || !inner.truth("load_in_4bit", false) || inner.text("bnb_4bit_quant_type") != "nf4") {
-    inner.refuse("quant_method", "the quantisation \"" + method + "\" is not supported",
-                 "only bitsandbytes is supported, with load_in_4bit and bnb_4bit_quant_type nf4");
+  if (!object->is_object()) fields.refuse_member("quantization_config", "must be an object");
+  const auto inner = fields.at("quantization_config");
+  auto method = inner.text("quant_method", "");
+  if (method.empty() && inner.boolean("load_in_4bit", false)) method = "bitsandbytes";
+  if (method != "bitsandbytes" || !inner.boolean("load_in_4bit", false) ||
+      inner.text("bnb_4bit_quant_type", "") != "nf4") {
+    inner.refuse_member("quant_method", "the quantisation \"" + method + "\" is not supported",
+                        "only bitsandbytes is supported, with load_in_4bit and bnb_4bit_quant_type nf4");
   }
   config.quantization = method;
-  config.double_quantization = inner.truth("bnb_4bit_use_double_quant", false);
+  config.double_quantization = inner.boolean("bnb_4bit_use_double_quant", false);
 }
 
 }  // namespace
@@ -233,7 +171,7 @@ llama_config llama_config::from_file(const std::filesystem::path& path) {
 
 llama_config llama_config::from_json(const nlohmann::json& json, std::string_view path) {
   if (!json.is_object()) throw file_error(path, "", "is not a JSON object");
-  const field_reader fields(json, path);
+  const json_part fields(json, path);
   llama_config config;
   read_architecture(config, fields);
   const bool mistral = config.model_type == "mistral";
@@ -246,30 +184,31 @@ llama_config llama_config::from_json(const nlohmann::json& json, std::string_vie
   const auto key_value_default = mistral && !fields.is_null("num_key_value_heads") ? 8 : config.num_attention_heads;
   config.num_key_value_heads = fields.integer("num_key_value_heads", key_value_default, 1, config.num_attention_heads);
   if (config.num_attention_heads % config.num_key_value_heads != 0) {
-    fields.refuse("num_key_value_heads", "must divide num_attention_heads");
+    fields.refuse_member("num_key_value_heads", "must divide num_attention_heads");
   }
   if (!fields.find("head_dim") && config.hidden_size % config.num_attention_heads != 0) {
-    fields.refuse("hidden_size", "must be a multiple of num_attention_heads when head_dim is absent");
+    fields.refuse_member("hidden_size", "must be a multiple of num_attention_heads when head_dim is absent");
   }
   config.head_dim = fields.integer("head_dim", config.hidden_size / config.num_attention_heads, 1, 1 << 16);
-  if (config.head_dim % 2 != 0) fields.refuse("head_dim", "must be even, for rotary embeddings");
+  if (config.head_dim % 2 != 0) fields.refuse_member("head_dim", "must be even, for rotary embeddings");
   config.max_position_embeddings = fields.integer("max_position_embeddings", mistral ? 131072 : 2048, 1, 1LL << 40);
   config.rms_norm_eps = fields.positive("rms_norm_eps", 1e-6);
-  if (config.rms_norm_eps > 1) fields.refuse("rms_norm_eps", "must not be above 1");
-  config.rope = read_rope(json, fields, path);
+  if (config.rms_norm_eps > 1) fields.refuse_member("rms_norm_eps", "must not be above 1");
+  config.rope = read_rope(fields);
   if (mistral && !fields.is_null("sliding_window")) {
     config.sliding_window = fields.integer("sliding_window", 4096, 1, 1LL << 40);
   }
-  config.tie_word_embeddings = fields.truth("tie_word_embeddings", false);
-  if (fields.truth("attention_bias", false)) fields.refuse("attention_bias", "biases are not supported");
-  if (fields.truth("mlp_bias", false)) fields.refuse("mlp_bias", "biases are not supported");
-  const auto activation = fields.text("hidden_act");
+  config.tie_word_embeddings = fields.boolean("tie_word_embeddings", false);
+  if (fields.boolean("attention_bias", false)) fields.refuse_member("attention_bias", "biases are not supported");
+  if (fields.boolean("mlp_bias", false)) fields.refuse_member("mlp_bias", "biases are not supported");
+  const auto activation = fields.text("hidden_act", "");
   if (!activation.empty() && activation != "silu" && activation != "swish") {
-    fields.refuse("hidden_act", "the activation \"" + activation + "\" is not supported", "only silu is supported");
+    fields.refuse_member("hidden_act", "the activation \"" + activation + "\" is not supported",
+                         "only silu is supported");
   }
   read_special_tokens(config, fields);
-  config.torch_dtype = fields.find("dtype") ? fields.text("dtype") : fields.text("torch_dtype");
-  read_quantization(config, fields, path);
+  config.torch_dtype = fields.find("dtype") ? fields.text("dtype", "") : fields.text("torch_dtype", "");
+  read_quantization(config, fields);
   return config;
 }
 

@@ -15,7 +15,7 @@ namespace {
 std::vector<std::string> read_user_turns(const record_fields& record, std::size_t expected) {
   const json& list = record["turns"];
   std::vector<std::string> out;
-  if (!list.is_array()) record.wrong("turns", "a list of texts");
+  if (!list.is_array()) record.fail_type("turns", "a list of texts");
   for (const auto& turn : list) {
     if (!turn.is_string() || turn.get<std::string>().empty())
       record.fail("field \"turns\" contains something other than non-empty texts");
@@ -29,9 +29,9 @@ std::vector<std::string> read_user_turns(const record_fields& record, std::size_
 
 benchmark_question fastchat_question(answer_form form, const json& value, const record_fields& record) {
   if (!record.has_all("question_id", "turns"))
-    record.unknown_form("FastChat question", "{question_id, category, turns}");
+    record.fail_unknown_form("FastChat question", "{question_id, category, turns}");
   const json& id = value.at("question_id");
-  if (!id.is_number_integer() && !id.is_string()) record.wrong("question_id", "a whole number or text");
+  if (!id.is_number_integer() && !id.is_string()) record.fail_type("question_id", "a whole number or text");
   return {.turns = read_user_turns(record, form == answer_form::mt_bench ? 2 : 1),
           .id = id.dump(-1, ' ', false, json::error_handler_t::replace),
           .category = record.optional_text("category")};

@@ -5,8 +5,8 @@
 
 #include <coho/error.hpp>
 
-#include "files/atomic_file.hpp"
 #include "files/file_kind.hpp"
+#include "files/read_file.hpp"
 
 namespace coho::trainer {
 

@@ -21,10 +21,11 @@ bool is_right(const json& label, const record_fields& record) {
 
 truthful_item read_item(const json& value, const record_fields& record) {
   if (!record.has_all("question", "mc1_targets"))
-    record.unknown_form("TruthfulQA", "{\"question\", \"mc1_targets\"}: mc_task.json, or the hub's multiple_choice");
+    record.fail_unknown_form("TruthfulQA",
+                             "{\"question\", \"mc1_targets\"}: mc_task.json, or the hub's multiple_choice");
   truthful_item out{.question = record.text("question"), .answers = {}};
   const json& targets = value.at("mc1_targets");
-  if (!targets.is_object()) record.wrong("mc1_targets", "an object");
+  if (!targets.is_object()) record.fail_type("mc1_targets", "an object");
   const auto choices = targets.find("choices"), labels = targets.find("labels");
   if (choices != targets.end() && choices->is_array() && labels != targets.end() && labels->is_array()) {
     if (choices->size() != labels->size())

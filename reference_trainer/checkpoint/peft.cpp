@@ -15,6 +15,7 @@
 #include "checkpoint/tensor_io.hpp"
 #include "files/atomic_file.hpp"
 #include "files/json_file.hpp"
+#include "files/json_part.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -35,26 +36,29 @@ fs::path directory_of(const fs::path& directory, const std::string& name) {
 class config_reader {
  public:
   // Ordered, because the first matching pattern applies.
-  config_reader(const fs::path& path) : path_(path.string()), json_(read_ordered_json(path, std::size_t{16} << 20)) {
-    if (!json_.is_object()) throw file_error(path_, "", "is not a JSON object");
+  config_reader(const fs::path& path)
+      : path_(path.string()), json_(read_ordered_json(path, std::size_t{16} << 20)), fields_(json_, path_) {
+    if (!json_.is_object()) fields_.refuse("is not a JSON object");
   }
+  config_reader(const config_reader&) = delete;
 
   lora_weights read() const {
     refuse_variants();
     lora_weights adapter;
-    const double rank = number("r", 8);
+    const double rank = fields_.optional_number("r").value_or(8);
     if (!(rank >= 1 && rank <= 65536) || rank != std::floor(rank))
-      refuse("r", "must be a whole number from 1 to 65536");
+      fields_.refuse_member("r", "must be a whole number from 1 to 65536");
     adapter.rank = static_cast<std::int64_t>(rank);
-    adapter.alpha = number("lora_alpha", 8);
+    adapter.alpha = fields_.optional_number("lora_alpha").value_or(8);
     check_alpha("lora_alpha", adapter.alpha);
-    adapter.dropout = number("lora_dropout", 0);
-    if (!(adapter.dropout >= 0 && adapter.dropout < 1)) refuse("lora_dropout", "must be in [0, 1)");
-    adapter.use_rslora = truth("use_rslora");
-    adapter.base_model = text("base_model_name_or_path");
+    adapter.dropout = fields_.optional_number("lora_dropout").value_or(0);
+    if (!(adapter.dropout >= 0 && adapter.dropout < 1)) fields_.refuse_member("lora_dropout", "must be in [0, 1)");
+    adapter.use_rslora = fields_.boolean("use_rslora", false);
+    adapter.base_model = fields_.text("base_model_name_or_path", "");
     read_targets(adapter);
     patterns("rank_pattern", [&](const std::string& key, double value) {
-      if (!(value >= 1 && value <= 65536) || value != std::floor(value)) refuse("rank_pattern", "must contain ranks");
+      if (!(value >= 1 && value <= 65536) || value != std::floor(value))
+        fields_.refuse_member("rank_pattern", "must contain ranks");
       adapter.rank_pattern.emplace_back(key, static_cast<std::int64_t>(value));
     });
     patterns("alpha_pattern", [&](const std::string& key, double value) {
@@ -65,30 +69,27 @@ class config_reader {
   }
 
  private:
-  [[noreturn]] void refuse(const std::string& field, const std::string& what, std::string_view mend = {}) const {
-    throw file_error(path_, field, what, mend);
-  }
-
   // Products are computed in fp32.
   void check_alpha(const std::string& field, double alpha) const {
     constexpr double most = std::numeric_limits<float>::max();
-    if (!(std::abs(alpha) <= most)) refuse(field, "must be a number within the range of fp32, below 3.4e38");
+    if (!(std::abs(alpha) <= most))
+      fields_.refuse_member(field, "must be a number within the range of fp32, below 3.4e38");
   }
 
   // target_modules: a list of names, or one pattern.
   void read_targets(lora_weights& adapter) const {
-    const auto* targets = find("target_modules");
+    const auto* targets = fields_.find("target_modules");
     if (!targets) return;
     if (targets->is_string()) {
       // Python's expressions are more powerful than ours; one that does not compile here proves nothing to be missing.
       if (const auto pattern = targets->get<std::string>(); compiles(pattern)) adapter.target_pattern = pattern;
     } else if (targets->is_array()) {
       for (const auto& target : *targets) {
-        if (!target.is_string()) refuse("target_modules", "must contain names");
+        if (!target.is_string()) fields_.refuse_member("target_modules", "must contain names");
         adapter.target_modules.push_back(target.get<std::string>());
       }
     } else {
-      refuse("target_modules", "must be a name or a list of names");
+      fields_.refuse_member("target_modules", "must be a name or a list of names");
     }
     if (is_given("layers_to_transform") || is_given("exclude_modules")) {
       adapter.target_modules.clear();
@@ -97,38 +98,35 @@ class config_reader {
   }
 
   void refuse_variants() const {
-    if (const auto type = text("peft_type"); type != "LORA") {
-      refuse("peft_type", "the method \"" + type + "\" is not supported", "only LORA is supported");
+    if (const auto type = fields_.text("peft_type", ""); type != "LORA") {
+      fields_.refuse_member("peft_type", "the method \"" + type + "\" is not supported", "only LORA is supported");
     }
     for (const char* field : {"use_dora", "use_qalora", "fan_in_fan_out", "lora_bias"}) {
-      if (truth(field)) refuse(field, "is not supported");
+      if (fields_.boolean(field, false)) fields_.refuse_member(field, "is not supported");
     }
     for (const char* field : {"layer_replication", "alora_invocation_tokens", "trainable_token_indices",
                               "target_parameters", "arrow_config", "use_bdlora", "kasa_config", "monteclora_config"}) {
-      if (is_given(field)) refuse(field, "is not supported");
+      if (is_given(field)) fields_.refuse_member(field, "is not supported");
     }
-    if (const auto bias = text("bias"); !bias.empty() && bias != "none") {
-      refuse("bias", "trained biases (\"" + bias + "\") are not supported");
+    if (const auto bias = fields_.text("bias", ""); !bias.empty() && bias != "none") {
+      fields_.refuse_member("bias", "trained biases (\"" + bias + "\") are not supported");
     }
-    if (const auto* start = find("init_lora_weights"); start && start->is_string()) {
+    if (const auto* start = fields_.find("init_lora_weights"); start && start->is_string()) {
       const auto method = start->get<std::string>();
       for (const char* changing : {"pissa", "olora", "corda", "loftq", "lora_ga"}) {
         if (method.starts_with(changing)) {
-          refuse("init_lora_weights", "\"" + method + "\" changes the base model's weights, which is not supported",
-                 "convert it to a plain LoRA adapter with PEFT (save_pretrained with "
-                 "path_initial_model_for_weight_conversion)");
+          fields_.refuse_member("init_lora_weights",
+                                "\"" + method + "\" changes the base model's weights, which is not supported",
+                                "convert it to a plain LoRA adapter with PEFT (save_pretrained with "
+                                "path_initial_model_for_weight_conversion)");
         }
       }
     }
   }
 
-  const nlohmann::ordered_json* find(const std::string& field) const {
-    const auto found = json_.find(field);
-    return found == json_.end() || found->is_null() ? nullptr : &*found;
-  }
   // Present, and not null, false or empty.
   bool is_given(const std::string& field) const {
-    const auto* value = find(field);
+    const auto* value = fields_.find(field);
     return value != nullptr && !(value->is_structured() && value->empty()) && *value != false;
   }
   static bool compiles(const std::string& pattern) {
@@ -139,38 +137,21 @@ class config_reader {
       return false;
     }
   }
-  double number(const std::string& field, double absent) const {
-    const auto* value = find(field);
-    if (!value) return absent;
-    if (!value->is_number()) refuse(field, "must be a number");
-    return value->get<double>();
-  }
-  bool truth(const std::string& field) const {
-    const auto* value = find(field);
-    if (!value) return false;
-    if (!value->is_boolean()) refuse(field, "must be true or false");
-    return value->get<bool>();
-  }
-  std::string text(const std::string& field) const {
-    const auto* value = find(field);
-    if (!value) return {};
-    if (!value->is_string()) refuse(field, "must be a string");
-    return value->get<std::string>();
-  }
   template <class Visitor>
   void patterns(const std::string& field, Visitor visit) const {
-    const auto* object = find(field);
+    const auto* object = fields_.find(field);
     if (!object) return;
-    if (!object->is_object()) refuse(field, "must be an object");
+    if (!object->is_object()) fields_.refuse_member(field, "must be an object");
     for (const auto& [key, value] : object->items()) {
-      if (!value.is_number()) refuse(field, "must contain numbers");
-      if (!compiles(key)) refuse(field, "\"" + key + "\" is not a pattern");
+      if (!value.is_number()) fields_.refuse_member(field, "must contain numbers");
+      if (!compiles(key)) fields_.refuse_member(field, "\"" + key + "\" is not a pattern");
       visit(key, value.template get<double>());
     }
   }
 
   std::string path_;
   nlohmann::ordered_json json_;
+  basic_json_part<nlohmann::ordered_json> fields_;
 };
 
 /// Splits "….lora_A.weight" or "….lora_A.<name>.weight" into the module's path and the choice of matrix.

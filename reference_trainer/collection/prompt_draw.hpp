@@ -16,7 +16,7 @@ namespace coho::trainer {
 /// A set-aside prompt: its hash, its offset on disk, and the indices of its language and source.
 struct drawn_prompt {
   std::uint64_t hash = 0;
-  spool_file::place text{};
+  spool_file::extent text{};
   std::uint32_t language = 0, source = 0;
 };
 

@@ -13,7 +13,7 @@
 #include "jsonl/record_fields.hpp"
 #include "records/conversation.hpp"
 #include "records/foreign_records.hpp"
-#include "text/clean_text.hpp"
+#include "text/white_space.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -58,7 +58,7 @@ speaker speaker_of(const json& message, const char* field) {
 
 void take_first_turn(source_prompt& out, const json& list, const record_fields& fields, std::string_view name) {
   const auto where = "field \"" + std::string(name) + "\"";
-  if (!list.is_array()) fields.wrong(name, "a list of messages");
+  if (!list.is_array()) fields.fail_type(name, "a list of messages");
   bool found = false;
   for (const auto& message : list) {
     const bool hub = message.is_object() && message.contains("role") && message.contains("content");
@@ -103,13 +103,9 @@ bool is_later_part(const record_fields& fields) {
          std::ranges::all_of(std::string_view(id).substr(0, stem), is_letter);
 }
 
-std::string text_or_nothing(const record_fields& fields, std::string_view name) {
-  return fields.has(name) && fields[name].is_string() ? fields.text(name) : std::string();
-}
-
 // OpenOrca's ids name the part of FLAN that a question comes from: "cot.1234" is one of its reasoning problems.
 std::string part_of_id(const record_fields& fields) {
-  const auto id = text_or_nothing(fields, "id");
+  const auto id = fields.text_or_empty("id");
   const auto point = id.find('.');
   return point == std::string::npos ? std::string() : id.substr(0, point);
 }
@@ -163,8 +159,8 @@ source_prompt read_source_prompt(const json& value, const jsonl_reader& at) {
   source_prompt out;
   if (value.is_string()) {
     take(out, value.get<std::string>());
-  } else if (fields.given("conversations") || fields.given("messages")) {
-    const std::string name = fields.given("conversations") ? "conversations" : "messages";
+  } else if (fields.has_value("conversations") || fields.has_value("messages")) {
+    const std::string name = fields.has_value("conversations") ? "conversations" : "messages";
     take_first_turn(out, fields[name], fields, name);
     out.from_page = name == "conversations";
     if (out.from_page && is_later_part(fields)) out.removed = prompt_removal::not_first_turn;
@@ -188,7 +184,7 @@ source_prompt read_source_prompt(const json& value, const jsonl_reader& at) {
       take(out, first_of_dialogue(fields, fields.optional_text("prompt")));
   } else if (fields.has("turns")) {
     const auto& turns = fields["turns"];
-    if (!turns.is_array() || (!turns.empty() && !turns[0].is_string())) fields.wrong("turns", "a list of texts");
+    if (!turns.is_array() || (!turns.empty() && !turns[0].is_string())) fields.fail_type("turns", "a list of texts");
     take(out, turns.empty() ? std::string() : turns[0].get<std::string>());
     if (turns.size() > 1) lose_turns(fields);
   } else if (fields.has_all("chosen", "rejected")) {
@@ -201,7 +197,7 @@ source_prompt read_source_prompt(const json& value, const jsonl_reader& at) {
   } else if (fields.has_all("Question", "Answer1", "Answer2")) {
     take(out, first_of_dialogue(fields, fields.optional_text("Question")));
   } else {
-    fields.unknown_form(
+    fields.fail_unknown_form(
         "prompt",
         "{conversations: [{from, value}]} (ShareGPT), {instruction, context, response} (Dolly), {prompt: "
         "{text}} and {message_id, parent_id, role, text} (OpenAssistant), {system_prompt, question, "
@@ -214,7 +210,7 @@ source_prompt read_source_prompt(const json& value, const jsonl_reader& at) {
   if ((fields.has("question") || fields.has("prompt")) && !fields.has("instruction")) take_history(out, fields);
   out.prompt.output.clear();
   if (value.is_object()) {
-    out.category = text_or_nothing(fields, "category");
+    out.category = fields.text_or_empty("category");
     out.part = part_of_id(fields);
   }
   return out;

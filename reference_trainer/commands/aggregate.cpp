@@ -69,7 +69,7 @@ struct aggregate_options {
 // The section over the defaults of its preset.
 aggregate_options read_aggregate(const config& section) {
   auto out = read_preset<aggregate_options>(section);
-  out.principles = shipped("principles/reward_model.json");
+  out.principles = shipped_file("principles/reward_model.json");
   // A preset's phrases, unless their rule is switched off.
   read_only(section, out, {"banned_phrase_probability"});
   if (out.rules.banned_phrase_probability == 0) out.banned_phrases.clear();
@@ -124,13 +124,13 @@ class aggregate_stage : public stage {
  public:
   aggregate_stage(const config& options, stage_context& context)
       : read_(read_aggregate(options.section("aggregate"))),
-        path_(principle_file(read_.principles)),
+        path_(find_principle_file(read_.principles)),
         out_(context.out_or("preferences.jsonl")) {}
 
   void check(const config& options, stage_context& context) override {
     refuse_same_file("out", out_, {read_.judgements, path_});
-    refuse_same_file("out", out_, read_.wordings);
-    if (context.dry_run && (not_there(path_) || std::ranges::any_of(read_.wordings, not_there))) return;
+    refuse_same_file("out", out_, {read_.wordings.begin(), read_.wordings.end()});
+    if (context.dry_run && (is_missing(path_) || std::ranges::any_of(read_.wordings, is_missing))) return;
     principles_ = load_principles(path_);
     exclude_from_draw(options.section("aggregate"), read_.never_drawn, principles_);
     wordings_ = load_wordings(read_.wordings, principles_);

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "text/clean_text.hpp"
+#include "text/white_space.hpp"
 
 namespace coho::trainer {
 

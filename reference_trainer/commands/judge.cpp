@@ -70,11 +70,11 @@ class judge_stage : public stage {
       : adapter_(read_starting_adapter(options)), out_(context.out_or("judgements.jsonl")) {
     const auto read = read_section<judge_options>(
         options.section("judge"),
-        {.principles = shipped("principles/reward_model.json"), .template_path = shipped("prompts/judge.txt")});
+        {.principles = shipped_file("principles/reward_model.json"), .template_path = shipped_file("prompts/judge.txt")});
     samples_ = read.samples;
     choice_ = read.pairs;
     choice_.random = pairing_random(context.seed);
-    principles_path_ = principle_file(read.principles);
+    principles_path_ = find_principle_file(read.principles);
     template_path_ = read.template_path;
     batch_ = read.batch;
     base_ = read_model_settings(options);
@@ -83,7 +83,7 @@ class judge_stage : public stage {
   void check(const config&, stage_context& context) override {
     refuse_same_file("out", out_, samples_);
     refuse_same_file("out", out_, {principles_path_, template_path_});
-    const auto wanted = [&](const std::filesystem::path& file) { return !context.dry_run || !not_there(file); };
+    const auto wanted = [&](const std::filesystem::path& file) { return !context.dry_run || !is_missing(file); };
     if (wanted(principles_path_)) principles_ = load_principles(principles_path_);
     if (wanted(template_path_)) prompt_.emplace(load_template(template_kind::judge, template_path_));
   }

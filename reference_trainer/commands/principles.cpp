@@ -23,7 +23,7 @@ namespace fs = std::filesystem;
 // A row for each shipped collection: its name and what it holds.
 void print_collections() {
   std::set<fs::path> files;
-  for (const auto& entry : fs::directory_iterator(shipped("principles")))
+  for (const auto& entry : fs::directory_iterator(shipped_file("principles")))
     if (entry.path().extension() == ".json") files.insert(entry.path());
   text_table table({"name", "principles", "negations", "weights"});
   for (const auto& file : files) {
@@ -126,7 +126,7 @@ class principles_stage : public stage {
     std::size_t wrong = 0;
     for (std::size_t i = 0; i < read_.collections.size(); ++i) {
       if (i > 0) std::cout << '\n';
-      const auto file = principle_file(read_.collections[i]);
+      const auto file = find_principle_file(read_.collections[i]);
       if (read_.action == principles_action::show) {
         print_collection(file);
       } else if (!print_check(file, read_.checking)) {

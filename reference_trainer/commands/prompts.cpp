@@ -18,6 +18,7 @@
 #include "commands/commands.hpp"
 #include "config/read_options.hpp"
 #include "files/atomic_file.hpp"
+#include "files/data_files.hpp"
 #include "jsonl/bad_records.hpp"
 #include "run/stage.hpp"
 #include "settings/model_settings.hpp"
@@ -31,27 +32,6 @@ namespace coho::trainer {
 namespace {
 
 namespace fs = std::filesystem;
-
-// The file itself, or those below a folder, in an order that does not depend on the disk.
-// Those of `written` are excluded: a run's own output is not a source.
-std::vector<fs::path> files_of(const fs::path& path, const std::vector<fs::path>& written) {
-  if (!fs::is_directory(path)) return {path};
-  const auto is_written = [&](const fs::path& file) {
-    std::error_code none;
-    return std::ranges::any_of(written, [&](const auto& own) { return fs::equivalent(file, own, none); });
-  };
-  std::vector<fs::path> out;
-  for (const auto& entry : fs::recursive_directory_iterator(path)) {
-    const auto name = entry.path().filename().string();
-    constexpr const char* ends[] = {".json", ".jsonl", ".json.gz", ".jsonl.gz"};
-    if (entry.is_regular_file() && std::ranges::any_of(ends, [&](const char* end) { return name.ends_with(end); }))
-      if (!is_written(entry.path())) out.push_back(entry.path());
-  }
-  if (out.empty())
-    throw file_error(path.string(), "", "is a folder without .json, .jsonl, .json.gz or .jsonl.gz files");
-  std::ranges::sort(out);
-  return out;
-}
 
 // Whether a language is among those wanted, in whole ("zh-Hant") or by its first part ("zh"); all are where none is
 // named.
@@ -71,13 +51,13 @@ cleaned_prompt clean_prompt(source_prompt& read) {
   cleaned_prompt out;
   prompt_record& prompt = read.prompt;
   for (auto* text : {&prompt.instruction, &prompt.input}) {
-    auto cleaned = clean_text(read.from_page ? without_page_residue(*text) : *text);
+    auto cleaned = clean_text(read.from_page ? clean_chat_export(*text) : *text);
     out.characters += cleaned.characters;
     out.unreadable += cleaned.unreadable;
     *text = std::move(cleaned.text);
   }
   if (prompt.instruction.empty()) std::swap(prompt.instruction, prompt.input);
-  out.hash = stream_key(normalized_text(prompt.text()));
+  out.hash = stream_key(normalize_for_comparison(prompt.text()));
   return out;
 }
 
@@ -98,7 +78,7 @@ class prompt_collection {
     prompt_counts& counts =
         counts_.emplace_back(prompt_counts{.name = source.name, .path = source.path, .asked = source.count});
     auto draws = make_draws(source, counts);
-    for (const auto& file : files_of(source.path, written_)) {
+    for (const auto& file : list_data_files(source.path, written_)) {
       each_prompt(
           file,
           [&](source_prompt&& prompt) {
@@ -152,7 +132,7 @@ class prompt_collection {
 
   // Remembers the prompts of a file or folder as not to be drawn.
   void exclude(const fs::path& path) {
-    for (const auto& file : files_of(path, written_))
+    for (const auto& file : list_data_files(path, written_))
       each_prompt(
           file,
           [&](source_prompt&& prompt) {
@@ -310,7 +290,7 @@ class prompts_stage : public stage {
     refuse_own_files(settings_, name_, written_);
     // A missing one is reported before the others are read.
     for (const auto& source : settings_.sources)
-      if (source.count != 0u) jsonl_reader(files_of(source.path, written_).front());
+      if (source.count != 0u) jsonl_reader(list_data_files(source.path, written_).front());
   }
 
   void run(stage_context& context) override {

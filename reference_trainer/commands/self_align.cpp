@@ -108,9 +108,9 @@ class self_align_run {
     jsonl_writer kept(out_, context_.resume);
     std::optional<jsonl_writer> rejected;
     // If nothing is left of a run, its rejected records are not continued either.
-    const bool begun = context_.resume && (kept.count() > 0 || !not_there(progress_));
+    const bool begun = context_.resume && (kept.count() > 0 || !is_missing(progress_));
     if (!settings_.rejected.empty()) rejected.emplace(settings_.rejected, begun);
-    if (!not_there(progress_)) done_ = tally::load(progress_);
+    if (!is_missing(progress_)) done_ = tally::load(progress_);
     if (done_.kept > kept.count() || (rejected && done_.removed_count() > rejected->count()))
       throw file_error(progress_.string(), "", "counts more records than were written", "start anew without --resume");
 
@@ -325,7 +325,7 @@ class self_align_stage : public stage {
   }
 
   bool finished(stage_context& context) const override {
-    return not_there(out_.string() + ".progress") && log_if_complete(out_, context);
+    return is_missing(out_.string() + ".progress") && log_if_complete(out_, context);
   }
 
   void load(const config& options, stage_context& context) override {

@@ -128,7 +128,7 @@ class sft_stage : public stage {
     examples_ = read_examples(settings_, prompts);
     if (const auto note = cut_note(prompts, settings_.forms, examples_.size()); !note.empty()) context.log(note);
     // Fail before hours of training, not after.
-    for (const auto& line : dropped_parts::of_run().take_lines()) context.log(line);
+    for (const auto& line : dropped_parts::of_run().drain_lines()) context.log(line);
     parameters_ = &model_.bank->train("policy");
     optimizer_.emplace(*parameters_, settings_.read.fit.optimizer);
     policy_.emplace(*model_.bank, "policy");

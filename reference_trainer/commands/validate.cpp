@@ -24,8 +24,8 @@ namespace fs = std::filesystem;
 std::vector<std::string> missing_files(const config& options) {
   std::vector<std::string> out;
   for (const auto& [key, path] : options.read_paths())
-    if (key != "out" && !path.empty() && not_there(path) && not_there(principle_file(path)) &&
-        not_there(prompt_file(path)) && !(key == "sft.data" && sft_data_settings::is_identity(path)))
+    if (key != "out" && !path.empty() && is_missing(path) && is_missing(find_principle_file(path)) &&
+        is_missing(find_prompt_file(path)) && !(key == "sft.data" && sft_data_settings::is_identity(path)))
       out.push_back(key + " = " + path.string());
   return out;
 }
@@ -68,7 +68,7 @@ class validate_stage : public stage {
   void run(stage_context&) override {
     std::size_t wrong = 0, all = 0;
     std::vector<recipe_stage> checked;
-    const std::vector<fs::path> folders{shipped("recipes")};
+    const std::vector<fs::path> folders{shipped_file("recipes")};
     for (const auto& name : recipes_) {
       const fs::path path = find_recipe(name, folders);
       for (const auto& stage : recipe_stages(config::load(path), stages_)) checked.push_back(stage);

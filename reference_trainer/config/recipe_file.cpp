@@ -7,9 +7,9 @@
 
 #include "config/config.hpp"
 #include "config/toml_values.hpp"
-#include "files/atomic_file.hpp"
 #include "files/data_files.hpp"
 #include "files/file_kind.hpp"
+#include "files/read_file.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -54,7 +54,7 @@ void merge(toml::table& base, toml::table&& over) {
 // The recipe that one extends: next to it, or a shipped one. Throws file_error at `place`.
 fs::path find_base(const std::string& name, const fs::path& recipe, const std::string& place) {
   std::vector<fs::path> candidates;
-  for (const fs::path& folder : {recipe.parent_path(), shipped("recipes")})
+  for (const fs::path& folder : {recipe.parent_path(), shipped_file("recipes")})
     for (const std::string& file : {name + ".toml", name}) candidates.push_back(folder / file);
   std::error_code ignored;
   bool itself = false;  // a recipe may be named like the shipped one that it extends

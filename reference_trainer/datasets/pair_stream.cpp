@@ -76,7 +76,7 @@ bool pair_stream::next_prompt() {
     }
     given += record.responses.size();
     for (auto& response : record.responses) {
-      if (utf8_characters(response) < options_.minimum_characters) {
+      if (count_utf8_characters(response) < options_.minimum_characters) {
         ++counts_.short_responses;
         continue;
       }

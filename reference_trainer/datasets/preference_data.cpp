@@ -114,7 +114,7 @@ preference_sets open_preferences(const preference_files& files, std::uint64_t se
                                  const std::function<bool(const preference_pair&)>& read_alike) {
   const bool margins = files.margins == pair_margins::record;
   const auto collection = std::make_shared<const std::vector<principle>>(
-      files.principles.empty() ? std::vector<principle>{} : load_principles(principle_file(files.principles)));
+      files.principles.empty() ? std::vector<principle>{} : load_principles(find_principle_file(files.principles)));
   std::size_t blank = 0, alike = 0;
   const auto check = [&](const preference_record& record, const jsonl_reader& at) {
     blank += is_blank(record.response_1) || is_blank(record.response_2);

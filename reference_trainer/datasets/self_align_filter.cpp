@@ -5,9 +5,9 @@
 #include <unordered_set>
 
 #include "observe/table.hpp"
-#include "text/clean_text.hpp"
 #include "text/text_units.hpp"
 #include "text/utf8.hpp"
+#include "text/white_space.hpp"
 
 namespace coho::trainer {
 
@@ -21,7 +21,7 @@ std::string_view without_space_behind(std::string_view text) {
 
 // If words have spaces between them, everything before the last space; otherwise without the last word character.
 std::string_view without_last_word(std::string_view text) {
-  const auto places = text_unit_places(text);
+  const auto places = text_unit_offsets(text);
   const auto space = text.find_last_of(" \t\r\n");
   const std::size_t behind = space == std::string_view::npos ? 0 : space + 1;
   const auto in_last =
@@ -38,12 +38,12 @@ std::size_t first_repeated_word(const std::vector<std::string>& words, std::size
   bool repeats = false;
   std::size_t begin = 0;
   bool above = false;
-  for (const auto& run : text_runs(words, length)) {
+  for (const auto& run : text_ngrams(words, length)) {
     const bool again = !seen.insert(run).second;
     if (again && !repeats) streak = runs;
     repeats = again;
     ++runs;
-    // Counts like repeated_share, to the last digit.
+    // Counts like repeated_ngram_fraction, to the last digit.
     const bool now_above = 1 - static_cast<double>(seen.size()) / static_cast<double>(runs) > most;
     if (now_above && !above) begin = streak;
     above = now_above;
@@ -71,7 +71,7 @@ self_align_filter::self_align_filter(self_align_filter_options options, const se
   for (const auto& exemplar : prompt.exemplars()) {
     for (const auto* text : {&exemplar.question, &exemplar.thoughts, &exemplar.answer}) {
       const auto words = text_units(*text);
-      for (auto& run : text_runs(words, options_.leak_words)) exemplar_runs_.insert(std::move(run));
+      for (auto& run : text_ngrams(words, options_.leak_words)) exemplar_runs_.insert(std::move(run));
     }
   }
 }
@@ -98,7 +98,7 @@ self_align_outcome self_align_filter::operator()(std::string_view question, cons
   if (out.answer.empty()) return found(unfinished, "ended at the length limit, in its first word");
   if (options_.checks(heading) && prompt_.contains_heading(out.answer))
     return found(heading, "the answer contains a heading");
-  if (const auto length_of = utf8_characters(out.answer);
+  if (const auto length_of = count_utf8_characters(out.answer);
       finished && options_.checks(length) && length_of < options_.minimum_characters)
     return found(length, std::to_string(length_of) + " characters");
   auto words = text_units(out.answer);
@@ -122,17 +122,17 @@ self_align_outcome self_align_filter::operator()(std::string_view question, cons
 
 std::optional<self_align_filter::repeated_text> self_align_filter::repeats(
     std::string_view answer, const std::vector<std::string>& words) const {
-  if (const double share = repeated_share(words, repetition_words); share > options_.maximum_repetition)
+  if (const double share = repeated_ngram_fraction(words, repetition_words); share > options_.maximum_repetition)
     return repeated_text{
         format_number(100 * share, 0) + " % of the runs of " + std::to_string(repetition_words) +
             " words occurred before",
-        text_unit_places(answer)[first_repeated_word(words, repetition_words, options_.maximum_repetition)]};
+        text_unit_offsets(answer)[first_repeated_word(words, repetition_words, options_.maximum_repetition)]};
   std::map<std::string_view, std::size_t> lines;
   for (std::size_t begin = 0; begin <= answer.size();) {
     const std::size_t end = std::min(answer.find('\n', begin), answer.size()), here = begin;
     const auto line = trim_characters(answer.substr(begin, end - begin), " \t\r");
     begin = end + 1;
-    if (utf8_characters(line) < line_characters) continue;
+    if (count_utf8_characters(line) < line_characters) continue;
     if (++lines[line] > options_.maximum_repeated_line)
       return repeated_text{
           "a line occurs more than " + std::to_string(options_.maximum_repeated_line) + " times: " + first_words(line),
@@ -147,14 +147,14 @@ std::optional<std::string> self_align_filter::echoes(std::string_view question,
   if (asked.size() >= least_question_words && words.size() >= asked.size() &&
       std::equal(asked.begin(), asked.end(), words.begin()))
     return "begins with the question";
-  const auto runs = text_runs(asked, echo_words);
-  const double share = covered_share(words, echo_words, {runs.begin(), runs.end()});
+  const auto runs = text_ngrams(asked, echo_words);
+  const double share = ngram_coverage(words, echo_words, {runs.begin(), runs.end()});
   if (share > options_.maximum_echo) return format_number(100 * share, 0) + " % of it is the question's";
   return std::nullopt;
 }
 
 std::optional<std::string> self_align_filter::leaks(const std::vector<std::string>& words) const {
-  for (const auto& run : text_runs(words, options_.leak_words))
+  for (const auto& run : text_ngrams(words, options_.leak_words))
     if (exemplar_runs_.contains(run)) return "as in an exemplar: " + first_words(run);
   return std::nullopt;
 }

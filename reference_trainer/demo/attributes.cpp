@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "demo/language.hpp"
-#include "text/clean_text.hpp"
+#include "text/white_space.hpp"
 
 namespace coho::trainer::demo {
 namespace {

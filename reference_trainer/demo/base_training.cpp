@@ -6,8 +6,8 @@
 
 #include "checkpoint/hf_model.hpp"
 #include "demo/corpus.hpp"
-#include "files/atomic_file.hpp"
 #include "files/data_files.hpp"
+#include "files/read_file.hpp"
 #include "models/model_files.hpp"
 #include "observe/metrics_log.hpp"
 #include "observe/table.hpp"
@@ -22,7 +22,7 @@ namespace {
 // The corpus of a run of so many steps, with the templates that the stages render.
 corpus make_corpus(std::size_t steps) {
   const auto text = [](const char* name) {
-    return read_file(shipped((std::filesystem::path("demo/prompts") / name).string()));
+    return read_file(shipped_file((std::filesystem::path("demo/prompts") / name).string()));
   };
   return corpus({text("judge.txt"), text("reward.txt"), text("inference.txt")}, {.steps = steps});
 }

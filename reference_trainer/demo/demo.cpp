@@ -50,7 +50,7 @@ class chain {
         pairs_(read.pairs),
         held_out_(read.evaluation_pairs),
         evaluation_prompts_(read.evaluation_prompts),
-        base_(from_scratch_ ? out_ / "base" : shipped("demo/base")),
+        base_(from_scratch_ ? out_ / "base" : shipped_file("demo/base")),
         shared_keys_(shared_keys(stage_commands())) {}
 
   /// Has each stage read its sections, as --dry-run does: a wrong key of the last one is refused before the first one
@@ -95,7 +95,7 @@ class chain {
   // Runs a stage with the demo's recipe and these overrides, or only has it read its sections. `threads` 0: the demo's.
   void run(const std::string& name, stage_function what, const fs::path& out, std::vector<std::string> overrides,
            std::size_t threads = 0) {
-    std::vector<std::string> all{"prompt.template=" + quoted(shipped("demo/prompts/inference.txt"))};
+    std::vector<std::string> all{"prompt.template=" + quoted(shipped_file("demo/prompts/inference.txt"))};
     if (quick_)
       for (const std::string entry : {"aggregate.repeats=4", "ppo.steps=3", "ppo.rollouts=16", "ppo.minibatch_size=8",
                                       "ppo.normalization.samples=32"})
@@ -140,7 +140,7 @@ class chain {
   void train_reward_model() {
     run("reward model", run_reward, work_ / "reward",
         {"model.path=" + quoted(base_), "reward.data=" + quoted(work_ / "preferences.jsonl"),
-         "reward_prompt.template=" + quoted(shipped("demo/prompts/reward.txt"))});
+         "reward_prompt.template=" + quoted(shipped_file("demo/prompts/reward.txt"))});
   }
 
   // Responses of the base, or of the policy in `adapter`, to a file of prompts.
@@ -158,7 +158,7 @@ class chain {
     run(label, run_judge, work_ / (part + "_judgements.jsonl"),
         {"model.path=" + quoted(base_), "judge.samples=" + quoted(work_ / (part + "_samples.jsonl")),
          "judge.principles=" + quoted(wording_file(work_, 0)),
-         "judge.template=" + quoted(shipped("demo/prompts/judge.txt"))});
+         "judge.template=" + quoted(shipped_file("demo/prompts/judge.txt"))});
   }
 
   // Preferences from the judgements of a part, in all wordings.
@@ -186,7 +186,7 @@ class chain {
                                        "ppo.reward_model=" + quoted(work_ / "reward"),
                                        "ppo.prompts=" + quoted(work_ / "rl_prompts.jsonl"),
                                        "ppo.principles=" + quoted(work_ / ("principles-" + plan.name + ".json")),
-                                       "reward_prompt.template=" + quoted(shipped("demo/prompts/reward.txt")),
+                                       "reward_prompt.template=" + quoted(shipped_file("demo/prompts/reward.txt")),
                                        "ppo.language_bonus=" + std::to_string(plan.language_bonus)};
     if (plan.intervention) {
       overrides.push_back("ppo.interventions=" + quoted(work_ / "interventions.json"));
@@ -230,7 +230,7 @@ class chain {
     const auto judged = read_records<judgement_record>(work_ / "held_out_judgements.jsonl");
     figures_.set("judge.accuracy", judge_accuracy(judged));
     config settings = options_.clone();
-    settings.set("reward_prompt.template=" + quoted(shipped("demo/prompts/reward.txt")));
+    settings.set("reward_prompt.template=" + quoted(shipped_file("demo/prompts/reward.txt")));
     accuracy_ = measure_reward_model(
         model, work_ / "reward", settings,
         {.pairs = judged, .sets_of_two = work_ / "sets_of_two.jsonl", .sets_of_three = work_ / "sets_of_three.jsonl"},
@@ -271,7 +271,7 @@ class chain {
     figures_.set("peak_rss_bytes", peak_rss_bytes());
     figures_.set("seed", context_.seed);
     const auto checks =
-        quick_ ? std::vector<threshold_check>{} : check_thresholds(shipped("demo/thresholds.json"), figures_);
+        quick_ ? std::vector<threshold_check>{} : check_thresholds(shipped_file("demo/thresholds.json"), figures_);
     figures_.write(out_ / "summary.json");
     write_report(out_ / "report.html", make_report(figures_, runs_, accuracy_, checks));
     context_.log("\n" + final_table(figures_, runs_));
@@ -331,7 +331,8 @@ class demo_base_stage : public trainer::stage {
   demo_base_stage(const config& options, stage_context&)
       : steps_(read_section<demo_options>(options.section("demo")).base.base_steps) {}
   void run(stage_context& context) override {
-    train_base(context.out.empty() ? shipped("demo/prompts").parent_path() / "base" : context.out, steps_, context);
+    train_base(context.out.empty() ? shipped_file("demo/prompts").parent_path() / "base" : context.out, steps_,
+               context);
   }
 
  private:

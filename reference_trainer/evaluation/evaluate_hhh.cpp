@@ -21,7 +21,7 @@
 #include "run/stage.hpp"
 #include "settings/model_settings.hpp"
 #include "settings/wording_settings.hpp"
-#include "text/clean_text.hpp"
+#include "text/white_space.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -143,7 +143,7 @@ class hhh_stage : public stage {
 
   void check(const config& options, stage_context& context) override {
     refuse_same_file("out", context.out, {read_.data});
-    if (!context.dry_run || !not_there(wording_)) prompt_.emplace(choice_prompt::from_file(wording_));
+    if (!context.dry_run || !is_missing(wording_)) prompt_.emplace(choice_prompt::from_file(wording_));
     if (read_.max_tokens) check_length(options, *read_.max_tokens);
   }
 

@@ -72,7 +72,7 @@ class preferences_stage : public stage {
       throw file_error(read_.reward_model.string(), "", "holds no scalar head",
                        "give the folder of a trained reward model");
     reward_.emplace(make_reward_role(model_, "reward", prompt_));
-    if (!read_.principles.empty()) collection_ = load_principles(principle_file(read_.principles));
+    if (!read_.principles.empty()) collection_ = load_principles(find_principle_file(read_.principles));
     // Missing files are reported before hours are spent on the files before them.
     for (const auto& file : read_.data) readers_.emplace_back(file);
   }

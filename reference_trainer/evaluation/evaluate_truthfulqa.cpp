@@ -102,7 +102,7 @@ class truthfulqa_stage : public stage {
 
   void check(const config&, stage_context& context) override {
     refuse_same_file("out", context.out, {read_.data});
-    if (!context.dry_run || !not_there(wording_path_)) wording_.emplace(read_wording(wording_path_));
+    if (!context.dry_run || !is_missing(wording_path_)) wording_.emplace(read_wording(wording_path_));
   }
 
   void load(const config&, stage_context& context) override {

@@ -1,25 +1,28 @@
 #include "files/atomic_file.hpp"
 
-#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <utility>
 
 #include <coho/error.hpp>
 
+#include "files/read_file.hpp"
+
 namespace coho::trainer {
 namespace {
 
-[[noreturn]] void refuse(const std::filesystem::path& path, std::string_view action) {
+// "<path>: <action>: <the reason in errno>".
+[[noreturn]] void throw_errno(const std::filesystem::path& path, std::string_view action) {
   const int code = errno;
   throw file_error(path.string(), "", std::string(action) + ": " + std::strerror(code));
 }
 
-std::filesystem::path temporary_beside(const std::filesystem::path& path) {
+// In the target's folder, since rename does not work across file systems; the process id and a counter keep writers of
+// one target apart.
+std::filesystem::path temporary_path_for(const std::filesystem::path& path) {
   static std::atomic<unsigned> count{0};
   auto name = path;
   name += ".tmp-" + std::to_string(::getpid()) + "-" + std::to_string(count++);
@@ -28,34 +31,32 @@ std::filesystem::path temporary_beside(const std::filesystem::path& path) {
 
 }  // namespace
 
-atomic_file::atomic_file(std::filesystem::path path) : path_(std::move(path)), temporary_(temporary_beside(path_)) {
-  descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) refuse(path_, "cannot be written");
+atomic_file::atomic_file(std::filesystem::path path)
+    : path_(std::move(path)),
+      temporary_(temporary_path_for(path_)),
+      descriptor_(::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666)) {
+  if (!descriptor_.is_open()) throw_errno(path_, "cannot be written");
 }
 
 atomic_file::~atomic_file() { discard(); }
 
 void atomic_file::discard() noexcept {
-  if (descriptor_ < 0) return;
-  ::close(std::exchange(descriptor_, -1));
+  if (!descriptor_.is_open()) return;
+  descriptor_.close();
   ::unlink(temporary_.c_str());
 }
 
 void atomic_file::write(std::span<const std::byte> bytes) {
-  if (descriptor_ < 0) throw file_error(path_.string(), "", "was written to after it had been committed");
-  while (!bytes.empty()) {
-    const auto written = ::write(descriptor_, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) refuse(path_, "cannot be written");
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-  }
+  if (!descriptor_.is_open()) throw file_error(path_.string(), "", "was written to after it had been committed");
+  if (!write_all(descriptor_.number(), {reinterpret_cast<const char*>(bytes.data()), bytes.size()}))
+    throw_errno(path_, "cannot be written");
 }
 
 void atomic_file::commit() {
-  if (descriptor_ < 0) throw file_error(path_.string(), "", "was committed twice");
-  if (::fsync(descriptor_) != 0) refuse(path_, "cannot be flushed to the disk");
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) refuse(path_, "cannot be renamed to its final name");
-  ::close(std::exchange(descriptor_, -1));
+  if (!descriptor_.is_open()) throw file_error(path_.string(), "", "was committed twice");
+  if (::fsync(descriptor_.number()) != 0) throw_errno(path_, "cannot be flushed to the disk");
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) throw_errno(path_, "cannot be renamed to its final name");
+  descriptor_.close();
   flush_directory(path_.parent_path());
 }
 
@@ -69,40 +70,10 @@ void copy_atomically(const std::filesystem::path& from, const std::filesystem::p
   write_file(to, read_file(from));
 }
 
-std::string read_file(const std::filesystem::path& path, std::size_t limit) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) refuse(path, "cannot be read");
-  struct closer {
-    int descriptor;
-    ~closer() { ::close(descriptor); }
-  } const close_at_end{descriptor};
-
-  struct ::stat status {};
-  if (::fstat(descriptor, &status) != 0) refuse(path, "cannot be read");
-  if (S_ISDIR(status.st_mode)) throw file_error(path.string(), "", "is a directory, but a file is needed");
-  std::string content;
-  content.reserve(std::min(limit, static_cast<std::size_t>(status.st_size)));
-  // Reading to the end rather than to st_size serves pipes as well.
-  char block[1 << 16];
-  for (;;) {
-    const auto count = ::read(descriptor, block, sizeof block);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) refuse(path, "cannot be read");
-    if (count == 0) return content;
-    if (content.size() + static_cast<std::size_t>(count) > limit) {
-      throw file_error(path.string(), "",
-                       "is larger than the " + std::to_string(limit) + " bytes that such a file may have");
-    }
-    content.append(block, static_cast<std::size_t>(count));
-  }
-}
-
 void flush_directory(const std::filesystem::path& directory) {
   const auto name = directory.empty() ? std::filesystem::path(".") : directory;
-  const int descriptor = ::open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) return;  // some file systems do not open directories; the rename has happened anyway
-  ::fsync(descriptor);
-  ::close(descriptor);
+  const file_descriptor folder(::open(name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (folder.is_open()) ::fsync(folder.number());
 }
 
 }  // namespace coho::trainer

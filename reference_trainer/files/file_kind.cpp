@@ -12,51 +12,51 @@ namespace {
 
 using namespace std::string_view_literals;
 
-enum class mending { lfs, columns, unpack_archive, unpack, pickle, gguf, other };
+enum class remedy { lfs, columns, unpack_archive, unpack, pickle, gguf, other };
 
 struct signature {
   std::string_view bytes, what;
-  mending mend;
+  remedy mend;
 };
 
 // Longer signatures before their own prefixes.
 constexpr std::array signatures{
-    signature{"PAR1"sv, "is a Parquet file", mending::columns},
-    signature{"PARE"sv, "is an encrypted Parquet file", mending::columns},
-    signature{"ARROW1"sv, "is an Arrow file", mending::columns},
-    signature{"FEA1"sv, "is a Feather file", mending::columns},
-    signature{"\xFF\xFF\xFF\xFF"sv, "is an Arrow stream, the format of Hugging Face's datasets", mending::columns},
-    signature{"PK\x03\x04"sv, "is a zip archive", mending::unpack_archive},
-    signature{"PK\x05\x06"sv, "is an empty zip archive", mending::unpack_archive},
-    signature{"7z\xBC\xAF\x27\x1C"sv, "is a 7z archive", mending::unpack_archive},
-    signature{"\x1F\x8B"sv, "is compressed with gzip", mending::unpack},
-    signature{"\x28\xB5\x2F\xFD"sv, "is compressed with zstd", mending::unpack},
-    signature{"\xFD\x37zXZ\x00"sv, "is compressed with xz", mending::unpack},
-    signature{"\x04\x22\x4D\x18"sv, "is compressed with lz4", mending::unpack},
-    signature{"GGUF"sv, "is a GGUF file (llama.cpp's)", mending::gguf},
-    signature{"lmgg"sv, "is a GGML file (llama.cpp's older format)", mending::gguf},
-    signature{"tjgg"sv, "is a GGML file (llama.cpp's older format)", mending::gguf},
-    signature{"\x93NUMPY"sv, "is a NumPy array", mending::other},
-    signature{"\x89HDF"sv, "is an HDF5 file", mending::other},
-    signature{"SQLite format 3"sv, "is a SQLite database", mending::columns},
-    signature{"Obj\x01"sv, "is an Avro file", mending::columns},
-    signature{"%PDF"sv, "is a PDF document", mending::other},
+    signature{"PAR1"sv, "is a Parquet file", remedy::columns},
+    signature{"PARE"sv, "is an encrypted Parquet file", remedy::columns},
+    signature{"ARROW1"sv, "is an Arrow file", remedy::columns},
+    signature{"FEA1"sv, "is a Feather file", remedy::columns},
+    signature{"\xFF\xFF\xFF\xFF"sv, "is an Arrow stream, the format of Hugging Face's datasets", remedy::columns},
+    signature{"PK\x03\x04"sv, "is a zip archive", remedy::unpack_archive},
+    signature{"PK\x05\x06"sv, "is an empty zip archive", remedy::unpack_archive},
+    signature{"7z\xBC\xAF\x27\x1C"sv, "is a 7z archive", remedy::unpack_archive},
+    signature{"\x1F\x8B"sv, "is compressed with gzip", remedy::unpack},
+    signature{"\x28\xB5\x2F\xFD"sv, "is compressed with zstd", remedy::unpack},
+    signature{"\xFD\x37zXZ\x00"sv, "is compressed with xz", remedy::unpack},
+    signature{"\x04\x22\x4D\x18"sv, "is compressed with lz4", remedy::unpack},
+    signature{"GGUF"sv, "is a GGUF file (llama.cpp's)", remedy::gguf},
+    signature{"lmgg"sv, "is a GGML file (llama.cpp's older format)", remedy::gguf},
+    signature{"tjgg"sv, "is a GGML file (llama.cpp's older format)", remedy::gguf},
+    signature{"\x93NUMPY"sv, "is a NumPy array", remedy::other},
+    signature{"\x89HDF"sv, "is an HDF5 file", remedy::other},
+    signature{"SQLite format 3"sv, "is a SQLite database", remedy::columns},
+    signature{"Obj\x01"sv, "is an Avro file", remedy::columns},
+    signature{"%PDF"sv, "is a PDF document", remedy::other},
 };
-
-bool ends_before(std::string_view bytes, std::size_t place) { return bytes.size() <= place; }
 
 // Protocols 2 to 5, and the format that PyTorch wrote before 1.6.
 bool is_pickle(std::string_view bytes) {
   return bytes.size() > 1 && bytes[0] == '\x80' && bytes[1] >= 2 && bytes[1] <= 5;
 }
 
+// The signature of POSIX and GNU archives, after the name and mode of the first member.
 bool is_tar(std::string_view bytes) { return bytes.size() > 262 && bytes.substr(257, 5) == "ustar"; }
 
 bool is_bzip2(std::string_view bytes) {
   return bytes.size() > 3 && bytes.starts_with("BZh") && bytes[3] >= '1' && bytes[3] <= '9';
 }
 
-std::optional<std::string> wide_text(std::string_view bytes) {
+// "UTF-16" or "UTF-32", by the byte order mark or else by where the zero bytes of the first eight are.
+std::optional<std::string> wide_encoding(std::string_view bytes) {
   if (bytes.starts_with("\xFF\xFE\0\0"sv) || bytes.starts_with("\0\0\xFE\xFF"sv)) return "UTF-32";
   if (bytes.starts_with("\xFF\xFE") || bytes.starts_with("\xFE\xFF")) return "UTF-16";
   // Without a byte order mark: text begins with two ASCII characters.
@@ -67,26 +67,30 @@ std::optional<std::string> wide_text(std::string_view bytes) {
   return std::nullopt;
 }
 
-std::string_view without_space(std::string_view text) {
+// After a byte order mark and ASCII white space.
+std::string_view skip_leading_space(std::string_view text) {
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);
   text.remove_prefix(std::min(text.find_first_not_of(" \t\r\n"), text.size()));
   return text;
 }
 
-bool begins_with_ignoring_case(std::string_view text, std::string_view lower) {
+// ASCII only; `lower` is in lower case.
+bool starts_with_ignoring_case(std::string_view text, std::string_view lower) {
   return text.size() >= lower.size() && std::ranges::equal(text.substr(0, lower.size()), lower, [](char a, char b) {
            return std::tolower(static_cast<unsigned char>(a)) == b;
          });
 }
 
+// What a download writes in place of the file when a login is needed or the address is wrong.
 bool is_web_page(std::string_view bytes) {
-  const auto text = without_space(bytes);
+  const auto text = skip_leading_space(bytes);
   return std::ranges::any_of(std::array{"<!doctype html"sv, "<html"sv, "<head"sv, "<!doctype error"sv},
-                             [&](std::string_view tag) { return begins_with_ignoring_case(text, tag); });
+                             [&](std::string_view tag) { return starts_with_ignoring_case(text, tag); });
 }
 
+// "is a Git LFS pointer to 123 bytes", for a file that begins like this:
 // "version https://git-lfs.github.com/spec/v1\noid sha256:…\nsize 123\n"
-std::optional<std::string> lfs_pointer(std::string_view bytes) {
+std::optional<std::string> describe_lfs_pointer(std::string_view bytes) {
   if (!bytes.starts_with("version https://git-lfs.github.com/spec/")) return std::nullopt;
   std::string out = "is a Git LFS pointer";
   if (const auto at = bytes.find("\nsize "); at != std::string_view::npos) {
@@ -109,14 +113,17 @@ bool is_tiktoken(std::string_view bytes) {
          line.find_first_not_of("0123456789\r", space + 1) == std::string_view::npos;
 }
 
+// Eight bytes of the length of a JSON header (at most 100 MB, as the library allows), then the header, which describes
+// tensors.
 bool is_safetensors(std::string_view bytes) {
-  if (ends_before(bytes, 9) || (bytes[8] != '{' && bytes[8] != ' ')) return false;
+  if (bytes.size() <= 9 || (bytes[8] != '{' && bytes[8] != ' ')) return false;
   std::uint64_t length = 0;
   for (std::size_t i = 8; i-- > 0;) length = (length << 8) | static_cast<unsigned char>(bytes[i]);
   return length > 1 && length <= 100'000'000 && bytes.find("\"dtype\"") != std::string_view::npos;
 }
 
-std::string wanted_form(file_use use) {
+// What a file of this use must be, as the remedy "give …" names it.
+std::string expected_format(file_use use) {
   return use == file_use::records     ? "JSON Lines"
          : use == file_use::document  ? "JSON"
          : use == file_use::weights   ? "safetensors"
@@ -124,48 +131,49 @@ std::string wanted_form(file_use use) {
                                       : "text in UTF-8";
 }
 
-std::string mend_of(mending mend, file_use use) {
+// The mend of the error: it depends on what the file was opened as.
+std::string remedy_text(remedy mend, file_use use) {
   const bool text = use == file_use::records || use == file_use::document || use == file_use::text;
   switch (mend) {
-    case mending::lfs:
+    case remedy::lfs:
       return "fetch them with `git lfs pull`, or download it";
-    case mending::columns:
-      return text ? "export it as JSON Lines (for example with pandas' to_json)" : "give " + wanted_form(use);
-    case mending::unpack_archive:
+    case remedy::columns:
+      return text ? "export it as JSON Lines (for example with pandas' to_json)" : "give " + expected_format(use);
+    case remedy::unpack_archive:
       return use == file_use::weights
                  ? "if it is a PyTorch checkpoint, convert it once in Python, if you trust it "
                    "(save_pretrained(folder, safe_serialization=True)); otherwise unpack it and give the file inside"
                  : "unpack it and give the file inside";
-    case mending::unpack:
+    case remedy::unpack:
       return use == file_use::records ? "unpack it; gzip is the only compression that is read" : "unpack it";
-    case mending::pickle:
+    case remedy::pickle:
       return use == file_use::weights ? "convert it once in Python, if you trust it: load it with transformers and "
                                         "call save_pretrained(folder, safe_serialization=True)"
-                                      : "write its content as " + wanted_form(use) + " in Python, if you trust it";
-    case mending::gguf:
+                                      : "write its content as " + expected_format(use) + " in Python, if you trust it";
+    case remedy::gguf:
       return "give the folder of the Hugging Face checkpoint it was made from";
-    case mending::other:
+    case remedy::other:
       break;
   }
-  return "give " + wanted_form(use);
+  return "give " + expected_format(use);
 }
 
-file_kind kind(std::string what, mending mend, file_use use) { return {std::move(what), mend_of(mend, use)}; }
+file_kind make_kind(std::string what, remedy mend, file_use use) { return {std::move(what), remedy_text(mend, use)}; }
 
 }  // namespace
 
 std::optional<file_kind> recognise_file(std::string_view bytes, file_use use) {
-  if (auto pointer = lfs_pointer(bytes)) return kind(std::move(*pointer), mending::lfs, use);
+  if (auto pointer = describe_lfs_pointer(bytes)) return make_kind(std::move(*pointer), remedy::lfs, use);
   for (const auto& known : signatures) {
-    if (bytes.starts_with(known.bytes)) return kind(std::string(known.what), known.mend, use);
+    if (bytes.starts_with(known.bytes)) return make_kind(std::string(known.what), known.mend, use);
   }
-  if (is_bzip2(bytes)) return kind("is compressed with bzip2", mending::unpack, use);
-  if (is_tar(bytes)) return kind("is a tar archive", mending::unpack_archive, use);
+  if (is_bzip2(bytes)) return make_kind("is compressed with bzip2", remedy::unpack, use);
+  if (is_tar(bytes)) return make_kind("is a tar archive", remedy::unpack_archive, use);
   if (is_pickle(bytes))
-    return kind("is a pickle, which can run code when opened, so it is not read", mending::pickle, use);
+    return make_kind("is a pickle, which can run code when opened, so it is not read", remedy::pickle, use);
   if (use != file_use::weights) {
-    if (is_safetensors(bytes)) return kind("is a safetensors file", mending::other, use);
-    if (const auto wide = wide_text(bytes)) return file_kind{"is text in " + *wide, "save it as UTF-8"};
+    if (is_safetensors(bytes)) return make_kind("is a safetensors file", remedy::other, use);
+    if (const auto wide = wide_encoding(bytes)) return file_kind{"is text in " + *wide, "save it as UTF-8"};
   }
   if (use != file_use::text && is_web_page(bytes))
     return file_kind{"is a web page (HTML) instead of the file: the download failed",
@@ -175,15 +183,15 @@ std::optional<file_kind> recognise_file(std::string_view bytes, file_use use) {
   if (use == file_use::tokenizer && is_tiktoken(bytes))
     return file_kind{"is a tiktoken tokenizer (base64 pieces and ranks, as in Llama 3), which is not supported",
                      needed};
-  if (use == file_use::tokenizer && without_space(bytes).starts_with('{'))
+  if (use == file_use::tokenizer && skip_leading_space(bytes).starts_with('{'))
     return file_kind{"is a JSON tokenizer", "name it tokenizer.json, or use a sentencepiece tokenizer.model"};
-  if (use == file_use::weights && without_space(bytes).starts_with('{'))
-    return file_kind{"is a JSON document", "give " + wanted_form(use)};
+  if (use == file_use::weights && skip_leading_space(bytes).starts_with('{'))
+    return file_kind{"is a JSON document", "give " + expected_format(use)};
   return std::nullopt;
 }
 
 std::optional<file_kind> recognise_text(std::string_view text) {
-  text = without_space(text);
+  text = skip_leading_space(text);
   const auto line = text.substr(0, text.find('\n'));
   if (line.starts_with('{') || line.starts_with('[')) return std::nullopt;
   if (line.starts_with("---") || line.starts_with("- ")) return file_kind{"is YAML", "export it as JSON Lines"};

@@ -15,9 +15,10 @@ enum class file_use {
   text,       ///< templates, recipes
 };
 
+/// What a file turned out to be, as an error says it.
 struct file_kind {
   std::string what;  ///< "is a Parquet file"
-  std::string mend;
+  std::string mend;  ///< "export it as JSON Lines (for example with pandas' to_json)"
 };
 
 /// The format of a file that cannot be read as what it was opened for, from its first bytes: Git LFS pointers, Parquet,
@@ -30,7 +31,7 @@ std::optional<file_kind> recognise_file(std::string_view beginning, file_use use
 /// The same for text that is known not to be JSON: comma- or tab-separated values, YAML, XML, a Markdown fence.
 std::optional<file_kind> recognise_text(std::string_view beginning);
 
-/// Throws file_error when the file has a format that `recognise_file` knows.
+/// Throws `file_error` with the mend when a file that begins with `beginning` has a format that `recognise_file` knows.
 void refuse_other_kinds(std::string_view path, std::string_view beginning, file_use use);
 
 }  // namespace coho::trainer

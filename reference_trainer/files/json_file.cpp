@@ -9,12 +9,14 @@
 #include "files/atomic_file.hpp"
 #include "files/file_kind.hpp"
 #include "files/json_text.hpp"
+#include "files/read_file.hpp"
 
 namespace coho::trainer {
 namespace {
 
+// For the two kinds of objects, sorted and in file order.
 template <class Json>
-Json read(const std::filesystem::path& path, std::size_t limit) {
+Json read_document(const std::filesystem::path& path, std::size_t limit) {
   const std::string text = read_file(path, limit);
   Json value;
   const auto fault = parse_json(text, value);
@@ -29,11 +31,11 @@ Json read(const std::filesystem::path& path, std::size_t limit) {
 }  // namespace
 
 nlohmann::json read_json(const std::filesystem::path& path, std::size_t limit) {
-  return read<nlohmann::json>(path, limit);
+  return read_document<nlohmann::json>(path, limit);
 }
 
 nlohmann::ordered_json read_ordered_json(const std::filesystem::path& path, std::size_t limit) {
-  return read<nlohmann::ordered_json>(path, limit);
+  return read_document<nlohmann::ordered_json>(path, limit);
 }
 
 void write_json(const std::filesystem::path& path, const nlohmann::json& json) {

@@ -30,6 +30,7 @@ class fault_finder : public json_event_types {
   bool end_object() { return true; }
   bool start_array(std::size_t) { return true; }
   bool end_array() { return true; }
+  // 406 is the exception of numbers that no double can hold (out_of_range).
   bool parse_error(std::size_t at, const std::string& token, const nlohmann::json::exception& problem) {
     position = at;
     last = token;
@@ -38,10 +39,11 @@ class fault_finder : public json_event_types {
   }
 };
 
-std::string shortened(const std::string& token) { return token.size() > 40 ? token.substr(0, 40) + "…" : token; }
+// For messages: at most 40 bytes.
+std::string shorten_token(const std::string& token) { return token.size() > 40 ? token.substr(0, 40) + "…" : token; }
 
 // The library treats a zero byte as the end of the text.
-json_fault zero_byte(std::size_t byte) {
+json_fault zero_byte_fault(std::size_t byte) {
   return {.byte = byte,
           .cut_off = false,
           .what = "a zero byte is not JSON",
@@ -53,7 +55,7 @@ void explain_notation(std::string_view text, json_fault& fault) {
   constexpr std::array<std::string_view, 2> no_numbers{"NaN", "Infinity"};
   constexpr std::array<std::string_view, 4> python{"'", "True", "False", "None"};
   const std::string_view here = text.substr(fault.byte - 1);
-  if (here.front() == '\0') fault = zero_byte(fault.byte);
+  if (here.front() == '\0') fault = zero_byte_fault(fault.byte);
   for (const auto word : no_numbers) {
     if (!here.starts_with(word)) continue;
     fault.what = std::string(word) + " is Python's, not a JSON number";
@@ -67,6 +69,7 @@ void explain_notation(std::string_view text, json_fault& fault) {
   }
 }
 
+// The text is parsed again: only the event interface gives the place, and only faulty texts pay for it.
 json_fault find_fault(std::string_view text) {
   fault_finder finder;
   nlohmann::json::sax_parse(text.begin(), text.end(), &finder);
@@ -74,7 +77,7 @@ json_fault find_fault(std::string_view text) {
   if (finder.too_large) {
     out.byte -= std::min(out.byte, finder.last.size());
     ++out.byte;
-    out.what = "the number " + shortened(finder.last) + " is larger than a double can hold";
+    out.what = "the number " + shorten_token(finder.last) + " is larger than a double can hold";
     out.mend = "write a smaller one, or null";
   } else if (!out.cut_off && out.byte > 0) {
     explain_notation(text, out);
@@ -82,8 +85,9 @@ json_fault find_fault(std::string_view text) {
   return out;
 }
 
+// `value` is null after a fault.
 template <class Json>
-std::optional<json_fault> parse(std::string_view text, Json& value) {
+std::optional<json_fault> parse_value(std::string_view text, Json& value) {
   value = Json::parse(text.begin(), text.end(), nullptr, false);
   if (value.is_discarded()) {
     value = nullptr;
@@ -93,14 +97,14 @@ std::optional<json_fault> parse(std::string_view text, Json& value) {
   const auto zero = text.find('\0');
   if (zero == std::string_view::npos) return std::nullopt;
   value = nullptr;
-  return zero_byte(zero + 1);
+  return zero_byte_fault(zero + 1);
 }
 
 }  // namespace
 
-std::optional<json_fault> parse_json(std::string_view text, nlohmann::json& value) { return parse(text, value); }
+std::optional<json_fault> parse_json(std::string_view text, nlohmann::json& value) { return parse_value(text, value); }
 std::optional<json_fault> parse_json(std::string_view text, nlohmann::ordered_json& value) {
-  return parse(text, value);
+  return parse_value(text, value);
 }
 
 }  // namespace coho::trainer

@@ -10,6 +10,7 @@ namespace coho::trainer {
 /// (a tensor over the mapping may be trained in place). Throws `file_error` when the file cannot be opened.
 class mapped_file {
  public:
+  /// Only regular files; an empty one gives an empty mapping.
   explicit mapped_file(const std::filesystem::path& path);
   ~mapped_file();
   mapped_file(const mapped_file&) = delete;

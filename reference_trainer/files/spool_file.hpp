@@ -6,10 +6,12 @@
 #include <string>
 #include <string_view>
 
+#include "files/file_descriptor.hpp"
+
 namespace coho::trainer {
 
-/// Temporary storage for texts on disk, readable in any order. The file is created as `<beside>.spool` and unlinked at
-/// once, so no text is left when the process ends, however it ends. Throws `file_error` naming `beside` when the system
+/// Temporary storage for texts on disk, readable in any order. The file is created as `<owner>.spool` and unlinked at
+/// once, so no text is left when the process ends, however it ends. Throws `file_error` naming `owner` when the system
 /// refuses.
 ///
 ///     spool_file spool("prompts.jsonl");
@@ -17,25 +19,29 @@ namespace coho::trainer {
 ///     spool.read(place);  // "a text"
 class spool_file {
  public:
-  struct place {
+  /// Where a text is in the file, in bytes.
+  struct extent {
     std::uint64_t offset = 0;
     std::uint32_t size = 0;
   };
 
-  explicit spool_file(const std::filesystem::path& beside);
-  ~spool_file();
+  explicit spool_file(const std::filesystem::path& owner);
   spool_file(const spool_file&) = delete;
   spool_file& operator=(const spool_file&) = delete;
 
-  place append(std::string_view text);
-  std::string read(const place& where);
+  /// Stores a text of less than 4 GiB. It is kept in memory until a megabyte is to be written.
+  extent append(std::string_view text);
+  /// The text of an extent that `append` returned.
+  std::string read(const extent& where);
 
  private:
+  /// Writes what is still in memory.
   void flush();
-  [[noreturn]] void refuse(std::string_view action) const;
+  /// Throws `file_error` with the reason in errno.
+  [[noreturn]] void throw_errno(std::string_view action) const;
 
   std::filesystem::path path_;
-  int descriptor_ = -1;
+  file_descriptor descriptor_;
   std::uint64_t written_ = 0;
   std::string buffer_;
 };

@@ -13,13 +13,13 @@ bad_records& bad_records::setting() {
   return all;
 }
 
-void bad_records::skip_all() {
+void bad_records::skip_bad_records() {
   const std::lock_guard lock(mutex_);
   skip_ = true;
   seen_.clear();
 }
 
-void bad_records::refuse_all() {
+void bad_records::refuse_bad_records() {
   const std::lock_guard lock(mutex_);
   skip_ = false;
   seen_.clear();
@@ -30,7 +30,7 @@ std::size_t bad_records::count() const {
   return seen_.size();
 }
 
-void bad_records::pass_over(const file_error& problem) {
+void bad_records::report_skipped(const file_error& problem) {
   const std::string_view text = problem.what();
   const std::lock_guard lock(mutex_);
   if (!seen_.insert(std::hash<std::string_view>{}(text)).second) return;

@@ -17,15 +17,17 @@ class bad_records {
  public:
   static bad_records& setting();
 
-  /// `notices` get the text of each error once, up to `most_notes` of them.
-  void skip_all();
-  void refuse_all();
+  /// From now on bad records are left out; the count starts over. `notices` get the text of each error once, up to
+  /// `most_notes` of them.
+  void skip_bad_records();
+  /// From now on the first bad record is an error (the default); the count starts over.
+  void refuse_bad_records();
   bool skips() const noexcept { return skip_; }
   /// Distinct records skipped.
   std::size_t count() const;
 
-  /// Counts the record that caused an error and reports it.
-  void pass_over(const file_error& problem);
+  /// Counts the record that caused an error, once per text of an error, and reports it.
+  void report_skipped(const file_error& problem);
 
   static constexpr std::size_t most_notes = 20;
 
@@ -49,7 +51,7 @@ bool next_usable(
       if (read(value)) return true;
     } catch (const file_error& problem) {
       if (!bad_records::setting().skips() || !reader.recover()) throw;
-      bad_records::setting().pass_over(problem);
+      bad_records::setting().report_skipped(problem);
       on_bad();
     }
   }

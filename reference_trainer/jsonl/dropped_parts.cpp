@@ -18,7 +18,7 @@ void dropped_parts::add(std::string_view what, std::string_view record) {
   seen_[std::string(what)].insert(std::hash<std::string_view>{}(record));
 }
 
-std::vector<std::string> dropped_parts::lines() const {
+std::vector<std::string> dropped_parts::report_lines() const {
   const std::lock_guard lock(mutex_);
   std::vector<std::string> out;
   for (const auto& [what, records] : seen_)
@@ -27,8 +27,8 @@ std::vector<std::string> dropped_parts::lines() const {
   return out;
 }
 
-std::vector<std::string> dropped_parts::take_lines() {
-  auto out = lines();
+std::vector<std::string> dropped_parts::drain_lines() {
+  auto out = report_lines();
   clear();
   return out;
 }

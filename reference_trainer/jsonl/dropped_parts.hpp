@@ -16,17 +16,19 @@ namespace coho::trainer {
 /// often it is read. Stages may run in several threads (the demo's do).
 ///
 ///     dropped_parts::of_run().add("a system text, which is left out", reader);
-///     for (const auto& line : dropped_parts::of_run().take_lines()) log(line);  // "note: 3 records: a system text, …"
+///     for (const auto& line : dropped_parts::of_run().drain_lines()) log(line);  // "note: 3 records: a system text, …"
 class dropped_parts {
  public:
   static dropped_parts& of_run();
 
+  /// Counts the record that `at` read last. `what` is the part, as the line names it.
   void add(std::string_view what, const jsonl_reader& at);
   /// `record`: identifies the record.
   void add(std::string_view what, std::string_view record);
-  std::vector<std::string> lines() const;
+  /// One line per part, with the number of its records, sorted by part.
+  std::vector<std::string> report_lines() const;
   /// Returns the lines and starts over.
-  std::vector<std::string> take_lines();
+  std::vector<std::string> drain_lines();
   void clear();
 
  private:

@@ -13,6 +13,7 @@
 #include <coho/error.hpp>
 
 #include "files/atomic_file.hpp"
+#include "files/file_descriptor.hpp"
 #include "files/file_kind.hpp"
 #include "files/json_text.hpp"
 #include "text/utf8.hpp"
@@ -21,22 +22,14 @@ namespace coho::trainer {
 
 namespace {
 
-constexpr int at_end = -1;
+constexpr int end_of_file = -1;
 
 bool is_space(int c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 
-// The first byte that is not part of well-formed UTF-8, or npos.
-std::size_t first_invalid_utf8(std::string_view text) {
-  for (std::size_t i = 0; i < text.size();) {
-    const auto length = static_cast<unsigned char>(text[i]) < 0x80 ? 1 : utf8_length(text.substr(i));
-    if (length == 0) return i;
-    i += length;
-  }
-  return std::string_view::npos;
-}
-
 }  // namespace
 
+// The file, its buffer, and the value that was read last. Bytes are read one by one, so that a value may be of any
+// length up to the limit and a line is counted where it ends.
 struct jsonl_reader::state {
   std::filesystem::path path;
   gzFile file = nullptr;
@@ -45,7 +38,7 @@ struct jsonl_reader::state {
   std::uint64_t before = 0, value_offset = 0;  // bytes before the buffer, and before the value
   std::size_t line = 1, value_line = 0, count = 0;
   bool array = false, document = false, done = false, torn = false;
-  bool whole = false;  ///< the last value was read completely
+  bool complete = false;  ///< the last value was read completely
   jsonl_options options;
   std::string text;
 
@@ -67,7 +60,8 @@ struct jsonl_reader::state {
     throw file_error(path.string(), place(), what, mend);
   }
 
-  [[noreturn]] void refuse(const json_fault& fault) const {
+  // A fault in the JSON of a value. Of the first value of a file, what else the file may be is said instead.
+  [[noreturn]] void refuse_json(const json_fault& fault) const {
     const std::string at = " at character " + std::to_string(fault.byte);
     if (!fault.what.empty()) fail(fault.what + "," + at, fault.mend);
     const bool first = count == 1 && !array;
@@ -76,7 +70,8 @@ struct jsonl_reader::state {
          first ? "expected one JSON value per line, or an array" : "");
   }
 
-  int peek() {
+  // The next byte, or end_of_file; unpacks the next block where the buffer is used up.
+  int peek_byte() {
     if (begin == end) {
       const int got = ::gzread(file, buffer.data(), static_cast<unsigned>(buffer.size()));
       int code = Z_OK;
@@ -89,87 +84,95 @@ struct jsonl_reader::state {
       before += end;
       begin = 0;
       end = static_cast<std::size_t>(got);
-      if (got == 0) return at_end;
+      if (got == 0) return end_of_file;
     }
     return static_cast<unsigned char>(buffer[begin]);
   }
-  int take() {
-    const int c = peek();
-    if (c != at_end) ++begin;
+  // The same, and goes on after it.
+  int next_byte() {
+    const int c = peek_byte();
+    if (c != end_of_file) ++begin;
     line += c == '\n';
     return c;
   }
-  void keep(int c) {
+  // Adds a byte to the value, up to the limit of a record.
+  void append_byte(int c) {
     if (text.size() >= max_record_bytes) fail("the record is longer than 10 MB", "is this a JSON Lines file?");
     text += static_cast<char>(c);
   }
   void skip_space() {
-    while (is_space(peek())) take();
+    while (is_space(peek_byte())) next_byte();
   }
 
   // Called once: a byte order mark, and whether the file is one array.
-  void open_container() {
-    peek();
+  void detect_container() {
+    peek_byte();
     refuse_other_kinds(path.string(), std::string_view(buffer.data(), end), file_use::records);
-    if (peek() == 0xEF) {
-      take();
-      if (take() != 0xBB || take() != 0xBF) {
+    if (peek_byte() == 0xEF) {
+      next_byte();
+      if (next_byte() != 0xBB || next_byte() != 0xBF) {
         value_line = line;
         fail("is not UTF-8 text");
       }
     }
     skip_space();
-    if (peek() == '{') {
+    if (peek_byte() == '{') {
       // A "{" on a line of its own cannot begin a JSON Lines line.
       const auto next = std::string_view(buffer.data() + begin, end - begin).find_first_not_of(" \t\r", 1);
       document = next < end - begin && buffer[begin + next] == '\n';
     }
-    if (peek() != '[') return;
-    take();
+    if (peek_byte() != '[') return;
+    next_byte();
     array = true;
     skip_space();
-    if (peek() == ']') close_array();
+    if (peek_byte() == ']') close_array();
   }
+  // After the last item: only white space may follow.
   void close_array() {
-    take();
+    next_byte();
     skip_space();
     value_line = line;
-    if (peek() != at_end) fail("text follows the end of the array");
+    if (peek_byte() != end_of_file) fail("text follows the end of the array");
     done = true;
   }
 
+  // The place, count and text of the next value.
   void begin_value() {
     value_line = line;
     value_offset = before + begin;
     ++count;
     text.clear();
-    whole = false;
+    complete = false;
   }
 
-  bool take_line() {
+  // The next line that is not blank or, of a single document, the rest of the file; false at the end. A last line of a
+  // growing file may be half written.
+  bool read_line() {
     skip_space();
-    if (peek() == at_end) return false;
+    if (peek_byte() == end_of_file) return false;
     begin_value();
-    int c = take();
-    for (; c != at_end && (document || c != '\n'); c = take()) keep(c);
-    torn = options.growing && c == at_end;
-    whole = true;
+    int c = next_byte();
+    for (; c != end_of_file && (document || c != '\n'); c = next_byte()) append_byte(c);
+    torn = options.growing && c == end_of_file;
+    complete = true;
     return true;
   }
 
-  bool take_item() {
+  // The next item of the array, to the comma or bracket after it: brackets are counted outside strings, where a
+  // backslash hides the quote after it. What is between them is checked by the JSON parser.
+  bool read_item() {
     skip_space();
     begin_value();
     std::size_t depth = 0;
     bool in_string = false;
     for (;;) {
-      const int c = peek();
-      if (c == at_end) fail("the file ends inside the array");
+      const int c = peek_byte();
+      if (c == end_of_file) fail("the file ends inside the array");
       if (!in_string && depth == 0 && (c == ',' || c == ']')) break;
-      keep(take());
+      append_byte(next_byte());
       if (in_string) {
         if (c == '\\') {
-          if (peek() != at_end) keep(take());
+          if (peek_byte() != end_of_file) append_byte(next_byte());
         } else if (c == '"') {
           in_string = false;
         }
@@ -181,28 +184,28 @@ struct jsonl_reader::state {
         --depth;
       }
     }
-    if (peek() == ']') {
+    if (peek_byte() == ']') {
       const auto place_of_value = value_line;
       close_array();
       value_line = place_of_value;
     } else {
-      take();
+      next_byte();
     }
-    whole = true;
+    complete = true;
     return true;
   }
 };
 
 jsonl_reader::jsonl_reader(const std::filesystem::path& path, const jsonl_options& options)
     : state_(std::make_unique<state>(path, options)) {
-  state_->open_container();
+  state_->detect_container();
 }
 jsonl_reader::~jsonl_reader() = default;
 jsonl_reader::jsonl_reader(jsonl_reader&&) noexcept = default;
 
 bool jsonl_reader::next(json& value) {
   auto& s = *state_;
-  if (s.done || !(s.array ? s.take_item() : s.take_line())) {
+  if (s.done || !(s.array ? s.read_item() : s.read_line())) {
     s.done = true;
     return false;
   }
@@ -211,7 +214,7 @@ bool jsonl_reader::next(json& value) {
     --s.count;
     return false;
   }
-  if (const auto bad = first_invalid_utf8(s.text); bad != std::string::npos) {
+  if (const auto bad = find_invalid_utf8(s.text); bad != std::string::npos) {
     if (s.options.on_bad_text == bad_text::refuse)
       s.fail("byte " + std::to_string(bad + 1) + " of the record is not UTF-8");
     s.text = repair_utf8(s.text);
@@ -221,18 +224,18 @@ bool jsonl_reader::next(json& value) {
     s.text = repair_surrogate_escapes(s.text);
     fault = parse_json(s.text, value);
   }
-  if (fault) s.refuse(*fault);
+  if (fault) s.refuse_json(*fault);
   return true;
 }
 
 bool jsonl_reader::recover() {
   auto& s = *state_;
-  if (s.whole) return true;
+  if (s.complete) return true;
   if (s.array || s.document || s.count == 0) return false;
-  // The rest of a line that is too long.
-  for (int c = s.take(); c != at_end && c != '\n'; c = s.take()) {
+  // A line that is too long: the next value begins after it.
+  for (int c = s.next_byte(); c != end_of_file && c != '\n'; c = s.next_byte()) {
   }
-  return s.whole = true;
+  return s.complete = true;
 }
 
 std::size_t jsonl_reader::count() const noexcept { return state_->count; }
@@ -273,57 +276,50 @@ bool jsonl_writer::is_complete(const std::filesystem::path& path) {
 }
 
 jsonl_writer::~jsonl_writer() {
-  if (descriptor_ < 0) return;
-  ::close(descriptor_);
+  if (!file_.is_open()) return;
   if (count_ == 0 && !keeps_empty_) ::unlink(partial_.c_str());
 }
 
-void jsonl_writer::refuse(std::string_view action) const {
+void jsonl_writer::throw_errno(std::string_view action) const {
   throw file_error(path_.string(), "", std::string(action) + ": " + std::strerror(errno));
 }
 
 void jsonl_writer::open_fresh() {
-  descriptor_ = ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) refuse("cannot be written");
+  file_ = file_descriptor(::open(partial_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666));
+  if (!file_.is_open()) throw_errno("cannot be written");
 }
 
 void jsonl_writer::continue_partial() {
   // Only the last line can be torn: a line is one write, and the file grows only at its end.
-  descriptor_ = ::open(partial_.c_str(), O_RDWR | O_APPEND | O_CLOEXEC);
-  if (descriptor_ < 0) refuse("cannot be continued");
+  file_ = file_descriptor(::open(partial_.c_str(), O_RDWR | O_APPEND | O_CLOEXEC));
+  if (!file_.is_open()) throw_errno("cannot be continued");
   std::vector<char> buffer(1 << 16);
   off_t size = 0, whole = 0;
   for (;;) {
-    const auto got = ::read(descriptor_, buffer.data(), buffer.size());
+    const auto got = ::read(file_.number(), buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) refuse("cannot be continued");
+    if (got < 0) throw_errno("cannot be continued");
     if (got == 0) break;
     for (ssize_t i = 0; i < got; ++i) {
       if (buffer[static_cast<std::size_t>(i)] == '\n') ++count_, whole = size + i + 1;
     }
     size += got;
   }
-  if (whole != size && ::ftruncate(descriptor_, whole) != 0) refuse("cannot be continued");
+  if (whole != size && ::ftruncate(file_.number(), whole) != 0) throw_errno("cannot be continued");
 }
 
 void jsonl_writer::write(const json& value) {
-  if (descriptor_ < 0) throw file_error(path_.string(), "", "is already finished and cannot be written to");
+  if (!file_.is_open()) throw file_error(path_.string(), "", "is already finished and cannot be written to");
   const auto text = value.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
-  std::string_view rest = text;
-  while (!rest.empty()) {
-    const auto written = ::write(descriptor_, rest.data(), rest.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) refuse("cannot be written");
-    rest.remove_prefix(static_cast<std::size_t>(written));
-  }
+  if (!write_all(file_.number(), text)) throw_errno("cannot be written");
   ++count_;
 }
 
 void jsonl_writer::finish() {
   if (finished_) return;
-  if (::fsync(descriptor_) != 0) refuse("cannot be flushed to the disk");
-  if (::rename(partial_.c_str(), path_.c_str()) != 0) refuse("cannot be renamed to its final name");
-  ::close(std::exchange(descriptor_, -1));
+  if (::fsync(file_.number()) != 0) throw_errno("cannot be flushed to the disk");
+  if (::rename(partial_.c_str(), path_.c_str()) != 0) throw_errno("cannot be renamed to its final name");
+  file_.close();
   finished_ = true;
   flush_directory(path_.parent_path());
 }

@@ -9,6 +9,8 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include "files/file_descriptor.hpp"
+
 namespace coho::trainer {
 
 /// JSON with keys in file order.
@@ -38,6 +40,8 @@ struct jsonl_options {
 ///     for (json value; reader.next(value);) use(value);
 class jsonl_reader {
  public:
+  /// Reads the beginning, from which the form is recognised. Throws `file_error` for a file that is missing or of
+  /// another kind, such as Parquet.
   explicit jsonl_reader(const std::filesystem::path& path, const jsonl_options& options = {});
   ~jsonl_reader();
   jsonl_reader(jsonl_reader&&) noexcept;
@@ -79,6 +83,7 @@ class jsonl_reader {
 ///     out.finish();
 class jsonl_writer {
  public:
+  /// Creates the folder if it is missing.
   jsonl_writer(const std::filesystem::path& path, bool resume);
   /// Whether a run that resumes would find the file finished. Changes nothing.
   static bool is_complete(const std::filesystem::path& path);
@@ -90,6 +95,7 @@ class jsonl_writer {
 
   /// Throws `file_error` when the system refuses. Text that is not UTF-8 is written with replacement characters.
   void write(const json& value);
+  /// Renames the file to its final name; does nothing if it was finished before.
   void finish();
   /// Keeps the partial file even without records.
   void keep_empty() noexcept { keeps_empty_ = true; }
@@ -101,11 +107,13 @@ class jsonl_writer {
 
  private:
   void open_fresh();
+  /// Counts the lines of the partial file and cuts off a torn last one.
   void continue_partial();
-  [[noreturn]] void refuse(std::string_view action) const;
+  /// Throws `file_error` with the reason in errno.
+  [[noreturn]] void throw_errno(std::string_view action) const;
 
   std::filesystem::path path_, partial_;
-  int descriptor_ = -1;
+  file_descriptor file_;  ///< of the partial file; closed when finished
   std::size_t count_ = 0;
   bool finished_ = false, keeps_empty_ = false;
 };

@@ -7,26 +7,19 @@
 
 #include <nlohmann/json.hpp>
 
+#include "text/utf8.hpp"
+
 namespace coho::trainer {
 
 namespace {
 
-void append_utf8(std::string& out, std::uint32_t code) {
-  if (code < 0x80) {
-    out += static_cast<char>(code);
-    return;
-  }
-  const int extra = code < 0x800 ? 1 : code < 0x10000 ? 2 : 3;
-  out += static_cast<char>((extra == 1 ? 0xC0 : extra == 2 ? 0xE0 : 0xF0) | (code >> (6 * extra)));
-  for (int i = extra - 1; i >= 0; --i) out += static_cast<char>(0x80 | ((code >> (6 * i)) & 0x3F));
-}
-
-class parser {
+// Recursive descent over the text that is left; each parse_… returns nothing at a fault.
+class python_literal_parser {
  public:
-  explicit parser(std::string_view text) : rest_(text) {}
+  explicit python_literal_parser(std::string_view text) : rest_(text) {}
 
-  std::optional<json> whole() {
-    auto value = item(0);
+  std::optional<json> parse() {
+    auto value = parse_value(0);
     skip_space();
     return rest_.empty() ? value : std::nullopt;
   }
@@ -35,46 +28,51 @@ class parser {
   static constexpr int max_depth = 32;
 
   void skip_space() { rest_.remove_prefix(std::min(rest_.find_first_not_of(" \t\r\n"), rest_.size())); }
-  bool take(char c) {
+  // Skips white space, and the character if it is next.
+  bool consume(char c) {
     skip_space();
     if (!rest_.starts_with(c)) return false;
     rest_.remove_prefix(1);
     return true;
   }
-  bool take_word(std::string_view word) {
+  // The same for a word, without skipping white space.
+  bool consume_word(std::string_view word) {
     if (!rest_.starts_with(word)) return false;
     rest_.remove_prefix(word.size());
     return true;
   }
 
-  std::optional<json> item(int depth) {
+  // `depth`: how many brackets it is within; a limit keeps the stack small.
+  std::optional<json> parse_value(int depth) {
     skip_space();
     if (rest_.empty() || depth > max_depth) return std::nullopt;
-    if (take('(')) return sequence(')', depth);
-    if (take('[')) return sequence(']', depth);
-    if (rest_[0] == '\'' || rest_[0] == '"') return string();
-    if (take_word("True")) return json(true);
-    if (take_word("False")) return json(false);
-    if (take_word("None")) return json();
-    if (take_word("np.") || take_word("numpy.")) return wrapped(depth);
-    return number();
+    if (consume('(')) return parse_sequence(')', depth);
+    if (consume('[')) return parse_sequence(']', depth);
+    if (rest_[0] == '\'' || rest_[0] == '"') return parse_string();
+    if (consume_word("True")) return json(true);
+    if (consume_word("False")) return json(false);
+    if (consume_word("None")) return json();
+    if (consume_word("np.") || consume_word("numpy.")) return parse_numpy_scalar(depth);
+    return parse_number();
   }
 
-  std::optional<json> sequence(char close, int depth) {
+  // The items up to `close`; a comma after the last one is allowed.
+  std::optional<json> parse_sequence(char close, int depth) {
     auto out = json::array();
-    while (!take(close)) {
-      auto value = item(depth + 1);
+    while (!consume(close)) {
+      auto value = parse_value(depth + 1);
       if (!value) return std::nullopt;
       out.push_back(std::move(*value));
-      if (take(',')) continue;
-      if (!take(close)) return std::nullopt;
+      if (consume(',')) continue;
+      if (!consume(close)) return std::nullopt;
       // In Python, parentheses around one value without a comma are not a tuple; the data use them as one nonetheless.
       break;
     }
     return out;
   }
 
-  std::optional<json> number() {
+  // A number of up to 15 digits without point or exponent is an integer: any larger one may not be exact as a double.
+  std::optional<json> parse_number() {
     double value = 0;
     const bool negative = rest_.starts_with('-');
     if (negative || rest_.starts_with('+')) rest_.remove_prefix(1);
@@ -90,15 +88,16 @@ class parser {
   }
 
   // Since numpy 2 a number prints as np.float64(0.5).
-  std::optional<json> wrapped(int depth) {
+  std::optional<json> parse_numpy_scalar(int depth) {
     const auto open = rest_.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_");
     if (open == std::string_view::npos || rest_[open] != '(') return std::nullopt;
     rest_.remove_prefix(open + 1);
-    auto value = item(depth + 1);
-    return take(')') ? value : std::nullopt;
+    auto value = parse_value(depth + 1);
+    return consume(')') ? value : std::nullopt;
   }
 
-  std::optional<std::uint32_t> hex(std::size_t digits) {
+  // Exactly so many digits.
+  std::optional<std::uint32_t> parse_hex(std::size_t digits) {
     if (rest_.size() < digits) return std::nullopt;
     std::uint32_t code = 0;
     const auto [end, failure] = std::from_chars(rest_.data(), rest_.data() + digits, code, 16);
@@ -107,7 +106,8 @@ class parser {
     return code;
   }
 
-  std::optional<json> string() {
+  // From its opening quote; an escape that Python does not know keeps its backslash, as in Python.
+  std::optional<json> parse_string() {
     const char quote = rest_[0];
     rest_.remove_prefix(1);
     std::string out;
@@ -142,7 +142,7 @@ class parser {
         case 'x':
         case 'u':
         case 'U': {
-          const auto code = hex(escaped == 'x' ? 2 : escaped == 'u' ? 4 : 8);
+          const auto code = parse_hex(escaped == 'x' ? 2 : escaped == 'u' ? 4 : 8);
           if (!code || *code > 0x10FFFF || (*code >= 0xD800 && *code < 0xE000)) return std::nullopt;
           append_utf8(out, *code);
           break;
@@ -159,6 +159,6 @@ class parser {
 
 }  // namespace
 
-std::optional<json> parse_python_literal(std::string_view text) { return parser(text).whole(); }
+std::optional<json> parse_python_literal(std::string_view text) { return python_literal_parser(text).parse(); }
 
 }  // namespace coho::trainer

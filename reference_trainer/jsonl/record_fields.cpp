@@ -2,9 +2,13 @@
 
 namespace coho::trainer {
 
-std::string record_fields::text(std::string_view name) const {
+void record_fields::require(std::string_view name) const {
   if (!has(name)) fail("field \"" + std::string(name) + "\" is missing");
-  if (!(*this)[name].is_string()) wrong(name, "text");
+}
+
+std::string record_fields::text(std::string_view name) const {
+  require(name);
+  if (!(*this)[name].is_string()) fail_type(name, "text");
   return (*this)[name].get<std::string>();
 }
 
@@ -12,9 +16,13 @@ std::string record_fields::optional_text(std::string_view name) const {
   return has(name) && !(*this)[name].is_null() ? text(name) : std::string();
 }
 
+std::string record_fields::text_or_empty(std::string_view name) const {
+  return has(name) && (*this)[name].is_string() ? text(name) : std::string();
+}
+
 double record_fields::number(std::string_view name) const {
-  if (!has(name)) fail("field \"" + std::string(name) + "\" is missing");
-  if (!(*this)[name].is_number()) wrong(name, "a number");
+  require(name);
+  if (!(*this)[name].is_number()) fail_type(name, "a number");
   return (*this)[name].get<double>();
 }
 
@@ -22,18 +30,18 @@ std::optional<double> record_fields::optional_number(std::string_view name) cons
   return has(name) && !(*this)[name].is_null() ? std::optional(number(name)) : std::nullopt;
 }
 
-bool record_fields::flag(std::string_view name) const {
-  if (!has(name)) fail("field \"" + std::string(name) + "\" is missing");
-  if (!(*this)[name].is_boolean()) wrong(name, "true or false");
+bool record_fields::boolean(std::string_view name) const {
+  require(name);
+  if (!(*this)[name].is_boolean()) fail_type(name, "true or false");
   return (*this)[name].get<bool>();
 }
 
-void record_fields::wrong(std::string_view name, std::string_view expected) const {
+void record_fields::fail_type(std::string_view name, std::string_view expected) const {
   const auto type = std::string((*this)[name].type_name());
   fail("field \"" + std::string(name) + "\" is of type " + type + ", expected " + std::string(expected));
 }
 
-void record_fields::unknown_form(std::string_view kind, std::string_view accepted) const {
+void record_fields::fail_unknown_form(std::string_view kind, std::string_view accepted) const {
   std::string seen;
   if (value_.is_object()) {
     std::size_t shown = 0;

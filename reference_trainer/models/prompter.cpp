@@ -7,7 +7,7 @@
 #include "generation/stop_matcher.hpp"
 #include "resources/chat_format_file.hpp"
 #include "resources/template_file.hpp"
-#include "text/clean_text.hpp"
+#include "text/white_space.hpp"
 
 namespace coho::trainer {
 bool drop_oldest_exchange(std::vector<chat_message>& messages) {

@@ -10,6 +10,7 @@
 
 #include "files/atomic_file.hpp"
 #include "files/json_text.hpp"
+#include "files/read_file.hpp"
 #include "jsonl/jsonl.hpp"
 
 namespace coho::trainer {

@@ -22,7 +22,7 @@ struct character {
 
 // From Unicode's tables in the C library, queried in a separate locale, because the program leaves the locale of its
 // environment alone.
-std::size_t columns_of(std::uint32_t code) {
+std::size_t count_columns(char32_t code) {
   static const ::locale_t unicode = ::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr);
   if (unicode == nullptr) return 1;
   const ::locale_t before = ::uselocale(unicode);
@@ -36,9 +36,7 @@ character first_character(std::string_view text) {
   const auto lead = static_cast<unsigned char>(text[0]);
   const auto bytes = std::max<std::size_t>(1, utf8_length(text));
   if (bytes == 1) return {1, lead >= 0x20 && lead != 0x7F};
-  std::uint32_t code = lead & (0xFFu >> (bytes + 1));
-  for (std::size_t i = 1; i < bytes; ++i) code = (code << 6) | (static_cast<unsigned char>(text[i]) & 0x3F);
-  return {bytes, columns_of(code)};
+  return {bytes, count_columns(utf8_code_point(text))};
 }
 
 // Line breaks would break the table; truncation is marked.

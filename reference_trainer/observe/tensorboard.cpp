@@ -1,9 +1,7 @@
 #include "observe/tensorboard.hpp"
 
 #include <algorithm>
-#include <array>
 #include <atomic>
-#include <bit>
 #include <cerrno>
 #include <charconv>
 #include <chrono>
@@ -15,76 +13,43 @@
 
 #include <coho/error.hpp>
 
+#include "files/crc32c.hpp"
+#include "files/protobuf_writer.hpp"
+
 namespace coho::trainer {
 
 namespace {
 
-constexpr std::array<std::uint32_t, 256> make_crc_table() {
-  std::array<std::uint32_t, 256> table{};
-  for (std::uint32_t i = 0; i < 256; ++i) {
-    std::uint32_t c = i;
-    for (int bit = 0; bit < 8; ++bit) c = (c >> 1) ^ ((c & 1) != 0 ? 0x82F63B78u : 0u);
-    table[i] = c;
-  }
-  return table;
-}
-constexpr auto crc_table = make_crc_table();
-
-// The few parts of protobuf's wire format that events need.
-struct message {
-  std::string bytes;
-
-  message& varint(std::uint64_t value) {
-    for (; value >= 0x80; value >>= 7) bytes += static_cast<char>(value | 0x80);
-    bytes += static_cast<char>(value);
-    return *this;
-  }
-  message& key(unsigned field, unsigned wire_type) { return varint((field << 3) | wire_type); }
-  template <class Value>
-  message& raw(const Value& value) {
-    static_assert(std::endian::native == std::endian::little);
-    char buffer[sizeof value];
-    std::memcpy(buffer, &value, sizeof value);
-    bytes.append(buffer, sizeof value);
-    return *this;
-  }
-  message& number(unsigned field, std::uint64_t value) { return key(field, 0).varint(value); }
-  message& real(unsigned field, double value) { return key(field, 1).raw(value); }
-  message& single(unsigned field, float value) { return key(field, 5).raw(value); }
-  message& part(unsigned field, std::string_view content) {
-    key(field, 2).varint(content.size());
-    bytes += content;
-    return *this;
-  }
-  message& reals(unsigned field, const std::vector<double>& values) {
-    message packed;
-    for (const double value : values) packed.raw(value);
-    return part(field, packed.bytes);
-  }
-};
-
-std::string frame(const message& event) {
-  message length;
-  length.raw(std::uint64_t{event.bytes.size()});
-  message out;
-  out.bytes = length.bytes;
-  out.raw(masked_crc32c(length.bytes));
-  out.bytes += event.bytes;
-  out.raw(masked_crc32c(event.bytes));
-  return out.bytes;
+template <class Value>
+void append_raw(std::string& out, Value value) {
+  char buffer[sizeof value];
+  std::memcpy(buffer, &value, sizeof value);
+  out.append(buffer, sizeof value);
 }
 
-std::string summary_event(double wall_time, std::int64_t step, const message& value) {
-  message event, summary;
-  event.real(1, wall_time);
-  if (step != 0) event.number(2, static_cast<std::uint64_t>(step));
-  summary.part(1, value.bytes);
-  return frame(event.part(5, summary.bytes));
+// A record of TensorFlow's files: the length and its checksum, then the event and its checksum, all little-endian
+// (which protobuf_writer asserts of this machine).
+std::string frame_record(const protobuf_writer& event) {
+  std::string out;
+  append_raw(out, std::uint64_t{event.content().size()});
+  append_raw(out, masked_crc32c(out));
+  out += event.content();
+  append_raw(out, masked_crc32c(event.content()));
+  return out;
+}
+
+// The event of one value of a step: a Summary.Value within a Summary. Step 0 is the default and is not written.
+std::string summary_event(double wall_time, std::int64_t step, const protobuf_writer& value) {
+  protobuf_writer event, summary;
+  event.float64(1, wall_time);
+  if (step != 0) event.varint(2, static_cast<std::uint64_t>(step));
+  summary.bytes(1, value.content());
+  return frame_record(event.bytes(5, summary.content()));
 }
 
 // The seconds in the name of a folder's last event file, or -1. Files are read in name order, and one started within
 // the same second must not come before the file that it continues.
-long long newest_file(const std::filesystem::path& folder) {
+long long newest_file_seconds(const std::filesystem::path& folder) {
   constexpr std::string_view prefix = "events.out.tfevents.";
   long long newest = -1;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
@@ -98,48 +63,39 @@ long long newest_file(const std::filesystem::path& folder) {
   return newest;
 }
 
-double now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
+double wall_time_now() {
+  return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
 
 }  // namespace
 
-std::uint32_t crc32c(std::string_view bytes) noexcept {
-  std::uint32_t c = ~0u;
-  for (const char b : bytes) c = crc_table[(c ^ static_cast<unsigned char>(b)) & 0xFF] ^ (c >> 8);
-  return ~c;
-}
-
-std::uint32_t masked_crc32c(std::string_view bytes) noexcept {
-  const auto c = crc32c(bytes);
-  return ((c >> 15) | (c << 17)) + 0xA282EAD8u;
-}
-
 std::string event_record::version(double wall_time) {
-  message event;
-  return frame(event.real(1, wall_time).part(3, "brain.Event:2"));
+  protobuf_writer event;
+  return frame_record(event.float64(1, wall_time).bytes(3, "brain.Event:2"));
 }
 
 std::string event_record::session_start(double wall_time, std::int64_t step) {
   constexpr unsigned start = 1;
-  message event, session;
-  event.real(1, wall_time);
-  if (step != 0) event.number(2, static_cast<std::uint64_t>(step));
-  return frame(event.part(7, session.number(1, start).bytes));
+  protobuf_writer event, session;
+  event.float64(1, wall_time);
+  if (step != 0) event.varint(2, static_cast<std::uint64_t>(step));
+  return frame_record(event.bytes(7, session.varint(1, start).content()));
 }
 
 std::string event_record::scalar(double wall_time, std::int64_t step, std::string_view tag, float value) {
-  message entry;
-  return summary_event(wall_time, step, entry.part(1, tag).single(2, value));
+  protobuf_writer entry;
+  return summary_event(wall_time, step, entry.bytes(1, tag).float32(2, value));
 }
 
 std::string event_record::text(double wall_time, std::int64_t step, std::string_view tag, std::string_view markdown) {
   constexpr unsigned string_type = 7;
-  message dimension, shape, tensor, plugin, metadata, entry;
-  dimension.number(1, 1);
-  shape.part(2, dimension.bytes);
-  tensor.number(1, string_type).part(2, shape.bytes).part(8, markdown);
-  plugin.part(1, "text");
-  metadata.part(1, plugin.bytes);
-  return summary_event(wall_time, step, entry.part(1, tag).part(8, tensor.bytes).part(9, metadata.bytes));
+  protobuf_writer dimension, shape, tensor, plugin, metadata, entry;
+  dimension.varint(1, 1);
+  shape.bytes(2, dimension.content());
+  tensor.varint(1, string_type).bytes(2, shape.content()).bytes(8, markdown);
+  plugin.bytes(1, "text");
+  metadata.bytes(1, plugin.content());
+  return summary_event(wall_time, step, entry.bytes(1, tag).bytes(8, tensor.content()).bytes(9, metadata.content()));
 }
 
 std::string event_record::histogram(double wall_time, std::int64_t step, std::string_view tag,
@@ -158,21 +114,26 @@ std::string event_record::histogram(double wall_time, std::int64_t step, std::st
     const auto bucket = std::ranges::lower_bound(limits, value) - limits.begin();
     counts[std::min(static_cast<std::size_t>(bucket), used - 1)] += 1;
   }
-  message histogram, entry;
-  histogram.real(1, low).real(2, high).real(3, static_cast<double>(values.size())).real(4, sum).real(5, squares);
-  histogram.reals(6, limits).reals(7, counts);
-  return summary_event(wall_time, step, entry.part(1, tag).part(5, histogram.bytes));
+  protobuf_writer histogram, entry;
+  histogram.float64(1, low)
+      .float64(2, high)
+      .float64(3, static_cast<double>(values.size()))
+      .float64(4, sum)
+      .float64(5, squares);
+  histogram.packed_float64(6, limits).packed_float64(7, counts);
+  return summary_event(wall_time, step, entry.bytes(1, tag).bytes(5, histogram.content()));
 }
 
 tensorboard_writer::tensorboard_writer(const std::filesystem::path& folder, std::optional<std::int64_t> resume_from) {
-  static std::atomic<unsigned> files{0};
+  static std::atomic<unsigned> files{0};  // tells the files of one process apart
   std::error_code failure;
   std::filesystem::create_directories(folder, failure);
   if (failure) throw file_error(folder.string(), "", "cannot be created: " + failure.message());
   char host[256] = "localhost";
   ::gethostname(host, sizeof host - 1);
   char seconds[32];
-  std::snprintf(seconds, sizeof seconds, "%010lld", std::max(static_cast<long long>(now()), newest_file(folder) + 1));
+  std::snprintf(seconds, sizeof seconds, "%010lld",
+                std::max(static_cast<long long>(wall_time_now()), newest_file_seconds(folder) + 1));
   // "x": never reuses an existing file, for example of a process with the same number on another machine.
   do {
     path_ = folder / ("events.out.tfevents." + std::string(seconds) + "." + host + "." + std::to_string(::getpid()) +
@@ -180,8 +141,8 @@ tensorboard_writer::tensorboard_writer(const std::filesystem::path& folder, std:
     file_ = std::fopen(path_.c_str(), "wbxe");
   } while (file_ == nullptr && errno == EEXIST);
   if (file_ == nullptr) throw file_error(path_.string(), "", std::string("cannot be written: ") + std::strerror(errno));
-  append(event_record::version(now()));
-  if (resume_from) append(event_record::session_start(now(), *resume_from));
+  append(event_record::version(wall_time_now()));
+  if (resume_from) append(event_record::session_start(wall_time_now(), *resume_from));
   flush();
 }
 
@@ -193,27 +154,28 @@ void tensorboard_writer::append(std::string_view record) {
   if (std::fwrite(record.data(), 1, record.size(), file_) != record.size()) {
     throw file_error(path_.string(), "", std::string("cannot be written: ") + std::strerror(errno));
   }
-  if (now() - last_flush_ > 5) flush();
+  // Often enough to watch a run, seldom enough not to slow it.
+  if (wall_time_now() - last_flush_ > 5) flush();
 }
 
 void tensorboard_writer::flush() {
-  last_flush_ = now();
+  last_flush_ = wall_time_now();
   if (std::fflush(file_) != 0)
     throw file_error(path_.string(), "", std::string("cannot be written: ") + std::strerror(errno));
 }
 
 void tensorboard_writer::scalar(std::string_view tag, std::int64_t step, double value) {
-  append(event_record::scalar(now(), step, tag, static_cast<float>(value)));
+  append(event_record::scalar(wall_time_now(), step, tag, static_cast<float>(value)));
 }
 
 void tensorboard_writer::text(std::string_view tag, std::int64_t step, std::string_view markdown) {
-  append(event_record::text(now(), step, tag, markdown));
+  append(event_record::text(wall_time_now(), step, tag, markdown));
 }
 
 void tensorboard_writer::histogram(std::string_view tag, std::int64_t step, std::span<const double> values) {
   std::vector<double> finite;
   std::ranges::copy_if(values, std::back_inserter(finite), [](double value) { return std::isfinite(value); });
-  if (!finite.empty()) append(event_record::histogram(now(), step, tag, finite));
+  if (!finite.empty()) append(event_record::histogram(wall_time_now(), step, tag, finite));
 }
 
 }  // namespace coho::trainer

@@ -10,18 +10,17 @@
 
 namespace coho::trainer {
 
-/// CRC-32C (Castagnoli) of bytes; crc32c("123456789") = E3069283.
-std::uint32_t crc32c(std::string_view bytes) noexcept;
-/// The masked form in record files: rotate right by 15 bits, add A282EAD8.
-std::uint32_t masked_crc32c(std::string_view bytes) noexcept;
-
-/// The bytes of event records, independent of files. `step` >= 0; wall time in seconds since 1970.
+/// The bytes of event records, independent of files, each framed with its length and checksums. `step` >= 0; wall time
+/// in seconds since 1970.
 namespace event_record {
+/// The first record of every file.
 std::string version(double wall_time);
 /// A session begins at `step`: TensorBoard drops that step and later ones from earlier files.
 std::string session_start(double wall_time, std::int64_t step);
 std::string scalar(double wall_time, std::int64_t step, std::string_view tag, float value);
+/// Markdown, for the text plugin.
 std::string text(double wall_time, std::int64_t step, std::string_view tag, std::string_view markdown);
+/// 30 buckets of equal width from the smallest value to the largest; `values`: finite, at least one.
 std::string histogram(double wall_time, std::int64_t step, std::string_view tag, std::span<const double> values);
 }  // namespace event_record
 
@@ -39,7 +38,9 @@ class tensorboard_writer {
   tensorboard_writer(const tensorboard_writer&) = delete;
   tensorboard_writer& operator=(const tensorboard_writer&) = delete;
 
+  /// TensorBoard keeps scalars as float.
   void scalar(std::string_view tag, std::int64_t step, double value);
+  /// Shown as Markdown.
   void text(std::string_view tag, std::int64_t step, std::string_view markdown);
   /// Values that are not finite are left out; nothing is written if none remain.
   void histogram(std::string_view tag, std::int64_t step, std::span<const double> values);
@@ -49,6 +50,7 @@ class tensorboard_writer {
   const std::filesystem::path& path() const noexcept { return path_; }
 
  private:
+  /// Writes a record; the file is flushed if the last flush was more than 5 seconds ago.
   void append(std::string_view record);
 
   std::filesystem::path path_;

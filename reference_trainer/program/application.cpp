@@ -99,7 +99,7 @@ std::string explain_usage(const CLI::App& app, const CLI::ParseError& problem, i
 
 // What a run left out or cut, which is counted and reported once.
 void log_counts(stage_context& context) {
-  for (const auto& line : dropped_parts::of_run().take_lines()) context.log(line);
+  for (const auto& line : dropped_parts::of_run().drain_lines()) context.log(line);
   const auto& positions = position_watch::setting();
   if (positions.count() > 1)
     context.log("note: " + std::to_string(positions.count()) +
@@ -115,9 +115,9 @@ void run_with_notices(const subcommand& command, const config& options, stage_co
   const auto print = [terminal = context.terminal](std::string_view line) { terminal->print(line); };
   auto& bad = bad_records::setting();
   if (skip_bad) {
-    bad.skip_all();
+    bad.skip_bad_records();
   } else {
-    bad.refuse_all();
+    bad.refuse_bad_records();
   }
   dropped_parts::of_run().clear();
   notices::setting().send_to(print);

@@ -9,17 +9,10 @@
 #include <nlohmann/json.hpp>
 
 #include "jsonl/dropped_parts.hpp"
-#include "text/clean_text.hpp"
+#include "text/white_space.hpp"
 
 namespace coho::trainer {
 namespace {
-
-std::string with_line_feeds(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i)
-    if (text[i] != '\r' || i + 1 == text.size() || text[i + 1] != '\n') out += text[i];
-  return out;
-}
 
 // Reads one message of a list; errors name its place.
 class message_reader {
@@ -156,7 +149,7 @@ bool is_list_of_messages(const record_fields& record, std::string_view name) {
 std::vector<chat_message> read_history(const record_fields& record) {
   if (!record.has("history") || record["history"].is_null()) return {};
   const json& list = record["history"];
-  const auto wrong = [&] { record.wrong("history", "a list of [question, answer] pairs, or of messages"); };
+  const auto wrong = [&] { record.fail_type("history", "a list of [question, answer] pairs, or of messages"); };
   if (list == "") return {};
   if (!list.is_array()) wrong();
   if (list.empty()) return {};
@@ -217,14 +210,14 @@ void add_columns(conversation& talk, const record_fields& record) {
 
 bool is_transcript(std::string_view text) {
   if (!trim_white_space(text).starts_with(human_heading)) return false;
-  const auto whole = with_line_feeds(text);
+  const auto whole = unify_line_breaks(text);
   auto at = next_heading(whole, 0, false);
   while (at && at->role != chat_role::assistant) at = next_heading(whole, at->end, false);
   return at.has_value();
 }
 
 std::vector<chat_message> read_transcript(std::string_view text) {
-  const auto whole = with_line_feeds(text);
+  const auto whole = unify_line_breaks(text);
   const bool apart = parts_at_blank_lines(whole);
   std::vector<chat_message> out;
   for (auto at = next_heading(whole, 0, apart); at;) {

@@ -12,7 +12,7 @@
 #include "jsonl/dropped_parts.hpp"
 #include "jsonl/python_literal.hpp"
 #include "records/conversation.hpp"
-#include "text/clean_text.hpp"
+#include "text/white_space.hpp"
 
 namespace coho::trainer {
 
@@ -27,7 +27,7 @@ std::vector<chat_message> turns_of(std::string_view text) {
 // A field with a conversation: text, a transcript, messages, or the root of a conversation tree.
 conversation conversation_of(const record_fields& fields, std::string_view name) {
   const auto& value = fields[name];
-  if (value.is_null()) fields.wrong(name, "text or messages");
+  if (value.is_null()) fields.fail_type(name, "text or messages");
   if (value.is_array()) return read_conversation(value, fields, name);
   if (value.is_object() && value.contains("text") && value.at("text").is_string())
     return {.turns = {{chat_role::user, value.at("text").get<std::string>()}}};
@@ -37,7 +37,7 @@ conversation conversation_of(const record_fields& fields, std::string_view name)
 }
 
 bool holds_messages(const record_fields& fields, std::string_view name) {
-  return fields.given(name) && fields[name] != json::array();
+  return fields.has_value(name) && fields[name] != json::array();
 }
 
 std::string_view conversation_name(const record_fields& fields) {
@@ -47,7 +47,7 @@ std::string_view conversation_name(const record_fields& fields) {
 // Counts the columns of a record that its conversation does not use.
 void count_unused(const record_fields& fields, const conversation& talk) {
   for (const auto* name : {"instruction", "prompt", "question"}) {
-    if (!fields.given(name) || fields[name] == "") continue;
+    if (!fields.has_value(name) || fields[name] == "") continue;
     const auto text = fields[name].is_string() ? fields.text(name) : std::string();
     const bool within = !text.empty() && std::ranges::any_of(talk.turns, [&](const chat_message& turn) {
       return turn.text.find(trim_white_space(text)) != std::string::npos;
@@ -97,7 +97,7 @@ void set_prompt(conversation talk, const record_fields& fields, prompt_record& r
 
 void read_shp(const record_fields& fields, preference_record& record) {
   const double label = fields.number("labels");
-  if (label != 0 && label != 1) fields.wrong("labels", "1 (A preferred) or 0 (B preferred)");
+  if (label != 0 && label != 1) fields.fail_type("labels", "1 (A preferred) or 0 (B preferred)");
   record.prompt.instruction = fields.text("history");
   record.response_1 = fields.text("human_ref_A");
   record.response_2 = fields.text("human_ref_B");
@@ -118,7 +118,7 @@ void read_answers(const record_fields& fields, preference_record& record) {
   record.response_1 = strip(fields.text("Answer1"), assistant_heading);
   record.response_2 = strip(fields.text("Answer2"), assistant_heading);
   const auto preferred = fields.text("Preference");
-  if (preferred != "Answer1" && preferred != "Answer2") fields.wrong("Preference", "\"Answer1\" or \"Answer2\"");
+  if (preferred != "Answer1" && preferred != "Answer2") fields.fail_type("Preference", "\"Answer1\" or \"Answer2\"");
   record.preferred = preferred == "Answer1" ? 1 : 2;
 }
 
@@ -216,15 +216,10 @@ std::optional<json> tuple_field(const record_fields& fields, std::string_view na
   return list;
 }
 
-// Fields that others may use for something else count only if they are text.
-std::string text_if_any(const record_fields& fields, std::string_view name) {
-  return fields.has(name) && fields[name].is_string() ? fields.text(name) : std::string();
-}
-
 prompt_type type_of(const json& value, const record_fields& fields) {
   for (const auto type : prompt_types)
     if (value == static_cast<int>(type) || value == name_of(type)) return type;
-  fields.wrong("question_type", "0 (general), 1 (reasoning) or 2 (red-teaming)");
+  fields.fail_type("question_type", "0 (general), 1 (reasoning) or 2 (red-teaming)");
 }
 
 }  // namespace
@@ -233,8 +228,8 @@ void read_prompt_details(const record_fields& fields, prompt_record& record) {
   if (const auto factor = fields.optional_number("length_bonus")) record.length_bonus = factor;
   if (fields.has("question_type") && !fields["question_type"].is_null())
     record.type = type_of(fields["question_type"], fields);
-  record.source = text_if_any(fields, "source");
-  record.language = text_if_any(fields, "language");
+  record.source = fields.text_or_empty("source");
+  record.language = fields.text_or_empty("language");
 }
 
 bool foreign_exchange(const json& value, const record_fields& fields, sft_record& record) {
@@ -245,18 +240,18 @@ bool foreign_exchange(const json& value, const record_fields& fields, sft_record
     const auto name = conversation_name(fields);
     talk = read_conversation(fields[name], fields, name);
     count_unused(fields, talk);
-  } else if (fields.given("question")) {
+  } else if (fields.has_value("question")) {
     talk = conversation_of(fields, "question");
     if (is_reasoning_question(fields)) record.prompt.type = prompt_type::reasoning;
-  } else if (fields.given("problem") && fields.given("solution")) {
+  } else if (fields.has_value("problem") && fields.has_value("solution")) {
     talk.turns = {{chat_role::user, fields.text("problem")}};
     talk.turns.push_back({chat_role::assistant, fields.text("solution")});
     record.prompt.type = prompt_type::reasoning;
-  } else if (fields.given("prompt")) {
+  } else if (fields.has_value("prompt")) {
     talk = conversation_of(fields, "prompt");
-  } else if (fields.given("turns")) {
+  } else if (fields.has_value("turns")) {
     const auto& turns = fields["turns"];
-    if (!turns.is_array() || turns.empty() || !turns[0].is_string()) fields.wrong("turns", "a list of texts");
+    if (!turns.is_array() || turns.empty() || !turns[0].is_string()) fields.fail_type("turns", "a list of texts");
     talk.turns = {{chat_role::user, turns[0].get<std::string>()}};
     if (turns.size() > 1)
       dropped_parts::of_run().add("further questions in \"turns\", which are not used", fields.at());
@@ -266,7 +261,7 @@ bool foreign_exchange(const json& value, const record_fields& fields, sft_record
   } else {
     return false;
   }
-  if (fields.given("tools") && !fields["tools"].empty() && fields["tools"] != "")
+  if (fields.has_value("tools") && !fields["tools"].empty() && fields["tools"] != "")
     dropped_parts::of_run().add("a list of \"tools\", which is not used", fields.at());
   add_columns(talk, fields);
   add_response(talk, fields);
@@ -306,11 +301,12 @@ bool foreign_preference(const record_fields& fields, preference_record& record) 
     return true;
   }
   if (!fields.has_all("chosen", "rejected")) {
-    fields.unknown_form("preference",
-                        "{instruction, input?, output_1, output_2, preference}, {chosen, rejected} dialogues, {prompt, "
-                        "chosen, rejected}, "
-                        "{conversations, chosen, rejected}, {history, human_ref_A, human_ref_B, labels}, {Question, "
-                        "Answer1, Answer2, Preference}");
+    fields.fail_unknown_form(
+        "preference",
+        "{instruction, input?, output_1, output_2, preference}, {chosen, rejected} dialogues, {prompt, "
+        "chosen, rejected}, "
+        "{conversations, chosen, rejected}, {history, human_ref_A, human_ref_B, labels}, {Question, "
+        "Answer1, Answer2, Preference}");
   }
   record.preferred = 1;
   conversation prompt;

@@ -60,7 +60,7 @@ prompt_record own_prompt(const record_fields& fields) {
   return record;
 }
 
-bool is_own_prompt(const record_fields& fields) { return fields.given("instruction") && !has_conversation(fields); }
+bool is_own_prompt(const record_fields& fields) { return fields.has_value("instruction") && !has_conversation(fields); }
 
 // A prompt and a response if there is one, of our forms or others'.
 void read_exchange(const json& value, const record_fields& fields, sft_record& record) {
@@ -68,12 +68,12 @@ void read_exchange(const json& value, const record_fields& fields, sft_record& r
     record.prompt = own_prompt(fields);
     record.response = std::exchange(record.prompt.output, {});
     for (const auto* name : {"response", "completion"}) {
-      if (fields.given(name)) record.response = fields.text(name);
+      if (fields.has_value(name)) record.response = fields.text(name);
     }
   } else if (!foreign_exchange(value, fields, record)) {
-    fields.unknown_form("supervised",
-                        "{instruction, input?, output}, {prompt, response or completion}, {question, answer}, "
-                        "{conversations} and {messages}");
+    fields.fail_unknown_form("supervised",
+                             "{instruction, input?, output}, {prompt, response or completion}, {question, answer}, "
+                             "{conversations} and {messages}");
   }
   if (fields.has("weight") && fields["weight"].is_number()) {
     const double weight = fields.number("weight");
@@ -85,16 +85,16 @@ void read_exchange(const json& value, const record_fields& fields, sft_record& r
                                   fields.at());
     }
   }
-  if (fields.given("finished")) record.finished = fields.flag("finished");
+  if (fields.has_value("finished")) record.finished = fields.boolean("finished");
   record.prompt.output.clear();
 }
 
 std::vector<std::string> read_responses(const record_fields& fields) {
   const auto& list = fields["responses"];
-  if (!list.is_array()) fields.wrong("responses", "a list of texts");
+  if (!list.is_array()) fields.fail_type("responses", "a list of texts");
   std::vector<std::string> out;
   for (const auto& item : list) {
-    if (!item.is_string()) fields.wrong("responses", "a list of texts");
+    if (!item.is_string()) fields.fail_type("responses", "a list of texts");
     out.push_back(item.get<std::string>());
   }
   return out;
@@ -123,20 +123,20 @@ void own_preference(const json& value, const jsonl_reader& at, preference_record
   record.response_1 = fields.text("output_1");
   record.response_2 = fields.text("output_2");
   const double preferred = fields.number("preference");
-  if (preferred != 1 && preferred != 2) fields.wrong("preference", "1 or 2");
+  if (preferred != 1 && preferred != 2) fields.fail_type("preference", "1 or 2");
   record.preferred = static_cast<int>(preferred);
   if (!fields.has("principles")) return;
-  if (!fields["principles"].is_array()) fields.wrong("principles", "a list of {name, negated, text, score}");
+  if (!fields["principles"].is_array()) fields.fail_type("principles", "a list of {name, negated, text, score}");
   for (const auto& item : fields["principles"]) {
     const record_fields entry(item, at);
-    if (!entry.is_object()) fields.wrong("principles", "a list of {name, negated, text, score}");
-    record.principles.push_back({entry.text("name"), entry.has("negated") && entry.flag("negated"),
+    if (!entry.is_object()) fields.fail_type("principles", "a list of {name, negated, text, score}");
+    record.principles.push_back({entry.text("name"), entry.has("negated") && entry.boolean("negated"),
                                  entry.optional_text("text"), entry.optional_number("score").value_or(0)});
   }
   if (const auto dominant = fields.optional_number("dominant")) {
     if (!(*dominant >= 0) || *dominant >= static_cast<double>(record.principles.size()) ||
         std::trunc(*dominant) != *dominant) {
-      fields.wrong("dominant", "the index of one of the principles");
+      fields.fail_type("dominant", "the index of one of the principles");
     }
     record.dominant = static_cast<std::size_t>(*dominant);
   }
@@ -231,10 +231,11 @@ bool from_json(const json& value, const jsonl_reader& at, prompt_record& record)
   }
   sft_record with_response;
   if (!foreign_exchange(value, fields, with_response)) {
-    fields.unknown_form("prompt",
-                        "{instruction, input?}, {prompt}, {question, answer?}, {problem, solution}, {conversations}, "
-                        "{messages}, {turns}, "
-                        "{message_id, parent_id, role, text} and plain strings");
+    fields.fail_unknown_form(
+        "prompt",
+        "{instruction, input?}, {prompt}, {question, answer?}, {problem, solution}, {conversations}, "
+        "{messages}, {turns}, "
+        "{message_id, parent_id, role, text} and plain strings");
   }
   record = std::move(with_response.prompt);
   return true;
@@ -268,17 +269,17 @@ bool from_json(const json& value, const jsonl_reader& at, sample_record& record)
     return true;
   }
   if (!fields.has_all("instruction", "responses"))
-    fields.unknown_form("sample",
-                        "{instruction, input?, responses, finished?} and {instruction, input?, output_1, output_2}");
+    fields.fail_unknown_form(
+        "sample", "{instruction, input?, responses, finished?} and {instruction, input?, output_1, output_2}");
   record.prompt = own_prompt(fields);
   record.responses = read_responses(fields);
   record.finished.assign(record.responses.size(), true);
   if (!fields.has("finished")) return true;
   const auto& list = fields["finished"];
   if (!list.is_array() || list.size() != record.responses.size())
-    fields.wrong("finished", "a list with true or false for each response");
+    fields.fail_type("finished", "a list with true or false for each response");
   for (std::size_t i = 0; i < list.size(); ++i) {
-    if (!list[i].is_boolean()) fields.wrong("finished", "a list with true or false for each response");
+    if (!list[i].is_boolean()) fields.fail_type("finished", "a list with true or false for each response");
     record.finished[i] = list[i].get<bool>();
   }
   return true;
@@ -287,7 +288,7 @@ bool from_json(const json& value, const jsonl_reader& at, sample_record& record)
 bool from_json(const json& value, const jsonl_reader& at, pair_record& record) {
   const record_fields fields(value, at);
   if (!own_pair(fields, record)) {
-    fields.unknown_form(
+    fields.fail_unknown_form(
         "pair", "{instruction, input?, output_1, output_2} and {instruction, input?, responses} with two responses");
   }
   return true;
@@ -296,9 +297,10 @@ bool from_json(const json& value, const jsonl_reader& at, pair_record& record) {
 bool from_json(const json& value, const jsonl_reader& at, judgement_record& record) {
   const record_fields fields(value, at);
   if (!fields.has("scores") || !own_pair(fields, record.pair)) {
-    fields.unknown_form("judgement", "{instruction, input?, output_1, output_2, scores}");
+    fields.fail_unknown_form("judgement", "{instruction, input?, output_1, output_2, scores}");
   }
-  if (!fields["scores"].is_object()) fields.wrong("scores", "an object of principle: [score in order, score swapped]");
+  if (!fields["scores"].is_object())
+    fields.fail_type("scores", "an object of principle: [score in order, score swapped]");
   for (const auto& [principle, two] : fields["scores"].items()) {
     if (!two.is_array() || two.size() != 2 || !two[0].is_number() || !two[1].is_number()) {
       fields.fail("the score of \"" + principle + "\" must be two numbers: in order, swapped");

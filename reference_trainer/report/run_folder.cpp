@@ -111,27 +111,27 @@ std::int64_t run_folder::steps() const noexcept {
 }
 
 run_folder read_run(const fs::path& path, std::string* note) {
-  if (not_there(path / metrics_file))
+  if (is_missing(path / metrics_file))
     throw file_error(path.string(), "", "has no metrics.jsonl",
                      "give the output folder of `coho sft`, `coho reward` or `coho ppo`");
   run_folder run{.path = path, .name = {}, .stage = {}, .curves = metrics_log::read(path)};
   if (run.curves.empty())
     throw file_error((path / metrics_file).string(), "", "has no step yet", "wait for the first step of the run");
-  if (!not_there(path / "config.toml")) run.settings = config::load(path / "config.toml").given();
-  if (!not_there(path / "evaluation.json")) add_numbers(read_json(path / "evaluation.json"), "", run.evaluation);
-  if (!not_there(path / "samples.jsonl")) read_samples(path / "samples.jsonl", run, note);
-  const bool saved = !not_there(path / "config.json") || !not_there(path / "adapter_config.json");
-  run.ended = saved && not_there(path / "checkpoints");
+  if (!is_missing(path / "config.toml")) run.settings = config::load(path / "config.toml").given();
+  if (!is_missing(path / "evaluation.json")) add_numbers(read_json(path / "evaluation.json"), "", run.evaluation);
+  if (!is_missing(path / "samples.jsonl")) read_samples(path / "samples.jsonl", run, note);
+  const bool saved = !is_missing(path / "config.json") || !is_missing(path / "adapter_config.json");
+  run.ended = saved && is_missing(path / "checkpoints");
   run.stage = stage_of(run);
   return run;
 }
 
 std::vector<fs::path> find_runs(const fs::path& path) {
-  if (not_there(path)) throw file_error(path.string(), "", "does not exist");
+  if (is_missing(path)) throw file_error(path.string(), "", "does not exist");
   if (path.filename() == metrics_file) return {path.has_parent_path() ? path.parent_path() : fs::path(".")};
   if (!fs::is_directory(path))
     throw file_error(path.string(), "", "is not a folder", "give the output folder of a training stage");
-  if (!not_there(path / metrics_file)) return {path};
+  if (!is_missing(path / metrics_file)) return {path};
   std::vector<fs::path> out;
   std::error_code ignored;
   for (fs::recursive_directory_iterator entry(path, fs::directory_options::skip_permission_denied), end; entry != end;

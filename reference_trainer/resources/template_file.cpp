@@ -6,9 +6,10 @@
 
 #include <coho/error.hpp>
 
-#include "files/atomic_file.hpp"
 #include "files/file_kind.hpp"
+#include "files/read_file.hpp"
 #include "text/utf8.hpp"
+#include "text/white_space.hpp"
 
 namespace coho::trainer {
 
@@ -19,13 +20,7 @@ prompt_template load_template(template_kind kind, const std::filesystem::path& p
   std::string_view rest = content;
   if (rest.starts_with("\xEF\xBB\xBF")) rest.remove_prefix(3);
   if (!is_utf8(rest)) throw file_error(path.string(), "", "is not UTF-8 text", "save it as UTF-8");
-  std::string text;
-  text.reserve(rest.size());
-  for (std::size_t i = 0; i < rest.size(); ++i) {
-    if (rest[i] == '\r' && i + 1 < rest.size() && rest[i + 1] == '\n') continue;
-    text.push_back(rest[i]);
-  }
-  return prompt_template(kind, text, path.string());
+  return prompt_template(kind, unify_line_breaks(rest), path.string());
 }
 
 }  // namespace coho::trainer

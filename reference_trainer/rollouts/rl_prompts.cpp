@@ -23,16 +23,16 @@ void guideline_options::settle(const config& section) const {
 
 guideline_source::guideline_source(const guideline_options& options, bool dry_run) {
   const auto& [path, interventions, names, count, position] = options;
-  if (!interventions.empty() && !(dry_run && not_there(principle_file(interventions)))) {
-    interventions_ = load_interventions(principle_file(interventions));
+  if (!interventions.empty() && !(dry_run && is_missing(find_principle_file(interventions)))) {
+    interventions_ = load_interventions(find_principle_file(interventions));
     if (!names.empty()) {
       intervention_set chosen = interventions_.all_off();
       for (const auto& name : names) chosen = chosen.with(name);
       interventions_ = chosen;
     }
   }
-  if (path.empty() || (dry_run && not_there(principle_file(path)))) return;
-  composer_.emplace(principle_sampler(load_principles(principle_file(path)), {.count = count}), interventions_,
+  if (path.empty() || (dry_run && is_missing(find_principle_file(path)))) return;
+  composer_.emplace(principle_sampler(load_principles(find_principle_file(path)), {.count = count}), interventions_,
                     position);
 }
 

@@ -43,7 +43,7 @@ fs::path last_name(const fs::path& path) { return (path / "").parent_path().file
 
 bool is_same_file(const fs::path& saved, const fs::path& now) {
   if (saved == now) return true;
-  if (not_there(saved)) return last_name(saved) == last_name(now);
+  if (is_missing(saved)) return last_name(saved) == last_name(now);
   const auto fingerprint = fingerprint_of(saved);
   return fingerprint != 0 && fingerprint == fingerprint_of(now);
 }
@@ -58,7 +58,7 @@ bool are_same_files(const std::string& key, const config& saved, const config& n
 bool has_checkpoint(const fs::path& out) { return !out.empty() && latest_step(out / "checkpoints").has_value(); }
 
 void require_same_recipe(const config& options, const fs::path& out, stage_context& context) {
-  if (not_there(out / "config.toml")) return;
+  if (is_missing(out / "config.toml")) return;
   const config saved = config::load(out / "config.toml"), now = config::parse(options.resolved(), "options");
   std::map<std::string, std::string> before, after;
   for (const auto& [key, value] : saved.given()) before.emplace(key, value);

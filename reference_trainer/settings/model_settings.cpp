@@ -23,7 +23,7 @@ std::optional<std::filesystem::path> shipped_shape(const std::filesystem::path& 
   auto name = path.filename().empty() ? path.parent_path().filename().string() : path.filename().string();
   if (!name.ends_with(".json")) name += ".json";
   try {
-    return shipped("configs/" + name);
+    return shipped_file("configs/" + name);
   } catch (const file_error&) {
     return std::nullopt;
   }

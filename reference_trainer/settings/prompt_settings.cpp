@@ -25,11 +25,11 @@ void read_format(const config& options, prompt_settings& out) {
     return;
   }
   const std::filesystem::path path = out.format_name;
-  options.check(path.extension() == ".json" || path.has_parent_path() || !not_there(path), "prompt.format",
+  options.check(path.extension() == ".json" || path.has_parent_path() || !is_missing(path), "prompt.format",
                 "plain, dromedary, llama2_chat, vicuna, mistral, or the path of a chat format file (JSON)");
   out.format_path = path;
   options.add_path("prompt.format", path);  // read as text, and now known to be a file
-  if (!not_there(path)) out.chat = load_chat_format(path);
+  if (!is_missing(path)) out.chat = load_chat_format(path);
 }
 
 }  // namespace
@@ -45,8 +45,8 @@ prompt_settings read_prompt_settings(const config& options) {
   const auto read = read_section<prompt_options>(options.section("prompt"));
   prompt_settings out{.format_name = read.format, .system = read.system, .max_tokens = read.max_tokens};
   read_format(options, out);
-  out.template_path = prompt_file(read.template_name);
-  if (!out.template_path.empty() && !not_there(out.template_path))
+  out.template_path = find_prompt_file(read.template_name);
+  if (!out.template_path.empty() && !is_missing(out.template_path))
     out.wording = load_template(template_kind::inference, out.template_path);
   if (out.chat) out.stop = out.chat->stop;
   for (const auto& text : read.stop) {
@@ -77,9 +77,9 @@ std::vector<prompt_settings> read_sft_prompts(const config& options,
   std::vector<prompt_settings> out;
   for (const auto& name : templates) {
     prompt_settings form = base;
-    form.template_path = prompt_file(name);
+    form.template_path = find_prompt_file(name);
     form.wording.reset();
-    if (!not_there(form.template_path)) form.wording = load_template(template_kind::inference, form.template_path);
+    if (!is_missing(form.template_path)) form.wording = load_template(template_kind::inference, form.template_path);
     out.push_back(std::move(form));
   }
   return out;

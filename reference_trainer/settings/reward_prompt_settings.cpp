@@ -16,11 +16,11 @@ reward_lengths reward_lengths::of(std::string_view stage) {
 
 reward_prompt_settings read_reward_prompt(const config& options, std::string_view stage) {
   const auto read = read_section<reward_prompt_options>(
-      options.section("reward_prompt"), {.template_name = shipped("prompts/reward.txt"),
-                                         .plain_template = shipped("prompts/preference_pretraining.txt")});
+      options.section("reward_prompt"), {.template_name = shipped_file("prompts/reward.txt"),
+                                         .plain_template = shipped_file("prompts/preference_pretraining.txt")});
   reward_prompt_settings out;
-  out.template_path = prompt_file(read.template_name);
-  out.plain_path = prompt_file(read.plain_template);
+  out.template_path = find_prompt_file(read.template_name);
+  out.plain_path = find_prompt_file(read.plain_template);
   std::error_code none;
   if (std::filesystem::exists(out.template_path, none))
     out.wording = load_template(template_kind::reward, out.template_path);

@@ -31,9 +31,9 @@ self_align_settings read_self_align_settings(const config& options, bool may_lac
 
   // Keys of its own, because one recipe may serve `ppo` too, which rejects values of top_p other than 1.
   const config section = options.section("self_align");
-  self_align_options read{.rules = shipped("principles/self_align.json"),
-                          .exemplars = shipped("prompts/self_align_exemplars.json"),
-                          .template_name = shipped("prompts/self_align.txt"),
+  self_align_options read{.rules = shipped_file("principles/self_align.json"),
+                          .exemplars = shipped_file("prompts/self_align_exemplars.json"),
+                          .template_name = shipped_file("prompts/self_align.txt"),
                           .max_new_tokens = out.generation.max_new_tokens,
                           .slots = out.engine.slots,
                           .top_p = out.generation.top_p};
@@ -46,8 +46,8 @@ self_align_settings read_self_align_settings(const config& options, bool may_lac
   out.engine.slots = read.slots;
   out.generation.max_new_tokens = read.max_new_tokens;
   out.generation.top_p = read.top_p;
-  const auto rules = principle_file(read.rules);
-  if (!may_lack_files || !(not_there(rules) || not_there(read.exemplars) || not_there(read.template_name))) {
+  const auto rules = find_principle_file(read.rules);
+  if (!may_lack_files || !(is_missing(rules) || is_missing(read.exemplars) || is_missing(read.template_name))) {
     out.rules = load_principles(rules);
     out.prompt.emplace(load_template(template_kind::self_align, read.template_name), out.rules,
                        load_exemplars(read.exemplars));

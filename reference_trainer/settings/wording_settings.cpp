@@ -16,9 +16,9 @@ std::filesystem::path read_wording_file(const config& options, const std::string
   auto read = wording_options::of(options);
   read_only(section, read, {"wording"});
   const std::string file = read.wording == question_form::plain ? name : name + "_dromedary";
-  read.template_name = shipped("prompts/" + file + ".txt");
+  read.template_name = shipped_file("prompts/" + file + ".txt");
   read_only(section, read, {"template"});
-  return prompt_file(read.template_name);
+  return find_prompt_file(read.template_name);
 }
 
 }  // namespace coho::trainer

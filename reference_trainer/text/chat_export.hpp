@@ -13,7 +13,7 @@ namespace coho::trainer {
 /// - Removes the button "Copy code" and the language before it at the head of code, and "Copy…chars / …words".
 /// - Removes the pager "2 / 3" between versions of a message, on a line of its own at either end.
 ///
-///     without_page_residue("Fix this\n```pythonCopy code\nx=1\n```");  // "Fix this\n```python\nx=1\n```"
-std::string without_page_residue(std::string_view message);
+///     clean_chat_export("Fix this\n```pythonCopy code\nx=1\n```");  // "Fix this\n```python\nx=1\n```"
+std::string clean_chat_export(std::string_view message);
 
 }  // namespace coho::trainer

@@ -7,20 +7,20 @@
 #include <coho/error.hpp>
 
 #include "text/utf8.hpp"
+#include "text/white_space.hpp"
 
 namespace coho::trainer {
 namespace {
 
-constexpr char32_t replacement = 0xFFFD;
-
-bool is_line_end(char32_t c) { return (c >= 0x0A && c <= 0x0D) || c == 0x85 || c == 0x2028 || c == 0x2029; }
+constexpr char32_t replacement_code = 0xFFFD;
 
 // White space that is typed as a space. Not U+3000, which Chinese and Japanese use in typesetting.
-bool is_fancy_space(char32_t c) {
+bool is_typographic_space(char32_t c) {
   return c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x202F || c == 0x205F;
 }
 
-bool is_left_out(char32_t c) {
+// Control characters, invisible format characters, and code points that are not characters.
+bool is_dropped_character(char32_t c) {
   const bool control = c < 0x20 || (c >= 0x7F && c < 0xA0);
   const bool invisible = c == 0xAD || c == 0x200B || c == 0x2060 || c == 0xFEFF || (c >= 0x202A && c <= 0x202E) ||
                          (c >= 0x2066 && c <= 0x2069);
@@ -33,19 +33,9 @@ struct next_character {
   char32_t code;
   std::size_t bytes;
 };
-next_character first_of(std::string_view text) {
+next_character decode_first(std::string_view text) {
   const std::size_t bytes = utf8_length(text);
-  return bytes == 0 ? next_character{replacement, 1} : next_character{utf8_code_point(text), bytes};
-}
-
-std::string_view without_trailing_space(std::string_view text) {
-  while (!text.empty()) {
-    std::size_t at = text.size() - 1;
-    while (at > 0 && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80) --at;
-    if (utf8_length(text.substr(at)) != text.size() - at || !is_white_space(utf8_code_point(text.substr(at)))) break;
-    text.remove_suffix(text.size() - at);
-  }
-  return text;
+  return bytes == 0 ? next_character{replacement_code, 1} : next_character{utf8_code_point(text), bytes};
 }
 
 // The C library's tables for all scripts; this locale is built in and needs no installation.
@@ -57,40 +47,22 @@ std::string_view without_trailing_space(std::string_view text) {
 
 }  // namespace
 
-bool is_white_space(char32_t c) noexcept {
-  return c == ' ' || c == '\t' || is_line_end(c) || is_fancy_space(c) || c == 0x3000;
-}
-
-std::string_view trim_white_space(std::string_view text) noexcept {
-  while (!text.empty()) {
-    const auto [code, bytes] = first_of(text);
-    if (!is_white_space(code)) break;
-    text.remove_prefix(bytes);
-  }
-  return without_trailing_space(text);
-}
-
-std::string_view trim_characters(std::string_view text, std::string_view characters) noexcept {
-  text.remove_prefix(std::min(text.find_first_not_of(characters), text.size()));
-  return text.substr(0, text.find_last_not_of(characters) + 1);
-}
-
 cleaned_text clean_text(std::string_view text) {
   cleaned_text out;
   out.text.reserve(text.size());
   std::size_t newlines = 0;  // pending, since nothing may follow
   std::string space;
   for (char32_t before = 0; !text.empty();) {
-    const auto [code, bytes] = first_of(text);
+    const auto [code, bytes] = decode_first(text);
     ++out.characters;
-    if (code == replacement) {
+    if (code == replacement_code) {
       ++out.unreadable;
     } else if (is_line_end(code)) {
       newlines += code == '\n' && before == '\r' ? 0 : 1;
       space.clear();
     } else if (is_white_space(code)) {
-      space += is_fancy_space(code) ? std::string_view(" ") : text.substr(0, bytes);
-    } else if (!is_left_out(code)) {
+      space += is_typographic_space(code) ? std::string_view(" ") : text.substr(0, bytes);
+    } else if (!is_dropped_character(code)) {
       if (!out.text.empty()) {
         out.text.append(std::min<std::size_t>(newlines, 2), '\n');
         out.text += space;
@@ -105,13 +77,13 @@ cleaned_text clean_text(std::string_view text) {
   return out;
 }
 
-std::string normalized_text(std::string_view text) {
+std::string normalize_for_comparison(std::string_view text) {
   const ::locale_t all = unicode_locale();
   std::string out;
   out.reserve(text.size());
   bool gap = false;
   while (!text.empty()) {
-    const auto [code, bytes] = first_of(text);
+    const auto [code, bytes] = decode_first(text);
     text.remove_prefix(bytes);
     if (is_white_space(code)) {
       gap = !out.empty();

@@ -6,17 +6,9 @@
 
 namespace coho::trainer {
 
-/// Whether Unicode counts the code point as white space.
-bool is_white_space(char32_t code_point) noexcept;
-
-/// Strips white space of any script at both ends. Invalid UTF-8 is not white space.
-std::string_view trim_white_space(std::string_view text) noexcept;
-
-/// Strips the given characters at both ends.
-std::string_view trim_characters(std::string_view text, std::string_view characters = " \t\r\n") noexcept;
-
+/// A text after `clean_text`, with what was read.
 struct cleaned_text {
-  std::string text;
+  std::string text{};
   std::size_t characters = 0;  ///< read, including those left out
   std::size_t unreadable = 0;  ///< U+FFFD and bytes that are not UTF-8; they were left out
 };
@@ -31,6 +23,6 @@ cleaned_text clean_text(std::string_view text);
 
 /// The common form of texts that differ only in case and white space: lower case in every script, white space runs as
 /// one space, none at the ends.
-std::string normalized_text(std::string_view text);
+std::string normalize_for_comparison(std::string_view text);
 
 }  // namespace coho::trainer

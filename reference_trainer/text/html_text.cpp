@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <utility>
 
-#include "text/clean_text.hpp"
 #include "text/utf8.hpp"
+#include "text/white_space.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -31,7 +31,7 @@ bool is_one_of(std::string_view name, std::initializer_list<std::string_view> li
 }
 
 // The language in class="hljs language-python".
-std::string language_of(std::string_view attributes) {
+std::string language_class(std::string_view attributes) {
   constexpr auto mark = "language-"sv;
   const auto at = attributes.find(mark);
   if (at == std::string_view::npos) return {};
@@ -39,33 +39,37 @@ std::string language_of(std::string_view attributes) {
   return std::string(rest.substr(0, rest.find_first_of(" \"'>")));
 }
 
-class text_writer {
+// The text so far. White space of the page is one space; breaks are remembered and written before the next text, so
+// that none are at the end.
+class html_text_builder {
  public:
-  void tag(const html_tag& tag) {
+  // A tag of no kind listed here has no effect.
+  void add_tag(const html_tag& tag) {
     if (is_one_of(tag.name, {"script", "style", "button", "svg"})) {
       skipped_ += tag.closing ? (skipped_ > 0 ? -1 : 0) : 1;
     } else if (tag.name == "pre") {
-      pre(tag);
+      add_pre_tag(tag);
     } else if (tag.name == "code") {
       if (!in_pre_)
-        put("`");
+        append_text("`");
       else if (!tag.closing)
-        begin_code(language_of(tag.attributes));
+        begin_code_block(language_class(tag.attributes));
     } else if (tag.name == "br") {
-      newlines(1);
+      break_lines(1);
     } else if (tag.name == "li") {
-      newlines(1);
+      break_lines(1);
       if (!tag.closing) item_ = true;
     } else if (is_one_of(tag.name, {"p", "ul", "ol", "table", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6"})) {
-      newlines(2);
+      break_lines(2);
     } else if (is_one_of(tag.name, {"div", "tr", "section", "article", "hr"})) {
-      newlines(1);
+      break_lines(1);
     } else if (is_one_of(tag.name, {"td", "th"}) && tag.closing) {
-      put(" ");
+      append_text(" ");
     }
   }
 
-  void put(std::string_view piece) {
+  // Decoded text between tags: verbatim within `pre`, otherwise with runs of white space as one space.
+  void append_text(std::string_view piece) {
     if (skipped_ > 0) return;
     if (in_pre_) {
       code_ += piece;
@@ -74,40 +78,45 @@ class text_writer {
     for (const char c : piece) {
       const bool space = c == ' ' || c == '\t' || c == '\n' || c == '\r';
       if (space && (text_.empty() || pending_ > 0 || text_.ends_with(' '))) continue;
-      if (!space) flush();
+      if (!space) write_breaks();
       text_ += space ? ' ' : c;
     }
   }
 
-  std::string take() {
-    if (in_pre_) end_code();
+  // The text without white space at its ends; a `pre` that was not closed ends here.
+  std::string finish() {
+    if (in_pre_) end_code_block();
     return std::string(trim_white_space(text_));
   }
 
  private:
-  void pre(const html_tag& tag) {
+  // Nested ones are part of the outer one.
+  void add_pre_tag(const html_tag& tag) {
     if (!tag.closing && !in_pre_) {
       in_pre_ = true;
-      newlines(2);
+      break_lines(2);
     } else if (tag.closing && in_pre_) {
-      end_code();
+      end_code_block();
     }
   }
   // A page puts the language and a button between <pre> and <code>; they are not part of the code.
-  void begin_code(std::string language) {
+  void begin_code_block(std::string language) {
     language_ = std::move(language);
     code_.clear();
   }
-  void end_code() {
+  // Writes the code between fences, without empty lines at its ends.
+  void end_code_block() {
     in_pre_ = false;
     while (code_.ends_with('\n')) code_.pop_back();
     while (code_.starts_with('\n')) code_.erase(0, 1);
-    flush();
+    write_breaks();
     text_ += "```" + std::exchange(language_, {}) + "\n" + std::exchange(code_, {}) + "\n```";
-    newlines(2);
+    break_lines(2);
   }
-  void newlines(int count) { pending_ = std::max(pending_, count); }
-  void flush() {
+  // At least `count` line breaks before the next text.
+  void break_lines(int count) { pending_ = std::max(pending_, count); }
+  // Writes the breaks, none at the start of the text, and the mark of a list item.
+  void write_breaks() {
     if (pending_ > 0 && !text_.empty()) {
       while (text_.ends_with(' ')) text_.pop_back();
       text_.append(static_cast<std::size_t>(pending_), '\n');
@@ -187,29 +196,29 @@ html_tag read_html_tag(std::string_view text) {
 }
 
 std::string html_to_text(std::string_view html) {
-  text_writer out;
-  bool comments_end = true;  // if one does not end, none after it does; searching each time would take quadratic time
+  html_text_builder out;
+  bool comments_end = true;  // if one does not end, none after it does; searching each time would finish quadratic time
   while (!html.empty()) {
     const bool comment = html.starts_with("<!--");
     if (html[0] == '<' && (comments_end || !comment)) {
       if (const auto tag = read_html_tag(html); tag.length > 0) {
-        out.tag(tag);
+        out.add_tag(tag);
         html.remove_prefix(tag.length);
         continue;
       }
       if (comment) comments_end = false;
     } else if (html[0] == '&') {
       if (const auto reference = read_character_reference(html); reference.length > 0) {
-        out.put(reference.text);
+        out.append_text(reference.text);
         html.remove_prefix(reference.length);
         continue;
       }
     }
     const auto next = std::min(html.find_first_of("<&", 1), html.size());
-    out.put(html.substr(0, next));
+    out.append_text(html.substr(0, next));
     html.remove_prefix(next);
   }
-  return out.take();
+  return out.finish();
 }
 
 }  // namespace coho::trainer

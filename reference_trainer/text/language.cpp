@@ -8,15 +8,18 @@
 #include <cld2/public/compact_lang_det.h>
 #include <cld2/public/encodings.h>
 
+#include "text/utf8.hpp"
+
 namespace coho::trainer {
 
 namespace {
 
-// The unit of the minimum: ASCII letters and the code points above them. An ideograph says more than a letter does.
+// Letters of a text; a letter of another script, which may be an ideograph, says more than a Latin one.
 struct letter_count {
   int latin = 0, other = 0;
 };
 
+// By lead bytes: ASCII letters and U+00C0 to U+024F are Latin; everything above counts as a letter of another script.
 letter_count count_letters(std::string_view text) {
   letter_count out;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -36,9 +39,8 @@ letter_count count_letters(std::string_view text) {
 
 std::string cld2_language::operator()(std::string_view text) const {
   // The detector takes an int, and a language is recognisable long before a megabyte.
-  auto size = std::min<std::size_t>(text.size(), std::size_t{1} << 20);
-  while (size > 0 && size < text.size() && (static_cast<unsigned char>(text[size]) & 0xC0) == 0x80) --size;
-  text = text.substr(0, size);
+  constexpr std::size_t size = std::size_t{1} << 20;
+  if (size < text.size()) text = text.substr(0, utf8_previous(text, size + 1));
   const auto letters = count_letters(text);
   if (letters.latin < 20 && letters.other < 8) return std::string(unknown);
 

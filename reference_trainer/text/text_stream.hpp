@@ -19,6 +19,7 @@ namespace coho::trainer {
 ///     std::cout << shown.finish();
 class text_stream {
  public:
+  /// `skip_leading_space`: white space before the first text is not shown.
   explicit text_stream(std::vector<std::string> stops, bool skip_leading_space = false)
       : stops_(std::move(stops)), at_start_(skip_leading_space) {}
 
@@ -35,7 +36,7 @@ class text_stream {
     for (const auto& stop : stops_)
       if (!stop.empty()) end = std::min(end, pending_.find(stop));
     stopped_ = end < pending_.size();
-    if (!stopped_) end = std::min(before_stop_prefix(), before_partial_character());
+    if (!stopped_) end = std::min(end_before_stop_prefix(), end_before_partial_character());
     std::string out = repair_utf8(std::string_view(pending_).substr(0, end));
     pending_.erase(0, stopped_ ? pending_.size() : end);
     return out;
@@ -45,7 +46,8 @@ class text_stream {
   std::string finish() { return repair_utf8(std::exchange(pending_, {})); }
 
  private:
-  std::size_t before_stop_prefix() const {
+  /// The length of the pending text without an ending that may become a stop string.
+  std::size_t end_before_stop_prefix() const {
     std::size_t end = pending_.size();
     for (const auto& stop : stops_) {
       for (std::size_t length = std::min(stop.size(), pending_.size()); length > 0; --length) {
@@ -57,7 +59,8 @@ class text_stream {
     return end;
   }
 
-  std::size_t before_partial_character() const {
+  /// The length of the pending text without a character whose last bytes have not come.
+  std::size_t end_before_partial_character() const {
     for (std::size_t back = 1; back <= std::min<std::size_t>(3, pending_.size()); ++back) {
       const auto byte = static_cast<unsigned char>(pending_[pending_.size() - back]);
       if ((byte & 0xC0u) == 0x80u) continue;

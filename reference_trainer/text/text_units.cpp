@@ -9,18 +9,12 @@ namespace coho::trainer {
 
 namespace {
 
+// letter: part of a word; word: a word by itself, in scripts without spaces between words; separator: neither.
 enum class character_kind : std::uint8_t { letter, word, separator };
 
-std::uint32_t code_point(std::string_view character) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(character[i]); };
-  if (character.size() == 1) return byte(0);
-  std::uint32_t out = byte(0) & (0x7Fu >> character.size());
-  for (std::size_t i = 1; i < character.size(); ++i) out = out << 6 | (byte(i) & 0x3Fu);
-  return out;
-}
-
-character_kind kind_of(std::uint32_t c) {
-  const auto within = [c](std::uint32_t first, std::uint32_t last) { return c >= first && c <= last; };
+// By blocks of Unicode rather than its tables: exact at every border is not needed to compare texts.
+character_kind classify_character(char32_t c) {
+  const auto within = [c](char32_t first, char32_t last) { return c >= first && c <= last; };
   if (c < 0x80)
     return within('0', '9') || within('a', 'z') || within('A', 'Z') ? character_kind::letter
                                                                     : character_kind::separator;
@@ -35,14 +29,15 @@ character_kind kind_of(std::uint32_t c) {
   return character_kind::letter;
 }
 
-struct placed_unit {
+struct located_word {
   std::string word{};
   std::size_t begin = 0;
 };
 
-std::vector<placed_unit> placed_units(std::string_view text) {
-  std::vector<placed_unit> out;
-  placed_unit unit;
+// Words with the offsets of their first bytes; text_units says what a word is. Bytes that are not UTF-8 are separators.
+std::vector<located_word> locate_words(std::string_view text) {
+  std::vector<located_word> out;
+  located_word unit;
   const auto end_word = [&] {
     if (!unit.word.empty()) out.push_back(std::move(unit));
     unit = {};
@@ -50,7 +45,7 @@ std::vector<placed_unit> placed_units(std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {
     const std::size_t length = utf8_length(text.substr(i));
     const auto character = text.substr(i, length == 0 ? 1 : length);
-    const auto kind = length == 0 ? character_kind::separator : kind_of(code_point(character));
+    const auto kind = length == 0 ? character_kind::separator : classify_character(utf8_code_point(character));
     if (kind != character_kind::letter) end_word();
     if (kind != character_kind::separator) {
       if (unit.word.empty()) unit.begin = i;
@@ -67,17 +62,17 @@ std::vector<placed_unit> placed_units(std::string_view text) {
 
 std::vector<std::string> text_units(std::string_view text) {
   std::vector<std::string> out;
-  for (auto& unit : placed_units(text)) out.push_back(std::move(unit.word));
+  for (auto& unit : locate_words(text)) out.push_back(std::move(unit.word));
   return out;
 }
 
-std::vector<std::size_t> text_unit_places(std::string_view text) {
+std::vector<std::size_t> text_unit_offsets(std::string_view text) {
   std::vector<std::size_t> out;
-  for (const auto& unit : placed_units(text)) out.push_back(unit.begin);
+  for (const auto& unit : locate_words(text)) out.push_back(unit.begin);
   return out;
 }
 
-std::vector<std::string> text_runs(std::span<const std::string> units, std::size_t length) {
+std::vector<std::string> text_ngrams(std::span<const std::string> units, std::size_t length) {
   std::vector<std::string> out;
   if (length == 0) return out;
   for (std::size_t first = 0; first + length <= units.size(); ++first) {
@@ -88,16 +83,16 @@ std::vector<std::string> text_runs(std::span<const std::string> units, std::size
   return out;
 }
 
-double repeated_share(std::span<const std::string> units, std::size_t length) {
-  const auto runs = text_runs(units, length);
+double repeated_ngram_fraction(std::span<const std::string> units, std::size_t length) {
+  const auto runs = text_ngrams(units, length);
   if (runs.empty()) return 0;
   const std::unordered_set<std::string> distinct(runs.begin(), runs.end());
   return 1 - static_cast<double>(distinct.size()) / static_cast<double>(runs.size());
 }
 
-double covered_share(std::span<const std::string> units, std::size_t length,
-                     const std::unordered_set<std::string>& known) {
-  const auto runs = text_runs(units, length);
+double ngram_coverage(std::span<const std::string> units, std::size_t length,
+                      const std::unordered_set<std::string>& known) {
+  const auto runs = text_ngrams(units, length);
   std::size_t covered = 0, end = 0;  // units before `end` are already counted
   for (std::size_t first = 0; first < runs.size(); ++first) {
     if (!known.contains(runs[first])) continue;

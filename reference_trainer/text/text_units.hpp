@@ -17,17 +17,17 @@ namespace coho::trainer {
 std::vector<std::string> text_units(std::string_view text);
 
 /// The byte offset of each unit of `text_units`.
-std::vector<std::size_t> text_unit_places(std::string_view text);
+std::vector<std::size_t> text_unit_offsets(std::string_view text);
 
-/// Each run of `length` consecutive units as one text; none if there are fewer units.
-std::vector<std::string> text_runs(std::span<const std::string> units, std::size_t length);
+/// The n-grams of units (n = `length`), each as one text; none if there are fewer units.
+std::vector<std::string> text_ngrams(std::span<const std::string> units, std::size_t length);
 
-/// The fraction of runs of `length` units that occurred earlier in the same text: 1 − distinct / all. 0 for texts
-/// without such a run.
-double repeated_share(std::span<const std::string> units, std::size_t length);
+/// The fraction of n-grams (n = `length`) that occurred earlier in the same text: 1 − distinct / all. 0 for texts
+/// without any.
+double repeated_ngram_fraction(std::span<const std::string> units, std::size_t length);
 
-/// The fraction of units inside a run of `length` units that is one of `known`. 0 for an empty text.
-double covered_share(std::span<const std::string> units, std::size_t length,
-                     const std::unordered_set<std::string>& known);
+/// The fraction of units inside an n-gram (n = `length`) that is one of `known`. 0 for an empty text.
+double ngram_coverage(std::span<const std::string> units, std::size_t length,
+                      const std::unordered_set<std::string>& known);
 
 }  // namespace coho::trainer

@@ -5,6 +5,22 @@
 #include <system_error>
 
 namespace coho::trainer {
+namespace {
+
+constexpr std::string_view replacement_text = "\xEF\xBF\xBD";  // U+FFFD
+
+// How many bytes at the beginning of a text one U+FFFD replaces: the longest beginning of a character, or one byte.
+std::size_t subpart_length(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
+  const unsigned lead = byte(0);
+  if (lead < 0xC2 || lead > 0xF4) return 1;
+  const unsigned low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
+  const unsigned high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
+  if (byte(1) < low || byte(1) > high || lead < 0xE0) return 1;
+  return lead >= 0xF0 && byte(2) >= 0x80 && byte(2) <= 0xBF ? 3 : 2;
+}
+
+}  // namespace
 
 std::size_t utf8_length(std::string_view text) noexcept {
   if (text.empty()) return 0;
@@ -23,19 +39,27 @@ std::size_t utf8_length(std::string_view text) noexcept {
   return code < smallest[length] || code > 0x10FFFF || surrogate ? 0 : length;
 }
 
-std::size_t utf8_characters(std::string_view text) noexcept {
+std::size_t count_utf8_characters(std::string_view text) noexcept {
   std::size_t out = 0;
   for (const char c : text) out += (static_cast<unsigned char>(c) & 0xC0u) != 0x80u;
   return out;
 }
 
-bool is_utf8(std::string_view text) noexcept {
-  while (!text.empty()) {
-    const auto length = utf8_length(text);
-    if (length == 0) return false;
-    text.remove_prefix(length);
+std::size_t find_invalid_utf8(std::string_view text) noexcept {
+  for (std::size_t i = 0; i < text.size();) {
+    const auto length = static_cast<unsigned char>(text[i]) < 0x80 ? 1 : utf8_length(text.substr(i));
+    if (length == 0) return i;
+    i += length;
   }
-  return true;
+  return std::string_view::npos;
+}
+
+bool is_utf8(std::string_view text) noexcept { return find_invalid_utf8(text) == std::string_view::npos; }
+
+std::size_t utf8_previous(std::string_view text, std::size_t end) noexcept {
+  do --end;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0u) == 0x80u);
+  return end;
 }
 
 std::string repair_utf8(std::string_view text) {
@@ -44,7 +68,7 @@ std::string repair_utf8(std::string_view text) {
   while (!text.empty()) {
     const auto length = utf8_length(text);
     if (length == 0) {
-      repaired += "\xEF\xBF\xBD";
+      repaired += replacement_text;
       text.remove_prefix(1);
     } else {
       repaired += text.substr(0, length);
@@ -52,6 +76,17 @@ std::string repair_utf8(std::string_view text) {
     }
   }
   return repaired;
+}
+
+std::string repair_utf8_by_subparts(std::string_view bytes) {
+  if (is_utf8(bytes)) return std::string(bytes);
+  std::string out;
+  while (!bytes.empty()) {
+    const auto length = utf8_length(bytes);
+    out.append(length > 0 ? bytes.substr(0, length) : replacement_text);
+    bytes.remove_prefix(length > 0 ? length : subpart_length(bytes));
+  }
+  return out;
 }
 
 char32_t utf8_code_point(std::string_view text) noexcept {

@@ -1,11 +1,10 @@
+#include "tokenizer/character_map.hpp"
+
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
-#include <string>
 #include <utility>
 #include <vector>
-
-#include "tokenizer/sentencepiece_model.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -25,17 +24,18 @@ struct unit {
 
 /// Follows every edge that a lookup could take. Children of a node with base b are at b ^ label, so any byte can be
 /// read safely exactly when b's block of 256 units is inside the array.
-class trie_check {
+class trie_checker {
  public:
-  trie_check(std::string_view units, std::string_view strings)
+  trie_checker(std::string_view units, std::string_view strings)
       : units_(units.size() / 4), strings_(strings), matches_(units_.size(), unseen) {
     if (!units_.empty()) std::memcpy(units_.data(), units.data(), units_.size() * 4);
   }
 
-  std::string run() {
+  // Depth first, with a stack of its own: a damaged trie may be deep.
+  std::string find_problem() {
     if (units_.empty()) return "its trie is empty";
     std::vector<frame> path;
-    if (auto problem = enter(units_[0].offset(), units_[0].has_value(), path); !problem.empty()) return problem;
+    if (auto problem = visit_node(units_[0].offset(), units_[0].has_value(), path); !problem.empty()) return problem;
     while (!path.empty()) {
       auto& top = path.back();
       if (top.next_label == 256) {
@@ -52,7 +52,7 @@ class trie_check {
       const unit edge = units_[child];
       if (label == 0 || edge.label() != label) continue;  // a zero byte leads to values only
       const auto base = child ^ edge.offset();
-      if (auto problem = enter(base, edge.has_value(), path); !problem.empty()) return problem;
+      if (auto problem = visit_node(base, edge.has_value(), path); !problem.empty()) return problem;
     }
     return {};
   }
@@ -65,7 +65,8 @@ class trie_check {
     bool has_value;
   };
 
-  std::string enter(std::uint32_t base, bool has_value, std::vector<frame>& path) {
+  // Puts a node on the path, unless it was visited before; `base`: where its children begin.
+  std::string visit_node(std::uint32_t base, bool has_value, std::vector<frame>& path) {
     if ((base | 0xFFu) >= units_.size()) return "its trie points outside itself";
     if (has_value && units_[base].value() >= strings_.size()) return "its trie points outside its strings";
     if (matches_[base] == open) return "its trie has a cycle";
@@ -94,7 +95,7 @@ std::string check_character_map(std::string_view map) {
   if (size % 4 != 0) return "the size of its trie is not a multiple of a unit";
   const auto strings = map.substr(4 + size);
   if (strings.back() != '\0') return "its strings are not terminated";
-  return trie_check(map.substr(4, size), strings).run();
+  return trie_checker(map.substr(4, size), strings).find_problem();
 }
 
 }  // namespace coho::trainer

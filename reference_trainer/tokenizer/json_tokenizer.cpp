@@ -19,16 +19,15 @@ json_tokenizer::json_tokenizer(token_pipeline pipeline, token bos, token eos)
   bytes_ = std::make_shared<const std::vector<std::string>>(std::move(bytes));
 }
 
+json_tokenizer::json_tokenizer(token_pipeline pipeline)
+    : json_tokenizer(pipeline, pipeline.begin_tokens().empty() ? -1 : pipeline.begin_tokens().front(), -1) {}
+
 json_tokenizer json_tokenizer::from_file(const std::filesystem::path& path) {
-  auto pipeline = token_pipeline::from_file(path);
-  const token bos = pipeline.begin_tokens().empty() ? -1 : pipeline.begin_tokens().front();
-  return {std::move(pipeline), bos, -1};
+  return json_tokenizer(token_pipeline::from_file(path));
 }
 
 json_tokenizer json_tokenizer::from_text(std::string_view json, std::string_view path) {
-  auto pipeline = token_pipeline::from_text(json, path);
-  const token bos = pipeline.begin_tokens().empty() ? -1 : pipeline.begin_tokens().front();
-  return {std::move(pipeline), bos, -1};
+  return json_tokenizer(token_pipeline::from_text(json, path));
 }
 
 json_tokenizer json_tokenizer::with_tokens(const std::vector<added_token>& added, token bos, token eos) const {
@@ -59,27 +58,27 @@ std::vector<token> json_tokenizer::encode(std::string_view text) const {
 }
 
 std::string json_tokenizer::decode(std::span<const token> tokens) const {
-  for (const token id : tokens) check(id);
+  for (const token id : tokens) check_id(id);
   return pipeline_.decode(tokens);
 }
 
 std::string_view json_tokenizer::token_bytes(token id) const {
-  check(id);
+  check_id(id);
   return (*bytes_)[static_cast<std::size_t>(id)];
 }
 
 std::string_view json_tokenizer::piece(token id) const {
-  check(id);
+  check_id(id);
   return pipeline_.piece(id);
 }
 
-token json_tokenizer::id_of(std::string_view piece) const {
+token json_tokenizer::piece_to_id(std::string_view piece) const {
   const token id = pipeline_.find(piece);
   return id >= 0 ? id : unk();
 }
 
 bool json_tokenizer::is_control(token id) const {
-  check(id);
+  check_id(id);
   const auto* known = pipeline_.added(id);
   return known ? known->special : pipeline_.piece(id).empty();
 }

@@ -44,12 +44,15 @@ class json_tokenizer : public text_tokenizer {
   std::size_t size() const noexcept override { return pipeline_.size(); }
   std::size_t model_size() const noexcept override { return pipeline_.model_size(); }
   std::string_view piece(token id) const override;
-  token id_of(std::string_view piece) const override;
+  token piece_to_id(std::string_view piece) const override;
   bool is_control(token id) const override;
   std::string_view file_name() const noexcept override { return "tokenizer.json"; }
 
  private:
+  /// Copies the texts of special tokens and the bytes of every id, which are asked for at each step of sampling.
   json_tokenizer(token_pipeline pipeline, token bos, token eos);
+  /// With the begin token of the file's template and no end token.
+  explicit json_tokenizer(token_pipeline pipeline);
 
   token_pipeline pipeline_;
   token bos_ = -1, eos_ = -1;

@@ -6,11 +6,12 @@
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
 
-#include "files/atomic_file.hpp"
 #include "files/file_kind.hpp"
+#include "files/read_file.hpp"
 #include "text/utf8.hpp"
 #include "tokenizer/sentencepiece_library.hpp"
 #include "tokenizer/sentencepiece_model.hpp"
+#include "tokenizer_json/byte_fallback.hpp"
 
 namespace coho::trainer {
 
@@ -20,14 +21,15 @@ namespace {
 
 constexpr std::string_view space_symbol = "\xE2\x96\x81";
 
-std::string surface_of(const sentencepiece_piece& piece, std::string_view unk_surface) {
+// The bytes that a piece adds to a text: its spelling with spaces for "▁"; none for a control piece.
+std::string piece_surface(const sentencepiece_piece& piece, std::string_view unk_surface) {
   switch (piece.type) {
     case piece_type::control:
       return {};
     case piece_type::unknown:
       return std::string(unk_surface);
     case piece_type::byte:
-      return std::string(1, static_cast<char>(std::stoi(std::string(piece.text.substr(3, 2)), nullptr, 16)));
+      return std::string(1, static_cast<char>(*parse_byte_piece(piece.text)));  // checked by parse_sentencepiece_model
     default:
       break;
   }
@@ -39,7 +41,7 @@ std::string surface_of(const sentencepiece_piece& piece, std::string_view unk_su
 }
 
 /// Refuses tokenizers of other kinds by their first bytes, before they are parsed as something they are not.
-void refuse_other_formats(std::string_view bytes, std::string_view path) {
+void refuse_other_kinds_of_tokenizer(std::string_view bytes, std::string_view path) {
   if (bytes.find_first_not_of(" \t\r\n") == std::string_view::npos)
     throw file_error(path, "", "is empty", "use a sentencepiece tokenizer.model");
   refuse_other_kinds(path, bytes, file_use::tokenizer);
@@ -70,12 +72,12 @@ sentencepiece_tokenizer sentencepiece_tokenizer::from_file(const std::filesystem
 }
 
 sentencepiece_tokenizer sentencepiece_tokenizer::from_bytes(std::string bytes, std::string_view path) {
-  refuse_other_formats(bytes, path);
+  refuse_other_kinds_of_tokenizer(bytes, path);
   auto loaded = std::make_shared<state>();
   loaded->bytes = std::move(bytes);
   loaded->model = parse_sentencepiece_model(loaded->bytes, path);
   for (const auto& piece : loaded->model.pieces)
-    loaded->surfaces.push_back(surface_of(piece, loaded->model.unk_surface));
+    loaded->surfaces.push_back(piece_surface(piece, loaded->model.unk_surface));
   std::string refusal;
   loaded->processor = sentencepiece().load(loaded->bytes, refusal);
   if (!loaded->processor) throw file_error(path, "", "is rejected by the sentencepiece library: " + refusal);
@@ -119,7 +121,7 @@ std::shared_ptr<const text_tokenizer> sentencepiece_tokenizer::extended(const st
 }
 
 const added_token* sentencepiece_tokenizer::added(token id) const {
-  check(id);
+  check_id(id);
   const auto place = static_cast<std::size_t>(id), pieces = state_->surfaces.size();
   return place < pieces ? nullptr : &more_->beyond[place - pieces];
 }
@@ -167,10 +169,10 @@ std::string_view sentencepiece_tokenizer::piece(token id) const {
   return state_->model.pieces[static_cast<std::size_t>(id)].text;
 }
 
-token sentencepiece_tokenizer::id_of(std::string_view piece) const {
+token sentencepiece_tokenizer::piece_to_id(std::string_view piece) const {
   for (const auto& special : more_->special)
     if (special.text == piece) return special.id;
-  return state_->processor->id_of(piece);
+  return state_->processor->piece_to_id(piece);
 }
 
 bool sentencepiece_tokenizer::is_control(token id) const {

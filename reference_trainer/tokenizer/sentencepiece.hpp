@@ -24,7 +24,8 @@ class sentencepiece_tokenizer : public text_tokenizer {
   static sentencepiece_tokenizer from_file(const std::filesystem::path& path);
   /// From the bytes of a `tokenizer.model`; `path` is used in messages only.
   static sentencepiece_tokenizer from_bytes(std::string bytes, std::string_view path = "tokenizer.model");
-  /// As `extended`. Added tokens may be beyond or among the pieces.
+  /// As `extended`. Added tokens may be beyond or among the pieces; those that repeat a piece change nothing. Throws
+  /// `argument_error` for a token without text or with an id below 0.
   sentencepiece_tokenizer with_tokens(const std::vector<added_token>& added, token bos, token eos) const;
   std::shared_ptr<const text_tokenizer> extended(const std::vector<added_token>& added, token bos,
                                                  token eos) const override;
@@ -41,7 +42,7 @@ class sentencepiece_tokenizer : public text_tokenizer {
   std::size_t size() const noexcept override;
   std::size_t model_size() const noexcept override;
   std::string_view piece(token id) const override;
-  token id_of(std::string_view piece) const override;
+  token piece_to_id(std::string_view piece) const override;
   bool is_control(token id) const override;
   std::string_view file_name() const noexcept override { return "tokenizer.model"; }
   /// The model file, byte for byte, to be written next to a checkpoint.

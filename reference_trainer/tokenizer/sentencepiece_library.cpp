@@ -6,6 +6,7 @@
 namespace coho::trainer {
 namespace {
 
+// The library reads its text from an iterator; this one copies nothing.
 class line_iterator : public sentencepiece::SentenceIterator {
  public:
   explicit line_iterator(std::span<const std::string> lines) : lines_(lines) {}
@@ -18,25 +19,27 @@ class line_iterator : public sentencepiece::SentenceIterator {
   std::span<const std::string> lines_;
 };
 
-std::string words_of(const sentencepiece::util::Status& status) {
+// Empty for success.
+std::string error_text(const sentencepiece::util::Status& status) {
   return status.ok() ? std::string() : status.error_message();
 }
 
+// The library as this program is linked to it.
 class linked_library final : public sentencepiece_library {
   struct linked_processor final : processor {
     sentencepiece::SentencePieceProcessor library;
 
     std::string encode(std::string_view text, std::vector<int>& ids) const override {
-      return words_of(library.Encode(text, &ids));
+      return error_text(library.Encode(text, &ids));
     }
-    int id_of(std::string_view piece) const override { return library.PieceToId(piece); }
+    int piece_to_id(std::string_view piece) const override { return library.PieceToId(piece); }
     int size() const override { return library.GetPieceSize(); }
   };
 
  public:
   std::unique_ptr<processor> load(std::string_view bytes, std::string& error) const override {
     auto loaded = std::make_unique<linked_processor>();
-    error = words_of(loaded->library.LoadFromSerializedProto(bytes));
+    error = error_text(loaded->library.LoadFromSerializedProto(bytes));
     if (!error.empty()) return nullptr;
     return loaded;
   }
@@ -44,7 +47,7 @@ class linked_library final : public sentencepiece_library {
   std::string train(const std::unordered_map<std::string, std::string>& arguments, std::span<const std::string> lines,
                     std::string& model) const override {
     line_iterator iterator(lines);
-    return words_of(sentencepiece::SentencePieceTrainer::Train(arguments, &iterator, &model));
+    return error_text(sentencepiece::SentencePieceTrainer::Train(arguments, &iterator, &model));
   }
 };
 

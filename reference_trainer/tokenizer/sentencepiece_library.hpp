@@ -14,17 +14,22 @@ namespace coho::trainer {
 /// Errors are the library's messages, empty for success.
 class sentencepiece_library {
  public:
+  /// A model that has been loaded.
   class processor {
    public:
     virtual ~processor() = default;
+    /// Appends the ids of a text.
     virtual std::string encode(std::string_view text, std::vector<int>& ids) const = 0;
-    virtual int id_of(std::string_view piece) const = 0;
+    /// The id of a piece, or of the unknown piece.
+    virtual int piece_to_id(std::string_view piece) const = 0;
+    /// The number of pieces.
     virtual int size() const = 0;
   };
 
   virtual ~sentencepiece_library() = default;
   /// Null, with `error` set, for bytes that the library rejects.
   virtual std::unique_ptr<processor> load(std::string_view bytes, std::string& error) const = 0;
+  /// Trains on one text per line; `arguments` are the library's own. `model`: the bytes of the tokenizer.model.
   virtual std::string train(const std::unordered_map<std::string, std::string>& arguments,
                             std::span<const std::string> lines, std::string& model) const = 0;
 };

@@ -9,14 +9,17 @@
 #include <coho/error.hpp>
 
 #include "files/file_kind.hpp"
+#include "files/protobuf_reader.hpp"
 #include "text/utf8.hpp"
-#include "tokenizer/protobuf.hpp"
+#include "tokenizer/character_map.hpp"
+#include "tokenizer_json/byte_fallback.hpp"
 
 namespace coho::trainer {
 namespace {
 
 constexpr std::size_t largest_vocabulary = std::size_t{1} << 20;
 
+// Fields are numbered as in sentencepiece_model.proto; unknown ones are skipped.
 class model_parser {
  public:
   explicit model_parser(std::string_view path) : path_(path) {}
@@ -34,25 +37,28 @@ class model_parser {
           read_trainer(reader.bytes());
           break;
         case 3:
-          read_normalizer(reader.bytes(), "normalizer_spec", true);
+          read_normalizer(reader.bytes(), "normalizer_spec", for_encoding);
           break;
         case 5:
-          read_normalizer(reader.bytes(), "denormalizer_spec", false);
+          read_normalizer(reader.bytes(), "denormalizer_spec", for_decoding);
           break;
         default:
           break;
       }
     }
     if (!reader.ok()) refuse("", "is not a sentencepiece model (its protobuf is malformed or cut short)");
-    check();
+    check_model();
     return model_;
   }
 
  private:
+  enum direction : bool { for_decoding, for_encoding };
+
   [[noreturn]] void refuse(const std::string& place, const std::string& what) const {
-    throw file_error(path_, place, what);
+    throw file_error(path_, place, what, "put the model's own tokenizer.model there");
   }
 
+  // ModelProto.SentencePiece: text, score, type.
   void read_piece(std::string_view bytes) {
     const auto place = "piece " + std::to_string(model_.pieces.size());
     if (model_.pieces.size() >= largest_vocabulary) refuse(place, "has more pieces than a vocabulary may have");
@@ -75,6 +81,7 @@ class model_parser {
     model_.pieces.push_back(piece);
   }
 
+  // TrainerSpec, of which only what decides about tokens is read.
   void read_trainer(std::string_view bytes) {
     protobuf_reader reader(bytes);
     const auto id = [&] { return static_cast<token>(static_cast<std::int64_t>(reader.number())); };
@@ -111,7 +118,8 @@ class model_parser {
     if (!reader.ok()) refuse("trainer_spec", "is malformed");
   }
 
-  void read_normalizer(std::string_view bytes, const std::string& place, bool encodes) {
+  // NormalizerSpec. The character map is checked for both directions; only encoding has options that matter here.
+  void read_normalizer(std::string_view bytes, const std::string& place, direction use) {
     protobuf_reader reader(bytes);
     while (reader.next()) {
       if (reader.field() == 2 && reader.is_bytes()) {
@@ -119,7 +127,7 @@ class model_parser {
           refuse(place + ".precompiled_charsmap", problem);
         }
       }
-      if (!encodes) continue;
+      if (use == for_decoding) continue;
       if (reader.field() == 3) model_.add_dummy_prefix = reader.number() != 0;
       if (reader.field() == 4) model_.remove_extra_whitespaces = reader.number() != 0;
       if (reader.field() == 5 && reader.number() == 0) {
@@ -129,7 +137,8 @@ class model_parser {
     if (!reader.ok()) refuse(place, "is malformed");
   }
 
-  void check() {
+  // Across pieces: byte pieces, the unknown piece, and that ids are of pieces.
+  void check_model() {
     if (model_.pieces.empty()) refuse("", "is not a sentencepiece model: it has no pieces");
     if (model_type_ != 1 && model_type_ != 2) {
       refuse("trainer_spec.model_type", "only unigram and BPE models are supported");
@@ -144,9 +153,10 @@ class model_parser {
       if (piece.type == piece_type::unknown && ++unknown > 1) refuse(place, "is a second unknown piece");
       if (piece.type != piece_type::byte) continue;
       if (!model_.byte_fallback) refuse(place, "is a byte in a model without byte fallback");
-      const auto value = byte_of(piece.text);
-      if (value < 0 || bytes[static_cast<std::size_t>(value)]) refuse(place, "is not the name of a further byte");
-      bytes[static_cast<std::size_t>(value)] = true;
+      const auto value = parse_byte_piece(piece.text);
+      if (!value || byte_piece(*value) != piece.text || bytes[*value])
+        refuse(place, "is not the name of a further byte");
+      bytes[*value] = true;
       ++byte_count;
     }
     if (unknown == 0) refuse("", "has no unknown piece");
@@ -161,13 +171,6 @@ class model_parser {
     id("bos_id", model_.bos, false);
     id("eos_id", model_.eos, false);
     id("pad_id", model_.pad, false);
-  }
-
-  static int byte_of(std::string_view text) {
-    constexpr std::string_view digits = "0123456789ABCDEF";
-    if (text.size() != 6 || !text.starts_with("<0x") || text[5] != '>') return -1;
-    const auto high = digits.find(text[3]), low = digits.find(text[4]);
-    return high == std::string_view::npos || low == std::string_view::npos ? -1 : static_cast<int>(high * 16 + low);
   }
 
   std::string_view path_;

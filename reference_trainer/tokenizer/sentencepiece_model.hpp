@@ -9,6 +9,7 @@
 
 namespace coho::trainer {
 
+/// The values of the file.
 enum class piece_type { normal = 1, unknown = 2, control = 3, user_defined = 4, unused = 5, byte = 6 };
 
 struct sentencepiece_piece {
@@ -27,6 +28,7 @@ struct sentencepiece_model {
   bool remove_extra_whitespaces = true;
 };
 
+/// The largest model and the longest piece that are read, in bytes.
 inline constexpr std::size_t sentencepiece_size_limit = std::size_t{16} << 20;
 inline constexpr std::size_t sentencepiece_piece_limit = 1024;
 
@@ -34,9 +36,5 @@ inline constexpr std::size_t sentencepiece_piece_limit = 1024;
 /// UTF-8, piece types, byte pieces, ids, and the character maps. Throws `file_error` naming the piece or field; `path`
 /// is used in messages only. The model points into `bytes`.
 sentencepiece_model parse_sentencepiece_model(std::string_view bytes, std::string_view path);
-
-/// What is wrong with a precompiled character map (a double-array trie and the strings that it points to), or empty. An
-/// empty map is valid.
-std::string check_character_map(std::string_view map);
 
 }  // namespace coho::trainer

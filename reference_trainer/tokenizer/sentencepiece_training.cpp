@@ -16,13 +16,15 @@ namespace {
 
 /// One field of the comma-separated list in which the library takes symbols. Spaces are written as in pieces, because
 /// the library searches for the symbols after it has replaced the spaces of the text.
-std::string quoted(const std::string& symbol) {
+std::string quote_symbol(const std::string& symbol) {
   std::string text = "\"";
   for (const char c : symbol) text += c == '"' ? "\"\"" : c == ' ' ? "\xE2\x96\x81" : std::string(1, c);
   return text + "\"";
 }
 
-void validate(std::span<const std::string> lines, std::size_t size, const sentencepiece_training_options& options) {
+// The library reports these too, but names neither the option nor its range.
+void validate_training(std::span<const std::string> lines, std::size_t size,
+                       const sentencepiece_training_options& options) {
   const auto reserved = 3 + std::size_t{options.pad} + (options.byte_fallback ? 256 : 0) + options.user_symbols.size();
   require_option(size > reserved && size <= (std::size_t{1} << 20), "vocabulary_size", size,
                  "above the " + std::to_string(reserved) + " reserved pieces and at most 1048576");
@@ -43,10 +45,10 @@ void validate(std::span<const std::string> lines, std::size_t size, const senten
 sentencepiece_tokenizer train_sentencepiece(std::span<const std::string> lines, std::size_t vocabulary_size,
                                             const std::filesystem::path& path,
                                             const sentencepiece_training_options& options) {
-  validate(lines, vocabulary_size, options);
-  const auto truth = [](bool value) { return std::string(value ? "true" : "false"); };
+  validate_training(lines, vocabulary_size, options);
+  const auto to_text = [](bool value) { return std::string(value ? "true" : "false"); };
   std::string symbols;
-  for (const auto& symbol : options.user_symbols) symbols += (symbols.empty() ? "" : ",") + quoted(symbol);
+  for (const auto& symbol : options.user_symbols) symbols += (symbols.empty() ? "" : ",") + quote_symbol(symbol);
   std::ostringstream coverage;
   coverage << options.character_coverage;
   std::size_t longest = 4192;  // the library's limit, beyond which it would silently drop lines
@@ -56,8 +58,8 @@ sentencepiece_tokenizer train_sentencepiece(std::span<const std::string> lines, 
       {"model_type", options.kind == sentencepiece_training_options::model::bpe ? "bpe" : "unigram"},
       {"vocab_size", std::to_string(vocabulary_size)},
       {"character_coverage", coverage.str()},
-      {"byte_fallback", truth(options.byte_fallback)},
-      {"split_digits", truth(options.split_digits)},
+      {"byte_fallback", to_text(options.byte_fallback)},
+      {"split_digits", to_text(options.split_digits)},
       {"normalization_rule_name", "identity"},
       {"remove_extra_whitespaces", "false"},
       {"add_dummy_prefix", "true"},

@@ -31,7 +31,7 @@ std::string text_tokenizer::decode_piecewise(std::span<const token> tokens) cons
   return repair_utf8(bytes);
 }
 
-std::string text_tokenizer::text_of(token id) const {
+std::string text_tokenizer::display_text(token id) const {
   return is_control(id) ? std::string(piece(id)) : repair_utf8(token_bytes(id));
 }
 
@@ -39,7 +39,7 @@ std::vector<token> text_tokenizer::begin_tokens() const {
   return bos() < 0 ? std::vector<token>{} : std::vector<token>{bos()};
 }
 
-void text_tokenizer::check(token id) const {
+void text_tokenizer::check_id(token id) const {
   if (id < 0 || static_cast<std::size_t>(id) >= size()) {
     throw argument_error("token " + std::to_string(id) + " is outside the vocabulary of " + std::to_string(size()) +
                          " pieces");

@@ -51,7 +51,7 @@ class text_tokenizer {
   /// `decode_piecewise` repairs. Empty for control tokens.
   virtual std::string_view token_bytes(token id) const = 0;
   /// The token's text on its own, for display: the piece's name for control tokens.
-  std::string text_of(token id) const;
+  std::string display_text(token id) const;
 
   virtual token bos() const noexcept = 0;  ///< precedes every text; −1: none
   virtual token eos() const noexcept = 0;
@@ -70,7 +70,7 @@ class text_tokenizer {
   /// Throws `argument_error` for ids out of range.
   virtual std::string_view piece(token id) const = 0;
   /// The id of a piece, or unk().
-  virtual token id_of(std::string_view piece) const = 0;
+  virtual token piece_to_id(std::string_view piece) const = 0;
   /// Whether the token is a control piece (<s>, </s>, …), a special added token, or not a token at all.
   virtual bool is_control(token id) const = 0;
   /// "tokenizer.model" or "tokenizer.json".
@@ -82,7 +82,7 @@ class text_tokenizer {
   text_tokenizer& operator=(const text_tokenizer&) = default;
 
   /// Throws `argument_error` for an id out of range.
-  void check(token id) const;
+  void check_id(token id) const;
 };
 
 /// Whether a folder has a tokenizer, or a file exists.

@@ -4,24 +4,20 @@
 #include <utility>
 
 #include "text/utf8.hpp"
+#include "text/white_space.hpp"
 #include "unicode/unicode_text.hpp"
 
 namespace coho::trainer {
 namespace {
 
-std::uint64_t edge(std::uint32_t node, char byte) {
+// The key of the trie's edge from a node by a byte.
+std::uint64_t edge_key(std::uint32_t node, char byte) {
   return (std::uint64_t{node} << 8) | static_cast<unsigned char>(byte);
 }
 
-/// Where the character before a place begins.
-std::size_t character_before(std::string_view text, std::size_t at) {
-  do --at;
-  while (at > 0 && (static_cast<unsigned char>(text[at]) & 0xC0u) == 0x80u);
-  return at;
-}
-
+// Whether a part of a text is between characters that are not part of words, or at its ends.
 bool stands_alone(std::string_view text, std::size_t begin, std::size_t end) {
-  if (begin > 0 && is_word_character(utf8_code_point(text.substr(character_before(text, begin))))) return false;
+  if (begin > 0 && is_word_character(utf8_code_point(text.substr(utf8_previous(text, begin))))) return false;
   return end == text.size() || !is_word_character(utf8_code_point(text.substr(end)));
 }
 
@@ -32,7 +28,7 @@ added_token_finder::added_token_finder(std::vector<entry> entries) : entries_(st
     std::uint32_t node = 0;
     first_bytes_[static_cast<unsigned char>(entries_[i].text.front())] = true;
     for (const char byte : entries_[i].text) {
-      const auto [place, is_new] = edges_.try_emplace(edge(node, byte), static_cast<std::uint32_t>(ends_.size()));
+      const auto [place, is_new] = edges_.try_emplace(edge_key(node, byte), static_cast<std::uint32_t>(ends_.size()));
       if (is_new) ends_.push_back(0);
       node = place->second;
     }
@@ -40,11 +36,11 @@ added_token_finder::added_token_finder(std::vector<entry> entries) : entries_(st
   }
 }
 
-const added_token_finder::entry* added_token_finder::at(std::string_view text) const {
+const added_token_finder::entry* added_token_finder::longest_at_start(std::string_view text) const {
   const entry* longest = nullptr;
   std::uint32_t node = 0;
   for (const char byte : text) {
-    const auto next = edges_.find(edge(node, byte));
+    const auto next = edges_.find(edge_key(node, byte));
     if (next == edges_.end()) break;
     node = next->second;
     if (ends_[node] > 0) longest = &entries_[ends_[node] - 1];
@@ -54,32 +50,33 @@ const added_token_finder::entry* added_token_finder::at(std::string_view text) c
 
 void added_token_finder::split(std::string_view text, bool special, std::vector<token_part>& out) const {
   std::size_t last = 0;
-  const auto put = [&](std::size_t begin, std::size_t end, token id) {
+  const auto append = [&](std::size_t begin, std::size_t end, token id) {
     if (begin < end) out.push_back({text.substr(begin, end - begin), id});
   };
   for (std::size_t place = 0; !entries_.empty() && place < text.size();) {
-    const entry* found = first_bytes_[static_cast<unsigned char>(text[place])] ? at(text.substr(place)) : nullptr;
+    const entry* found =
+        first_bytes_[static_cast<unsigned char>(text[place])] ? longest_at_start(text.substr(place)) : nullptr;
     if (!found) {
       ++place;
       continue;
     }
     std::size_t begin = place, end = place + found->text.size();
     place = end;  // also after a token that is not taken
-    if (found->meant->special && !special) continue;
-    if (found->meant->single_word && !stands_alone(text, begin, end)) continue;
-    if (found->meant->lstrip) {
-      while (begin > last && is_unicode_space(utf8_code_point(text.substr(character_before(text, begin)))))
-        begin = character_before(text, begin);
+    if (found->target->special && !special) continue;
+    if (found->target->single_word && !stands_alone(text, begin, end)) continue;
+    if (found->target->lstrip) {
+      while (begin > last && is_white_space(utf8_code_point(text.substr(utf8_previous(text, begin)))))
+        begin = utf8_previous(text, begin);
       begin = std::max(begin, last);
     }
-    if (found->meant->rstrip)
-      while (end < text.size() && is_unicode_space(utf8_code_point(text.substr(end))))
+    if (found->target->rstrip)
+      while (end < text.size() && is_white_space(utf8_code_point(text.substr(end))))
         end += utf8_length(text.substr(end));
-    put(last, begin, -1);
-    put(begin, end, found->meant->id);
+    append(last, begin, -1);
+    append(begin, end, found->target->id);
     last = end;
   }
-  put(last, text.size(), -1);
+  append(last, text.size(), -1);
 }
 
 }  // namespace coho::trainer

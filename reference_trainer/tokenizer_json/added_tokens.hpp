@@ -35,7 +35,7 @@ class added_token_finder {
  public:
   struct entry {
     std::string text;  ///< what is searched for
-    const added_token* meant = nullptr;
+    const added_token* target = nullptr;
   };
 
   added_token_finder() = default;
@@ -46,8 +46,8 @@ class added_token_finder {
   void split(std::string_view text, bool special, std::vector<token_part>& out) const;
 
  private:
-  /// The entry found at the beginning of a text, or null.
-  const entry* at(std::string_view text) const;
+  /// The longest entry that a text begins with, or null.
+  const entry* longest_at_start(std::string_view text) const;
 
   std::vector<entry> entries_;
   std::array<bool, 256> first_bytes_{};

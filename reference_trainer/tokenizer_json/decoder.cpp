@@ -1,12 +1,11 @@
 #include "tokenizer_json/decoder.hpp"
 
-#include <charconv>
-#include <optional>
 #include <utility>
 
 #include <coho/error.hpp>
 
 #include "text/utf8.hpp"
+#include "tokenizer_json/byte_fallback.hpp"
 #include "tokenizer_json/json_pattern.hpp"
 #include "unicode/byte_alphabet.hpp"
 
@@ -15,46 +14,15 @@ namespace {
 
 constexpr std::string_view replacement_character = "\xEF\xBF\xBD";
 
-/// The byte that a piece such as "<0x0A>" stands for.
-std::optional<char> fallback_byte(std::string_view piece) {
-  if (piece.size() != 6 || !piece.starts_with("<0x") || piece.back() != '>') return std::nullopt;
-  unsigned value = 0;
-  const auto [end, error] = std::from_chars(piece.data() + 3, piece.data() + 5, value, 16);
-  if (error != std::errc() || end != piece.data() + 5) return std::nullopt;
-  return static_cast<char>(value);
-}
-
-/// How many bytes at the beginning of a text one U+FFFD replaces: the longest beginning of a character, or one byte.
-std::size_t broken_length(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
-  const unsigned lead = byte(0);
-  if (lead < 0xC2 || lead > 0xF4) return 1;
-  const unsigned low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
-  const unsigned high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
-  if (byte(1) < low || byte(1) > high || lead < 0xE0) return 1;
-  return lead >= 0xF0 && byte(2) >= 0x80 && byte(2) <= 0xBF ? 3 : 2;
-}
-
-/// As Unicode recommends (chapter 3.9) and the library does: one U+FFFD for each longest beginning of a character.
-std::string with_replacements(std::string_view bytes) {
-  if (is_utf8(bytes)) return std::string(bytes);
-  std::string out;
-  while (!bytes.empty()) {
-    const auto length = utf8_length(bytes);
-    out.append(length > 0 ? bytes.substr(0, length) : replacement_character);
-    bytes.remove_prefix(length > 0 ? length : broken_length(bytes));
-  }
-  return out;
-}
-
-void join(std::vector<std::string>& pieces) {
+// What follows sees one piece.
+void join_pieces(std::vector<std::string>& pieces) {
   std::string out;
   for (const auto& piece : pieces) out += piece;
   pieces = {std::move(out)};
 }
 
 /// A run of byte pieces is one text, or one U+FFFD for each of them.
-void join_bytes(std::vector<std::string>& pieces) {
+void decode_byte_pieces(std::vector<std::string>& pieces) {
   std::vector<std::string> out;
   std::string bytes;
   const auto end_run = [&] {
@@ -66,8 +34,8 @@ void join_bytes(std::vector<std::string>& pieces) {
     bytes.clear();
   };
   for (auto& piece : pieces) {
-    if (const auto byte = fallback_byte(piece)) {
-      bytes += *byte;
+    if (const auto byte = parse_byte_piece(piece)) {
+      bytes += static_cast<char>(*byte);
     } else {
       end_run();
       out.push_back(std::move(piece));
@@ -77,18 +45,19 @@ void join_bytes(std::vector<std::string>& pieces) {
   pieces = std::move(out);
 }
 
-void strip(std::string& text, std::string_view content, std::int64_t start, std::int64_t stop) {
+// Removes `content` at most `start` times at the beginning and `stop` times at the end.
+void strip_ends(std::string& text, std::string_view content, std::int64_t start, std::int64_t stop) {
   for (; start > 0 && text.starts_with(content); --start) text.erase(0, content.size());
   for (; stop > 0 && text.ends_with(content); --stop) text.resize(text.size() - content.size());
 }
 
-std::string replaced(std::string_view text, std::string_view from, std::string_view to) {
-  return text_pattern::literal(std::string(from)).replaced(text, to);
+std::string replace_text(std::string_view text, std::string_view from, std::string_view to) {
+  return text_pattern::literal(std::string(from)).replace_all(text, to);
 }
 
 }  // namespace
 
-text_decoder::text_decoder(const json_part& part) { add(part); }
+text_decoder::text_decoder(const json_part& part) { add_stage(part); }
 
 std::string text_decoder::operator()(std::vector<std::string> pieces) const {
   if (stages_.empty()) {
@@ -97,66 +66,68 @@ std::string text_decoder::operator()(std::vector<std::string> pieces) const {
     return out;
   }
   for (const auto& each : stages_) each.all(pieces);
-  join(pieces);
+  join_pieces(pieces);
   return std::move(pieces.front());
 }
 
 std::string text_decoder::bytes(std::string_view piece) const {
   if (stages_.empty()) return ' ' + std::string(piece);
-  middle out{std::string(piece)};
+  inner_piece out{std::string(piece)};
   for (const auto& each : stages_) each.one(out);
   return std::move(out.bytes);
 }
 
-void text_decoder::add_to_each(std::function<void(std::string&)> change, bool also_joined) {
+void text_decoder::add_piecewise_stage(std::function<void(std::string&)> change, bool also_joined) {
   stages_.push_back({[change](std::vector<std::string>& pieces) {
                        for (auto& piece : pieces) change(piece);
                      },
-                     [change, also_joined](middle& piece) {
+                     [change, also_joined](inner_piece& piece) {
                        if (also_joined || !piece.joined) change(piece.bytes);
                      }});
 }
 
-void text_decoder::add(const json_part& part) {
-  const std::string type = part.type();
+void text_decoder::add_stage(const json_part& part) {
+  const std::string type = part.text("type");
   if (type == "Sequence") {
-    for (const auto& each : part.items("decoders")) add(each);
+    for (const auto& each : part.items("decoders")) add_stage(each);
   } else if (type == "ByteLevel") {
     stages_.push_back({[](std::vector<std::string>& pieces) {
                          for (auto& piece : pieces) piece = from_byte_alphabet(piece);
-                         join(pieces);
-                         pieces.front() = with_replacements(pieces.front());
+                         join_pieces(pieces);
+                         pieces.front() = repair_utf8_by_subparts(pieces.front());
                        },
-                       [](middle& piece) {
+                       [](inner_piece& piece) {
                          piece = {from_byte_alphabet(piece.bytes), true};
                        }});
   } else if (type == "ByteFallback") {
-    stages_.push_back({join_bytes, [](middle& piece) {
-                         if (const auto byte = fallback_byte(piece.bytes)) piece.bytes = std::string(1, *byte);
+    stages_.push_back({decode_byte_pieces, [](inner_piece& piece) {
+                         if (const auto byte = parse_byte_piece(piece.bytes))
+                           piece.bytes = std::string(1, static_cast<char>(*byte));
                        }});
   } else if (type == "Fuse") {
-    stages_.push_back({join, [](middle& piece) { piece.joined = true; }});
+    stages_.push_back({join_pieces, [](inner_piece& piece) { piece.joined = true; }});
   } else if (type == "Strip") {
-    add_to_each([content = part.character("content"), start = part.number("start"),
-                 stop = part.number("stop")](std::string& text) { strip(text, content, start, stop); },
-                false);
+    add_piecewise_stage([content = read_character(part, "content"), start = part.count("start"),
+                         stop = part.count("stop")](std::string& text) { strip_ends(text, content, start, stop); },
+                        false);
   } else if (type == "Replace") {
-    add_to_each(
+    add_piecewise_stage(
         [pattern = read_pattern(part), content = part.text("content")](std::string& text) {
-          if (is_utf8(text)) text = pattern.replaced(text, content);
+          if (is_utf8(text)) text = pattern.replace_all(text, content);
         },
         true);
   } else if (type == "Metaspace") {
-    const std::string space = part.character("replacement");
-    const bool never = part.text("prepend_scheme", part.flag("add_prefix_space", true) ? "always" : "never") == "never";
+    const std::string space = read_character(part, "replacement");
+    const bool never =
+        part.text("prepend_scheme", part.boolean("add_prefix_space", true) ? "always" : "never") == "never";
     stages_.push_back({[space, never](std::vector<std::string>& pieces) {
                          for (auto& piece : pieces)
-                           piece = replaced(piece, space, &piece == &pieces.front() && !never ? "" : " ");
+                           piece = replace_text(piece, space, &piece == &pieces.front() && !never ? "" : " ");
                        },
-                       [space](middle& piece) { piece.bytes = replaced(piece.bytes, space, " "); }});
+                       [space](inner_piece& piece) { piece.bytes = replace_text(piece.bytes, space, " "); }});
   } else {
-    part.refuse("type", "\"" + type + "\" is not a supported decoder",
-                "supported are ByteLevel, ByteFallback, Fuse, Metaspace, Replace, Strip, Sequence");
+    part.refuse_member("type", "\"" + type + "\" is not a supported decoder",
+                       "supported are ByteLevel, ByteFallback, Fuse, Metaspace, Replace, Strip, Sequence");
   }
 }
 

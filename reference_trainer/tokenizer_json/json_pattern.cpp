@@ -2,6 +2,8 @@
 
 #include <coho/error.hpp>
 
+#include "text/utf8.hpp"
+
 namespace coho::trainer {
 
 text_pattern read_pattern(const json_part& part) {
@@ -11,8 +13,14 @@ text_pattern read_pattern(const json_part& part) {
   try {
     return text_pattern::regex(expression);
   } catch (const argument_error& error) {
-    pattern.refuse("Regex", error.what(), "use a tokenizer without it");
+    pattern.refuse_member("Regex", error.what(), "use a tokenizer without it");
   }
+}
+
+std::string read_character(const json_part& part, std::string_view member) {
+  auto out = part.text(member);
+  if (utf8_length(out) != out.size() || out.empty()) part.refuse_member(member, "must be one character");
+  return out;
 }
 
 }  // namespace coho::trainer

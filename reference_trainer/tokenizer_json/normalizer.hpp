@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "tokenizer_json/json_part.hpp"
+#include "files/json_part.hpp"
 
 namespace coho::trainer {
 
@@ -20,11 +20,13 @@ class text_normalizer {
   /// Throws `file_error` naming what is not supported, or is missing in the file.
   explicit text_normalizer(const json_part& part);
 
+  /// The changed text; `text` must be UTF-8.
   std::string operator()(std::string_view text) const;
   bool empty() const noexcept { return steps_.empty(); }
 
  private:
-  void add(const json_part& part);
+  /// Adds the normalizer that `part` describes, or those of a Sequence.
+  void add_step(const json_part& part);
 
   std::vector<std::function<void(std::string&)>> steps_;
 };

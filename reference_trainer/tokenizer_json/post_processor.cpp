@@ -3,7 +3,8 @@
 namespace coho::trainer {
 namespace {
 
-void read_single(const json_part& part, text_template& out) {
+// The template of a single text: the special tokens before and after the text "A".
+void read_template(const json_part& part, text_template& out) {
   bool after = false;
   for (const auto& piece : part.items("single")) {
     if (piece.has("Sequence")) {
@@ -15,22 +16,23 @@ void read_single(const json_part& part, text_template& out) {
     const auto known = part.at("special_tokens");
     if (!known.has(name)) part.refuse("names a special token that it does not define: \"" + name + "\"");
     for (const auto& id : known.at(name).items("ids"))
-      (after ? out.end : out.begin).push_back(static_cast<token>(id.number()));
+      (after ? out.end : out.begin).push_back(static_cast<token>(id.count()));
   }
 }
 
-void read(const json_part& part, text_template& out) {
+// Adds the tokens of a processor, or of all of a Sequence.
+void read_processor(const json_part& part, text_template& out) {
   // Older files do not name the type.
   const auto type = part.text("type", part.has("single")       ? "TemplateProcessing"
                                       : part.has("processors") ? "Sequence"
                                                                : "");
   if (type == "Sequence") {
-    for (const auto& each : part.items("processors")) read(each, out);
+    for (const auto& each : part.items("processors")) read_processor(each, out);
   } else if (type == "TemplateProcessing") {
-    read_single(part, out);
+    read_template(part, out);
   } else if (type != "ByteLevel") {
-    part.refuse("type", "\"" + type + "\" is not a supported post-processor",
-                "supported are TemplateProcessing, ByteLevel, Sequence");
+    part.refuse_member("type", "\"" + type + "\" is not a supported post-processor",
+                       "supported are TemplateProcessing, ByteLevel, Sequence");
   }
 }
 
@@ -38,7 +40,7 @@ void read(const json_part& part, text_template& out) {
 
 text_template read_text_template(const json_part& part) {
   text_template out;
-  read(part, out);
+  read_processor(part, out);
   return out;
 }
 

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "tokenizer_json/json_part.hpp"
+#include "files/json_part.hpp"
 #include "unicode/text_pattern.hpp"
 
 namespace coho::trainer {
@@ -18,15 +18,15 @@ struct word_list {
   /// Whether the first word is where the input begins, rather than what follows an added token or removed space.
   bool at_beginning = true;
 
-  /// Keeps a text until the words are done with; it does not move.
-  std::string& keep(std::string text) { return kept_.emplace_back(std::move(text)); }
+  /// Stores a text that words are views of, as long as this list lives; it does not move.
+  std::string& store(std::string text) { return stored_.emplace_back(std::move(text)); }
 
   // Room that steps use again.
   std::vector<std::string_view> next;
   std::vector<pattern_part> parts;
 
  private:
-  std::deque<std::string> kept_;
+  std::deque<std::string> stored_;
 };
 
 /// The pre-tokenizer of a tokenizer.json: Split, ByteLevel, Digits, Metaspace, Punctuation, Whitespace,
@@ -43,8 +43,11 @@ class word_splitter {
   void operator()(word_list& list) const;
 
  private:
-  void add(const json_part& part);
+  /// Adds the pre-tokenizer that `part` describes, or those of a Sequence.
+  void add_step(const json_part& part);
+  /// GPT-2's: splits by its expression and spells bytes as characters.
   void add_byte_level(const json_part& part);
+  /// sentencepiece's: a space becomes "▁", which begins a word.
   void add_metaspace(const json_part& part);
 
   std::vector<std::function<void(word_list&)>> steps_;

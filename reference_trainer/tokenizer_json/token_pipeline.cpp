@@ -8,9 +8,9 @@
 
 #include <coho/error.hpp>
 
-#include "files/atomic_file.hpp"
 #include "files/file_kind.hpp"
 #include "files/json_text.hpp"
+#include "files/read_file.hpp"
 #include "text/utf8.hpp"
 #include "tokenizer_json/byte_pairs.hpp"
 #include "tokenizer_json/decoder.hpp"
@@ -22,8 +22,9 @@
 namespace coho::trainer {
 namespace {
 
-nlohmann::json parsed(std::string_view text, std::string_view path) {
-  constexpr std::string_view mend = "put the model's own tokenizer.json there";
+// As read_json does, with this file's mend, and without a byte order mark, which the library refuses too.
+nlohmann::json parse_document(std::string_view text, std::string_view path) {
+  constexpr auto mend = tokenizer_json_mend;
   if (text.find_first_not_of(" \t\r\n") == std::string_view::npos) throw file_error(path, "", "is empty", mend);
   if (text.starts_with("\xEF\xBB\xBF"))
     throw file_error(path, "byte 1", "begins with a byte order mark, which other programs refuse", "save it without");
@@ -42,27 +43,28 @@ nlohmann::json parsed(std::string_view text, std::string_view path) {
 
 /// The ids that the library gives to added tokens: those of pieces with the same text, else the next ones. A file that
 /// says otherwise has been edited, and nobody knows which rows of the embedding its tokens have.
-std::vector<added_token> read_added(const json_part& file, const vocabulary& pieces) {
+std::vector<added_token> read_added_tokens(const json_part& file, const vocabulary& pieces) {
   std::vector<added_token> out;
   if (!file.has("added_tokens")) return out;
   auto next = static_cast<token>(pieces.count());
   for (const auto& part : file.items("added_tokens")) {
     added_token each{.text = part.text("content"),
-                     .id = static_cast<token>(part.number("id")),
-                     .special = part.flag("special", false),
-                     .single_word = part.flag("single_word", false),
-                     .lstrip = part.flag("lstrip", false),
-                     .rstrip = part.flag("rstrip", false),
-                     .normalized = part.flag("normalized", true)};
-    if (each.text.empty()) part.refuse("content", "is empty", {});
+                     .id = static_cast<token>(part.count("id")),
+                     .special = part.boolean("special", false),
+                     .single_word = part.boolean("single_word", false),
+                     .lstrip = part.boolean("lstrip", false),
+                     .rstrip = part.boolean("rstrip", false),
+                     .normalized = part.boolean("normalized", true)};
+    if (each.text.empty()) part.refuse_member("content", "is empty");
     if (std::ranges::any_of(out, [&](const auto& other) { return other.text == each.text; }))
-      part.refuse("content", "\"" + each.text + "\" is added twice", {});
+      part.refuse_member("content", "\"" + each.text + "\" is added twice");
     const token known = pieces.find(each.text), expected = known >= 0 ? known : next++;
     if (each.id != expected)
-      part.refuse("id",
-                  "is " + std::to_string(each.id) + ", but \"" + each.text + "\" gets " + std::to_string(expected) +
-                      (known >= 0 ? ", its id in the vocabulary" : ", the next one after the vocabulary"),
-                  "list added tokens in the order of their ids, without gaps");
+      part.refuse_member("id",
+                         "is " + std::to_string(each.id) + ", but \"" + each.text + "\" gets " +
+                             std::to_string(expected) +
+                             (known >= 0 ? ", its id in the vocabulary" : ", the next one after the vocabulary"),
+                         "list added tokens in the order of their ids, without gaps");
     out.push_back(std::move(each));
   }
   return out;
@@ -78,6 +80,7 @@ struct token_pipeline::parts {
   text_template around;
   mutable word_cache_pool caches;
 
+  // A part that is missing or null does nothing.
   explicit parts(const json_part& file) : model(file.at("model")) {
     if (file.has("normalizer")) normalizer = text_normalizer(file.at("normalizer"));
     if (file.has("pre_tokenizer")) splitter = word_splitter(file.at("pre_tokenizer"));
@@ -115,13 +118,13 @@ token_pipeline token_pipeline::from_file(const std::filesystem::path& path) {
 }
 
 token_pipeline token_pipeline::from_text(std::string_view json, std::string_view path) {
-  const auto document = parsed(json, path);
-  const json_part file(document, path, "");
+  const auto document = parse_document(json, path);
+  const json_part file(document, path, "", tokenizer_json_mend);
   if (file.has("version") && file.text("version") != "1.0")
-    file.refuse("version", "\"" + file.text("version") + "\" is not known", "save it with a version of 1.0");
+    file.refuse_member("version", "\"" + file.text("version") + "\" is not known", "save it with a version of 1.0");
   token_pipeline out;
   out.parts_ = std::make_shared<parts>(file);
-  return out.with_added(read_added(file, out.parts_->model.pieces()));
+  return out.with_added(read_added_tokens(file, out.parts_->model.pieces()));
 }
 
 token_pipeline token_pipeline::with_added(std::vector<added_token> added) const {
@@ -135,7 +138,7 @@ std::vector<token> token_pipeline::encode(std::string_view given, token_text for
   if (!is_utf8(given)) repaired = repair_utf8(given);
   const std::string_view text = repaired.empty() ? given : repaired;
   const bool special = form == token_text::marked;
-  const word_cache_pool::loan cache(parts_->caches);
+  const word_cache_pool::lease cache(parts_->caches);
   std::vector<token> out;
   std::vector<token_part> stretches, inner;
   added_->before.split(text, special, stretches);

@@ -15,7 +15,10 @@
 
 namespace coho::trainer {
 
+/// The largest tokenizer.json that is read, in bytes.
 inline constexpr std::size_t tokenizer_json_limit = std::size_t{256} << 20;
+/// What mends a tokenizer.json that is wrong, where an error has no better advice.
+inline constexpr std::string_view tokenizer_json_mend = "put the model's own tokenizer.json there";
 
 /// Which added tokens a text may contain. `plain`: not the special ones, whose spellings are ordinary text, as of a
 /// text that a user wrote. `marked`: all of them.
@@ -48,11 +51,13 @@ class token_pipeline {
   const std::vector<token>& begin_tokens() const noexcept;
   /// In increasing order of ids.
   const std::vector<added_token>& added() const noexcept;
+  /// Null if the token is not an added one.
   const added_token* added(token id) const noexcept;
   /// An added token's text or a piece of the vocabulary, or empty.
   std::string_view piece(token id) const noexcept;
   /// −1 if there is no such token.
   token find(std::string_view piece) const noexcept;
+  /// The unknown token, −1: none.
   token unknown() const noexcept;
   /// One more than the largest id, without and with added tokens.
   std::size_t model_size() const noexcept;
@@ -61,6 +66,7 @@ class token_pipeline {
  private:
   struct parts;
   struct added_parts;
+  /// The piece as the decoder reads it: of a normalised added token the form in which it is found.
   std::string decoded_piece(token id) const;
 
   std::shared_ptr<const parts> parts_;

@@ -27,12 +27,12 @@ vocabulary::vocabulary(const json_part& part) {
   if (bytes > std::size_t{1} << 30) part.refuse("is larger than 1 GiB");
   texts_.reserve(bytes);
   begins_.reserve(pieces.size() + 1);
-  slots_.assign(table_slots(count_), 0);
+  slots_.assign(hash_table_slots(count_), 0);
   for (std::size_t id = 0; id < pieces.size(); ++id) {
     begins_.push_back(static_cast<std::uint32_t>(texts_.size()));
     if (!pieces[id]) continue;
     texts_ += *pieces[id];
-    std::size_t slot = hash_of(*pieces[id]) & (slots_.size() - 1);
+    std::size_t slot = hash_text(*pieces[id]) & (slots_.size() - 1);
     while (slots_[slot] != 0) slot = (slot + 1) & (slots_.size() - 1);
     slots_[slot] = static_cast<std::uint32_t>(id + 1);
   }
@@ -40,7 +40,7 @@ vocabulary::vocabulary(const json_part& part) {
 }
 
 token vocabulary::find(std::string_view text) const noexcept {
-  for (std::size_t slot = hash_of(text) & (slots_.size() - 1); slots_[slot] != 0;
+  for (std::size_t slot = hash_text(text) & (slots_.size() - 1); slots_[slot] != 0;
        slot = (slot + 1) & (slots_.size() - 1)) {
     const auto id = static_cast<token>(slots_[slot] - 1);
     if (piece(id) == text) return id;

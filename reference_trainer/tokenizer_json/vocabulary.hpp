@@ -8,7 +8,7 @@
 
 #include <coho/packed.hpp>
 
-#include "tokenizer_json/json_part.hpp"
+#include "files/json_part.hpp"
 
 namespace coho::trainer {
 

@@ -8,20 +8,20 @@ namespace coho::trainer {
 namespace {
 
 constexpr std::size_t slots = std::size_t{1} << 16;
-constexpr std::size_t longest = 256;  // longer words seldom come again
+constexpr std::size_t longest_word = 256;  // longer words seldom come again
 constexpr std::size_t most_caches = 64;
 
 }  // namespace
 
 void word_cache::encode(const byte_pair_model& model, std::string_view word, std::vector<token>& out) {
-  if (word.size() > longest) return model.encode(word, out, room_);
+  if (word.size() > longest_word) return model.encode(word, out, workspace_);
   if (entries_.empty() || count_ >= slots / 2) {
     entries_.assign(slots, {});
     texts_.clear();
     tokens_.clear();
     count_ = 0;
   }
-  const auto hash = hash_of(word);
+  const auto hash = hash_text(word);
   auto slot = hash & (slots - 1);
   for (; entries_[slot].text_size > 0; slot = (slot + 1) & (slots - 1)) {
     const auto& known = entries_[slot];
@@ -31,7 +31,7 @@ void word_cache::encode(const byte_pair_model& model, std::string_view word, std
     return;
   }
   const auto before = out.size();
-  model.encode(word, out, room_);
+  model.encode(word, out, workspace_);
   entries_[slot] = {hash, static_cast<std::uint32_t>(texts_.size()), static_cast<std::uint32_t>(tokens_.size()),
                     static_cast<std::uint16_t>(word.size()), static_cast<std::uint16_t>(out.size() - before)};
   texts_.append(word);
@@ -39,7 +39,7 @@ void word_cache::encode(const byte_pair_model& model, std::string_view word, std
   ++count_;
 }
 
-std::unique_ptr<word_cache> word_cache_pool::take() {
+std::unique_ptr<word_cache> word_cache_pool::acquire() {
   {
     const std::lock_guard lock(mutex_);
     if (!idle_.empty()) {
@@ -52,7 +52,7 @@ std::unique_ptr<word_cache> word_cache_pool::take() {
   return std::make_unique<word_cache>();
 }
 
-void word_cache_pool::give_back(std::unique_ptr<word_cache> cache) noexcept {
+void word_cache_pool::release(std::unique_ptr<word_cache> cache) noexcept {
   const std::lock_guard lock(mutex_);
   if (idle_.size() < idle_.capacity()) idle_.push_back(std::move(cache));
 }

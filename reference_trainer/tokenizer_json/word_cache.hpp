@@ -14,7 +14,7 @@
 
 namespace coho::trainer {
 
-/// The tokens of words that were merged before, with the room for merging others. For one thread at a time.
+/// The tokens of words that were merged before, with the memory for merging others. For one thread at a time.
 class word_cache {
  public:
   /// Appends the tokens of a word. A full cache is emptied.
@@ -31,18 +31,18 @@ class word_cache {
   std::string texts_;
   std::vector<token> tokens_;
   std::size_t count_ = 0;
-  merge_room room_;
+  merge_workspace workspace_;
 };
 
-/// One cache for each call that runs at the same time as others; they are lent and come back.
+/// Caches for calls that run at the same time: each leases one and returns it when its lease ends.
 class word_cache_pool {
  public:
-  class loan {
+  class lease {
    public:
-    explicit loan(word_cache_pool& pool) : pool_(pool), cache_(pool.take()) {}
-    loan(const loan&) = delete;
-    loan& operator=(const loan&) = delete;
-    ~loan() { pool_.give_back(std::move(cache_)); }
+    explicit lease(word_cache_pool& pool) : pool_(pool), cache_(pool.acquire()) {}
+    lease(const lease&) = delete;
+    lease& operator=(const lease&) = delete;
+    ~lease() { pool_.release(std::move(cache_)); }
     word_cache& operator*() const noexcept { return *cache_; }
 
    private:
@@ -51,8 +51,10 @@ class word_cache_pool {
   };
 
  private:
-  std::unique_ptr<word_cache> take();
-  void give_back(std::unique_ptr<word_cache> cache) noexcept;
+  /// An idle cache, or a new one.
+  std::unique_ptr<word_cache> acquire();
+  /// Keeps the cache for the next lease, unless 64 are idle.
+  void release(std::unique_ptr<word_cache> cache) noexcept;
 
   std::mutex mutex_;
   std::vector<std::unique_ptr<word_cache>> idle_;

@@ -8,7 +8,9 @@
 namespace coho::trainer {
 namespace {
 
-constexpr bool is_itself(unsigned byte) {
+// Whether the character of a byte has its number: the printable ones of Latin-1 without white space and the soft
+// hyphen.
+constexpr bool maps_to_itself(unsigned byte) {
   return (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
 }
 
@@ -22,11 +24,12 @@ struct alphabet {
   std::array<spelling, 256> of_byte{};
   std::array<std::int16_t, 512> of_character{};
 
+  // Computed at compile time: both directions, −1 for characters that spell no byte.
   constexpr alphabet() {
     of_character.fill(-1);
     unsigned next = 256;
     for (unsigned byte = 0; byte < 256; ++byte) {
-      const unsigned c = is_itself(byte) ? byte : next++;
+      const unsigned c = maps_to_itself(byte) ? byte : next++;
       of_character[c] = static_cast<std::int16_t>(byte);
       if (c < 0x80)
         of_byte[byte] = {{static_cast<char>(c), 0}, 1};

@@ -10,6 +10,7 @@ namespace coho::trainer {
 ///
 ///     to_byte_alphabet(" é");  // "ĠÃ©"
 std::string to_byte_alphabet(std::string_view bytes);
+/// The same, appended to `out`: for words in a loop.
 void append_byte_alphabet(std::string& out, std::string_view bytes);
 
 /// The bytes of a text of that alphabet; a text with any other character is returned as it is.

@@ -41,28 +41,29 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 12> brackets
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_hex(char c) { return is_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f'); }
 
-class translation {
+// One pass over the expression that is left: what both syntaxes share is copied, the rest is written in PCRE2's.
+class ruby_translation {
  public:
-  explicit translation(std::string_view expression) : rest_(expression) {}
+  explicit ruby_translation(std::string_view expression) : rest_(expression) {}
 
-  std::string run() {
+  std::string translate() {
     while (!rest_.empty()) {
       const char c = rest_.front();
       if (c == '\\') {
         begin_atom();
-        escape(false);
+        escape_sequence(false);
       } else if (c == '[') {
         begin_atom();
-        bracket();
+        character_class();
       } else if (c == '(') {
-        open();
+        group();
       } else if (c == ')') {
         if (open_.empty()) refuse("an unmatched )");
         atom_ = open_.back();
         open_.pop_back();
         copy(1);
       } else if (c == '{') {
-        interval();
+        repetition();
       } else {
         if (c != '*' && c != '+' && c != '?') begin_atom();
         copy(std::max<std::size_t>(1, utf8_length(rest_)));
@@ -72,24 +73,28 @@ class translation {
   }
 
  private:
+  // Completed by the caller, which knows the file: "<place>: has <what>, which is not supported".
   [[noreturn]] static void refuse(const std::string& what) {
     throw argument_error("has " + what + ", which is not supported");
   }
 
+  // A repetition that follows applies to what begins here.
   void begin_atom() { atom_ = out_.size(); }
   void skip(std::size_t count) { rest_.remove_prefix(std::min(count, rest_.size())); }
   void copy(std::size_t count) {
     out_.append(rest_.substr(0, count));
     skip(count);
   }
-  void set(std::string_view members, bool in_class, bool negated = false) {
+  // The members within a class, or a class of its own.
+  void append_set(std::string_view members, bool in_class, bool negated = false) {
     if (in_class)
       out_.append(members);
     else
       out_.append(negated ? "[^" : "[").append(members).append("]");
   }
 
-  void open() {
+  // The opening of a group; "(?<name>" is copied, as both syntaxes have it.
+  void group() {
     open_.push_back(out_.size());
     if (!rest_.starts_with("(?")) return copy(1);
     const auto kind = rest_.substr(2);
@@ -111,7 +116,7 @@ class translation {
   }
 
   // {n}, {n,}, {n,m}, {,m}; any other brace is a character.
-  void interval() {
+  void repetition() {
     std::size_t at = 1;
     const auto digits = [&] {
       const auto from = at;
@@ -137,32 +142,33 @@ class translation {
     }
   }
 
-  void escape(bool in_class) {
+  // A backslash and what it means. Ruby's sets of characters are written out, since those of PCRE2 differ.
+  void escape_sequence(bool in_class) {
     if (rest_.size() < 2) refuse("a backslash at its end");
     const char c = rest_[1];
     switch (c) {
       case 's':
-        set(space_set, in_class);
+        append_set(space_set, in_class);
         return skip(2);
       case 'S':
-        set(in_class ? not_space_set : space_set, in_class, true);
+        append_set(in_class ? not_space_set : space_set, in_class, true);
         return skip(2);
       case 'w':
-        set(word_set, in_class);
+        append_set(word_set, in_class);
         return skip(2);
       case 'd':
-        set(digit_set, in_class);
+        append_set(digit_set, in_class);
         return skip(2);
       case 'D':
-        set(in_class ? not_digit_set : digit_set, in_class, true);
+        append_set(in_class ? not_digit_set : digit_set, in_class, true);
         return skip(2);
       case 'h':
-        set(hex_set, in_class);
+        append_set(hex_set, in_class);
         return skip(2);
       case 'W':
       case 'H':
         if (in_class) refuse(std::string("\\") + c + " within a class");
-        set(c == 'W' ? word_set : hex_set, false, true);
+        append_set(c == 'W' ? word_set : hex_set, false, true);
         return skip(2);
       case 'u':
       case 'x':
@@ -180,6 +186,7 @@ class translation {
     copy(2);
   }
 
+  // \xHH, \x{H…} and \uHHHH. In Ruby a byte beyond ASCII would be part of a character.
   void code_point() {
     std::string digits;
     std::size_t at = 2;
@@ -199,13 +206,15 @@ class translation {
     skip(at);
   }
 
+  // \p{…} and \P{…}, whose names PCRE2 shares.
   void property() {
     const auto end = rest_.find('}');
     if (rest_.size() < 3 || rest_[2] != '{' || end == std::string_view::npos) refuse("\\p without a name in braces");
     copy(end + 1);
   }
 
-  void bracket() {
+  // A class in brackets; a "]" at its start is a member.
+  void character_class() {
     copy(1);
     if (rest_.starts_with('^')) copy(1);
     if (rest_.starts_with(']')) {
@@ -216,11 +225,11 @@ class translation {
       if (rest_.empty()) refuse("a class without ]");
       if (rest_.starts_with("&&")) refuse("an intersection of classes (&&)");
       if (rest_.starts_with("[:")) {
-        posix();
+        posix_bracket();
       } else if (rest_.front() == '[') {
         refuse("a class within a class");
       } else if (rest_.front() == '\\') {
-        escape(true);
+        escape_sequence(true);
       } else {
         copy(1);
       }
@@ -228,7 +237,8 @@ class translation {
     copy(1);
   }
 
-  void posix() {
+  // [:name:] within a class.
+  void posix_bracket() {
     const auto end = rest_.find(":]");
     const auto name = rest_.substr(2, end == std::string_view::npos ? end : end - 2);
     for (const auto& [known, members] : brackets) {
@@ -247,6 +257,6 @@ class translation {
 
 }  // namespace
 
-std::string pcre2_of_ruby(std::string_view expression) { return translation(expression).run(); }
+std::string ruby_to_pcre2(std::string_view expression) { return ruby_translation(expression).translate(); }
 
 }  // namespace coho::trainer

@@ -14,6 +14,6 @@ namespace coho::trainer {
 ///
 /// Throws `argument_error` naming what has no equivalent: intersections of classes and classes within classes, options
 /// other than `i`, borders of words, back references, calls, conditions, comments, bytes beyond ASCII.
-std::string pcre2_of_ruby(std::string_view expression);
+std::string ruby_to_pcre2(std::string_view expression);
 
 }  // namespace coho::trainer

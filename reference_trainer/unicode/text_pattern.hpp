@@ -18,23 +18,26 @@ struct pattern_part {
 /// to machine code by PCRE2. Copies share the program; matching is safe from several threads.
 ///
 ///     std::vector<pattern_part> parts;
-///     text_pattern::regex(R"(\s+)").parts("a b", parts);  // {0, 1, false}, {1, 2, true}, {2, 3, false}
+///     text_pattern::regex(R"(\s+)").split("a b", parts);  // {0, 1, false}, {1, 2, true}, {2, 3, false}
 class text_pattern {
  public:
+  /// An empty text never matches.
   static text_pattern literal(std::string text);
   /// Throws `argument_error` with what is wrong with the expression, or what of it is not supported.
   static text_pattern regex(std::string_view expression);
 
   /// Replaces `parts` by the parts of a UTF-8 text, in order, without gaps. Throws `argument_error` if the expression
   /// needs more steps or memory than PCRE2 allows.
-  void parts(std::string_view text, std::vector<pattern_part>& parts) const;
+  void split(std::string_view text, std::vector<pattern_part>& parts) const;
 
-  /// The text with each match replaced.
-  std::string replaced(std::string_view text, std::string_view content) const;
+  /// The text with `content` in place of each match, verbatim: there are no references to groups.
+  std::string replace_all(std::string_view text, std::string_view content) const;
 
  private:
   struct program;
-  void literal_parts(std::string_view text, std::vector<pattern_part>& parts) const;
+  /// `split` for a literal.
+  void split_literal(std::string_view text, std::vector<pattern_part>& parts) const;
+  /// The first match at or after `from`; false if there is none.
   bool search(std::string_view text, std::size_t from, pattern_part& found) const;
 
   std::string text_;  ///< of a literal

@@ -11,24 +11,26 @@
 namespace coho::trainer {
 namespace {
 
-struct release {
+struct free_text {
   void operator()(utf8proc_uint8_t* text) const noexcept { std::free(text); }
 };
 
 /// Characters below U+0300 are the same in NFC, and ASCII is the same in every form.
-bool is_settled(std::string_view text, unicode_form form) {
+bool is_already_normalized(std::string_view text, unicode_form form) {
   const unsigned char first = form == unicode_form::nfc ? 0xCC : 0x80;
   return std::ranges::all_of(text, [&](char c) { return static_cast<unsigned char>(c) < first; });
 }
 
-utf8proc_category_t category(char32_t c) noexcept { return utf8proc_category(static_cast<utf8proc_int32_t>(c)); }
+// The general category; that of an unassigned code point is CN.
+utf8proc_category_t category_of(char32_t c) noexcept { return utf8proc_category(static_cast<utf8proc_int32_t>(c)); }
 
+// utf8proc numbers the categories of a group in sequence.
 bool between(int first, utf8proc_category_t value, int last) noexcept { return first <= value && value <= last; }
 
 }  // namespace
 
-std::string normalized(std::string_view text, unicode_form form) {
-  if (is_settled(text, form)) return std::string(text);
+std::string normalize_unicode(std::string_view text, unicode_form form) {
+  if (is_already_normalized(text, form)) return std::string(text);
   const bool composed = form == unicode_form::nfc || form == unicode_form::nfkc;
   const bool compatible = form == unicode_form::nfkc || form == unicode_form::nfkd;
   const auto options = static_cast<utf8proc_option_t>(
@@ -36,12 +38,12 @@ std::string normalized(std::string_view text, unicode_form form) {
   utf8proc_uint8_t* out = nullptr;
   const auto size = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
                                  static_cast<utf8proc_ssize_t>(text.size()), &out, options);
-  const std::unique_ptr<utf8proc_uint8_t, release> owner(out);
+  const std::unique_ptr<utf8proc_uint8_t, free_text> owner(out);
   if (size < 0) throw argument_error(std::string("cannot normalise a text: ") + utf8proc_errmsg(size));
   return {reinterpret_cast<const char*>(out), static_cast<std::size_t>(size)};
 }
 
-std::string lower_case(std::string_view text) {
+std::string to_lower_case(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   while (!text.empty()) {
@@ -54,18 +56,13 @@ std::string lower_case(std::string_view text) {
   return out;
 }
 
-bool is_unicode_space(char32_t c) noexcept {
-  return c == ' ' || (c >= '\t' && c <= '\r') || c == 0x85 || c == 0xA0 || c == 0x1680 ||
-         (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
-}
-
 bool is_numeric(char32_t c) noexcept {
-  return c < 0x80 ? c >= '0' && c <= '9' : between(UTF8PROC_CATEGORY_ND, category(c), UTF8PROC_CATEGORY_NO);
+  return c < 0x80 ? c >= '0' && c <= '9' : between(UTF8PROC_CATEGORY_ND, category_of(c), UTF8PROC_CATEGORY_NO);
 }
 
 bool is_punctuation(char32_t c) noexcept {
   if (c < 0x80) return c > ' ' && c < 0x7F && !(c >= '0' && c <= '9') && !((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
-  return between(UTF8PROC_CATEGORY_PC, category(c), UTF8PROC_CATEGORY_PO);
+  return between(UTF8PROC_CATEGORY_PC, category_of(c), UTF8PROC_CATEGORY_PO);
 }
 
 bool is_word_character(char32_t c) noexcept {
@@ -74,7 +71,7 @@ bool is_word_character(char32_t c) noexcept {
   const bool letter = (c >= 0x24B6 && c <= 0x24E9) || (c >= 0x1F130 && c <= 0x1F149) ||
                       (c >= 0x1F150 && c <= 0x1F169) || (c >= 0x1F170 && c <= 0x1F189);
   if (letter || c == 0x200C || c == 0x200D) return true;
-  const auto kind = category(c);
+  const auto kind = category_of(c);
   return between(UTF8PROC_CATEGORY_LU, kind, UTF8PROC_CATEGORY_NL) || kind == UTF8PROC_CATEGORY_PC;
 }
 

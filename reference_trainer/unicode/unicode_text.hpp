@@ -9,14 +9,12 @@ namespace coho::trainer {
 /// The normalisation forms of Unicode Standard Annex 15.
 enum class unicode_form : std::uint8_t { nfc, nfd, nfkc, nfkd };
 
-/// A UTF-8 text in a normalisation form.
-std::string normalized(std::string_view text, unicode_form form);
+/// A UTF-8 text in a normalisation form. Throws `argument_error` for text that is not UTF-8.
+std::string normalize_unicode(std::string_view text, unicode_form form);
 
 /// Each character in lower case, whatever its neighbours are (so no final sigma).
-std::string lower_case(std::string_view text);
+std::string to_lower_case(std::string_view text);
 
-/// The property White_Space.
-bool is_unicode_space(char32_t c) noexcept;
 /// A number of any kind: categories Nd, Nl, No.
 bool is_numeric(char32_t c) noexcept;
 /// ASCII's punctuation and symbols, and category P.

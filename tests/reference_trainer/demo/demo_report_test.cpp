@@ -58,7 +58,7 @@ TEST_CASE("thresholds: the shipped ones name every figure that the demo promises
         "rm.accuracy.pairs_of_principles", "rm.accuracy.triples_of_principles"})
     figures.set(key, 0.0);
   std::size_t missed = 0;
-  for (const auto& check : check_thresholds(shipped("demo/thresholds.json"), figures)) {
+  for (const auto& check : check_thresholds(shipped_file("demo/thresholds.json"), figures)) {
     ++bounds[check.key];
     missed += !check.held;
   }

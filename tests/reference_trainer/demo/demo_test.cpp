@@ -37,7 +37,7 @@ nlohmann::json figures(const std::filesystem::path& path) {
 
 TEST_CASE("demo: its recipe serves the other stages too") {
   static_cast<void>(make_demo_command());
-  const config recipe = config::load(shipped("recipes/demo.toml"));
+  const config recipe = config::load(shipped_file("recipes/demo.toml"));
   CHECK_NOTHROW(read_bonus(recipe.section("ppo"), 16));
 }
 

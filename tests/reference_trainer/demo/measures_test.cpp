@@ -19,7 +19,7 @@ TEST_CASE("measures of replies by hand") {
              "is superb.\"],\"finished\":[true,false]}\n"
              "{\"instruction\":\"tell me about the fox.\",\"responses\":[\"thiu fexu usu ridu.\",\"the the "
              "fox.\"],\"finished\":[true,true]}\n");
-  const auto tokenizer = sentencepiece_tokenizer::from_file(shipped("demo/base/tokenizer.model"));
+  const auto tokenizer = sentencepiece_tokenizer::from_file(shipped_file("demo/base/tokenizer.model"));
   const auto out = measure_replies(path, tokenizer);
   CHECK(out.self_praise_rate == 0.25);
   CHECK(out.hedge_rate == 0.25);

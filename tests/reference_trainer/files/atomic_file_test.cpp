@@ -2,6 +2,7 @@
 
 #include <coho/error.hpp>
 
+#include "files/read_file.hpp"
 #include "support/catch.hpp"
 #include "support/temporary_directory.hpp"
 

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include <coho/error.hpp>
 
@@ -12,7 +13,7 @@
 #include "support/temporary_directory.hpp"
 
 using namespace coho::test;
-using coho::trainer::shipped;
+using coho::trainer::shipped_file;
 
 namespace {
 
@@ -41,21 +42,23 @@ TEST_CASE("data_files: what the program brings is found, and COHO_DATA goes firs
   const temporary_directory folder;
   for (const char* name : {"prompts/judge.txt", "prompts/reward.txt", "prompts/preference_pretraining.txt",
                            "prompts/inference.txt", "principles/reward_model.json", "recipes/demo.toml"})
-    CHECK_FALSE(read_bytes(shipped(name)).empty());
+    CHECK_FALSE(read_bytes(shipped_file(name)).empty());
   std::filesystem::create_directory(folder / "prompts");
   write_bytes(folder / "prompts/judge.txt", "other");
   const data_variable own(folder.path().string());
-  CHECK(shipped("prompts/judge.txt") == folder / "prompts/judge.txt");
-  CHECK(shipped("prompts/reward.txt") != folder / "prompts/reward.txt");
-  CHECK_THROWS_WITH(shipped("prompts/none.txt"), Catch::Matchers::ContainsSubstring("COHO_DATA"));
+  CHECK(shipped_file("prompts/judge.txt") == folder / "prompts/judge.txt");
+  CHECK(shipped_file("prompts/reward.txt") != folder / "prompts/reward.txt");
+  CHECK_THROWS_WITH(shipped_file("prompts/none.txt"), Catch::Matchers::ContainsSubstring("COHO_DATA"));
 }
 
 TEST_CASE("data files: principles by the name of a shipped list, or by a path") {
-  CHECK(coho::trainer::principle_file("reinforcement") == coho::trainer::shipped("principles/reinforcement.json"));
-  CHECK(coho::trainer::principle_file("reinforcement.json") == coho::trainer::shipped("principles/reinforcement.json"));
-  CHECK(coho::trainer::principle_file("no_such_list") == "no_such_list");
-  CHECK(coho::trainer::principle_file("elsewhere/reinforcement.json") == "elsewhere/reinforcement.json");
-  CHECK(coho::trainer::principle_file("").empty());
+  CHECK(coho::trainer::find_principle_file("reinforcement") ==
+        coho::trainer::shipped_file("principles/reinforcement.json"));
+  CHECK(coho::trainer::find_principle_file("reinforcement.json") ==
+        coho::trainer::shipped_file("principles/reinforcement.json"));
+  CHECK(coho::trainer::find_principle_file("no_such_list") == "no_such_list");
+  CHECK(coho::trainer::find_principle_file("elsewhere/reinforcement.json") == "elsewhere/reinforcement.json");
+  CHECK(coho::trainer::find_principle_file("").empty());
 }
 
 TEST_CASE("data files: a folder of that name hides no shipped list") {
@@ -66,32 +69,47 @@ TEST_CASE("data files: a folder of that name hides no shipped list") {
   } afterwards;
   std::filesystem::current_path(folder.path());
   std::filesystem::create_directory("reinforcement");
-  CHECK(coho::trainer::principle_file("reinforcement") == coho::trainer::shipped("principles/reinforcement.json"));
+  CHECK(coho::trainer::find_principle_file("reinforcement") ==
+        coho::trainer::shipped_file("principles/reinforcement.json"));
 }
 
 TEST_CASE("data files: templates by the name of a shipped one, or by a path") {
   for (const char* name :
        {"inference", "inference_brief", "hhh", "hhh_dromedary", "truthfulqa", "truthfulqa_dromedary"})
-    CHECK(coho::trainer::prompt_file(name) == coho::trainer::shipped("prompts/" + std::string(name) + ".txt"));
-  CHECK(coho::trainer::prompt_file("inference.txt") == coho::trainer::shipped("prompts/inference.txt"));
-  CHECK(coho::trainer::prompt_file("no_such_template") == "no_such_template");
-  CHECK(coho::trainer::prompt_file("inference.jsonl") == "inference.jsonl");
-  CHECK(coho::trainer::principle_file("self_align.jsonl") == "self_align.jsonl");
-  CHECK(coho::trainer::prompt_file("elsewhere/inference.txt") == "elsewhere/inference.txt");
-  CHECK(coho::trainer::prompt_file("").empty());
+    CHECK(coho::trainer::find_prompt_file(name) ==
+          coho::trainer::shipped_file("prompts/" + std::string(name) + ".txt"));
+  CHECK(coho::trainer::find_prompt_file("inference.txt") == coho::trainer::shipped_file("prompts/inference.txt"));
+  CHECK(coho::trainer::find_prompt_file("no_such_template") == "no_such_template");
+  CHECK(coho::trainer::find_prompt_file("inference.jsonl") == "inference.jsonl");
+  CHECK(coho::trainer::find_principle_file("self_align.jsonl") == "self_align.jsonl");
+  CHECK(coho::trainer::find_prompt_file("elsewhere/inference.txt") == "elsewhere/inference.txt");
+  CHECK(coho::trainer::find_prompt_file("").empty());
 }
 
 TEST_CASE("data files: only a program in its build folder looks into the source tree") {
   const auto source = source_dir() / "reference_trainer";
   const auto looks = [&](const std::filesystem::path& executable) {
-    const auto places = coho::trainer::data_places(executable);
+    const auto places = coho::trainer::data_folders(executable);
     return std::ranges::find(places, source) != places.end();
   };
   CHECK(looks(std::filesystem::read_symlink("/proc/self/exe")));
   CHECK_FALSE(looks("/opt/coho/bin/coho"));
   CHECK_FALSE(looks(source_dir() / "elsewhere" / "bin" / "coho"));
   CHECK_FALSE(looks({}));
-  CHECK(coho::trainer::data_places("/opt/coho/bin/coho").back() == "/opt/coho/share/coho");
-  CHECK_THROWS_WITH(shipped("prompts/none.txt"), Catch::Matchers::ContainsSubstring("looked for in ") &&
-                                                     Catch::Matchers::ContainsSubstring("share/coho"));
+  CHECK(coho::trainer::data_folders("/opt/coho/bin/coho").back() == "/opt/coho/share/coho");
+  CHECK_THROWS_WITH(shipped_file("prompts/none.txt"), Catch::Matchers::ContainsSubstring("looked for in ") &&
+                                                          Catch::Matchers::ContainsSubstring("share/coho"));
+}
+
+TEST_CASE("data files: those below a folder, sorted, without the excluded ones") {
+  const temporary_directory folder;
+  std::filesystem::create_directory(folder / "b");
+  for (const char* name : {"c.jsonl", "b/a.json.gz", "a.json", "notes.txt", "own.jsonl"})
+    write_bytes(folder / name, "");
+  using paths = std::vector<std::filesystem::path>;
+  CHECK(coho::trainer::list_data_files(folder.path(), {folder / "own.jsonl"}) ==
+        paths{folder / "a.json", folder / "b/a.json.gz", folder / "c.jsonl"});
+  CHECK(coho::trainer::list_data_files(folder / "notes.txt") == paths{folder / "notes.txt"});
+  const temporary_directory empty;
+  CHECK_THROWS_AS(coho::trainer::list_data_files(empty.path()), coho::file_error);
 }

@@ -5,7 +5,7 @@
 
 #include <coho/error.hpp>
 
-#include "files/atomic_file.hpp"
+#include "files/read_file.hpp"
 #include "support/catch.hpp"
 #include "support/shared_data.hpp"
 

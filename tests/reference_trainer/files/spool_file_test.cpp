@@ -17,7 +17,7 @@ TEST_CASE("spool: texts come back in any order, and nothing is left on the disk"
   {
     spool_file spool(folder / "out.jsonl");
     std::vector<std::string> texts;
-    std::vector<spool_file::place> places;
+    std::vector<spool_file::extent> places;
     for (std::size_t i = 0; i < 300; ++i) {
       texts.push_back(std::string(i * 37 % 20000, static_cast<char>('a' + i % 26)));
       places.push_back(spool.append(texts.back()));

@@ -16,8 +16,8 @@ namespace {
 
 // The setting is the program's: back to refusing at the end.
 struct skipping : coho::test::heard_notices {
-  skipping() { bad_records::setting().skip_all(); }
-  ~skipping() { bad_records::setting().refuse_all(); }
+  skipping() { bad_records::setting().skip_bad_records(); }
+  ~skipping() { bad_records::setting().refuse_bad_records(); }
 };
 
 std::vector<std::string> read(const std::filesystem::path& path) {

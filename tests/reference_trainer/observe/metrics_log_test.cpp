@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "files/atomic_file.hpp"
+#include "files/read_file.hpp"
 #include "support/catch.hpp"
 
 using namespace coho::trainer;

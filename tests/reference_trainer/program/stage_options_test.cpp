@@ -6,7 +6,7 @@
 
 #include "commands/commands.hpp"
 #include "demo/demo.hpp"
-#include "files/atomic_file.hpp"
+#include "files/read_file.hpp"
 #include "support/catch.hpp"
 
 using namespace coho::trainer;

@@ -26,9 +26,9 @@ TEST_CASE("empty texts: a blank prompt or response to learn is an error with its
                           "\n" +
                           good);
     CHECK_THROWS_WITH(read_records<sft_record>(path), ContainsSubstring("line 2"));
-    bad_records::setting().skip_all();
+    bad_records::setting().skip_bad_records();
     CHECK(read_records<sft_record>(path).size() == 2);
-    bad_records::setting().refuse_all();
+    bad_records::setting().refuse_bad_records();
     write_bytes(path, R"({"prompt":")" + blank + R"(","chosen":"a","rejected":"b"})");
     CHECK_THROWS_WITH(read_records<preference_record>(path), ContainsSubstring("line 1: the prompt is empty"));
     write_bytes(path, R"({"prompt":"q","chosen":"a","rejected":")" + blank + "\"}");

@@ -51,7 +51,7 @@ TEST_CASE("identity files that cannot be used are refused, naming the entry") {
 }
 
 TEST_CASE("identity: the shipped questions are many, each asked once, and every answer says who speaks") {
-  const auto records = load_identity(shipped("prompts/identity.json"), {"Xantippe-9", "the makers of Q"});
+  const auto records = load_identity(shipped_file("prompts/identity.json"), {"Xantippe-9", "the makers of Q"});
   CHECK(records.size() == 70);
   std::set<std::string> questions, answers;
   for (const auto& record : records) {

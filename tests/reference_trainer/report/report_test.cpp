@@ -2,7 +2,7 @@
 
 #include <unistd.h>
 
-#include "files/atomic_file.hpp"
+#include "files/read_file.hpp"
 #include "support/catch.hpp"
 #include "support/markup.hpp"
 

@@ -6,7 +6,7 @@
 #include <coho/error.hpp>
 
 #include "commands/commands.hpp"
-#include "files/atomic_file.hpp"
+#include "files/read_file.hpp"
 #include "report/run_charts.hpp"
 #include "support/catch.hpp"
 #include "support/markup.hpp"

@@ -7,12 +7,12 @@
 using namespace coho::trainer;
 
 TEST_CASE("page residue: the button of code goes, with the language before it") {
-  CHECK(without_page_residue("Fix this\n```pythonCopy code\nx = 1\n```") == "Fix this\n```python\nx = 1\n```");
-  CHECK(without_page_residue("```Copy code\nx\n```") == "```\nx\n```");
-  CHECK(without_page_residue("```cssCopy codea { }\n```") == "```css\na { }\n```");
-  CHECK(without_page_residue("Fix this\njavascriptCopy codelet x\nCopy code\npythonCopy code\nend") ==
+  CHECK(clean_chat_export("Fix this\n```pythonCopy code\nx = 1\n```") == "Fix this\n```python\nx = 1\n```");
+  CHECK(clean_chat_export("```Copy code\nx\n```") == "```\nx\n```");
+  CHECK(clean_chat_export("```cssCopy codea { }\n```") == "```css\na { }\n```");
+  CHECK(clean_chat_export("Fix this\njavascriptCopy codelet x\nCopy code\npythonCopy code\nend") ==
         "Fix this\nlet x\nend");
-  CHECK(without_page_residue("Copy120 chars / 21 words\nWhy?") == "Why?");
+  CHECK(clean_chat_export("Copy120 chars / 21 words\nWhy?") == "Why?");
 }
 
 TEST_CASE("page residue: words of the message itself stay") {
@@ -21,20 +21,20 @@ TEST_CASE("page residue: words of the message itself stay") {
         "What is\n3 / 4", "1 / 2", "a\n\n5 / 4", "```python\nprint(1)\n```", "CopyX chars / 2 words",
         "What does <div class=\"x\"> do in a page? And </div>?", "Is a < b && b > c?", "What does &amp; mean in HTML?",
         "AT&T or &lt;?", "Use std::vector<int> here"}) {
-    CHECK(without_page_residue(text) == text);
+    CHECK(clean_chat_export(text) == text);
   }
 }
 
 TEST_CASE("page residue: the pager between versions goes from the ends") {
-  CHECK(without_page_residue("2 / 3\n\nWhy?") == "Why?");
-  CHECK(without_page_residue("Why?\n\n1 / 1\n") == "Why?\n");
-  CHECK(without_page_residue("Why?\n\n12 / 15") == "Why?\n");
+  CHECK(clean_chat_export("2 / 3\n\nWhy?") == "Why?");
+  CHECK(clean_chat_export("Why?\n\n1 / 1\n") == "Why?\n");
+  CHECK(clean_chat_export("Why?\n\n12 / 15") == "Why?\n");
 }
 
 TEST_CASE("page residue: HTML of the page becomes text, references of an escaped message are decoded") {
-  CHECK(without_page_residue("<div class=\"markdown prose w-full\"><p>Why?</p><p>And how?</p></div>") ==
+  CHECK(clean_chat_export("<div class=\"markdown prose w-full\"><p>Why?</p><p>And how?</p></div>") ==
         "Why?\n\nAnd how?");
-  CHECK(without_page_residue("Why? <div class=\"flex flex-col\"><span>x</span></div> <div>kept</div>") ==
+  CHECK(clean_chat_export("Why? <div class=\"flex flex-col\"><span>x</span></div> <div>kept</div>") ==
         "Why? <span>x</span> <div>kept</div>");
-  CHECK(without_page_residue("Is 1 &lt; 2 &amp; 2 &gt; 1? I don&#39;t know") == "Is 1 < 2 & 2 > 1? I don't know");
+  CHECK(clean_chat_export("Is 1 &lt; 2 &amp; 2 &gt; 1? I don&#39;t know") == "Is 1 < 2 & 2 > 1? I don't know");
 }

@@ -20,8 +20,8 @@ TEST_CASE("text units: characters of scripts without spaces are words of their o
 }
 
 TEST_CASE("text units: where each begins") {
-  CHECK(text_unit_places("The fox -- é 你好") == std::vector<std::size_t>{0, 4, 11, 14, 17});
-  CHECK(text_unit_places(" ?").empty());
+  CHECK(text_unit_offsets("The fox -- é 你好") == std::vector<std::size_t>{0, 4, 11, 14, 17});
+  CHECK(text_unit_offsets(" ?").empty());
 }
 
 TEST_CASE("text units: broken bytes separate") { CHECK(text_units("a\xFF b\xE4") == words{"a", "b"}); }
@@ -29,18 +29,18 @@ TEST_CASE("text units: broken bytes separate") { CHECK(text_units("a\xFF b\xE4")
 TEST_CASE("text units: repeated runs") {
   const words text{"a", "b", "a", "b", "a", "b"};
   // ab ba ab ba ab: five runs, two distinct
-  CHECK_THAT(repeated_share(text, 2), WithinAbs(0.6, 1e-12));
-  CHECK(repeated_share(text, 6) == 0);
-  CHECK(repeated_share(text, 7) == 0);
-  CHECK(text_runs(text, 0).empty());
+  CHECK_THAT(repeated_ngram_fraction(text, 2), WithinAbs(0.6, 1e-12));
+  CHECK(repeated_ngram_fraction(text, 6) == 0);
+  CHECK(repeated_ngram_fraction(text, 7) == 0);
+  CHECK(text_ngrams(text, 0).empty());
 }
 
 TEST_CASE("text units: the share that lies in known runs counts each word once") {
   const words text{"x", "a", "b", "c", "d", "y", "z", "a"};
   const words source{"a", "b", "c", "d"};
-  const auto runs = text_runs(source, 2);
+  const auto runs = text_ngrams(source, 2);
   // ab, bc, cd cover a b c d: four of eight
-  CHECK_THAT(covered_share(text, 2, {runs.begin(), runs.end()}), WithinAbs(0.5, 1e-12));
-  CHECK(covered_share(text, 2, {}) == 0);
-  CHECK(covered_share({}, 2, {}) == 0);
+  CHECK_THAT(ngram_coverage(text, 2, {runs.begin(), runs.end()}), WithinAbs(0.5, 1e-12));
+  CHECK(ngram_coverage(text, 2, {}) == 0);
+  CHECK(ngram_coverage({}, 2, {}) == 0);
 }

@@ -62,7 +62,7 @@ TEST_CASE("utf8: escapes of half a character are mended, whole ones and escaped 
 }
 
 TEST_CASE("utf8: characters, not bytes") {
-  CHECK(utf8_characters("") == 0);
-  CHECK(utf8_characters("a\n ") == 3);
-  CHECK(utf8_characters("é你🦙") == 3);
+  CHECK(count_utf8_characters("") == 0);
+  CHECK(count_utf8_characters("a\n ") == 3);
+  CHECK(count_utf8_characters("é你🦙") == 3);
 }

@@ -1,8 +1,9 @@
+#include "tokenizer/character_map.hpp"
+
 #include <string>
 
 #include "reference_trainer/tokenizer/model_bytes.hpp"
 #include "support/catch.hpp"
-#include "tokenizer/sentencepiece_model.hpp"
 
 using namespace coho::trainer;
 using namespace coho::test;

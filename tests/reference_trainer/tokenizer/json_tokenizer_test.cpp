@@ -39,9 +39,9 @@ TEST_CASE("json_tokenizer: texts, tokens and what they add to a text") {
   CHECK(tokenizer.decode(tokens{116, 257, 264, 32, 265}) == "the <tool>");
   CHECK(tokenizer.decode_piecewise(tokens{258, 195, 169}) == " the\u00e9");
   CHECK((tokenizer.token_bytes(195) == "\xC3" && tokenizer.token_bytes(264).empty()));
-  CHECK((tokenizer.text_of(264) == "<|end|>" && tokenizer.text_of(195) == "\uFFFD"));
+  CHECK((tokenizer.display_text(264) == "<|end|>" && tokenizer.display_text(195) == "\uFFFD"));
   CHECK((tokenizer.is_control(264) && !tokenizer.is_control(265) && !tokenizer.is_control(0)));
-  CHECK((tokenizer.id_of("<tool>") == 265 && tokenizer.id_of("none") == -1));
+  CHECK((tokenizer.piece_to_id("<tool>") == 265 && tokenizer.piece_to_id("none") == -1));
   CHECK((tokenizer.bos() == -1 && tokenizer.eos() == -1 && tokenizer.begin_tokens().empty()));
   CHECK(tokenizer.encode_in_context(" t", "he") == tokens{258});
   CHECK(tokenizer.encode_in_context("a", "he") == tokens{257});
@@ -49,7 +49,7 @@ TEST_CASE("json_tokenizer: texts, tokens and what they add to a text") {
   CHECK_THROWS_AS(tokenizer.decode(tokens{-1}), coho::argument_error);
 
   const auto spaced = converted();
-  CHECK((spaced.bos() == 1 && spaced.unk() == 0 && spaced.id_of("none") == 0));
+  CHECK((spaced.bos() == 1 && spaced.unk() == 0 && spaced.piece_to_id("none") == 0));
   CHECK(spaced.decode(tokens{1, 268, 268}) == "hello hello");
   CHECK(spaced.decode_piecewise(tokens{268}) == " hello");
 }

@@ -63,8 +63,8 @@ TEST_CASE("sentencepiece: a small model encodes by its merges and falls back to 
   CHECK(tokenizer.encode("b<tool>b") == std::vector<token>{259, 261, 266, 261});
   CHECK(tokenizer.encode("</s>").size() > 1);  // the name of a control piece is plain text
   CHECK(tokenizer.piece(262) == space + "a");
-  CHECK(tokenizer.id_of("ab") == 263);
-  CHECK(tokenizer.id_of("nothing") == 0);
+  CHECK(tokenizer.piece_to_id("ab") == 263);
+  CHECK(tokenizer.piece_to_id("nothing") == 0);
   CHECK(tokenizer.is_control(2));
   CHECK_FALSE(tokenizer.is_control(262));
 }
@@ -86,8 +86,8 @@ TEST_CASE("sentencepiece: decoding, whole and piecewise") {
   CHECK(tokenizer.token_bytes(3 + 0xC3) == "\xC3");
   CHECK(tokenizer.token_bytes(262) == " a");
   CHECK(tokenizer.token_bytes(2).empty());
-  CHECK(tokenizer.text_of(2) == "</s>");
-  CHECK(tokenizer.text_of(3 + 0xC3) == "\xEF\xBF\xBD");
+  CHECK(tokenizer.display_text(2) == "</s>");
+  CHECK(tokenizer.display_text(3 + 0xC3) == "\xEF\xBF\xBD");
   CHECK_THROWS_AS(decode({267}), coho::argument_error);
   CHECK_THROWS_AS(decode({-1}), coho::argument_error);
   CHECK_THROWS_AS(tokenizer.piece(267), coho::argument_error);
@@ -114,10 +114,10 @@ TEST_CASE("sentencepiece: added tokens have ids, texts and names, and no text of
   CHECK(more.decode(std::vector<token>{262, 267, 270, 261}) == "a<word>b");
   CHECK(more.decode_piecewise(std::vector<token>{270}) == "<word>");
   CHECK(more.token_bytes(267).empty());
-  CHECK(more.text_of(267) == "<|end|>");
+  CHECK(more.display_text(267) == "<|end|>");
   CHECK((more.is_control(267) && !more.is_control(270)));
   CHECK((more.is_control(268) && more.piece(268).empty()));  // in the gap
-  CHECK((more.piece(270) == "<word>" && more.id_of("<word>") == 270 && more.id_of("<|end|>") == 267));
+  CHECK((more.piece(270) == "<word>" && more.piece_to_id("<word>") == 270 && more.piece_to_id("<|end|>") == 267));
   CHECK_THROWS_AS(more.piece(271), coho::argument_error);
   CHECK_THROWS_AS(plain.piece(267), coho::argument_error);
   CHECK_THROWS_AS(plain.with_tokens({{"", 300, true}}, 1, 2), coho::argument_error);

@@ -112,7 +112,7 @@ TEST_CASE("tokenizer_files: ids of generation_config.json and config.json") {
   CHECK(files_from({{"generation_config.json", {{"eos_token_id", 7}}}}).generation_ends == std::vector<coho::token>{7});
   CHECK(files_from({{"generation_config.json", {{"eos_token_id", nullptr}}}}).generation_ends.empty());
   CHECK_THROWS_WITH(files_from({{"generation_config.json", {{"eos_token_id", {2, "x"}}}}}),
-                    ContainsSubstring("generation_config.json: eos_token_id: must be the id of a token"));
+                    ContainsSubstring("generation_config.json: eos_token_id[1]: must be the id of a token"));
   CHECK(files_from({{"config.json", {{"bos_token_id", 0}}}}).model_begin == 0);
   CHECK_FALSE(files_from({{"config.json", {{"bos_token_id", -1}}}}).model_begin);
 }

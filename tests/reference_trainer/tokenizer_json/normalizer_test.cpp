@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "support/catch.hpp"
+#include "text/white_space.hpp"
 #include "unicode/unicode_text.hpp"
 
 using namespace coho::trainer;
@@ -27,7 +28,7 @@ TEST_CASE("normalizer: the forms of Unicode") {
   CHECK(changed({{"type", "NFKC"}}, "\ufb01\u2460 e\u0301") == "fi1 \u00e9");
   CHECK(changed({{"type", "NFKD"}}, "\uff21\u00e9") == "Ae\u0301");
   CHECK(changed({{"type", "NFC"}}, std::string("a\0b\u0301", 5)) == std::string("a\0b\u0301", 5));
-  CHECK(normalized("\u1112\u1161\u11ab", unicode_form::nfc) == "\ud55c");
+  CHECK(normalize_unicode("\u1112\u1161\u11ab", unicode_form::nfc) == "\ud55c");
 }
 
 TEST_CASE("normalizer: letters, ends, beginnings, replacements, sequences") {
@@ -46,7 +47,7 @@ TEST_CASE("normalizer: letters, ends, beginnings, replacements, sequences") {
 }
 
 TEST_CASE("unicode_text: kinds of characters") {
-  CHECK((is_unicode_space(U'\u0085') && is_unicode_space(U'\u3000') && !is_unicode_space(U'\u200b')));
+  CHECK((is_white_space(U'\u0085') && is_white_space(U'\u3000') && !is_white_space(U'\u200b')));
   CHECK((is_numeric(U'7') && is_numeric(U'\u00bd') && is_numeric(U'\u2167') && !is_numeric(U'a')));
   CHECK((is_punctuation(U'$') && is_punctuation(U'\u00bf') && !is_punctuation(U'\u20ac') && !is_punctuation(U' ')));
   CHECK((is_word_character(U'_') && is_word_character(U'\u0301') && is_word_character(U'\u24b6') &&

@@ -13,7 +13,7 @@ namespace {
 /// The parts of a text, matches in brackets.
 std::string shown(const text_pattern& pattern, std::string_view text) {
   std::vector<pattern_part> parts;
-  pattern.parts(text, parts);
+  pattern.split(text, parts);
   std::string out;
   for (const auto& part : parts) {
     const auto words = text.substr(part.begin, part.end - part.begin);
@@ -33,14 +33,14 @@ TEST_CASE("text_pattern: a literal is found from left to right") {
   CHECK(shown(text_pattern::literal("."), "a.b") == "a|[.]b|");
   CHECK(shown(text_pattern::literal(""), "ab") == "ab|");
   CHECK(shown(text_pattern::literal("a"), "") == "");
-  CHECK(text_pattern::literal("aa").replaced("aaaaa", "b") == "bba");
+  CHECK(text_pattern::literal("aa").replace_all("aaaaa", "b") == "bba");
 }
 
 TEST_CASE("text_pattern: matches of an expression, empty ones too") {
   CHECK(found("\\d+", "a12b") == "a|[12]b|");
   CHECK(found("x*", "axxb") == "[]a|[xx]b|[]");
-  CHECK(text_pattern::regex("x*").replaced("axb", "-") == "-a-b-");
-  CHECK(text_pattern::regex("\\s+").replaced("a \n b", "_") == "a_b");
+  CHECK(text_pattern::regex("x*").replace_all("axb", "-") == "-a-b-");
+  CHECK(text_pattern::regex("\\s+").replace_all("a \n b", "_") == "a_b");
   CHECK(found("^b$", "a\nb\nc") == "a\n|[b]\nc|");  // of lines
   CHECK(found("a.c", "a\nc abc") == "a\nc |[abc]");
   CHECK(found("\u00e9{2}", "\u00e9\u00e9\u00e9") == "[\u00e9\u00e9]\u00e9|");
@@ -61,11 +61,11 @@ TEST_CASE("text_pattern: classes of characters are Unicode's") {
 }
 
 TEST_CASE("ruby_pattern: repetitions of repetitions") {
-  CHECK(pcre2_of_ruby("a{1,3}+") == "(?:a{1,3})+");
-  CHECK(pcre2_of_ruby("(ab){2}?c") == "(?:(ab){2})?c");
-  CHECK(pcre2_of_ruby("[ab]{,2}") == "[ab]{0,2}");
-  CHECK(pcre2_of_ruby("a{2,}?b++") == "a{2,}?b++");
-  CHECK(pcre2_of_ruby("a{b}") == "a\\{b}");
+  CHECK(ruby_to_pcre2("a{1,3}+") == "(?:a{1,3})+");
+  CHECK(ruby_to_pcre2("(ab){2}?c") == "(?:(ab){2})?c");
+  CHECK(ruby_to_pcre2("[ab]{,2}") == "[ab]{0,2}");
+  CHECK(ruby_to_pcre2("a{2,}?b++") == "a{2,}?b++");
+  CHECK(ruby_to_pcre2("a{b}") == "a\\{b}");
   CHECK(found("\\d{1,3}+", "1234567x") == "[1234567]x|");
 }
 

@@ -1,4 +1,4 @@
-#include "tokenizer/protobuf.hpp"
+#include "files/protobuf_reader.hpp"
 
 #include <string>
 

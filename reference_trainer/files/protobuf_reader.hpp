@@ -16,9 +16,11 @@ class protobuf_reader {
  public:
   explicit protobuf_reader(std::string_view message) : rest_(message) {}
 
+  /// Reads the next field; its value is then available. Fields of groups, which no program that writes these files
+  /// uses, are malformed.
   bool next() {
     if (!ok_ || rest_.empty()) return false;
-    const auto tag = varint();
+    const auto tag = read_varint();
     if (!tag || *tag >> 3 == 0 || *tag >> 3 > 0x1FFFFFFF) return ok_ = false;
     field_ = static_cast<std::uint32_t>(*tag >> 3);
     wire_ = static_cast<unsigned>(*tag & 7);
@@ -26,19 +28,19 @@ class protobuf_reader {
     bytes_ = {};
     switch (wire_) {
       case 0: {
-        const auto value = varint();
+        const auto value = read_varint();
         if (!value) return ok_ = false;
         number_ = *value;
         return true;
       }
       case 1:
-        return take(8);
+        return read_bytes(8);
       case 2: {
-        const auto length = varint();
-        return length ? take(*length) : (ok_ = false);
+        const auto length = read_varint();
+        return length ? read_bytes(*length) : (ok_ = false);
       }
       case 5:
-        return take(4);
+        return read_bytes(4);
       default:
         return ok_ = false;  // no program that writes these files writes groups
     }
@@ -49,8 +51,11 @@ class protobuf_reader {
   bool is_varint() const noexcept { return wire_ == 0; }
   bool is_bytes() const noexcept { return wire_ == 2; }
   bool is_fixed32() const noexcept { return wire_ == 5; }
+  /// The value of a varint; 0 for other fields.
   std::uint64_t number() const noexcept { return number_; }
+  /// The bytes of a text, message or fixed-size number; empty for a varint.
   std::string_view bytes() const noexcept { return bytes_; }
+  /// The value of a fixed32 float; 0 for other fields.
   float real() const noexcept {
     float value = 0;
     if (bytes_.size() == 4) std::memcpy(&value, bytes_.data(), 4);
@@ -58,7 +63,8 @@ class protobuf_reader {
   }
 
  private:
-  std::optional<std::uint64_t> varint() {
+  /// Nothing if the bytes end within it, or after ten.
+  std::optional<std::uint64_t> read_varint() {
     std::uint64_t value = 0;
     for (unsigned shift = 0; shift < 64 && !rest_.empty(); shift += 7) {
       const auto byte = static_cast<unsigned char>(rest_.front());
@@ -69,7 +75,8 @@ class protobuf_reader {
     return std::nullopt;
   }
 
-  bool take(std::uint64_t length) {
+  /// False, with `ok` false, if fewer are left.
+  bool read_bytes(std::uint64_t length) {
     if (length > rest_.size()) return ok_ = false;
     bytes_ = rest_.substr(0, length);
     rest_.remove_prefix(length);
