@@ -43,10 +43,10 @@ std::array<at::Tensor, 4> philox_words(const rng::state& of, std::int64_t first,
   return {a, b, c, d};
 }
 
-std::uint64_t threshold_of(double probability) { return static_cast<std::uint64_t>(probability * 4294967296.0); }
+std::uint64_t drop_threshold(double probability) { return static_cast<std::uint64_t>(probability * 4294967296.0); }
 
 // In fp32, so that a kept element is the same for both implementations.
-float scale_of(double probability) { return static_cast<float>(1.0 / (1.0 - probability)); }
+float kept_scale(double probability) { return static_cast<float>(1.0 / (1.0 - probability)); }
 
 void check(const at::Tensor& x, double probability) {
   require_argument(x.is_floating_point() && x.is_contiguous(),
@@ -59,8 +59,8 @@ void check(const at::Tensor& x, double probability) {
 void drop_elements(const at::Tensor& x, double probability, rng random) {
   if (!x.device().is_cpu()) return drop_elements_by_operators(x, probability, random);
   check(x, probability);
-  const std::uint64_t threshold = threshold_of(probability);
-  const float keep = scale_of(probability);
+  const std::uint64_t threshold = drop_threshold(probability);
+  const float keep = kept_scale(probability);
   const rng::state of = random.save();
   const std::int64_t count = x.numel();
   AT_DISPATCH_FLOATING_TYPES_AND2(at::kHalf, at::kBFloat16, x.scalar_type(), "drop_elements", [&] {
@@ -79,7 +79,7 @@ void drop_elements(const at::Tensor& x, double probability, rng random) {
 void drop_elements_by_operators(const at::Tensor& x, double probability, rng random, std::int64_t piece) {
   check(x, probability);
   require_argument(piece > 0, "drop_elements_by_operators: a piece is at least one block");
-  const auto threshold = static_cast<std::int64_t>(threshold_of(probability));
+  const auto threshold = static_cast<std::int64_t>(drop_threshold(probability));
   const rng::state of = random.save();
   const at::Tensor flat = x.view({-1});
   for (std::int64_t begin = 0; begin < flat.numel(); begin += 4 * piece) {
@@ -87,7 +87,7 @@ void drop_elements_by_operators(const at::Tensor& x, double probability, rng ran
     const auto words = philox_words(of, begin / 4, n, x.device());
     const at::Tensor factors = at::empty({n, 4}, x.options());
     for (std::int64_t k = 0; k < 4; ++k) factors.select(1, k).copy_(words[static_cast<std::size_t>(k)].ge(threshold));
-    factors.mul_(static_cast<double>(scale_of(probability)));
+    factors.mul_(static_cast<double>(kept_scale(probability)));
     flat.narrow(0, begin, count).mul_(factors.view({-1}).narrow(0, 0, count));
   }
 }

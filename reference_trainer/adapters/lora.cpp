@@ -9,16 +9,16 @@
 
 namespace coho::trainer {
 
-std::int64_t lora_options::rank_of(std::string_view path) const {
-  return find_module_pattern(rank_pattern, path).value_or(rank);
+std::int64_t lora_options::module_rank(std::string_view path) const {
+  return find_pattern_value(rank_pattern, path).value_or(rank);
 }
 
 double lora_options::alpha_of(std::string_view path) const {
-  return find_module_pattern(alpha_pattern, path).value_or(alpha);
+  return find_pattern_value(alpha_pattern, path).value_or(alpha);
 }
 
-double lora_options::scale_of(std::string_view path) const {
-  const auto r = static_cast<double>(rank_of(path));
+double lora_options::module_scale(std::string_view path) const {
+  const auto r = static_cast<double>(module_rank(path));
   return use_rslora ? alpha_of(path) / std::sqrt(r) : alpha_of(path) / r;
 }
 
@@ -47,7 +47,8 @@ lora_adapter::lora_adapter(const llama_weights& base, const lora_options& option
     const auto kind = static_cast<linear_kind>(i % linear_kinds);
     if (!options.targets.contains(kind)) continue;
     const linear_weight& weight = base.blocks[i / linear_kinds][kind];
-    const std::int64_t in = weight.in_features(), out = weight.out_features(), rank = options.rank_of(module_path(i));
+    const std::int64_t in = weight.in_features(), out = weight.out_features(),
+                       rank = options.module_rank(module_path(i));
     require_option(rank <= std::min(in, out), "adapter.rank", rank, "at most the smaller side of each adapted linear");
     rng stream = random.split(i);
     const double bound = 1.0 / std::sqrt(static_cast<double>(in));
@@ -55,7 +56,7 @@ lora_adapter::lora_adapter(const llama_weights& base, const lora_options& option
     float* data = a.data_ptr<float>();
     for (std::int64_t k = 0; k < a.numel(); ++k) data[k] = static_cast<float>((2.0 * stream.uniform() - 1.0) * bound);
     const auto on_device = at::TensorOptions().dtype(at::kFloat).device(weight.device());
-    pairs_[i] = {a.to(weight.device()), at::zeros({out, rank}, on_device), options.scale_of(module_path(i))};
+    pairs_[i] = {a.to(weight.device()), at::zeros({out, rank}, on_device), options.module_scale(module_path(i))};
   }
 }
 

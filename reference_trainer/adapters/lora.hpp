@@ -31,9 +31,9 @@ struct lora_options {
                                 linear_kind::gate, linear_kind::up, linear_kind::down};
 
   /// The rank of the module with this path ("model.layers.0.self_attn.q_proj").
-  std::int64_t rank_of(std::string_view path) const;
+  std::int64_t module_rank(std::string_view path) const;
   double alpha_of(std::string_view path) const;
-  double scale_of(std::string_view path) const;
+  double module_scale(std::string_view path) const;
   /// Without patterns and targets, which have special forms in a recipe.
   static void describe(auto&& visit, auto&... o) {
     visit({"rank", "r of each adapted linear", allowed::at_least(1)}, o.rank...);

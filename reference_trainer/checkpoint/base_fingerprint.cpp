@@ -56,7 +56,7 @@ void add_tensor(hash& out, const std::string& name, const at::Tensor& tensor) {
 
 }  // namespace
 
-base_fingerprint fingerprint_of(const hf_checkpoint& checkpoint) {
+base_fingerprint compute_base_fingerprint(const hf_checkpoint& checkpoint) {
   base_fingerprint out;
   hash rest, linears;
   for (const auto& [name, tensor] : checkpoint.tensors) {

@@ -25,7 +25,7 @@ struct base_fingerprint {
 };
 
 /// For a checkpoint as stored: call it before its tensors are taken.
-base_fingerprint fingerprint_of(const hf_checkpoint& checkpoint);
+base_fingerprint compute_base_fingerprint(const hf_checkpoint& checkpoint);
 
 /// What differs (for example "linears"), or nothing if both can belong to one base.
 std::string differing_parts(const base_fingerprint& a, const base_fingerprint& b);

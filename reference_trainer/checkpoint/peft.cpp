@@ -215,7 +215,7 @@ void check_pairs(const lora_weights& adapter, const std::string& path) {
     if (!pair.a.defined() || !pair.b.defined()) throw file_error(path, place, "has only one of its two matrices");
     if (pair.a.dim() != 2 || pair.b.dim() != 2)
       throw file_error(path, place, "has a matrix that is not two-dimensional");
-    const auto rank = adapter.rank_of(module);
+    const auto rank = adapter.module_rank(module);
     if (pair.a.size(0) != rank || pair.b.size(1) != rank) {
       throw file_error(path, place,
                        "has matrices " + shapes_text(pair) + " that do not have the rank " + std::to_string(rank) +
@@ -234,13 +234,13 @@ void check_pairs(const lora_weights& adapter, const std::string& path) {
 
 }  // namespace
 
-std::int64_t lora_weights::rank_of(std::string_view module) const {
-  return find_module_pattern(rank_pattern, module).value_or(rank);
+std::int64_t lora_weights::module_rank(std::string_view module) const {
+  return find_pattern_value(rank_pattern, module).value_or(rank);
 }
 
-double lora_weights::scale_of(std::string_view module) const {
-  const double own = find_module_pattern(alpha_pattern, module).value_or(alpha);
-  const auto r = static_cast<double>(rank_of(module));
+double lora_weights::module_scale(std::string_view module) const {
+  const double own = find_pattern_value(alpha_pattern, module).value_or(alpha);
+  const auto r = static_cast<double>(module_rank(module));
   return use_rslora ? own / std::sqrt(r) : own / r;
 }
 

@@ -40,9 +40,9 @@ struct lora_weights {
   at::Tensor head_bias;        ///< `score.bias` [1], or undefined
 
   bool has_head() const { return head_weight.defined(); }
-  std::int64_t rank_of(std::string_view module) const;
+  std::int64_t module_rank(std::string_view module) const;
   /// α/r of the module, or α/√r with rank-stabilised LoRA.
-  double scale_of(std::string_view module) const;
+  double module_scale(std::string_view module) const;
 };
 
 /// Reads `adapter_config.json` and `adapter_model.safetensors` from a directory, or from its sub-directory `name` for

@@ -41,10 +41,10 @@ enum class tensor_dtype {
 };
 
 /// Bits of one element.
-std::size_t bits_of(tensor_dtype type) noexcept;
+std::size_t element_bits(tensor_dtype type) noexcept;
 /// The name that the file uses ("BF16").
-std::string_view name_of(tensor_dtype type) noexcept;
-std::optional<tensor_dtype> tensor_dtype_named(std::string_view name) noexcept;
+std::string_view dtype_name(tensor_dtype type) noexcept;
+std::optional<tensor_dtype> find_tensor_dtype(std::string_view name) noexcept;
 
 /// Why a safetensors file was rejected; in the order of the checks.
 enum class safetensors_fault {

@@ -46,7 +46,7 @@ class header_reader : public json_event_types {
       return true;
     }
     if (depth_ == 2 && key_ == "dtype") {
-      const auto dtype = tensor_dtype_named(value);
+      const auto dtype = find_tensor_dtype(value);
       if (!dtype) return refuse("the element type \"" + value.substr(0, 32) + "\" is unknown");
       entry().dtype = *dtype;
       return true;

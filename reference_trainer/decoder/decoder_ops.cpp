@@ -49,9 +49,9 @@ at::Tensor rotate_rope(const at::Tensor& x, const at::Tensor& cos, const at::Ten
   const at::Tensor in = sliced ? x : x.contiguous();
   at::Tensor y = at::empty({rows, heads, depth}, x.options());
   for_blocks(rows, [&](std::int64_t, std::int64_t first, std::int64_t count) {
-    cpu::rotate(in.data_ptr<float>() + first * in.stride(0), in.stride(0), cos.data_ptr<float>() + first * (depth / 2),
-                sin.data_ptr<float>() + first * (depth / 2), y.data_ptr<float>() + first * heads * depth, count, heads,
-                depth, direction);
+    cpu::apply_rope(in.data_ptr<float>() + first * in.stride(0), in.stride(0),
+                    cos.data_ptr<float>() + first * (depth / 2), sin.data_ptr<float>() + first * (depth / 2),
+                    y.data_ptr<float>() + first * heads * depth, count, heads, depth, direction);
   });
   return y;
 }

@@ -157,7 +157,7 @@ loaded_model load_model(const std::filesystem::path& directory, const weight_for
   hf_checkpoint checkpoint = load_hf_checkpoint(directory);
   scalar_head head = classifier_head(checkpoint);
   if (head.defined()) head.weight = head.weight.to(at::kFloat, false, /*copy=*/true);
-  const base_fingerprint fingerprint = fingerprint_of(checkpoint);
+  const base_fingerprint fingerprint = compute_base_fingerprint(checkpoint);
   auto out =
       with_tokenizer(directory, llama_weights::from_tensors(checkpoint.config, std::move(checkpoint.tensors), form));
   out.base_head = std::move(head);
@@ -232,7 +232,7 @@ void load_role(loaded_model& model, const std::string& role, const std::filesyst
     say_of_other_base(model, path, saved.base_model);
     lora_adapter adapter;
     for (const auto& [module, matrices] : saved.modules)
-      adapter.set(bank.base(), module, matrices.a, matrices.b, saved.scale_of(module));
+      adapter.set(bank.base(), module, matrices.a, matrices.b, saved.module_scale(module));
     adapter.set_options(
         {.rank = saved.rank, .alpha = saved.alpha, .use_rslora = saved.use_rslora, .dropout = saved.dropout});
     if (!head.defined() && saved.has_head())

@@ -24,7 +24,7 @@ constexpr std::int64_t key_piece = device_piece;
 
 std::int64_t blocks_of(std::int64_t n) { return (n + cpu::moment_block - 1) / cpu::moment_block; }
 
-at::ScalarType scalar_type_of(moment_type type) {
+at::ScalarType to_scalar_type(moment_type type) {
   return type == moment_type::float32 ? at::kFloat : type == moment_type::bfloat16 ? at::kBFloat16 : at::kByte;
 }
 
@@ -45,7 +45,7 @@ void for_pieces(std::int64_t first, std::int64_t last, std::int64_t size, bool p
 
 stored_moment empty_moment(const at::Tensor& like, moment_type type, std::int64_t blocks, const cpu::dynamic_map& map) {
   stored_moment out;
-  out.values = at::zeros({like.numel()}, like.options().dtype(scalar_type_of(type)).requires_grad(false));
+  out.values = at::zeros({like.numel()}, like.options().dtype(to_scalar_type(type)).requires_grad(false));
   if (type != moment_type::eight_bit) return out;
   out.values.fill_(std::lower_bound(std::begin(map.values), std::end(map.values), 0.0f) - std::begin(map.values));
   out.absmax = at::zeros({blocks}, like.options().requires_grad(false));
@@ -109,7 +109,7 @@ void adamw::step(double learning_rate) {
   }
 }
 
-void adamw::step_run(const run& part, const cpu::adamw_numbers& numbers) {
+void adamw::step_run(const run& part, const cpu::adamw_coefficients& numbers) {
   const at::Tensor &values = parameters_->values(), &gradients = parameters_->gradients();
   const bool host = values.is_cpu();
   const std::int64_t size = host ? cpu_piece : device_piece;

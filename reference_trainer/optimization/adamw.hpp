@@ -79,7 +79,7 @@ class adamw {
     double factor;
   };
   std::int64_t blocks() const;
-  void step_run(const run& part, const cpu::adamw_numbers& numbers);
+  void step_run(const run& part, const cpu::adamw_coefficients& numbers);
   at::Tensor decoded(const stored_moment& moment, const cpu::dynamic_map& map) const;
 
   parameter_set* parameters_;

@@ -13,7 +13,7 @@ constexpr std::int64_t word = 0xffffffff, half_word = 0xffff, exponent = 0x7f800
 
 // m and v become the new moments and update p. All fp32.
 void advance(const at::Tensor& p, const at::Tensor& g, const at::Tensor& m, const at::Tensor& v,
-             const cpu::adamw_numbers& numbers) {
+             const cpu::adamw_coefficients& numbers) {
   m.mul_(numbers.beta1).add_(g, 1.0f - numbers.beta1);
   v.mul_(numbers.beta2).addcmul_(g, g, 1.0f - numbers.beta2);
   const at::Tensor scale = (v * numbers.correction2).sqrt_().add_(numbers.epsilon);
@@ -69,13 +69,13 @@ void encode(const at::Tensor& values, const at::Tensor& codes, const at::Tensor&
 }  // namespace
 
 void adamw_by_operators(const at::Tensor& parameter, const at::Tensor& gradient, const at::Tensor& first,
-                        const at::Tensor& second, const cpu::adamw_numbers& numbers) {
+                        const at::Tensor& second, const cpu::adamw_coefficients& numbers) {
   const at::NoGradGuard no_gradient;
   advance(parameter, gradient, first, second, numbers);
 }
 
 void adamw_bfloat16_by_operators(const at::Tensor& parameter, const at::Tensor& gradient, const at::Tensor& first,
-                                 const at::Tensor& second, const cpu::adamw_numbers& numbers, std::uint32_t key,
+                                 const at::Tensor& second, const cpu::adamw_coefficients& numbers, std::uint32_t key,
                                  std::uint32_t start) {
   const at::NoGradGuard no_gradient;
   const at::Tensor m = first.to(at::kFloat), v = second.to(at::kFloat);
@@ -87,7 +87,7 @@ void adamw_bfloat16_by_operators(const at::Tensor& parameter, const at::Tensor& 
 
 void adamw_8bit_by_operators(const at::Tensor& parameter, const at::Tensor& gradient, const at::Tensor& first,
                              const at::Tensor& second, const at::Tensor& first_absmax, const at::Tensor& second_absmax,
-                             const cpu::adamw_numbers& numbers) {
+                             const cpu::adamw_coefficients& numbers) {
   const at::NoGradGuard no_gradient;
   const at::Tensor m = decode_moment(first, first_absmax, cpu::signed_dynamic_map());
   const at::Tensor v = decode_moment(second, second_absmax, cpu::unsigned_dynamic_map());

@@ -109,7 +109,7 @@ void dequantize_dispatch(const nf4_tensor& w, at::Tensor& out) {
     const c10::DeviceGuard guard(out.device());
     const coho_cuda_nf4 view = cuda_view(w);
     void* stream = c10::cuda::getCurrentCUDAStream(out.device().index()).stream();
-    if (taken(coho_cuda_nf4_dequantise(&view, out.data_ptr(), cuda_type(out.scalar_type()), stream), "NF4")) return;
+    if (taken(coho_cuda_nf4_dequantize(&view, out.data_ptr(), cuda_type(out.scalar_type()), stream), "NF4")) return;
   }
 #endif
   out.copy_(dequantize_by_gather(w, out.scalar_type()));

@@ -137,7 +137,7 @@ double judge_role::compare_continuations(const question& question) {
   counts_.computed += static_cast<std::size_t>(packed.layout.tokens);
   const at::Tensor hidden = bank_->hidden(role_, packed.tokens, packed.layout).index_select(0, packed.predicting);
   const auto log_probs = to_doubles(
-      fused_log_probs(hidden, bank_->head(role_), packed.targets, {.kernels = log_prob_kernels_for(bank_->device())})
+      fused_log_probs(hidden, bank_->head(role_), packed.targets, {.kernels = find_log_prob_kernels(bank_->device())})
           .log_probs);
   double odds = 0;
   for (std::size_t t = 0; t < log_probs.size(); ++t) odds += t < question.first.size() ? log_probs[t] : -log_probs[t];

@@ -57,8 +57,8 @@ COHO_MULTIVERSION void rms_norm_backward(const float* g, const float* x, const f
   }
 }
 
-COHO_MULTIVERSION void rotate(const float* x, std::int64_t x_stride, const float* cos, const float* sin, float* y,
-                              std::int64_t rows, std::int64_t heads, std::int64_t depth, float direction) {
+COHO_MULTIVERSION void apply_rope(const float* x, std::int64_t x_stride, const float* cos, const float* sin, float* y,
+                                  std::int64_t rows, std::int64_t heads, std::int64_t depth, float direction) {
   const std::int64_t half = depth / 2;
   for (std::int64_t row = 0; row < rows; ++row) {
     const float* c = cos + row * half;

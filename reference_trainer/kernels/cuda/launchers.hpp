@@ -31,8 +31,8 @@ struct coho_cuda_nf4 {
 /// scales. `weight`: host pointer. out: [n] of `type`. 16-byte aligned `out`, 4-byte aligned codes and block_size ≥ 8
 /// take the fast path.
 ///
-///     if (const int error = coho_cuda_nf4_dequantise(&weight, buffer, coho_cuda_bfloat16, stream)) …
-int coho_cuda_nf4_dequantise(const coho_cuda_nf4* weight, void* out, int type, void* stream);
+///     if (const int error = coho_cuda_nf4_dequantize(&weight, buffer, coho_cuda_bfloat16, stream)) …
+int coho_cuda_nf4_dequantize(const coho_cuda_nf4* weight, void* out, int type, void* stream);
 
 /// y = x Wᵀ from the codes: x [batch, in], W [rows, in] with weight->n = rows·in, y [batch, rows]; x and y of `type`
 /// and contiguous; 1 ≤ batch ≤ 8, in < 2³⁰. Products and sums in fp32, the scale applied to the sum over each run of 8

@@ -30,9 +30,11 @@ __device__ inline void for_columns(const float* line, const float* bias, float i
   }
 }
 
+// What `for_columns` read, one number or four, is written back.
 __device__ inline void write(float* place, const float (&x)[4]) { store16(place, x); }
 __device__ inline void write(float* place, const float (&x)[1]) { *place = x[0]; }
 
+// The step of the online softmax that launchers.hpp defines, for row blockIdx.x.
 template <bool Vector>
 __global__ void __launch_bounds__(threads)
     log_prob_forward(float* logits, std::int64_t stride, std::int64_t columns, const float* bias,
@@ -49,11 +51,11 @@ __global__ void __launch_bounds__(threads)
   });
   // Read before any thread writes: block_max is the barrier.
   const float before = maximum[row];
-  float of_target = 0.0f;
+  float target_logit = 0.0f;
   const std::int64_t target = targets[row] - first_column;
   const bool inside = target >= 0 && target < columns;
   if (threadIdx.x == 0 && inside) {
-    of_target = fmaf(line[target], inverse_temperature, bias != nullptr ? __ldg(bias + target) : 0.0f);
+    target_logit = fmaf(line[target], inverse_temperature, bias != nullptr ? __ldg(bias + target) : 0.0f);
   }
   const float after = fmaxf(before, block_max(most, largest));
   const float shift = after == -infinity ? 0.0f : after;
@@ -88,9 +90,10 @@ __global__ void __launch_bounds__(threads)
   sum[row] = factor * sum_before + total;
   maximum[row] = after;
   rescale[row] = factor;
-  if (inside) chosen[row] = of_target;
+  if (inside) chosen[row] = target_logit;
 }
 
+// The gradient of launchers.hpp for row blockIdx.x, written over the logits.
 template <bool Vector>
 __global__ void __launch_bounds__(threads)
     log_prob_backward(float* logits, std::int64_t stride, std::int64_t columns, const float* bias,
@@ -117,12 +120,13 @@ __global__ void __launch_bounds__(threads)
 }
 
 // Whether each row begins at a multiple of 16 bytes.
-bool vectors_fit(const float* matrix, std::int64_t stride) {
-  return matrix == nullptr || (aligned_to(matrix, 16) && stride % 4 == 0);
+bool rows_are_aligned(const float* matrix, std::int64_t stride) {
+  return matrix == nullptr || (is_aligned(matrix, 16) && stride % 4 == 0);
 }
 
-bool sizes_fit(const float* logits, std::int64_t stride, std::int64_t rows, std::int64_t columns,
-               const std::int64_t* targets) {
+// The conditions on arguments that both launchers share.
+bool are_valid_sizes(const float* logits, std::int64_t stride, std::int64_t rows, std::int64_t columns,
+                     const std::int64_t* targets) {
   return logits != nullptr && targets != nullptr && rows >= 1 && columns >= 1 && stride >= columns;
 }
 
@@ -134,9 +138,10 @@ extern "C" int coho_cuda_log_prob_forward(float* logits, std::int64_t stride, st
                                           std::int64_t first_column, float* maximum, float* sum, float* weighted_sum,
                                           float* chosen, float* rescale, float* entropy_block, void* stream) {
   using namespace coho::trainer::cuda;
-  if (!sizes_fit(logits, stride, rows, columns, targets)) return cudaErrorInvalidValue;
+  if (!are_valid_sizes(logits, stride, rows, columns, targets)) return cudaErrorInvalidValue;
   if (maximum == nullptr || sum == nullptr || chosen == nullptr || rescale == nullptr) return cudaErrorInvalidValue;
-  const bool vectors = vectors_fit(logits, stride) && vectors_fit(bias, 0) && vectors_fit(entropy_block, columns);
+  const bool vectors =
+      rows_are_aligned(logits, stride) && rows_are_aligned(bias, 0) && rows_are_aligned(entropy_block, columns);
   return launch(vectors ? log_prob_forward<true> : log_prob_forward<false>, rows, threads, stream, logits, stride,
                 columns, bias, inverse_temperature, targets, first_column, maximum, sum, weighted_sum, chosen, rescale,
                 entropy_block);
@@ -147,9 +152,9 @@ extern "C" int coho_cuda_log_prob_backward(float* logits, std::int64_t stride, s
                                            std::int64_t first_column, const float* log_sum_exp, const float* entropy,
                                            const float* d_log_prob, const float* d_entropy, void* stream) {
   using namespace coho::trainer::cuda;
-  if (!sizes_fit(logits, stride, rows, columns, targets) || log_sum_exp == nullptr) return cudaErrorInvalidValue;
+  if (!are_valid_sizes(logits, stride, rows, columns, targets) || log_sum_exp == nullptr) return cudaErrorInvalidValue;
   if (d_entropy != nullptr && entropy == nullptr) return cudaErrorInvalidValue;
-  const bool vectors = vectors_fit(logits, stride) && vectors_fit(bias, 0);
+  const bool vectors = rows_are_aligned(logits, stride) && rows_are_aligned(bias, 0);
   return launch(vectors ? log_prob_backward<true> : log_prob_backward<false>, rows, threads, stream, logits, stride,
                 columns, bias, inverse_temperature, targets, first_column, log_sum_exp, entropy, d_log_prob, d_entropy);
 }

@@ -37,8 +37,8 @@ TEST_CASE("lora: a published adapter's outputs") {
 }
 
 TEST_CASE("lora: scales and refusals") {
-  CHECK(lora_options{.rank = 4, .alpha = 16}.scale_of("q_proj") == 4);
-  CHECK(lora_options{.rank = 4, .alpha = 16, .use_rslora = true}.scale_of("q_proj") == 8);
+  CHECK(lora_options{.rank = 4, .alpha = 16}.module_scale("q_proj") == 4);
+  CHECK(lora_options{.rank = 4, .alpha = 16, .use_rslora = true}.module_scale("q_proj") == 8);
   CHECK_THROWS_AS(lora_options{.dropout = 1}.validate(), option_error);
   CHECK_THROWS_AS((lora_options{.rank_pattern = {{"q_proj", 0}}}.validate()), option_error);
   CHECK_THROWS_AS((lora_options{.rank_pattern = {{"(", 1}}}.validate()), option_error);
@@ -57,15 +57,15 @@ TEST_CASE("lora: patterns give single modules ranks and alphas of their own") {
                              .alpha = 8,
                              .rank_pattern = {{"mlp.down_proj", 4}, {"layers.1..*", 1}},
                              .alpha_pattern = {{"v_proj", 6}}};
-  CHECK(options.rank_of("model.layers.0.self_attn.q_proj") == 2);
-  CHECK(options.rank_of("model.layers.1.mlp.down_proj") == 4);  // the first that matches
-  CHECK(options.rank_of("model.layers.1.mlp.up_proj") == 1);
-  CHECK(options.rank_of("model.layers.0.another_mlp.down_proj") == 2);  // a pattern begins at a dot
-  CHECK(options.scale_of("model.layers.0.self_attn.v_proj") == 3);
+  CHECK(options.module_rank("model.layers.0.self_attn.q_proj") == 2);
+  CHECK(options.module_rank("model.layers.1.mlp.down_proj") == 4);  // the first that matches
+  CHECK(options.module_rank("model.layers.1.mlp.up_proj") == 1);
+  CHECK(options.module_rank("model.layers.0.another_mlp.down_proj") == 2);  // a pattern begins at a dot
+  CHECK(options.module_scale("model.layers.0.self_attn.v_proj") == 3);
   lora_adapter adapter(small_weights(), options, rng{1});
   adapter.visit([&](const std::string& path, lora_pair& pair) {
-    CHECK(pair.a.size(0) == options.rank_of(path));
-    CHECK(pair.scale == options.scale_of(path));
+    CHECK(pair.a.size(0) == options.module_rank(path));
+    CHECK(pair.scale == options.module_scale(path));
   });
 }
 

@@ -32,8 +32,8 @@ struct described_adapter {
   void check() const {
     for (const auto& [module, pair] : adapter.modules) {
       CAPTURE(module);
-      CHECK(adapter.rank_of(module) == pair.a.size(0));
-      CHECK(adapter.scale_of(module) == Approx(scales.at(module)).epsilon(1e-14));
+      CHECK(adapter.module_rank(module) == pair.a.size(0));
+      CHECK(adapter.module_scale(module) == Approx(scales.at(module)).epsilon(1e-14));
     }
   }
 };

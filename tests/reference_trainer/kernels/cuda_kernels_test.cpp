@@ -16,7 +16,7 @@
 #include "support/nf4_bytes.hpp"
 
 // Defined by the tests in kernels/cuda.
-extern "C" decltype(coho_cuda_nf4_dequantise) emulated_nf4_dequantise;
+extern "C" decltype(coho_cuda_nf4_dequantize) emulated_nf4_dequantize;
 extern "C" decltype(coho_cuda_nf4_matvec) emulated_nf4_matvec;
 extern "C" decltype(coho_cuda_log_prob_forward) emulated_log_prob_forward;
 extern "C" decltype(coho_cuda_log_prob_backward) emulated_log_prob_backward;
@@ -29,7 +29,7 @@ namespace {
 struct machine {
   at::Device device;
   bool large;  // sizes for a GPU
-  decltype(&coho_cuda_nf4_dequantise) dequantise;
+  decltype(&coho_cuda_nf4_dequantize) dequantize;
   decltype(&coho_cuda_nf4_matvec) matvec;
   decltype(&coho_cuda_log_prob_forward) forward;
   decltype(&coho_cuda_log_prob_backward) backward;
@@ -37,11 +37,11 @@ struct machine {
 
 // The emulation, and a GPU if there is one and the kernels are built; says so if not.
 std::vector<machine> machines() {
-  std::vector<machine> all = {{at::Device(at::kCPU), false, emulated_nf4_dequantise, emulated_nf4_matvec,
+  std::vector<machine> all = {{at::Device(at::kCPU), false, emulated_nf4_dequantize, emulated_nf4_matvec,
                                emulated_log_prob_forward, emulated_log_prob_backward}};
 #ifdef COHO_HAVE_CUDA_KERNELS
   if (at::hasCUDA()) {
-    all.push_back({at::Device(at::kCUDA, 0), true, coho_cuda_nf4_dequantise, coho_cuda_nf4_matvec,
+    all.push_back({at::Device(at::kCUDA, 0), true, coho_cuda_nf4_dequantize, coho_cuda_nf4_matvec,
                    coho_cuda_log_prob_forward, coho_cuda_log_prob_backward});
   } else {
     WARN("no CUDA device: on a GPU skipped, by emulation only");
@@ -116,7 +116,7 @@ TEST_CASE("NF4 dequantisation in CUDA has the CPU kernel's bits in fp32 and bf16
               const at::Tensor buffer = at::full({n + skip + 8}, 77, at::TensorOptions(type).device(m.device));
               const at::Tensor out = buffer.narrow(0, skip, n);
               const int code = type == at::kFloat ? coho_cuda_float32 : coho_cuda_bfloat16;
-              REQUIRE(m.dequantise(&weight.view, out.data_ptr(), code, nullptr) == 0);
+              REQUIRE(m.dequantize(&weight.view, out.data_ptr(), code, nullptr) == 0);
               CHECK(at::equal(out.to(at::kCPU), expected));
               CHECK(buffer.narrow(0, n + skip, 8).eq(77).all().item<bool>());
             }
