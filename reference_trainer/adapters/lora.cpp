@@ -13,13 +13,13 @@ std::int64_t lora_options::module_rank(std::string_view path) const {
   return find_pattern_value(rank_pattern, path).value_or(rank);
 }
 
-double lora_options::alpha_of(std::string_view path) const {
+double lora_options::module_alpha(std::string_view path) const {
   return find_pattern_value(alpha_pattern, path).value_or(alpha);
 }
 
 double lora_options::module_scale(std::string_view path) const {
   const auto r = static_cast<double>(module_rank(path));
-  return use_rslora ? alpha_of(path) / std::sqrt(r) : alpha_of(path) / r;
+  return use_rslora ? module_alpha(path) / std::sqrt(r) : module_alpha(path) / r;
 }
 
 void lora_options::validate() const {
@@ -60,8 +60,8 @@ lora_adapter::lora_adapter(const llama_weights& base, const lora_options& option
   }
 }
 
-void lora_adapter::set(const llama_weights& base, const std::string& path, const at::Tensor& a, const at::Tensor& b,
-                       double scale) {
+void lora_adapter::set_pair(const llama_weights& base, const std::string& path, const at::Tensor& a,
+                            const at::Tensor& b, double scale) {
   pairs_.resize(base.blocks.size() * linear_kinds);
   for (std::size_t i = 0; i < pairs_.size(); ++i) {
     if (path != module_path(i)) continue;
@@ -82,7 +82,7 @@ lora_adapter lora_adapter::clone() const {
   return out;
 }
 
-llama_weights lora_adapter::merged(const llama_weights& base) const {
+llama_weights lora_adapter::merge(const llama_weights& base) const {
   llama_weights out = base;
   const auto type = base.embedding.scalar_type();
   for (std::size_t i = 0; i < base.blocks.size() * linear_kinds; ++i) {

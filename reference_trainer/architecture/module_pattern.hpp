@@ -14,7 +14,7 @@ namespace coho::trainer {
 ///     matches_pattern("q_proj", "model.layers.0.self_attn.q_proj");  // true
 bool matches_pattern(std::string_view pattern, std::string_view module);
 
-/// The value of the first pattern that matches the module.
+/// The value of the first pattern that matches the module; nothing if none does.
 template <class Value>
 std::optional<Value> find_pattern_value(const std::vector<std::pair<std::string, Value>>& patterns,
                                         std::string_view module) {

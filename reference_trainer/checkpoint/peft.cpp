@@ -25,7 +25,9 @@ constexpr std::string_view base_prefix = "base_model.model.";
 constexpr const char* config_name = "adapter_config.json";
 constexpr const char* weights_name = "adapter_model.safetensors";
 
-fs::path directory_of(const fs::path& directory, const std::string& name) {
+/// Where PEFT stores an adapter: "default" in the folder itself, others in sub-folders. Names that could lead out of
+/// the folder are refused.
+fs::path adapter_directory(const fs::path& directory, const std::string& name) {
   require_argument(!name.empty() && name.find_first_of("/\\") == std::string::npos && name != "." && name != "..",
                    "the adapter name \"" + name + "\" is not a plain name");
   return name == "default" ? directory : directory / name;
@@ -39,6 +41,7 @@ class config_reader {
     if (!json_.is_object()) throw file_error(path_, "", "is not a JSON object");
   }
 
+  // The configuration as an adapter without matrices.
   lora_weights read() const {
     refuse_variants();
     lora_weights adapter;
@@ -96,6 +99,7 @@ class config_reader {
     }
   }
 
+  // Refuses what changes the product, the base or its biases: the result would silently be another model.
   void refuse_variants() const {
     if (const auto type = text("peft_type"); type != "LORA") {
       refuse("peft_type", "the method \"" + type + "\" is not supported", "only LORA is supported");
@@ -157,6 +161,7 @@ class config_reader {
     if (!value->is_string()) refuse(field, "must be a string");
     return value->get<std::string>();
   }
+  // Calls visit(pattern, value) for each entry of an object of patterns, in the file's order.
   template <class Visitor>
   void patterns(const std::string& field, Visitor visit) const {
     const auto* object = find(field);
@@ -202,6 +207,7 @@ std::string_view head_part(std::string_view key) {
   return key == "weight" || key == "bias" ? key : std::string_view{};
 }
 
+/// "A [8, 64] and B [64, 8]", for messages.
 std::string shapes_text(const lora_matrices& pair) {
   const auto one = [](const at::Tensor& m) {
     return "[" + std::to_string(m.size(0)) + ", " + std::to_string(m.size(1)) + "]";
@@ -209,6 +215,8 @@ std::string shapes_text(const lora_matrices& pair) {
   return "A " + one(pair.a) + " and B " + one(pair.b);
 }
 
+/// Refuses incomplete pairs, ranks other than the configuration's, and a head that is not one row with at most one
+/// bias.
 void check_pairs(const lora_weights& adapter, const std::string& path) {
   for (const auto& [module, pair] : adapter.modules) {
     const auto place = "module " + module;
@@ -245,11 +253,11 @@ double lora_weights::module_scale(std::string_view module) const {
 }
 
 lora_weights read_peft_config(const fs::path& directory, const std::string& name) {
-  return config_reader(directory_of(directory, name) / config_name).read();
+  return config_reader(adapter_directory(directory, name) / config_name).read();
 }
 
 lora_weights read_peft(const fs::path& directory, const std::string& name) {
-  const auto folder = directory_of(directory, name);
+  const auto folder = adapter_directory(directory, name);
   auto adapter = read_peft_config(directory, name);
   const auto path = folder / weights_name;
   if (!fs::exists(path) && fs::exists(folder / "adapter_model.bin")) {
@@ -292,7 +300,7 @@ lora_weights read_peft(const fs::path& directory, const std::string& name) {
 }
 
 void write_peft(const fs::path& directory, const lora_weights& adapter, const std::string& name) {
-  const auto folder = directory_of(directory, name);
+  const auto folder = adapter_directory(directory, name);
   check_pairs(adapter, (folder / weights_name).string());
   tensor_map tensors;
   const std::string prefix(base_prefix);

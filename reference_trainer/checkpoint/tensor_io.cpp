@@ -41,7 +41,8 @@ tensor_dtype to_tensor_dtype(at::ScalarType type) {
 
 namespace {
 
-at::Tensor tensor_at(const tensor_view& view, const std::function<void(void*)>& end_of_life) {
+// Zero-copy if the bytes are aligned for their type; `deleter` then runs when the last tensor over them is gone.
+at::Tensor wrap_bytes(const tensor_view& view, const std::function<void(void*)>& deleter) {
   const auto type = to_scalar_type(view.dtype);
   const auto options = at::TensorOptions().dtype(type);
   if (view.bytes.empty()) return at::empty(view.shape, options);
@@ -52,7 +53,7 @@ at::Tensor tensor_at(const tensor_view& view, const std::function<void(void*)>& 
     std::copy(view.bytes.begin(), view.bytes.end(), static_cast<std::byte*>(copy.data_ptr()));
     return copy;
   }
-  return at::from_blob(data, view.shape, end_of_life, options);
+  return at::from_blob(data, view.shape, deleter, options);
 }
 
 }  // namespace
@@ -64,13 +65,13 @@ std::string shape_text(at::IntArrayRef shape) {
 }
 
 at::Tensor tensor_from_view(const tensor_view& view, std::shared_ptr<const void> keep_alive) {
-  return tensor_at(view, [keep = std::move(keep_alive)](void*) {});
+  return wrap_bytes(view, [keep = std::move(keep_alive)](void*) {});
 }
 
 at::Tensor read_tensor(const safetensors_file& file, std::string_view name) {
   const auto& view = file.at(name);
   try {
-    return tensor_at(view, [keep = file.storage(), part = view.bytes](void*) { mapped_file::release(part); });
+    return wrap_bytes(view, [keep = file.storage(), part = view.bytes](void*) { mapped_file::release(part); });
   } catch (const argument_error& problem) {
     throw file_error(file.path().string(), "tensor " + std::string(name), problem.what());
   }

@@ -17,7 +17,7 @@ using tensor_map = std::map<std::string, at::Tensor>;
 at::ScalarType to_scalar_type(tensor_dtype type);
 tensor_dtype to_tensor_dtype(at::ScalarType type);
 
-/// "[64, 128]".
+/// A shape as messages write it: "[64, 128]".
 std::string shape_text(at::IntArrayRef shape);
 
 /// A CPU tensor over the bytes of `view`, without a copy; `keep_alive` is held until the last such tensor is gone.
@@ -33,7 +33,8 @@ at::Tensor read_tensor(const safetensors_file& file, std::string_view name);
 ///     const auto tensors = coho::trainer::read_tensors("adapter_model.safetensors");
 tensor_map read_tensors(const std::filesystem::path& path);
 
-/// Writes tensors of any device and layout atomically and row-major.
+/// Writes tensors of any device and layout atomically and row-major. Throws `argument_error` for an undefined tensor or
+/// a type that the format lacks.
 void write_tensors(const std::filesystem::path& path, const tensor_map& tensors,
                    const std::map<std::string, std::string>& metadata = {});
 

@@ -61,8 +61,8 @@ void dequantize_portable(const std::uint8_t* codes, const float* absmax, std::in
 
 // `nf4_kernels::matvec` for any processor: pieces of a row are decoded once for all rows of x, and summed in 16 lanes
 // so that the compiler can vectorise.
-void matvec_portable(const float* x, std::int64_t rows, std::int64_t in, const std::uint8_t* codes, const float* absmax,
-                     std::int64_t block_size, std::int64_t first, std::int64_t last, float* y, std::int64_t y_stride) {
+void matvec_portable(const nf4_product& product) {
+  const auto [x, rows, in, codes, absmax, block_size, first, last, y, y_stride] = product;
   constexpr std::int64_t lanes = 16, piece = 256;
   float weights[piece], sums[nf4_matvec_rows][lanes];
   for (std::int64_t o = first; o < last; ++o) {
@@ -114,6 +114,7 @@ struct kernel_list {
   }
 };
 
+// Asked of the processor once per program.
 const kernel_list& supported_kernels() {
   static const kernel_list kernels;
   return kernels;

@@ -243,11 +243,13 @@ COHO_AVX512 void dequantize_avx512(const std::uint8_t* codes, const float* absma
 // row, and the row in the middle of a byte. `Step(codes, scale, x, sums)` takes `width` elements.
 #define COHO_NF4_MATVEC(NAME, TARGET, VECTOR, ZERO, WIDTH, STEP, SUM)                                              \
   template <int Rows, int Chains>                                                                                  \
-  TARGET void NAME##_rows(const float* x, std::int64_t in, const std::uint8_t* codes, const float* absmax,         \
-                          std::int64_t block_size, std::int64_t first, std::int64_t last, float* y,                \
-                          std::int64_t y_stride) {                                                                 \
+  TARGET void NAME##_rows(const nf4_product& product) {                                                            \
+    const float* const x = product.x;                                                                              \
+    const std::int64_t in = product.in, block_size = product.block_size, last = product.last;                      \
+    const std::uint8_t* const codes = product.codes;                                                               \
+    const float* const absmax = product.absmax;                                                                    \
     const auto tables = NAME##_tables();                                                                           \
-    for (std::int64_t o = first; o < last; ++o) {                                                                  \
+    for (std::int64_t o = product.first; o < last; ++o) {                                                          \
       VECTOR sums[Rows][Chains];                                                                                   \
       float rest[Rows] = {};                                                                                       \
       for (int r = 0; r < Rows; ++r)                                                                               \
@@ -271,18 +273,16 @@ COHO_AVX512 void dequantize_avx512(const std::uint8_t* codes, const float* absma
       for (int r = 0; r < Rows; ++r) {                                                                             \
         float sum = rest[r];                                                                                       \
         for (int c = 0; c < Chains; ++c) sum += SUM(sums[r][c]);                                                   \
-        y[r * y_stride + o] = sum;                                                                                 \
+        product.y[r * product.y_stride + o] = sum;                                                                 \
       }                                                                                                            \
     }                                                                                                              \
   }                                                                                                                \
-  void NAME(const float* x, std::int64_t rows, std::int64_t in, const std::uint8_t* codes, const float* absmax,    \
-            std::int64_t block_size, std::int64_t first, std::int64_t last, float* y, std::int64_t y_stride) {     \
-    using function = void (*)(const float*, std::int64_t, const std::uint8_t*, const float*, std::int64_t,         \
-                              std::int64_t, std::int64_t, float*, std::int64_t);                                   \
+  void NAME(const nf4_product& product) {                                                                          \
+    using function = void (*)(const nf4_product&);                                                                 \
     static constexpr function by_rows[nf4_matvec_rows] = {NAME##_rows<1, 4>, NAME##_rows<2, 2>, NAME##_rows<3, 2>, \
                                                           NAME##_rows<4, 2>, NAME##_rows<5, 1>, NAME##_rows<6, 1>, \
                                                           NAME##_rows<7, 1>, NAME##_rows<8, 1>};                   \
-    by_rows[rows - 1](x, in, codes, absmax, block_size, first, last, y, y_stride);                                 \
+    by_rows[product.rows - 1](product);                                                                            \
   }
 
 struct tables8 {
