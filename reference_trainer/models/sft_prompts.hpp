@@ -16,10 +16,11 @@ namespace coho::trainer {
 std::vector<prompt_settings> read_sft_prompts(const config& options,
                                               const std::vector<std::filesystem::path>& templates);
 
-/// The same with a model's tokenizer.
+/// A prompter per form, with the model's tokenizer.
 std::vector<prompter> make_prompters(const std::vector<prompt_settings>& forms, const loaded_model& model);
 
-/// A line about prompts that any of the forms cut; empty if none was.
-std::string cut_note(const std::vector<prompter>& prompts, const std::vector<prompt_settings>& forms, std::size_t of);
+/// A line for the log on how many of the examples' prompts were cut, in any form; empty if none was.
+std::string cut_note(const std::vector<prompter>& prompts, const std::vector<prompt_settings>& forms,
+                     std::size_t examples);
 
 }  // namespace coho::trainer

@@ -42,14 +42,15 @@ struct plan_settings {
   std::size_t threads = 1;
   std::optional<machine_rates> rates{};  ///< of a machine that is not this one
   std::size_t ranks = 1;                 ///< processes, one device each, that share a step
-  std::size_t shards = 1;                ///< that a step is cut into
+  std::size_t shards = 1;                ///< that a step is divided into
 };
 /// The sections `model` and `adapter`, `plan.bandwidth` in GB/s and `plan.flops` in TFLOP/s (both or neither), and
 /// `plan.ranks`. Throws config_error, option_error.
 plan_settings read_plan(const config& options, const stage_context& context);
-/// With `distributed.shards`, of a stage that several processes may run.
+/// The same with `distributed.shards`, for a stage that several processes may run.
 plan_settings read_parallel_plan(const config& options, const stage_context& context);
 
+/// What a plan reads of a PPO run.
 struct ppo_plan {
   std::filesystem::path policy{}, reward_model{};  ///< empty: the base; no reward model
   const ppo_options& options;
@@ -61,6 +62,7 @@ struct ppo_plan {
   bool evaluates = false;
 };
 
+/// What a plan reads of the training of a reward model.
 struct reward_plan {
   std::filesystem::path from{};  ///< empty: the base
   std::size_t batch_size = 64, micro_batch_pairs = 64;
@@ -68,8 +70,9 @@ struct reward_plan {
   reward_role_options limits{};
 };
 
+/// What a plan reads of supervised fine-tuning.
 struct sft_plan {
-  std::filesystem::path adapter{};  ///< to go on from; empty: the base
+  std::filesystem::path adapter{};  ///< to continue from; empty: the base
   std::size_t batch_size = 32, micro_batch_tokens = 16384;
   std::size_t prompt_tokens = 0, response_tokens = 0;  ///< at most; 0: no limit
   moment_type moments = moment_type::float32;

@@ -11,6 +11,7 @@
 namespace coho::trainer {
 namespace {
 
+// The registered identifiers, by name.
 std::map<std::string, language_identifier_function>& language_identifiers() {
   static std::map<std::string, language_identifier_function> known{{"cld2", identify_language}};
   return known;
@@ -22,7 +23,7 @@ void register_language_identifier(const std::string& name, language_identifier_f
   language_identifiers()[name] = std::move(identifier);
 }
 
-bonus_options bonus_options::of(recipe_preset preset, std::size_t max_new_tokens) {
+bonus_options bonus_options::for_preset(recipe_preset preset, std::size_t max_new_tokens) {
   bonus_options out;
   out.length_bonus.max_response_tokens = static_cast<double>(max_new_tokens);
   if (preset == recipe_preset::salmon_code) out.length_bonus.cap = length_bonus_options::salmon_code().cap;
@@ -35,7 +36,7 @@ void bonus_options::settle(const config& section) const {
 }
 
 symbolic_rewards read_bonus(const config& section, recipe_preset preset, std::size_t max_new_tokens) {
-  const bonus_options none = bonus_options::of(preset, max_new_tokens);
+  const bonus_options none = bonus_options::for_preset(preset, max_new_tokens);
   const auto read = read_section(section, none);
   const length_bonus_options& length = read.length_bonus;
   if (length.coefficient == 0)

@@ -29,12 +29,15 @@ class symbolic_rewards {
                    double language_coefficient)
       : length_(std::move(length)), same_(std::move(identifier), 1.0), language_coefficient_(language_coefficient) {}
 
+  /// The sum of both; 0 for what is switched off.
   double operator()(const reward_query& query) const { return length(query) + language(query); }
   /// "language" and "length", for the breakdowns of rollouts: the text is identified once.
   std::array<reward_part, 2> parts(const reward_query& query) const {
     return {{{"language", language(query)}, {"length", length(query)}}};
   }
+  /// The reward for length.
   double length(const reward_query& query) const { return length_ ? (*length_)(query) : 0.0; }
+  /// The coefficient if response and prompt are in the same language.
   double language(const reward_query& query) const {
     return rewards_language() && same_language(query) ? language_coefficient_ : 0.0;
   }
@@ -57,8 +60,8 @@ struct bonus_options {
   std::string language_identifier = "cld2";
   length_bonus_options length_bonus{.coefficient = 0};
 
-  /// Under a preset, for responses of at most that many tokens.
-  static bonus_options of(recipe_preset preset, std::size_t max_new_tokens);
+  /// The defaults under a preset, for responses of at most that many tokens.
+  static bonus_options for_preset(recipe_preset preset, std::size_t max_new_tokens);
   static void describe(auto&& visit, auto&... o) {
     visit({"language_bonus", "reward of a response in the language of its prompt"}, o.language_bonus...);
     visit({"language_identifier", "cld2, or the name of a registered one"}, o.language_identifier...);
@@ -67,7 +70,7 @@ struct bonus_options {
   /// config_error for an unknown identifier.
   void settle(const config& section) const;
 };
-/// From the section "ppo". Throws config_error, option_error.
+/// The bonus of the section "ppo". Throws config_error, option_error.
 symbolic_rewards read_bonus(const config& section, recipe_preset preset, std::size_t max_new_tokens);
 
 }  // namespace coho::trainer
