@@ -31,7 +31,7 @@ TEST_CASE("preference measures: accuracy, margin, loss and their errors by hand"
   CHECK(tally.right() == 2);
   CHECK(tally.ties() == 1);
   CHECK(tally.accuracy() == 0.625);
-  CHECK(tally.accuracy_error() == Approx(std::sqrt(0.625 * 0.375 / 4)));
+  CHECK(tally.accuracy_standard_error() == Approx(std::sqrt(0.625 * 0.375 / 4)));
   CHECK(tally.score_difference() == 0.5);
   // Squared differences from 0.5: 0.25, 0.25, 2.25, 2.25.
   CHECK(tally.score_difference_standard_error() == Approx(std::sqrt(5.0 / 3 / 4)));
@@ -60,7 +60,7 @@ TEST_CASE("preference measures: calibration by hand") {
   for (const double sign : {1.0, -1.0}) measured.add(sign * logit(0.93));
   measured.add(0);
   measured.add(1e5);
-  const auto table = measured.table();
+  const auto table = measured.mean_bins();
   REQUIRE(table.size() == 10);
   CHECK(table[0].pairs == 1);  // [0.5, 0.55)
   CHECK(table[0].confidence == 0.5);
