@@ -85,7 +85,7 @@ std::string explain_usage(const CLI::App& app, const CLI::ParseError& problem, i
 // The counts of a run.
 void say_counts(stage_context& context) {
   for (const auto& line : dropped_parts::of_run().take_lines()) context.log(line);
-  const auto& positions = position_watch::setting();
+  const auto& positions = position_watch::instance();
   if (positions.count() > 1)
     context.log("note: " + std::to_string(positions.count()) +
                 " times a sequence was read that is longer than the model is made for; the longest had " +
@@ -106,7 +106,7 @@ void run_noted(const subcommand& command, const config& options, stage_context& 
   }
   dropped_parts::of_run().clear();
   notices::setting().send_to(print);
-  position_watch::setting().clear();
+  position_watch::instance().clear();
   try {
     command.run(options, context);
   } catch (...) {
