@@ -60,7 +60,7 @@ bool is_target(const lora_weights& adapter, std::string_view module) {
   });
 }
 
-void describe_modules(lora_weights& adapter, const std::map<std::string, double>& scales, std::int64_t layers) {
+void infer_lora_config(lora_weights& adapter, const std::map<std::string, double>& scales, std::int64_t layers) {
   adapter.rank_pattern.clear();
   adapter.alpha_pattern.clear();
   adapter.target_modules.clear();
@@ -70,7 +70,7 @@ void describe_modules(lora_weights& adapter, const std::map<std::string, double>
   std::map<std::string, double> alphas;
   for (const auto& [module, pair] : adapter.modules) {
     const auto scale = scales.find(module);
-    require_argument(scale != scales.end(), "describe_modules: there is no scale for " + module);
+    require_argument(scale != scales.end(), "infer_lora_config: there is no scale for " + module);
     const auto rank = pair.a.size(0);
     const auto r = static_cast<double>(rank);
     ranks[module] = rank;

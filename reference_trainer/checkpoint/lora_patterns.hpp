@@ -19,6 +19,6 @@ bool is_target(const lora_weights& adapter, std::string_view module);
 /// pattern: one for all linears of a name if they agree, otherwise one for each. A name that is not adapted in every
 /// layer is listed by full paths, because PEFT would otherwise create new matrices in the other layers. `use_rslora`
 /// decides how alpha follows from a scale.
-void describe_modules(lora_weights& adapter, const std::map<std::string, double>& scales, std::int64_t layers);
+void infer_lora_config(lora_weights& adapter, const std::map<std::string, double>& scales, std::int64_t layers);
 
 }  // namespace coho::trainer

@@ -95,7 +95,7 @@ class preferences_stage : public stage {
       left_out += reader.left_out();
       add_measures_row(table, name, reader.left_out(), measured);
       nlohmann::ordered_json row{{"data", name}, {"left_out", reader.left_out()}};
-      row.update(measured.json());
+      row.update(measured.to_json());
       rows.push_back(std::move(row));
     }
     bar.finish();
@@ -107,7 +107,7 @@ class preferences_stage : public stage {
     const nlohmann::ordered_json report{{"kind", "preferences"},
                                         {"reward_model", read_.reward_model.string()},
                                         {"files", rows},
-                                        {"overall", overall_.json()}};
+                                        {"overall", overall_.to_json()}};
     summary(report).write(context.out);
   }
 

@@ -130,7 +130,7 @@ std::vector<preference_measures::margin_group> preference_measures::by_margin() 
   return out;
 }
 
-ordered_json preference_measures::json() const {
+ordered_json preference_measures::to_json() const {
   auto out = tally_json(overall_);
   out["brier_score"] = overall_.brier_score();
   out["brier_error"] = overall_.brier_standard_error();

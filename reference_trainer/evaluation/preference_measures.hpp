@@ -83,7 +83,7 @@ struct score_moments {
 ///
 ///     preference_measures measured;
 ///     for (…) measured.add(record, chosen_score, rejected_score);
-///     write(measured.json());
+///     write(measured.to_json());
 class preference_measures {
  public:
   /// Throws argument_error for non-finite scores.
@@ -101,7 +101,7 @@ class preference_measures {
   /// by_principle [{principle, negated, …}], by_number [{principles, …}], by_dominant [{principle, negated, …}],
   /// by_margin [{from, to, …}], each with the figures of its pairs. by_margin: four groups of equal size by the size of
   /// the dominant principle's score, of records that tell it; equal sizes stay together.
-  nlohmann::ordered_json json() const;
+  nlohmann::ordered_json to_json() const;
   /// The groups as a table for the terminal.
   text_table groups() const;
   /// The reliability table for the terminal.

@@ -111,8 +111,9 @@ rope_cache::tables rope_cache::at_positions(const at::Tensor& positions, std::in
 }
 
 template <class Attend>
-at::Tensor llama_model::run(const llama_weights& weights, const lora_adapter* adapter, const at::Tensor& tokens,
-                            const rope_cache::tables& rope, const training_pass& pass, const Attend& attend) const {
+at::Tensor llama_model::run_blocks(const llama_weights& weights, const lora_adapter* adapter, const at::Tensor& tokens,
+                                   const rope_cache::tables& rope, const training_pass& pass,
+                                   const Attend& attend) const {
   at::Tensor x = at::embedding(weights.embedding, tokens);
   for (std::size_t i = 0; i < weights.blocks.size(); ++i) {
     // By value except for the weights, which outlive the graph, because backward may run it again.
@@ -149,7 +150,7 @@ at::Tensor llama_model::hidden(const llama_weights& weights, const lora_adapter*
     }
     return layout.pack(causal_attention(layout.pad(q), layout.pad(k), layout.pad(v), window));
   };
-  return run(weights, adapter, tokens, rope_.at_positions(layout.positions, layout.longest), pass, attend);
+  return run_blocks(weights, adapter, tokens, rope_.at_positions(layout.positions, layout.longest), pass, attend);
 }
 
 prefix_cache llama_model::prefix(const llama_weights& weights, const lora_adapter* adapter, const at::Tensor& tokens) {
@@ -185,7 +186,7 @@ at::Tensor llama_model::hidden(const llama_weights& weights, const lora_adapter*
     for (std::size_t p = 0; p < masks.size(); ++p) mixed.push_back(attention(layout.parts[p], masks[p], q, k, v));
     return at::cat(mixed, 0);
   };
-  return run(weights, adapter, tokens, rope_.at_positions(layout.positions, layout.longest), {}, attend);
+  return run_blocks(weights, adapter, tokens, rope_.at_positions(layout.positions, layout.longest), {}, attend);
 }
 
 at::Tensor llama_model::decode(const llama_weights& weights, const lora_adapter* adapter, const at::Tensor& tokens,

@@ -312,7 +312,7 @@ void save_role(loaded_model& model, const std::string& role, const std::filesyst
       saved.modules[path] = {pair.a.detach().clone(), pair.b.detach().clone()};
       scales[path] = pair.scale;
     });
-    describe_modules(saved, scales, bank.config().num_hidden_layers);
+    infer_lora_config(saved, scales, bank.config().num_hidden_layers);
     if (state.head.defined() && !own_head) saved.head_weight = state.head.weight.detach().clone();
     write_peft(directory, saved);
     copy_companion_files(model.directory, directory);

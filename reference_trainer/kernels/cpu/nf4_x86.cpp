@@ -62,7 +62,7 @@ COHO_AVX2 COHO_INLINE __m256i above(__m256 scaled, __m256 bound) {
   return _mm256_castps_si256(_mm256_cmp_ps(scaled, bound, _CMP_GT_OQ));
 }
 // The codes of 8 elements, by `nf4_encode` in all lanes.
-COHO_AVX2 COHO_INLINE __m256i index8(__m256 scaled, const search8& bounds) {
+COHO_AVX2 COHO_INLINE __m256i encode8(__m256 scaled, const search8& bounds) {
   // Comparisons give −1 for true, so subtracting counts.
   __m256i index = _mm256_sub_epi32(_mm256_setzero_si256(), above(scaled, _mm256_set1_ps(nf4_bounds[7])));
   __m256i more = above(scaled, _mm256_permutevar8x32_ps(bounds.second, index));
@@ -87,10 +87,10 @@ COHO_AVX2 void quantize_avx2(const Element* x, std::int64_t n, std::int64_t bloc
     const __m256 inverses = _mm256_set1_ps(inverse);
     std::int64_t i = 0;
     for (; i + 32 <= count; i += 32) {
-      const __m256i a = index8(_mm256_mul_ps(load8(x + i), inverses), bounds);
-      const __m256i b = index8(_mm256_mul_ps(load8(x + i + 8), inverses), bounds);
-      const __m256i c = index8(_mm256_mul_ps(load8(x + i + 16), inverses), bounds);
-      const __m256i d = index8(_mm256_mul_ps(load8(x + i + 24), inverses), bounds);
+      const __m256i a = encode8(_mm256_mul_ps(load8(x + i), inverses), bounds);
+      const __m256i b = encode8(_mm256_mul_ps(load8(x + i + 8), inverses), bounds);
+      const __m256i c = encode8(_mm256_mul_ps(load8(x + i + 16), inverses), bounds);
+      const __m256i d = encode8(_mm256_mul_ps(load8(x + i + 24), inverses), bounds);
       // Each 128-bit half ends with every second pair of bytes of the result.
       const __m256i bytes = _mm256_packus_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
       const __m256i words = _mm256_maddubs_epi16(bytes, _mm256_set1_epi16(0x0110));
@@ -103,7 +103,7 @@ COHO_AVX2 void quantize_avx2(const Element* x, std::int64_t n, std::int64_t bloc
 }
 
 // The codes of 8 elements from 4 bytes; only the low four bits of each lane count.
-COHO_AVX2 COHO_INLINE __m256i indices8(const std::uint8_t* codes) {
+COHO_AVX2 COHO_INLINE __m256i unpack8(const std::uint8_t* codes) {
   std::int32_t word;
   std::memcpy(&word, codes, 4);
   return _mm256_srlv_epi32(_mm256_set1_epi32(word), _mm256_setr_epi32(4, 0, 12, 8, 20, 16, 28, 24));
@@ -125,7 +125,7 @@ COHO_AVX2 void dequantize_avx2(const std::uint8_t* codes, const float* absmax, s
     const __m256 high_products = _mm256_mul_ps(high, _mm256_set1_ps(scale));
     std::int64_t i = 0;
     for (; i + 8 <= count; i += 8)
-      _mm256_storeu_ps(out + i, lookup8(low_products, high_products, indices8(codes + i / 2)));
+      _mm256_storeu_ps(out + i, lookup8(low_products, high_products, unpack8(codes + i / 2)));
     nf4_decode_tail(codes, scale, i, count, out);
   }
 }
@@ -183,7 +183,7 @@ COHO_AVX512 COHO_INLINE __m512 load16(const std::uint16_t* x) {
 }
 
 // The codes of 16 elements, a byte each: one register holds the whole tree.
-COHO_AVX512 COHO_INLINE __m128i index16(__m512 scaled, __m512 bounds) {
+COHO_AVX512 COHO_INLINE __m128i encode16(__m512 scaled, __m512 bounds) {
   __m512i node = _mm512_set1_epi32(1);
   for (int level = 0; level < 4; ++level) {
     const __mmask16 above = _mm512_cmp_ps_mask(scaled, _mm512_permutexvar_ps(node, bounds), _CMP_GT_OQ);
@@ -207,8 +207,8 @@ COHO_AVX512 void quantize_avx512(const Element* x, std::int64_t n, std::int64_t 
     const __m512 inverses = _mm512_set1_ps(inverse);
     std::int64_t i = 0;
     for (; i + 32 <= count; i += 32) {
-      const __m128i a = index16(_mm512_mul_ps(load16(x + i), inverses), bounds);
-      const __m128i b = index16(_mm512_mul_ps(load16(x + i + 16), inverses), bounds);
+      const __m128i a = encode16(_mm512_mul_ps(load16(x + i), inverses), bounds);
+      const __m128i b = encode16(_mm512_mul_ps(load16(x + i + 16), inverses), bounds);
       const __m128i packed = _mm_packus_epi16(_mm_maddubs_epi16(a, places), _mm_maddubs_epi16(b, places));
       _mm_storeu_si128(reinterpret_cast<__m128i*>(codes + i / 2), packed);
     }
@@ -217,7 +217,7 @@ COHO_AVX512 void quantize_avx512(const Element* x, std::int64_t n, std::int64_t 
 }
 
 // The codes of 16 elements from 8 bytes; only the low four bits of each lane count.
-COHO_AVX512 COHO_INLINE __m512i indices16(const std::uint8_t* codes) {
+COHO_AVX512 COHO_INLINE __m512i unpack16(const std::uint8_t* codes) {
   const __m128i packed = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(codes));
   return _mm512_cvtepu8_epi32(_mm_unpacklo_epi8(_mm_srli_epi16(packed, 4), packed));
 }
@@ -232,7 +232,7 @@ COHO_AVX512 void dequantize_avx512(const std::uint8_t* codes, const float* absma
     const __m512 products = _mm512_mul_ps(values, _mm512_set1_ps(scale));
     std::int64_t i = 0;
     for (; i + 16 <= count; i += 16)
-      _mm512_storeu_ps(out + i, _mm512_permutexvar_ps(indices16(codes + i / 2), products));
+      _mm512_storeu_ps(out + i, _mm512_permutexvar_ps(unpack16(codes + i / 2), products));
     nf4_decode_tail(codes, scale, i, count, out);
   }
 }
@@ -291,20 +291,20 @@ struct tables8 {
 COHO_AVX2 COHO_INLINE tables8 matvec_avx2_tables() {
   return {_mm256_loadu_ps(nf4_values.data()), _mm256_loadu_ps(nf4_values.data() + 8)};
 }
-#define COHO_STEP8(CODES, X, CHAIN)                                                                                 \
-  {                                                                                                                 \
-    const __m256 weights = _mm256_mul_ps(lookup8(tables.low, tables.high, indices8(CODES)), _mm256_set1_ps(scale)); \
-    for (int r = 0; r < Rows; ++r)                                                                                  \
-      sums[r][CHAIN] = _mm256_fmadd_ps(weights, _mm256_loadu_ps((X) + r * in), sums[r][CHAIN]);                     \
+#define COHO_STEP8(CODES, X, CHAIN)                                                                                \
+  {                                                                                                                \
+    const __m256 weights = _mm256_mul_ps(lookup8(tables.low, tables.high, unpack8(CODES)), _mm256_set1_ps(scale)); \
+    for (int r = 0; r < Rows; ++r)                                                                                 \
+      sums[r][CHAIN] = _mm256_fmadd_ps(weights, _mm256_loadu_ps((X) + r * in), sums[r][CHAIN]);                    \
   }
 COHO_NF4_MATVEC(matvec_avx2, COHO_AVX2, __m256, _mm256_setzero_ps, 8, COHO_STEP8, sum8)
 
 COHO_AVX512 COHO_INLINE __m512 matvec_avx512_tables() { return _mm512_loadu_ps(nf4_values.data()); }
-#define COHO_STEP16(CODES, X, CHAIN)                                                                              \
-  {                                                                                                               \
-    const __m512 weights = _mm512_mul_ps(_mm512_permutexvar_ps(indices16(CODES), tables), _mm512_set1_ps(scale)); \
-    for (int r = 0; r < Rows; ++r)                                                                                \
-      sums[r][CHAIN] = _mm512_fmadd_ps(weights, _mm512_loadu_ps((X) + r * in), sums[r][CHAIN]);                   \
+#define COHO_STEP16(CODES, X, CHAIN)                                                                             \
+  {                                                                                                              \
+    const __m512 weights = _mm512_mul_ps(_mm512_permutexvar_ps(unpack16(CODES), tables), _mm512_set1_ps(scale)); \
+    for (int r = 0; r < Rows; ++r)                                                                               \
+      sums[r][CHAIN] = _mm512_fmadd_ps(weights, _mm512_loadu_ps((X) + r * in), sums[r][CHAIN]);                  \
   }
 COHO_NF4_MATVEC(matvec_avx512, COHO_AVX512, __m512, _mm512_setzero_ps, 16, COHO_STEP16, _mm512_reduce_add_ps)
 
