@@ -79,7 +79,7 @@ void ppo_step(benchmark::State& state) {
   adamw policy_optimizer(bank.train("policy"), training.optimizer);
   adamw value_optimizer(bank.train("value"), training.optimizer);
   const policy_role_options sampling{.temperature = settings.generation.temperature,
-                                     .banned = model.never_sampled(),
+                                     .banned = model.banned_tokens(),
                                      .end_tokens = model.end_tokens(),
                                      .token_texts = model.token_texts()};
   policy_role policy(bank, "policy", sampling), reference(bank, "reference", sampling);

@@ -9,6 +9,7 @@
 #include <coho/rng.hpp>
 
 #include "decoder/packed_batch.hpp"
+#include "decoder/tensor_conversion.hpp"
 
 namespace coho::bench {
 

@@ -65,7 +65,7 @@ struct log_prob_inputs {
 };
 
 at::Tensor fused(const bench_machine& machine, const log_prob_inputs& in) {
-  return fused_log_probs(in.hidden, in.head, in.targets, {.kernels = log_prob_kernels_for(machine.device)}).log_probs;
+  return fused_log_probs(in.hidden, in.head, in.targets, {.kernels = find_log_prob_kernels(machine.device)}).log_probs;
 }
 
 // f is called as for time_calls; afterwards the gradient of the hidden states is released.

@@ -8,7 +8,7 @@
 
 #include <coho/rng.hpp>
 
-#include "decoder/packed_batch.hpp"
+#include "decoder/tensor_conversion.hpp"
 #include "generation/engine.hpp"
 #include "llama/adapter_bank.hpp"
 #include "plan/time_plan.hpp"

@@ -19,13 +19,13 @@ at::Tensor high_word(const at::Tensor& product) { return at::bitwise_right_shift
 
 // rng::philox for n blocks from `first` on: four words, each int64 [n]. Products of two 32-bit words overflow int64,
 // whose operators wrap.
-std::array<at::Tensor, 4> philox_words(const rng::state& of, std::int64_t first, std::int64_t n, at::Device device) {
+std::array<at::Tensor, 4> philox_words(const rng::state& state, std::int64_t first, std::int64_t n, at::Device device) {
   const auto integers = at::TensorOptions().dtype(at::kLong).device(device);
   at::Tensor a = at::arange(first, first + n, integers), b = at::bitwise_right_shift(a, 32);
   a.bitwise_and_(low_word);
-  at::Tensor c = at::full({n}, static_cast<std::int64_t>(of.stream & low_word), integers);
-  at::Tensor d = at::full({n}, static_cast<std::int64_t>(of.stream >> 32), integers);
-  auto key0 = static_cast<std::uint32_t>(of.seed), key1 = static_cast<std::uint32_t>(of.seed >> 32);
+  at::Tensor c = at::full({n}, static_cast<std::int64_t>(state.stream & low_word), integers);
+  at::Tensor d = at::full({n}, static_cast<std::int64_t>(state.stream >> 32), integers);
+  auto key0 = static_cast<std::uint32_t>(state.seed), key1 = static_cast<std::uint32_t>(state.seed >> 32);
   for (int round = 0; round < 10; ++round) {
     a.mul_(std::int64_t{0xD2511F53});
     c.mul_(std::int64_t{0xCD9E8D57});
@@ -43,12 +43,14 @@ std::array<at::Tensor, 4> philox_words(const rng::state& of, std::int64_t first,
   return {a, b, c, d};
 }
 
-std::uint64_t threshold_of(double probability) { return static_cast<std::uint64_t>(probability * 4294967296.0); }
+// Random 32-bit words below it drop their element.
+std::uint64_t drop_threshold(double probability) { return static_cast<std::uint64_t>(probability * 4294967296.0); }
 
-// In fp32, so that a kept element is the same for both implementations.
-float scale_of(double probability) { return static_cast<float>(1.0 / (1.0 - probability)); }
+// The factor of kept elements; in fp32, so that it is the same for both implementations.
+float kept_scale(double probability) { return static_cast<float>(1.0 / (1.0 - probability)); }
 
-void check(const at::Tensor& x, double probability) {
+// What both implementations require.
+void check_arguments(const at::Tensor& x, double probability) {
   require_argument(x.is_floating_point() && x.is_contiguous(),
                    "drop_elements: x must be contiguous and of a floating type");
   require_option(probability >= 0 && probability < 1, "dropout", probability, "in [0, 1)");
@@ -58,17 +60,17 @@ void check(const at::Tensor& x, double probability) {
 
 void drop_elements(const at::Tensor& x, double probability, rng random) {
   if (!x.device().is_cpu()) return drop_elements_by_operators(x, probability, random);
-  check(x, probability);
-  const std::uint64_t threshold = threshold_of(probability);
-  const float keep = scale_of(probability);
-  const rng::state of = random.save();
+  check_arguments(x, probability);
+  const std::uint64_t threshold = drop_threshold(probability);
+  const float keep = kept_scale(probability);
+  const rng::state state = random.save();
   const std::int64_t count = x.numel();
   AT_DISPATCH_FLOATING_TYPES_AND2(at::kHalf, at::kBFloat16, x.scalar_type(), "drop_elements", [&] {
     scalar_t* const data = x.data_ptr<scalar_t>();
     const auto factor = static_cast<scalar_t>(keep);
     at::parallel_for(0, (count + 3) / 4, 1 << 12, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t block = begin; block < end; ++block) {
-        const auto numbers = rng::philox(of.seed, of.stream, static_cast<std::uint64_t>(block));
+        const auto numbers = rng::philox(state.seed, state.stream, static_cast<std::uint64_t>(block));
         for (std::int64_t k = 0; k < 4 && 4 * block + k < count; ++k)
           data[4 * block + k] *= numbers[static_cast<std::size_t>(k)] < threshold ? scalar_t(0) : factor;
       }
@@ -77,17 +79,17 @@ void drop_elements(const at::Tensor& x, double probability, rng random) {
 }
 
 void drop_elements_by_operators(const at::Tensor& x, double probability, rng random, std::int64_t piece) {
-  check(x, probability);
+  check_arguments(x, probability);
   require_argument(piece > 0, "drop_elements_by_operators: a piece is at least one block");
-  const auto threshold = static_cast<std::int64_t>(threshold_of(probability));
-  const rng::state of = random.save();
+  const auto threshold = static_cast<std::int64_t>(drop_threshold(probability));
+  const rng::state state = random.save();
   const at::Tensor flat = x.view({-1});
   for (std::int64_t begin = 0; begin < flat.numel(); begin += 4 * piece) {
     const std::int64_t count = std::min(4 * piece, flat.numel() - begin), n = (count + 3) / 4;
-    const auto words = philox_words(of, begin / 4, n, x.device());
+    const auto words = philox_words(state, begin / 4, n, x.device());
     const at::Tensor factors = at::empty({n, 4}, x.options());
     for (std::int64_t k = 0; k < 4; ++k) factors.select(1, k).copy_(words[static_cast<std::size_t>(k)].ge(threshold));
-    factors.mul_(static_cast<double>(scale_of(probability)));
+    factors.mul_(static_cast<double>(kept_scale(probability)));
     flat.narrow(0, begin, count).mul_(factors.view({-1}).narrow(0, 0, count));
   }
 }

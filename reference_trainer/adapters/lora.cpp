@@ -9,17 +9,17 @@
 
 namespace coho::trainer {
 
-std::int64_t lora_options::rank_of(std::string_view path) const {
-  return find_module_pattern(rank_pattern, path).value_or(rank);
+std::int64_t lora_options::module_rank(std::string_view path) const {
+  return find_pattern_value(rank_pattern, path).value_or(rank);
 }
 
-double lora_options::alpha_of(std::string_view path) const {
-  return find_module_pattern(alpha_pattern, path).value_or(alpha);
+double lora_options::module_alpha(std::string_view path) const {
+  return find_pattern_value(alpha_pattern, path).value_or(alpha);
 }
 
-double lora_options::scale_of(std::string_view path) const {
-  const auto r = static_cast<double>(rank_of(path));
-  return use_rslora ? alpha_of(path) / std::sqrt(r) : alpha_of(path) / r;
+double lora_options::module_scale(std::string_view path) const {
+  const auto r = static_cast<double>(module_rank(path));
+  return use_rslora ? module_alpha(path) / std::sqrt(r) : module_alpha(path) / r;
 }
 
 void lora_options::validate() const {
@@ -47,7 +47,8 @@ lora_adapter::lora_adapter(const llama_weights& base, const lora_options& option
     const auto kind = static_cast<linear_kind>(i % linear_kinds);
     if (!options.targets.contains(kind)) continue;
     const linear_weight& weight = base.blocks[i / linear_kinds][kind];
-    const std::int64_t in = weight.in_features(), out = weight.out_features(), rank = options.rank_of(module_path(i));
+    const std::int64_t in = weight.in_features(), out = weight.out_features(),
+                       rank = options.module_rank(module_path(i));
     require_option(rank <= std::min(in, out), "adapter.rank", rank, "at most the smaller side of each adapted linear");
     rng stream = random.split(i);
     const double bound = 1.0 / std::sqrt(static_cast<double>(in));
@@ -55,12 +56,12 @@ lora_adapter::lora_adapter(const llama_weights& base, const lora_options& option
     float* data = a.data_ptr<float>();
     for (std::int64_t k = 0; k < a.numel(); ++k) data[k] = static_cast<float>((2.0 * stream.uniform() - 1.0) * bound);
     const auto on_device = at::TensorOptions().dtype(at::kFloat).device(weight.device());
-    pairs_[i] = {a.to(weight.device()), at::zeros({out, rank}, on_device), options.scale_of(module_path(i))};
+    pairs_[i] = {a.to(weight.device()), at::zeros({out, rank}, on_device), options.module_scale(module_path(i))};
   }
 }
 
-void lora_adapter::set(const llama_weights& base, const std::string& path, const at::Tensor& a, const at::Tensor& b,
-                       double scale) {
+void lora_adapter::set_pair(const llama_weights& base, const std::string& path, const at::Tensor& a,
+                            const at::Tensor& b, double scale) {
   pairs_.resize(base.blocks.size() * linear_kinds);
   for (std::size_t i = 0; i < pairs_.size(); ++i) {
     if (path != module_path(i)) continue;
@@ -81,7 +82,7 @@ lora_adapter lora_adapter::clone() const {
   return out;
 }
 
-llama_weights lora_adapter::merged(const llama_weights& base) const {
+llama_weights lora_adapter::merge(const llama_weights& base) const {
   llama_weights out = base;
   const auto type = base.embedding.scalar_type();
   for (std::size_t i = 0; i < base.blocks.size() * linear_kinds; ++i) {

@@ -34,10 +34,11 @@ struct lora_options {
                                 linear_kind::gate, linear_kind::up, linear_kind::down};
 
   /// The rank of the module with this path ("model.layers.0.self_attn.q_proj").
-  std::int64_t rank_of(std::string_view path) const;
-  double alpha_of(std::string_view path) const;
-  double scale_of(std::string_view path) const;
-  /// Without patterns and targets, which have special forms in a recipe.
+  std::int64_t module_rank(std::string_view path) const;
+  double module_alpha(std::string_view path) const;
+  /// α/r of the module, or α/√r with rslora.
+  double module_scale(std::string_view path) const;
+  /// The options of a recipe: without patterns and targets, which have special forms in a recipe.
   static void describe(auto&& visit, auto&... o) {
     visit({"rank", "rank r of each adapted linear", allowed_ranks}, o.rank...);
     visit({"alpha", "α: an adapter's output is scaled by α/r", allowed::above(0)}, o.alpha...);
@@ -45,6 +46,7 @@ struct lora_options {
     visit({"dropout", "fraction of the adapter's inputs that is dropped in training", allowed::in_from(0, 1)},
           o.dropout...);
   }
+  /// Throws option_error naming the option.
   void validate() const;
 };
 
@@ -62,6 +64,7 @@ class lora_adapter {
   /// A Kaiming-uniform(√5), that is U(−1/√in, 1/√in); B zero, so that a fresh adapter changes nothing.
   lora_adapter(const llama_weights& base, const lora_options& options, rng random);
 
+  /// The matrices of one linear; undefined if it is not adapted.
   const lora_pair& pair(std::size_t block, linear_kind kind) const {
     return pairs_[block * linear_kinds + static_cast<std::size_t>(kind)];
   }
@@ -80,13 +83,16 @@ class lora_adapter {
   }
 
   /// Replaces the named linear's matrices with the given A and B (any floating type); both must match the base's
-  /// shapes.
-  void set(const llama_weights& base, const std::string& path, const at::Tensor& a, const at::Tensor& b, double scale);
+  /// shapes, otherwise argument_error.
+  void set_pair(const llama_weights& base, const std::string& path, const at::Tensor& a, const at::Tensor& b,
+                double scale);
+  /// A copy with storage of its own.
   lora_adapter clone() const;
   /// base + scale · B A for each adapted linear, as new weights; a packed base is unpacked to its embedding's type.
-  llama_weights merged(const llama_weights& base) const;
+  llama_weights merge(const llama_weights& base) const;
 
  private:
+  // The path of the pair at an index, as checkpoints name it.
   static std::string module_path(std::size_t index) {
     return "model.layers." + std::to_string(index / linear_kinds) + "." +
            linear_path(static_cast<linear_kind>(index % linear_kinds));

@@ -21,16 +21,17 @@ constexpr std::array<std::pair<std::string_view, rope_type>, 5> rope_names{{{"de
                                                                             {"llama3", rope_type::llama3},
                                                                             {"yarn", rope_type::yarn}}};
 
+/// Reads the rotary options of either spelling, with the defaults of transformers.
 rope_options read_rope(const json_part& config) {
   // Like transformers reads files that have both: the older one, if it is set at all, takes precedence entirely.
-  const auto says = [&](const char* field) {
+  const auto is_set = [&](const char* field) {
     const auto* value = config.find(field);
     return value && !(value->is_object() && value->empty());
   };
-  const char* name = says("rope_scaling") ? "rope_scaling" : "rope_parameters";
+  const char* name = is_set("rope_scaling") ? "rope_scaling" : "rope_parameters";
   rope_options rope;
   rope.theta = config.positive("rope_theta", rope.theta);
-  if (!says(name)) return rope;
+  if (!is_set(name)) return rope;
   const auto* object = config.find(name);
   if (!object->is_object()) config.refuse_member(name, "must be an object");
   const auto fields = config.at(name);
@@ -116,17 +117,18 @@ void read_architecture(llama_config& config, const json_part& fields) {
                                               : "MistralForCausalLM";
 }
 
+/// Fills the ids of the begin, end and padding tokens; an id outside the vocabulary is refused.
 void read_special_tokens(llama_config& config, const json_part& fields) {
   // Some published files use −1 for "none".
-  const auto one = [&](const char* field, std::optional<std::int64_t> absent) -> std::optional<std::int64_t> {
+  const auto read_id = [&](const char* field, std::optional<std::int64_t> absent) -> std::optional<std::int64_t> {
     auto id = fields.optional_integer(field);
     if (!id && !fields.is_null(field) && absent && *absent < config.vocab_size) id = absent;
     if (id && *id < 0) return std::nullopt;
     if (id && *id >= config.vocab_size) fields.refuse_member(field, std::to_string(*id) + " is not below vocab_size");
     return id;
   };
-  config.bos_token_id = one("bos_token_id", 1);
-  config.pad_token_id = one("pad_token_id", std::nullopt);
+  config.bos_token_id = read_id("bos_token_id", 1);
+  config.pad_token_id = read_id("pad_token_id", std::nullopt);
   config.eos_token_ids.clear();
   if (const auto* list = fields.find("eos_token_id"); list && list->is_array()) {
     for (const auto& item : fields.items("eos_token_id")) {
@@ -135,11 +137,12 @@ void read_special_tokens(llama_config& config, const json_part& fields) {
         fields.refuse_member("eos_token_id", std::to_string(id) + " is not below vocab_size");
       config.eos_token_ids.push_back(id);
     }
-  } else if (const auto id = one("eos_token_id", 2)) {
+  } else if (const auto id = read_id("eos_token_id", 2)) {
     config.eos_token_ids.push_back(*id);
   }
 }
 
+/// Fills the quantisation of a packed checkpoint; anything but bitsandbytes' NF4 is refused.
 void read_quantization(llama_config& config, const json_part& fields) {
   const auto* object = fields.find("quantization_config");
   if (!object) return;

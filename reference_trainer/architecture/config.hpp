@@ -78,6 +78,7 @@ struct llama_config {
   static llama_config from_file(const std::filesystem::path& path);
   /// Like `from_file`; `path` is used in messages only.
   static llama_config from_json(const nlohmann::json& json, std::string_view path = "config.json");
+  /// The fields of config.json that `from_json` reads back to an equal configuration.
   nlohmann::json to_json() const;
 
   friend bool operator==(const llama_config&, const llama_config&) = default;

@@ -16,7 +16,7 @@ inline constexpr std::size_t linear_kinds = 7;
 /// Ranks of an adapter in one block, by linear_kind; 0: not adapted.
 using linear_ranks = std::array<std::int64_t, linear_kinds>;
 
-/// The path of a linear inside its block as checkpoints spell it: "self_attn.q_proj", …, "mlp.down_proj".
+/// The path of a linear layer inside its block as checkpoints spell it: "self_attn.q_proj", …, "mlp.down_proj".
 const char* linear_path(linear_kind kind);
 /// The last part of that path: "q_proj".
 std::string_view linear_name(linear_kind kind);

@@ -7,6 +7,7 @@
 namespace coho::trainer {
 namespace {
 
+// Whether a pattern has only letters, digits, underscores and dots, of which a dot matches any one character.
 bool is_plain(std::string_view pattern) {
   return std::all_of(pattern.begin(), pattern.end(),
                      [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '.'; });

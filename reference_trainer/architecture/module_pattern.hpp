@@ -14,10 +14,10 @@ namespace coho::trainer {
 ///     matches_pattern("q_proj", "model.layers.0.self_attn.q_proj");  // true
 bool matches_pattern(std::string_view pattern, std::string_view module);
 
-/// The value of the first pattern that matches the module.
+/// The value of the first pattern that matches the module; nothing if none does.
 template <class Value>
-std::optional<Value> find_module_pattern(const std::vector<std::pair<std::string, Value>>& patterns,
-                                         std::string_view module) {
+std::optional<Value> find_pattern_value(const std::vector<std::pair<std::string, Value>>& patterns,
+                                        std::string_view module) {
   for (const auto& [pattern, value] : patterns)
     if (matches_pattern(pattern, module)) return value;
   return std::nullopt;

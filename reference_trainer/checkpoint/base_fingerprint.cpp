@@ -14,20 +14,22 @@
 namespace coho::trainer {
 namespace {
 
-constexpr std::int64_t stretches = 64, stretch = 64;
+constexpr std::int64_t stretches = 64, stretch = 64;  // of a large tensor: their number, and values in each
 
-/// FNV-1a.
-class hash {
+/// FNV-1a, 64 bits.
+class fnv1a_hash {
  public:
   void add(const void* bytes, std::size_t size) {
     const auto* at = static_cast<const unsigned char*>(bytes);
     for (std::size_t i = 0; i < size; ++i) state_ = (state_ ^ at[i]) * 0x100000001B3U;
   }
+  /// The text and a zero byte, so that "ab", "c" and "a", "bc" differ.
   void add(std::string_view text) {
     add(text.data(), text.size());
     add("", 1);
   }
-  std::string digits() const {
+  /// 16 digits, the highest first.
+  std::string hexadecimal() const {
     std::string out(16, '0');
     for (std::size_t i = 0; i < 16; ++i) out[i] = "0123456789abcdef"[state_ >> (60 - 4 * i) & 15U];
     return out;
@@ -37,13 +39,15 @@ class hash {
   std::uint64_t state_ = 0xCBF29CE484222325U;
 };
 
-void add_values(hash& out, const at::Tensor& values) {
+/// Hashes values as stored if they are bytes, rounded to bf16 otherwise.
+void add_values(fnv1a_hash& out, const at::Tensor& values) {
   const auto type = values.scalar_type() == at::kByte ? at::kByte : at::kBFloat16;
   const at::Tensor rounded = values.to(at::kCPU, type).contiguous();
   out.add(rounded.data_ptr(), rounded.nbytes());
 }
 
-void add_tensor(hash& out, const std::string& name, const at::Tensor& tensor) {
+/// Hashes a tensor's name, shape and values, or the evenly spaced stretches of a large one.
+void add_tensor(fnv1a_hash& out, const std::string& name, const at::Tensor& tensor) {
   out.add(name);
   for (const std::int64_t size : tensor.sizes()) out.add(std::to_string(size));
   const at::Tensor flat = tensor.reshape({-1});
@@ -56,14 +60,14 @@ void add_tensor(hash& out, const std::string& name, const at::Tensor& tensor) {
 
 }  // namespace
 
-base_fingerprint fingerprint_of(const hf_checkpoint& checkpoint) {
+base_fingerprint compute_base_fingerprint(const hf_checkpoint& checkpoint) {
   base_fingerprint out;
-  hash rest, linears;
+  fnv1a_hash rest, linears;
   for (const auto& [name, tensor] : checkpoint.tensors) {
     if (name == "lm_head.weight") {
-      hash head;
+      fnv1a_hash head;
       add_tensor(head, name, tensor);
-      out.head = head.digits();
+      out.head = head.hexadecimal();
     }
     if (name == "lm_head.weight" || name == "score.weight") continue;
     const auto linear = name.find("_proj.weight");
@@ -76,8 +80,8 @@ base_fingerprint fingerprint_of(const hf_checkpoint& checkpoint) {
       add_tensor(linears, name, tensor);
     }
   }
-  out.rest = rest.digits();
-  out.linears = linears.digits();
+  out.rest = rest.hexadecimal();
+  out.linears = linears.hexadecimal();
   return out;
 }
 

@@ -24,8 +24,8 @@ struct base_fingerprint {
   friend bool operator==(const base_fingerprint&, const base_fingerprint&) = default;
 };
 
-/// For a checkpoint as stored: call it before its tensors are taken.
-base_fingerprint fingerprint_of(const hf_checkpoint& checkpoint);
+/// The fingerprint of a checkpoint as stored: call it before `llama_weights::from_tensors` consumes its tensors.
+base_fingerprint compute_base_fingerprint(const hf_checkpoint& checkpoint);
 
 /// What differs (for example "linears"), or nothing if both can belong to one base.
 std::string differing_parts(const base_fingerprint& a, const base_fingerprint& b);
@@ -40,6 +40,7 @@ struct stored_fingerprint {
 
 /// Nothing if the adapter has none. Throws `file_error` for a file of another form.
 std::optional<stored_fingerprint> read_fingerprint(const std::filesystem::path& adapter);
+/// Writes `fingerprint_file` next to the adapter.
 void write_fingerprint(const std::filesystem::path& adapter, const base_fingerprint& fingerprint,
                        const std::string& base_model);
 

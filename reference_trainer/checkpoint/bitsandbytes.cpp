@@ -22,32 +22,34 @@ constexpr std::array<const char*, 3> nested_fields{"nested_blocksize", "nested_d
 constexpr std::array<std::pair<const char*, at::ScalarType>, 3> types{
     {{"float32", at::kFloat}, {"bfloat16", at::kBFloat16}, {"float16", at::kHalf}}};
 
+/// The weight `name` among a checkpoint's tensors.
 class nf4_reader {
  public:
   nf4_reader(const std::map<std::string, at::Tensor>& tensors, std::string name,
              const std::vector<std::int64_t>& expected, std::string_view path)
       : tensors_(tensors), name_(std::move(name)), expected_(expected), path_(path) {}
 
-  nf4_tensor read(bool absmax_too) {
+  /// Checks all parts; the values of fp32 absmax, the only large part that is read, only with `check_absmax`.
+  nf4_tensor read(bool check_absmax) {
     read_state();
     nf4_tensor w;
     w.shape = expected_;
     w.type = weight_type();
-    w.block_size = whole("blocksize");
+    w.block_size = positive_integer("blocksize");
     if (w.block_size % 32 != 0) refuse_field("blocksize", "must be a positive multiple of 32");
     check_shape();
     const std::int64_t n = w.numel(), blocks = w.blocks();
-    const bool nested = is_nested();
-    w.codes = part("", at::kByte, {(n + 1) / 2, 1});
-    check_values();
-    w.absmax = part(".absmax", nested ? at::kByte : at::kFloat, {blocks});
+    const bool nested = is_double_quantized();
+    w.codes = require_tensor("", at::kByte, {(n + 1) / 2, 1});
+    check_quant_map();
+    w.absmax = require_tensor(".absmax", nested ? at::kByte : at::kFloat, {blocks});
     if (!nested) {
-      if (absmax_too) require_finite(".absmax", w.absmax);
+      if (check_absmax) require_finite(".absmax", w.absmax);
       return w;
     }
-    w.nested_block_size = whole("nested_blocksize");
-    if (text("nested_dtype") != "float32") refuse_field("nested_dtype", "must be float32");
-    const auto& offset = field("nested_offset");
+    w.nested_block_size = positive_integer("nested_blocksize");
+    if (string_field("nested_dtype") != "float32") refuse_field("nested_dtype", "must be float32");
+    const auto& offset = require_field("nested_offset");
     if (!offset.is_number() || !std::isfinite(static_cast<float>(offset.get<double>()))) {
       refuse_field("nested_offset", "must be a finite number");
     }
@@ -55,8 +57,8 @@ class nf4_reader {
     // Not (blocks + size − 1) / size, which a file could make overflow.
     const std::int64_t nested_blocks = blocks / w.nested_block_size + (blocks % w.nested_block_size != 0 ? 1 : 0);
     w.nested_block_size = std::min(w.nested_block_size, std::max<std::int64_t>(blocks, 256));
-    w.nested_absmax = part(".nested_absmax", at::kFloat, {nested_blocks});
-    w.nested_map = part(".nested_quant_map", at::kFloat, {256});
+    w.nested_absmax = require_tensor(".nested_absmax", at::kFloat, {nested_blocks});
+    w.nested_map = require_tensor(".nested_quant_map", at::kFloat, {256});
     require_finite(".nested_absmax", w.nested_absmax);
     require_finite(".nested_quant_map", w.nested_map);
     return w;
@@ -75,7 +77,9 @@ class nf4_reader {
     return found == tensors_.end() || !found->second.defined() ? nullptr : &found->second;
   }
 
-  at::Tensor part(const std::string& suffix, at::ScalarType type, const std::vector<std::int64_t>& shape) const {
+  /// The part with this suffix; refuses a missing one and another type or shape.
+  at::Tensor require_tensor(const std::string& suffix, at::ScalarType type,
+                            const std::vector<std::int64_t>& shape) const {
     const at::Tensor* tensor = find(suffix);
     if (!tensor) refuse(suffix, "is missing, but NF4 needs it");
     if (tensor->scalar_type() != type) {
@@ -93,6 +97,7 @@ class nf4_reader {
     if (!at::isfinite(tensor).all().item<bool>()) refuse(suffix, "holds values that are not finite");
   }
 
+  /// Parses the JSON of the quantisation state.
   void read_state() {
     const at::Tensor* state = find(state_suffix);
     if (!state) {
@@ -109,36 +114,41 @@ class nf4_reader {
       refuse(state_suffix, "is not a JSON document: byte " + std::to_string(fault->byte) +
                                (fault->what.empty() ? "" : ", " + fault->what));
     if (!state_.is_object()) refuse(state_suffix, "is not a JSON object");
-    if (const auto type = text("quant_type"); type != "nf4") refuse_field("quant_type", "is \"" + type + "\", not nf4");
+    if (const auto type = string_field("quant_type"); type != "nf4")
+      refuse_field("quant_type", "is \"" + type + "\", not nf4");
   }
 
-  const nlohmann::json& field(const std::string& key) const {
+  /// A field of the quantisation state; refuses a missing one.
+  const nlohmann::json& require_field(const std::string& key) const {
     const auto found = state_.find(key);
     if (found == state_.end() || found->is_null()) refuse_field(key, "is missing");
     return *found;
   }
-  std::string text(const std::string& key) const {
-    if (!field(key).is_string()) refuse_field(key, "must be a string");
-    return field(key).get<std::string>();
+  std::string string_field(const std::string& key) const {
+    if (!require_field(key).is_string()) refuse_field(key, "must be a string");
+    return require_field(key).get<std::string>();
   }
-  std::int64_t whole(const std::string& key) const {
-    const auto& value = field(key);
+  /// A field that is a size: bounded, so that sums of sizes do not overflow.
+  std::int64_t positive_integer(const std::string& key) const {
+    const auto& value = require_field(key);
     if (!value.is_number_integer() || value < 1 || value > std::int64_t{1} << 40) {
       refuse_field(key, "must be a positive whole number");
     }
     return value.get<std::int64_t>();
   }
 
+  /// The type of the weight before quantisation.
   at::ScalarType weight_type() const {
-    const auto given = text("dtype");
+    const auto given = string_field("dtype");
     for (const auto& [name, type] : types) {
       if (given == name) return type;
     }
     refuse_field("dtype", "is \"" + given + "\", not float32, bfloat16 or float16");
   }
 
+  /// The stored shape must be that of the model's configuration.
   void check_shape() const {
-    const auto& given = field("shape");
+    const auto& given = require_field("shape");
     if (!given.is_array()) refuse_field("shape", "must be a list of whole numbers");
     for (const auto& size : given) {
       if (!size.is_number_integer()) refuse_field("shape", "must be a list of whole numbers");
@@ -148,8 +158,8 @@ class nf4_reader {
     }
   }
 
-  /// The four fields of double quantisation must agree.
-  bool is_nested() const {
+  /// Whether absmax is quantised too, by its type; the other tensors and fields of double quantisation must agree.
+  bool is_double_quantized() const {
     const at::Tensor* absmax = find(".absmax");
     if (!absmax) refuse(".absmax", "is missing, but NF4 needs it");
     const bool nested = absmax->scalar_type() == at::kByte;
@@ -165,8 +175,9 @@ class nf4_reader {
     return nested;
   }
 
-  void check_values() const {
-    const at::Tensor map = part(".quant_map", at::kFloat, {16}).to(at::kCPU);
+  /// The 16 stored values must be NF4's, up to the rounding of a decimal text.
+  void check_quant_map() const {
+    const at::Tensor map = require_tensor(".quant_map", at::kFloat, {16}).to(at::kCPU);
     const float* given = map.data_ptr<float>();
     for (std::size_t i = 0; i < cpu::nf4_values.size(); ++i) {
       if (!(std::abs(given[i] - cpu::nf4_values[i]) <= 1e-6F)) {
@@ -187,12 +198,12 @@ class nf4_reader {
 
 nf4_tensor read_nf4(const std::map<std::string, at::Tensor>& tensors, const std::string& name,
                     const std::vector<std::int64_t>& expected, std::string_view path) {
-  return nf4_reader(tensors, name, expected, path).read(true);
+  return nf4_reader(tensors, name, expected, path).read(/*check_absmax=*/true);
 }
 
 void check_nf4(const std::map<std::string, at::Tensor>& tensors, const std::string& name,
                const std::vector<std::int64_t>& expected, std::string_view path) {
-  nf4_reader(tensors, name, expected, path).read(false);
+  nf4_reader(tensors, name, expected, path).read(/*check_absmax=*/false);
 }
 
 std::map<std::string, at::Tensor> nf4_tensors(const std::string& name, const nf4_tensor& weight) {

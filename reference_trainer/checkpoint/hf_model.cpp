@@ -25,6 +25,7 @@ constexpr const char* index_file = "model.safetensors.index.json";
 constexpr const char* head_name = "lm_head.weight";
 constexpr const char* embedding_name = "model.embed_tokens.weight";
 
+/// By its extension: the forms in which torch.save writes weights.
 bool is_pickle(const fs::path& path) {
   const auto extension = path.extension();
   return extension == ".bin" || extension == ".pt" || extension == ".pth";
@@ -36,6 +37,7 @@ bool is_pickle(const fs::path& path) {
                    "save_pretrained(directory, safe_serialization=True)");
 }
 
+/// Adds a file's tensors, zero-copy; refuses one that an earlier shard has.
 void add_tensors(tensor_map& tensors, const safetensors_file& file) {
   for (const auto& entry : file.tensors()) {
     if (!tensors.emplace(entry.first, read_tensor(file, entry.first)).second) {
@@ -44,6 +46,8 @@ void add_tensors(tensor_map& tensors, const safetensors_file& file) {
   }
 }
 
+/// The tensors of all shards of the index, which must list exactly the tensors that they hold. File names that could
+/// lead out of the folder are refused.
 tensor_map read_shards(const fs::path& directory) {
   const auto path = directory / index_file;
   const auto json = read_json(path);
@@ -75,6 +79,7 @@ tensor_map read_shards(const fs::path& directory) {
   return tensors;
 }
 
+/// The tensors of the single file, or of the shards if there is none.
 tensor_map read_weights(const fs::path& directory) {
   if (fs::exists(directory / single_file)) {
     tensor_map tensors;
@@ -89,18 +94,20 @@ tensor_map read_weights(const fs::path& directory) {
                    "give the folder of a whole checkpoint");
 }
 
+/// The types that weights are converted from.
 bool is_weight_type(at::ScalarType type) {
   return type == at::kFloat || type == at::kBFloat16 || type == at::kHalf || type == at::kDouble;
 }
 
-void remove_quietly(const fs::path& path) {
+/// Removes a file that need not exist.
+void remove_if_present(const fs::path& path) {
   std::error_code ignored;
   fs::remove(path, ignored);
 }
 
 /// A tied matrix may be stored under either name, or under both. Two different matrices stay two, whatever config.json
 /// says, as in transformers.
-void settle_tied_head(llama_config& config, tensor_map& tensors, const fs::path& directory) {
+void resolve_tied_head(llama_config& config, tensor_map& tensors, const fs::path& directory) {
   if (!config.tie_word_embeddings || config.sequence_classification()) return;
   const auto head = tensors.find(head_name), embedding = tensors.find(embedding_name);
   if (head == tensors.end()) return;
@@ -197,7 +204,7 @@ hf_checkpoint load_hf_checkpoint(const fs::path& directory) {
   checkpoint.directory = directory;
   checkpoint.config = llama_config::from_file(directory / "config.json");
   checkpoint.tensors = read_weights(directory);
-  settle_tied_head(checkpoint.config, checkpoint.tensors, directory);
+  resolve_tied_head(checkpoint.config, checkpoint.tensors, directory);
   check_hf_tensors(checkpoint.config, checkpoint.tensors, directory.string());
   return checkpoint;
 }
@@ -225,7 +232,7 @@ void save_hf_checkpoint(const fs::path& directory, llama_config config, tensor_m
   const auto shards = split_into_shards(tensors, shard_bytes);
   if (shards.size() == 1) {
     write_tensors(directory / single_file, tensors, metadata);
-    remove_quietly(directory / index_file);
+    remove_if_present(directory / index_file);
   } else {
     nlohmann::json map = nlohmann::json::object();
     std::int64_t total = 0;
@@ -239,7 +246,7 @@ void save_hf_checkpoint(const fs::path& directory, llama_config config, tensor_m
       }
     }
     write_json(directory / index_file, {{"metadata", {{"total_size", total}}}, {"weight_map", map}});
-    remove_quietly(directory / single_file);  // a stale one would take precedence over the index
+    remove_if_present(directory / single_file);  // a stale one would take precedence over the index
   }
   if (fs::is_directory(tokenizer)) {
     copy_companion_files(tokenizer, directory);

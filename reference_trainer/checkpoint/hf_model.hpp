@@ -27,8 +27,8 @@ struct hf_checkpoint {
 ///     checkpoint.tensors.at("model.norm.weight").sizes();  // [4096]
 hf_checkpoint load_hf_checkpoint(const std::filesystem::path& directory);
 
-/// Checks names, shapes and types against a configuration, dropping the additional tensors that a checkpoint may have.
-/// `path` is used in messages only.
+/// Checks names, shapes and types against a configuration. Drops the additional tensors that a checkpoint may have, and
+/// views packed codes as bytes. `path` is used in messages only.
 void check_hf_tensors(const llama_config& config, tensor_map& tensors, std::string_view path);
 
 /// Writes a checkpoint that `load_hf_checkpoint` and Hugging Face read: the weights in one file, or in shards with an

@@ -15,10 +15,10 @@ namespace coho::trainer {
 bool is_target(const lora_weights& adapter, std::string_view module);
 
 /// Sets rank, alpha, their patterns and the target modules from the adapter's matrices and the scales of its modules,
-/// for a model with the given number of layers. The commonest rank and alpha become the adapter's; others get a
+/// for a model with the given number of layers. The most common rank and alpha become the adapter's; others get a
 /// pattern: one for all linears of a name if they agree, otherwise one for each. A name that is not adapted in every
 /// layer is listed by full paths, because PEFT would otherwise create new matrices in the other layers. `use_rslora`
 /// decides how alpha follows from a scale.
-void describe_modules(lora_weights& adapter, const std::map<std::string, double>& scales, std::int64_t layers);
+void infer_lora_config(lora_weights& adapter, const std::map<std::string, double>& scales, std::int64_t layers);
 
 }  // namespace coho::trainer

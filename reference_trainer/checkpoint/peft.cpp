@@ -26,7 +26,9 @@ constexpr std::string_view base_prefix = "base_model.model.";
 constexpr const char* config_name = "adapter_config.json";
 constexpr const char* weights_name = "adapter_model.safetensors";
 
-fs::path directory_of(const fs::path& directory, const std::string& name) {
+/// Where PEFT stores an adapter: "default" in the folder itself, others in sub-folders. Names that could lead out of
+/// the folder are refused.
+fs::path adapter_directory(const fs::path& directory, const std::string& name) {
   require_argument(!name.empty() && name.find_first_of("/\\") == std::string::npos && name != "." && name != "..",
                    "the adapter name \"" + name + "\" is not a plain name");
   return name == "default" ? directory : directory / name;
@@ -42,6 +44,7 @@ class config_reader {
   }
   config_reader(const config_reader&) = delete;
 
+  // The configuration as an adapter without matrices.
   lora_weights read() const {
     refuse_variants();
     lora_weights adapter;
@@ -97,6 +100,7 @@ class config_reader {
     }
   }
 
+  // Refuses what changes the product, the base or its biases: the result would silently be another model.
   void refuse_variants() const {
     if (const auto type = fields_.text("peft_type", ""); type != "LORA") {
       fields_.refuse_member("peft_type", "the method \"" + type + "\" is not supported", "only LORA is supported");
@@ -137,6 +141,7 @@ class config_reader {
       return false;
     }
   }
+  // Calls visit(pattern, value) for each entry of an object of patterns, in the file's order.
   template <class Visitor>
   void patterns(const std::string& field, Visitor visit) const {
     const auto* object = fields_.find(field);
@@ -183,6 +188,7 @@ std::string_view head_part(std::string_view key) {
   return key == "weight" || key == "bias" ? key : std::string_view{};
 }
 
+/// "A [8, 64] and B [64, 8]", for messages.
 std::string shapes_text(const lora_matrices& pair) {
   const auto one = [](const at::Tensor& m) {
     return "[" + std::to_string(m.size(0)) + ", " + std::to_string(m.size(1)) + "]";
@@ -190,13 +196,15 @@ std::string shapes_text(const lora_matrices& pair) {
   return "A " + one(pair.a) + " and B " + one(pair.b);
 }
 
+/// Refuses incomplete pairs, ranks other than the configuration's, and a head that is not one row with at most one
+/// bias.
 void check_pairs(const lora_weights& adapter, const std::string& path) {
   for (const auto& [module, pair] : adapter.modules) {
     const auto place = "module " + module;
     if (!pair.a.defined() || !pair.b.defined()) throw file_error(path, place, "has only one of its two matrices");
     if (pair.a.dim() != 2 || pair.b.dim() != 2)
       throw file_error(path, place, "has a matrix that is not two-dimensional");
-    const auto rank = adapter.rank_of(module);
+    const auto rank = adapter.module_rank(module);
     if (pair.a.size(0) != rank || pair.b.size(1) != rank) {
       throw file_error(path, place,
                        "has matrices " + shapes_text(pair) + " that do not have the rank " + std::to_string(rank) +
@@ -215,22 +223,22 @@ void check_pairs(const lora_weights& adapter, const std::string& path) {
 
 }  // namespace
 
-std::int64_t lora_weights::rank_of(std::string_view module) const {
-  return find_module_pattern(rank_pattern, module).value_or(rank);
+std::int64_t lora_weights::module_rank(std::string_view module) const {
+  return find_pattern_value(rank_pattern, module).value_or(rank);
 }
 
-double lora_weights::scale_of(std::string_view module) const {
-  const double own = find_module_pattern(alpha_pattern, module).value_or(alpha);
-  const auto r = static_cast<double>(rank_of(module));
+double lora_weights::module_scale(std::string_view module) const {
+  const double own = find_pattern_value(alpha_pattern, module).value_or(alpha);
+  const auto r = static_cast<double>(module_rank(module));
   return use_rslora ? own / std::sqrt(r) : own / r;
 }
 
 lora_weights read_peft_config(const fs::path& directory, const std::string& name) {
-  return config_reader(directory_of(directory, name) / config_name).read();
+  return config_reader(adapter_directory(directory, name) / config_name).read();
 }
 
 lora_weights read_peft(const fs::path& directory, const std::string& name) {
-  const auto folder = directory_of(directory, name);
+  const auto folder = adapter_directory(directory, name);
   auto adapter = read_peft_config(directory, name);
   const auto path = folder / weights_name;
   if (!fs::exists(path) && fs::exists(folder / "adapter_model.bin")) {
@@ -273,7 +281,7 @@ lora_weights read_peft(const fs::path& directory, const std::string& name) {
 }
 
 void write_peft(const fs::path& directory, const lora_weights& adapter, const std::string& name) {
-  const auto folder = directory_of(directory, name);
+  const auto folder = adapter_directory(directory, name);
   check_pairs(adapter, (folder / weights_name).string());
   tensor_map tensors;
   const std::string prefix(base_prefix);

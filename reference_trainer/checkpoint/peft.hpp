@@ -23,10 +23,11 @@ struct lora_matrices {
 /// A LoRA adapter as the PEFT library stores it, with the scalar head if it is a reward model.
 struct lora_weights {
   std::map<std::string, lora_matrices> modules;  ///< by module path: "model.layers.0.self_attn.q_proj"
+  // The defaults are PEFT's, which apply to fields absent from the file.
   std::int64_t rank = 8;
   double alpha = 8.0;
-  double dropout = 0.0;
-  bool use_rslora = false;
+  double dropout = 0.0;     ///< of the adapter's inputs while it trains
+  bool use_rslora = false;  ///< scale by α/√r instead of α/r
   /// Ranks and alphas of individual modules, by a regular expression for the end of the module's path; the first match
   /// applies.
   std::vector<std::pair<std::string, std::int64_t>> rank_pattern;
@@ -40,9 +41,10 @@ struct lora_weights {
   at::Tensor head_bias;        ///< `score.bias` [1], or undefined
 
   bool has_head() const { return head_weight.defined(); }
-  std::int64_t rank_of(std::string_view module) const;
+  /// The rank of a module: that of the first pattern that matches its path, or the adapter's.
+  std::int64_t module_rank(std::string_view module) const;
   /// α/r of the module, or α/√r with rank-stabilised LoRA.
-  double scale_of(std::string_view module) const;
+  double module_scale(std::string_view module) const;
 };
 
 /// Reads `adapter_config.json` and `adapter_model.safetensors` from a directory, or from its sub-directory `name` for

@@ -35,17 +35,17 @@ std::optional<std::uint64_t> bit_count(std::span<const std::uint64_t> shape, ten
     if (dimension > static_cast<std::uint64_t>(INT64_MAX)) return std::nullopt;
     if (__builtin_mul_overflow(count, dimension, &count)) return std::nullopt;
   }
-  if (__builtin_mul_overflow(count, static_cast<std::uint64_t>(bits_of(dtype)), &count)) return std::nullopt;
+  if (__builtin_mul_overflow(count, static_cast<std::uint64_t>(element_bits(dtype)), &count)) return std::nullopt;
   return count;
 }
 
 }  // namespace
 
-std::size_t bits_of(tensor_dtype type) noexcept { return dtypes[static_cast<std::size_t>(type)].bits; }
+std::size_t element_bits(tensor_dtype type) noexcept { return dtypes[static_cast<std::size_t>(type)].bits; }
 
-std::string_view name_of(tensor_dtype type) noexcept { return dtypes[static_cast<std::size_t>(type)].name; }
+std::string_view dtype_name(tensor_dtype type) noexcept { return dtypes[static_cast<std::size_t>(type)].name; }
 
-std::optional<tensor_dtype> tensor_dtype_named(std::string_view name) noexcept {
+std::optional<tensor_dtype> find_tensor_dtype(std::string_view name) noexcept {
   const auto found = std::ranges::find(dtypes, name, &dtype_entry::name);
   if (found == dtypes.end()) return std::nullopt;
   return static_cast<tensor_dtype>(found - dtypes.begin());
@@ -142,7 +142,7 @@ void write_safetensors(const std::filesystem::path& path, std::span<const named_
     order.push_back(&tensor);
   }
   std::ranges::sort(order, [](const named_tensor* a, const named_tensor* b) {
-    const auto left = bits_of(a->dtype), right = bits_of(b->dtype);
+    const auto left = element_bits(a->dtype), right = element_bits(b->dtype);
     return left != right ? left > right : a->name < b->name;
   });
 
@@ -153,7 +153,7 @@ void write_safetensors(const std::filesystem::path& path, std::span<const named_
   std::uint64_t position = 0;
   for (const auto* tensor : order) {
     const auto end = position + tensor->bytes.size();
-    header += quoted(tensor->name) + ":{\"dtype\":\"" + std::string(name_of(tensor->dtype)) +
+    header += quoted(tensor->name) + ":{\"dtype\":\"" + std::string(dtype_name(tensor->dtype)) +
               "\",\"shape\":" + nlohmann::json(tensor->shape).dump() + ",\"data_offsets\":[" +
               std::to_string(position) + "," + std::to_string(end) + "]},";
     position = end;

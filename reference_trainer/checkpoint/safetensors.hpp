@@ -41,10 +41,11 @@ enum class tensor_dtype {
 };
 
 /// Bits of one element.
-std::size_t bits_of(tensor_dtype type) noexcept;
+std::size_t element_bits(tensor_dtype type) noexcept;
 /// The name that the file uses ("BF16").
-std::string_view name_of(tensor_dtype type) noexcept;
-std::optional<tensor_dtype> tensor_dtype_named(std::string_view name) noexcept;
+std::string_view dtype_name(tensor_dtype type) noexcept;
+/// The type with this name in a file; nothing if the format has none.
+std::optional<tensor_dtype> find_tensor_dtype(std::string_view name) noexcept;
 
 /// Why a safetensors file was rejected; in the order of the checks.
 enum class safetensors_fault {
@@ -60,6 +61,7 @@ enum class safetensors_fault {
   metadata_incomplete_buffer       ///< the tensors do not end at the end of the file
 };
 
+/// A `file_error` that says which check failed.
 class safetensors_error : public file_error {
  public:
   safetensors_error(safetensors_fault fault, std::string_view path, std::string_view place, std::string_view what,
@@ -111,6 +113,7 @@ class safetensors_file {
 void parse_safetensors(std::span<const std::byte> bytes, std::string_view path, safetensors_file::tensor_map& tensors,
                        std::map<std::string, std::string>& metadata);
 
+/// A tensor to be written: row-major bytes that the caller owns.
 struct named_tensor {
   std::string name;
   tensor_dtype dtype = tensor_dtype::f32;

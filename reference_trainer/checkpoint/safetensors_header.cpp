@@ -10,7 +10,8 @@
 namespace coho::trainer {
 namespace {
 
-/// Receives JSON events. Depth 1 is the header, 2 a tensor's entry or the metadata, 3 a list of numbers.
+/// Receives JSON events (the interface of nlohmann::json_sax; false stops parsing). Depth 1 is the header, 2 a tensor's
+/// entry or the metadata; `list_` says which list of numbers is open. `problem` is the fault after a stop.
 class header_reader : public json_event_types {
  public:
   header_reader(std::vector<header_entry>& entries, std::map<std::string, std::string>& metadata)
@@ -18,12 +19,15 @@ class header_reader : public json_event_types {
 
   std::string problem;
 
-  bool null() { return scalar("null"); }
-  bool boolean(bool) { return scalar("a boolean"); }
-  bool number_integer(number_integer_t) { return scalar("a negative number"); }
-  bool number_float(number_float_t, const string_t&) { return scalar("a fraction or a number over 64 bits"); }
-  bool binary(binary_t&) { return scalar("binary data"); }
+  bool null() { return unexpected_scalar("null"); }
+  bool boolean(bool) { return unexpected_scalar("a boolean"); }
+  bool number_integer(number_integer_t) { return unexpected_scalar("a negative number"); }
+  bool number_float(number_float_t, const string_t&) {
+    return unexpected_scalar("a fraction or a number over 64 bits");
+  }
+  bool binary(binary_t&) { return unexpected_scalar("binary data"); }
 
+  // A size of a shape, or one of the two offsets.
   bool number_unsigned(number_unsigned_t value) {
     if (skipped_ > 0) return true;
     if (list_ == list::shape) {
@@ -36,9 +40,10 @@ class header_reader : public json_event_types {
       ++offsets_;
       return true;
     }
-    return scalar("a number");
+    return unexpected_scalar("a number");
   }
 
+  // A value of the metadata, or an element type.
   bool string(string_t& value) {
     if (skipped_ > 0) return true;
     if (depth_ == 2 && in_metadata_) {
@@ -46,14 +51,15 @@ class header_reader : public json_event_types {
       return true;
     }
     if (depth_ == 2 && key_ == "dtype") {
-      const auto dtype = tensor_dtype_named(value);
+      const auto dtype = find_tensor_dtype(value);
       if (!dtype) return refuse("the element type \"" + value.substr(0, 32) + "\" is unknown");
       entry().dtype = *dtype;
       return true;
     }
-    return scalar("a string");
+    return unexpected_scalar("a string");
   }
 
+  // The header, then an entry or the metadata; deeper objects are skipped if their field is unknown.
   bool start_object(std::size_t) {
     if (skipped_ > 0 || is_unknown_field()) return ++skipped_, true;
     if (depth_ >= 2 || list_ != list::none) return refuse("an object where none is expected");
@@ -67,6 +73,7 @@ class header_reader : public json_event_types {
     return true;
   }
 
+  // The reference reader lets a repeated key win silently; here it is a fault.
   bool key(string_t& name) {
     if (skipped_ > 0) return true;
     auto& seen = depth_ == 1 ? names_ : fields_;
@@ -79,6 +86,7 @@ class header_reader : public json_event_types {
     return true;
   }
 
+  // An entry is complete only with its three fields.
   bool end_object() {
     if (skipped_ > 0) return --skipped_, true;
     if (depth_ == 2 && !in_metadata_) {
@@ -90,6 +98,7 @@ class header_reader : public json_event_types {
     return true;
   }
 
+  // The only lists are an entry's shape and offsets.
   bool start_array(std::size_t) {
     if (skipped_ > 0 || is_unknown_field()) return ++skipped_, true;
     if (depth_ != 2 || in_metadata_ || list_ != list::none) return refuse("a list where none is expected");
@@ -98,6 +107,7 @@ class header_reader : public json_event_types {
     return refuse("a list where none is expected");
   }
 
+  // There must have been two offsets.
   bool end_array() {
     if (skipped_ > 0) return --skipped_, true;
     if (list_ == list::offsets && offsets_ != 2) return refuse("data_offsets must hold two numbers");
@@ -121,11 +131,13 @@ class header_reader : public json_event_types {
            key_ != "data_offsets";
   }
 
-  bool scalar(const char* what) {
+  /// A value of a kind that no known field has.
+  bool unexpected_scalar(const char* what) {
     if (skipped_ > 0 || is_unknown_field()) return true;
     return refuse(std::string(what) + " where none is expected");
   }
 
+  /// Stops parsing; the fault names the tensor whose entry is being read.
   bool refuse(const std::string& what) {
     problem = depth_ == 0 ? what : "at key \"" + name_.substr(0, 128) + "\": " + what;
     return false;

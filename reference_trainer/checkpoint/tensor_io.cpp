@@ -25,14 +25,14 @@ constexpr std::array<std::pair<tensor_dtype, at::ScalarType>, 11> types{{{tensor
 
 }  // namespace
 
-at::ScalarType scalar_type_of(tensor_dtype type) {
+at::ScalarType to_scalar_type(tensor_dtype type) {
   for (const auto& [file, torch] : types) {
     if (file == type) return torch;
   }
-  throw argument_error("the element type " + std::string(name_of(type)) + " is not supported");
+  throw argument_error("the element type " + std::string(dtype_name(type)) + " is not supported");
 }
 
-tensor_dtype tensor_dtype_of(at::ScalarType type) {
+tensor_dtype to_tensor_dtype(at::ScalarType type) {
   for (const auto& [file, torch] : types) {
     if (torch == type) return file;
   }
@@ -41,8 +41,9 @@ tensor_dtype tensor_dtype_of(at::ScalarType type) {
 
 namespace {
 
-at::Tensor tensor_at(const tensor_view& view, const std::function<void(void*)>& end_of_life) {
-  const auto type = scalar_type_of(view.dtype);
+// Zero-copy if the bytes are aligned for their type; `deleter` then runs when the last tensor over them is gone.
+at::Tensor wrap_bytes(const tensor_view& view, const std::function<void(void*)>& deleter) {
+  const auto type = to_scalar_type(view.dtype);
   const auto options = at::TensorOptions().dtype(type);
   if (view.bytes.empty()) return at::empty(view.shape, options);
   auto* const data = const_cast<std::byte*>(view.bytes.data());  // the mapping is private and writable
@@ -52,7 +53,7 @@ at::Tensor tensor_at(const tensor_view& view, const std::function<void(void*)>& 
     std::copy(view.bytes.begin(), view.bytes.end(), static_cast<std::byte*>(copy.data_ptr()));
     return copy;
   }
-  return at::from_blob(data, view.shape, end_of_life, options);
+  return at::from_blob(data, view.shape, deleter, options);
 }
 
 }  // namespace
@@ -63,14 +64,14 @@ std::string shape_text(at::IntArrayRef shape) {
   return text + "]";
 }
 
-at::Tensor tensor_over(const tensor_view& view, std::shared_ptr<const void> keep_alive) {
-  return tensor_at(view, [keep = std::move(keep_alive)](void*) {});
+at::Tensor tensor_from_view(const tensor_view& view, std::shared_ptr<const void> keep_alive) {
+  return wrap_bytes(view, [keep = std::move(keep_alive)](void*) {});
 }
 
 at::Tensor read_tensor(const safetensors_file& file, std::string_view name) {
   const auto& view = file.at(name);
   try {
-    return tensor_at(view, [keep = file.storage(), part = view.bytes](void*) { mapped_file::release(part); });
+    return wrap_bytes(view, [keep = file.storage(), part = view.bytes](void*) { mapped_file::release(part); });
   } catch (const argument_error& problem) {
     throw file_error(file.path().string(), "tensor " + std::string(name), problem.what());
   }
@@ -93,7 +94,7 @@ void write_tensors(const std::filesystem::path& path, const tensor_map& tensors,
     const auto& row = rows.back();
     const auto size = static_cast<std::size_t>(row.numel()) * row.element_size();
     entries.push_back({name,
-                       tensor_dtype_of(row.scalar_type()),
+                       to_tensor_dtype(row.scalar_type()),
                        row.sizes().vec(),
                        {static_cast<const std::byte*>(row.data_ptr()), size}});
   }

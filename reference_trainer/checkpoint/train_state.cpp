@@ -19,12 +19,14 @@ namespace fs = std::filesystem;
 constexpr std::string_view prefix = "step-";
 constexpr std::string_view unfinished = ".unfinished", replaced = ".replaced";
 
-std::string name_of_step(std::uint64_t step) {
+// "step-00000012": at least eight digits, so that names sort like numbers.
+std::string step_directory_name(std::uint64_t step) {
   auto digits = std::to_string(step);
   return std::string(prefix) + std::string(digits.size() < 8 ? 8 - digits.size() : 0, '0') + digits;
 }
 
-std::optional<std::uint64_t> step_of_name(std::string_view name) {
+// The step in a directory's name; nothing for other names.
+std::optional<std::uint64_t> parse_step_directory(std::string_view name) {
   if (!name.starts_with(prefix)) return std::nullopt;
   name.remove_prefix(prefix.size());
   std::uint64_t step = 0;
@@ -33,12 +35,14 @@ std::optional<std::uint64_t> step_of_name(std::string_view name) {
   return step;
 }
 
+// Throws `file_error` naming the target.
 void rename_directory(const fs::path& from, const fs::path& to) {
   std::error_code problem;
   fs::rename(from, to, problem);
   if (problem) throw file_error(to.string(), "", "cannot be renamed to its final name: " + problem.message());
 }
 
+// Removes what interrupted saves left: unfinished directories, and replaced ones whose successor exists.
 void remove_leftovers(const fs::path& root) {
   std::vector<fs::path> leftovers;
   for (const auto& entry : fs::directory_iterator(root)) {
@@ -55,19 +59,19 @@ fs::path with_suffix(fs::path path, std::string_view suffix) { return path += su
 }  // namespace
 
 fs::path save_train_state(const fs::path& root, std::uint64_t step, const train_state& state, std::size_t keep,
-                          const std::function<void(const fs::path&)>& also) {
+                          const std::function<void(const fs::path&)>& write_more) {
   std::error_code problem;
   fs::create_directories(root, problem);
   if (problem) throw file_error(root.string(), "", "cannot be created: " + problem.message());
   remove_leftovers(root);
 
-  const auto target = root / name_of_step(step);
+  const auto target = root / step_directory_name(step);
   const auto building = with_suffix(target, unfinished);
   try {
     fs::create_directory(building);
     write_tensors(building / "tensors.safetensors", state.tensors);
     write_json(building / "state.json", {{"step", step}, {"values", state.values}});
-    if (also) also(building);
+    if (write_more) write_more(building);
     flush_directory(building);
   } catch (...) {
     fs::remove_all(building, problem);
@@ -110,7 +114,7 @@ std::vector<saved_step> saved_steps(const fs::path& root) {
     if (name.ends_with(replaced) && !fs::exists(root / name.substr(0, name.size() - replaced.size()))) {
       name.resize(name.size() - replaced.size());
     }
-    const auto step = step_of_name(name);
+    const auto step = parse_step_directory(name);
     if (step && fs::exists(entry.path() / "state.json")) steps.push_back({*step, entry.path()});
   }
   std::ranges::sort(steps, {}, &saved_step::step);

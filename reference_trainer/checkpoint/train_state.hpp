@@ -21,17 +21,18 @@ struct train_state {
 
 /// Saves a state as the directory `root/step-<step>`. It is written under a temporary name and renamed, so a directory
 /// with that name is always complete; leftovers of interrupted saves are removed. Afterwards the oldest steps are
-/// removed until `keep` are left (0 keeps all). `also` may write more files into the directory before it is renamed.
-/// Returns the directory.
+/// removed until `keep` are left (0 keeps all). `write_more` may write more files into the directory before it is
+/// renamed. Returns the directory.
 ///
 ///     coho::trainer::save_train_state(run / "checkpoints", step, state, 2);
 std::filesystem::path save_train_state(const std::filesystem::path& root, std::uint64_t step, const train_state& state,
                                        std::size_t keep = 0,
-                                       const std::function<void(const std::filesystem::path&)>& also = {});
+                                       const std::function<void(const std::filesystem::path&)>& write_more = {});
 
 /// Reads a directory that `save_train_state` returned. Throws `file_error`.
 train_state load_train_state(const std::filesystem::path& directory);
 
+/// A step that can be continued from.
 struct saved_step {
   std::uint64_t step = 0;
   std::filesystem::path directory;

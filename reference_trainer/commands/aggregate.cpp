@@ -172,7 +172,7 @@ class aggregate_stage : public stage {
       bar.advance();
     }
     if (writer.count() == 0) {
-      for (const auto& line : summary.lines()) context.log(line);
+      for (const auto& line : summary.log_lines()) context.log(line);
       throw file_error(read_.judgements.string(), "", "no pair gives a preference: every score is 0 or gated away",
                        "loosen aggregate.require_order_agreement or aggregate.minimum_order_consistency, or judge "
                        "with another model");
@@ -181,7 +181,7 @@ class aggregate_stage : public stage {
     write_file(beside.replace_extension(".summary.json"), summary.to_json().dump(2) + "\n");
     writer.finish();
     bar.finish(std::to_string(writer.count()) + " preferences → " + out_.string());
-    for (const auto& line : summary.lines()) context.log(line);
+    for (const auto& line : summary.log_lines()) context.log(line);
   }
 
  private:

@@ -90,7 +90,7 @@ class session {
         terminal_(::isatty(STDIN_FILENO) != 0),
         interrupt_(terminal_) {
     load_role(model_, "policy", settings.adapter);
-    sampling_.banned = model_.never_sampled();
+    sampling_.banned = model_.banned_tokens();
     options.check(sampling_.max_new_tokens < positions_, "generation.max_new_tokens",
                   "below the model's " + std::to_string(positions_) + " positions");
     ends_ = model_.end_tokens();

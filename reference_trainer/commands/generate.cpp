@@ -110,7 +110,7 @@ class generator {
         ids_(settings.read.ids),
         category_temperatures_(settings.read.category_temperatures) {
     load_role(model_, "policy", settings.read.adapter);
-    sampling_.banned = model_.never_sampled();
+    sampling_.banned = model_.banned_tokens();
     ends_ = model_.end_tokens();
     engine_.emplace(*model_.bank, "policy", engine_options{.slots = static_cast<std::int64_t>(batch_)},
                     model_.token_texts());
@@ -280,13 +280,13 @@ class generator {
 
   // Logs how many of so many prompts were cut.
   void log_cuts(std::size_t of) {
-    if (const auto note = cut_note(prompts_.cut(), prompting_, of); !note.empty()) context_.log(note);
+    if (const auto note = cut_note(prompts_.cut_count(), prompting_, of); !note.empty()) context_.log(note);
   }
 
   // Notes a prompt that with its answer exceeds the positions that the model is made for.
   void check_length(std::size_t prompt_tokens) {
-    position_watch::setting().expect(static_cast<std::int64_t>(prompt_tokens + sampling_.max_new_tokens),
-                                     model_.bank->config().max_position_embeddings);
+    position_watch::instance().warn_ahead(static_cast<std::int64_t>(prompt_tokens + sampling_.max_new_tokens),
+                                          model_.bank->config().max_position_embeddings);
   }
 
   stage_context& context_;

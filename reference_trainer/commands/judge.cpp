@@ -73,7 +73,7 @@ class judge_stage : public stage {
         {.principles = shipped_file("principles/reward_model.json"), .template_path = shipped_file("prompts/judge.txt")});
     samples_ = read.samples;
     choice_ = read.pairs;
-    choice_.random = pairing_random(context.seed);
+    choice_.random = pairing_rng(context.seed);
     principles_path_ = find_principle_file(read.principles);
     template_path_ = read.template_path;
     batch_ = read.batch;

@@ -26,7 +26,7 @@ class merge_stage : public stage {
         base_(read_model_settings(options)),
         out_(context.out_or("merged")) {}
 
-  void check(const config&, stage_context&) override { check_output(out_, {base_.path, adapter_}); }
+  void check(const config&, stage_context&) override { check_output_folder(out_, {base_.path, adapter_}); }
 
   void load(const config&, stage_context& context) override {
     model_ = load_model(base_, context);
@@ -38,7 +38,7 @@ class merge_stage : public stage {
 
   void run(stage_context& context) override {
     const auto& state = model_.bank->at("merged");
-    model_.bank->add_full("whole", state.adapter.merged(model_.bank->base()));
+    model_.bank->add_full("whole", state.adapter.merge(model_.bank->base()));
     if (state.head.defined()) model_.bank->set_head("whole", state.head.weight, state.head.bias);
     save_role(model_, "whole", out_);
     copy_reward_statistics(adapter_, out_);

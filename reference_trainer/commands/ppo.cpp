@@ -117,7 +117,7 @@ ppo_settings read_ppo(const config& options, stage_context& context, const std::
   read.bonus.emplace(read_bonus(section, read.training.preset, generation.max_new_tokens));
   read.evaluation = read_ppo_evaluation(section, generation);
   read.guidelines.emplace(read.read.guideline, context.dry_run);
-  rl_prompt_source::check(read.read.rollouts, read.read.samples_per_prompt);
+  rl_prompt_source::check_sizes(read.read.rollouts, read.read.samples_per_prompt);
   join_ranks(options, context, out);
   read.reward_prompt = read_reward_prompt(options, "ppo");
   read.planned = read_parallel_plan(options, context);
@@ -130,8 +130,8 @@ option_section ppo_section() {
   const auto add = [&](const auto&... defaults) { list_options(out.options, "ppo.", {}, defaults...); };
   add(ppo_stage_options{});
   const auto paper = ppo_preset(recipe_preset::paper), code = ppo_preset(recipe_preset::salmon_code);
-  add(bonus_options::of(recipe_preset::paper, paper.generation.max_new_tokens),
-      bonus_options::of(recipe_preset::salmon_code, code.generation.max_new_tokens));
+  add(bonus_options::for_preset(recipe_preset::paper, paper.generation.max_new_tokens),
+      bonus_options::for_preset(recipe_preset::salmon_code, code.generation.max_new_tokens));
   list_options(out.options, "ppo.evaluation.", {}, ppo_evaluation_settings{});
   list_options(out.options, "ppo.reward_prompt.", {}, reward_lengths::of("ppo"));
   for (auto& option : out.options)
@@ -177,8 +177,8 @@ class ppo_run {
         prompts_(settings.prompting, model_),
         reward_(settings.read.scored() ? std::optional(make_reward_role(model_, "reward", settings.reward_prompt))
                                        : std::nullopt),
-        source_(within_limit(read_records<prompt_record>(settings.read.prompts), prompts_,
-                             settings.read.long_ones == long_prompts::drop, settings.read.prompts, context),
+        source_(apply_prompt_limit(read_records<prompt_record>(settings.read.prompts), prompts_,
+                                   settings.read.long_ones == long_prompts::drop, settings.read.prompts, context),
                 prompts_, *settings.guidelines, settings.read.rollouts, settings.read.samples_per_prompt, context.seed),
         held_out_(evaluation_prompts(settings.evaluation, prompts_, *settings.guidelines,
                                      settings.read.long_ones == long_prompts::drop, context)),
@@ -187,7 +187,7 @@ class ppo_run {
         policy_optimizer_(policy_parameters_, settings.training.optimizer),
         value_optimizer_(value_parameters_, settings.training.optimizer),
         sampling_{.temperature = settings.training.options.generation.temperature,
-                  .banned = model_.never_sampled(),
+                  .banned = model_.banned_tokens(),
                   .end_tokens = model_.end_tokens(),
                   .token_texts = model_.token_texts(),
                   .entropy_gradient = settings.training.options.entropy_coefficient > 0,
@@ -200,7 +200,7 @@ class ppo_run {
     const bool goes_on = context.resume && latest_step(out_ / "checkpoints");  // a checkpoint knows the scale
     if (settings.training.normalization.from == normalization_from::reward_model && !goes_on)
       settings_.training.options.normalization =
-          stored_normalization(settings.read.reward_model, settings.training.options.normalization.clip);
+          load_normalization(settings.read.reward_model, settings.training.options.normalization.clip);
     check_evaluation_files(settings.evaluation, out_);
   }
 
@@ -240,7 +240,7 @@ class ppo_run {
     ppo_ending ending({.steps = settings_.read.steps, .stop_kl = settings_.read.stop_kl},
                       evaluation_ ? &*evaluation_ : nullptr, loop.log(), context_,
                       [&](std::uint64_t done) { loop.stop_if_interrupted(done); });
-    if (!ending.after(first, kl_))
+    if (!ending.evaluate_and_check_stop(first, kl_))
       trainer.run([&](std::uint64_t step) { return rank_prompts(step); }, settings_.read.steps, parts, board, loop,
                   ending);
     loop.finish(out_.string(), [&] { save_role(model_, "policy", out_); });
@@ -299,25 +299,25 @@ class ppo_run {
 
   // Removes the results of an abandoned run from step `first` on, and continues those of a checkpoint.
   void start_evaluation(const reward_parts& parts, const std::optional<nlohmann::json>& saved, std::uint64_t first) {
-    if (settings_.evaluation.on()) {
+    if (settings_.evaluation.enabled()) {
       evaluation_.emplace(settings_.evaluation, held_out_,
-                          evaluated_training{.model = model_,
-                                             .reward = reward_ ? &*reward_ : nullptr,
-                                             .prompts = prompts_,
-                                             .rewards = parts,
-                                             .guidelines = *settings_.guidelines,
-                                             .sampling = sampling_,
-                                             .generation = settings_.training.options.generation,
-                                             .limits = settings_.training.options.scoring_batch},
+                          evaluation_inputs{.model = model_,
+                                            .reward = reward_ ? &*reward_ : nullptr,
+                                            .prompts = prompts_,
+                                            .rewards = parts,
+                                            .guidelines = *settings_.guidelines,
+                                            .sampling = sampling_,
+                                            .generation = settings_.training.options.generation,
+                                            .limits = settings_.training.options.scoring_batch},
                           out_, context_);
       if (saved) evaluation_->restore(saved->value("evaluations", nlohmann::json::array()));
     }
-    if (context_.ranks->first()) forget_evaluations(out_, first);
+    if (context_.ranks->first()) remove_evaluations(out_, first);
   }
 
   std::string describe(const ppo_statistics& s, const reward_parts& parts, metrics_log& log, progress& bar) {
     kl_ = s.kl_sequence;
-    if (!cuts_said_) cuts_said_ = say_cuts(*reward_, "ppo", context_);
+    if (!cuts_said_) cuts_said_ = log_cuts(*reward_, "ppo", context_);
     return log_ppo_step(s, parts, log, bar, *context_.ranks);
   }
 
@@ -345,8 +345,8 @@ class ppo_stage : public stage {
       : out_(context.out_or("ppo")), settings_(read_ppo(options, context, out_)) {}
 
   void check(const config& options, stage_context&) override {
-    check_output(out_, {settings_.planned.model.path, settings_.read.policy, settings_.read.reward_model});
-    check_output(out_ / "best", {settings_.read.policy, settings_.read.reward_model});
+    check_output_folder(out_, {settings_.planned.model.path, settings_.read.policy, settings_.read.reward_model});
+    check_output_folder(out_ / "best", {settings_.read.policy, settings_.read.reward_model});
     check_ppo(options.section("ppo"), settings_);
   }
 
@@ -359,7 +359,7 @@ class ppo_stage : public stage {
                                                  .moments = settings_.training.optimizer.moments,
                                                  .engine = settings_.engine,
                                                  .reward_limits = settings_.reward_prompt.limits,
-                                                 .evaluates = settings_.evaluation.on()});
+                                                 .evaluates = settings_.evaluation.enabled()});
   }
 
   bool finished(stage_context& context) const override { return finished_before(context, out_); }

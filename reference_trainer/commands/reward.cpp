@@ -187,7 +187,7 @@ class reward_stage : public stage {
       : settings_(read_reward(options, context)), out_(settings_.out) {}
 
   void check(const config&, stage_context&) override {
-    check_output(out_, {settings_.planned.model.path, settings_.read.from});
+    check_output_folder(out_, {settings_.planned.model.path, settings_.read.from});
     if (settings_.read.files.evaluation_share > 0)
       refuse_same_file("out", out_ / "held_out.jsonl", settings_.read.files.data);
   }
@@ -213,7 +213,7 @@ class reward_stage : public stage {
                    rng(context.seed).split(stream_key("reward head")));
     reward_.emplace(make_reward_role(model_, "reward", settings_.prompt));
     pairs_.emplace(open_preferences(settings_.read.files, context.seed, [&](const preference_pair& pair) {
-      return reward_->reads_alike(pair.chosen, pair.rejected);
+      return reward_->same_tokens_read(pair.chosen, pair.rejected);
     }));
     steps_ = settings_.read.fit.step_count(pairs_->training.size());
     parameters_ = &model_.bank->train("reward");
@@ -236,7 +236,7 @@ class reward_stage : public stage {
         },
         [&] { return save_position(*trainer_); });
     trainer_->fit(pairs_->training, loop);
-    say_cuts(*reward_, settings_.section, context);
+    log_cuts(*reward_, settings_.section, context);
     const std::string note = measure_scale(context);
     loop.finish(note, [&] { save_role(model_, "reward", out_); });
   }
@@ -289,7 +289,7 @@ class reward_stage : public stage {
     const auto& measured = evaluation_->evaluate(steps_, metrics_folder(context, out_));
     if (first) write_reward_statistics(out_, {"held-out pairs", measured.scores()});
     return "held-out accuracy " + format_number(measured.overall().accuracy(), 3) + " ± " +
-           format_number(measured.overall().accuracy_error(), 3) + " → " + out_.string();
+           format_number(measured.overall().accuracy_standard_error(), 3) + " → " + out_.string();
   }
 
   reward_settings settings_;

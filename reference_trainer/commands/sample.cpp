@@ -127,7 +127,7 @@ class sample_stage : public stage {
     load_role(model_, "policy", settings_.adapter);
     prompts_.emplace(settings_.prompting, model_);
     all_ = survey(settings_.prompts, *prompts_, context);
-    if (const auto note = cut_note(prompts_->cut(), settings_.prompting, all_.prompts); !note.empty())
+    if (const auto note = cut_note(prompts_->cut_count(), settings_.prompting, all_.prompts); !note.empty())
       context.log(note);
   }
 
@@ -136,7 +136,7 @@ class sample_stage : public stage {
     const double temperature = settings_.generation.temperature;
     policy_role policy(*model_.bank, "policy",
                        {.temperature = temperature > 0 ? temperature : 1.0,
-                        .banned = model_.never_sampled(),
+                        .banned = model_.banned_tokens(),
                         .end_tokens = model_.end_tokens(),
                         .token_texts = model_.token_texts(),
                         .engine = settings_.engine,

@@ -92,8 +92,8 @@ class self_align_run {
         out_(context.out_or("self_align.jsonl")),
         model_(load_model(settings.model, context)),
         encode_(*settings.prompt, *model_.tokenizer),
-        room_(measure_room(options, settings, encode_.prefix().size(),
-                           static_cast<std::size_t>(model_.bank->config().max_position_embeddings))),
+        room_(compute_context_budget(options, settings, encode_.prefix().size(),
+                                     static_cast<std::size_t>(model_.bank->config().max_position_embeddings))),
         ends_(model_.end_tokens()),
         filter_(settings.filters, *settings.prompt),
         root_(rng(context.seed).split(stream_key("self_align"))) {
@@ -151,7 +151,7 @@ class self_align_run {
   // Of a role whose prompts begin with these tokens.
   policy_role_options role_options(const std::vector<token>& shared_prefix) const {
     return {.temperature = settings_.generation.temperature > 0 ? settings_.generation.temperature : 1.0,
-            .banned = model_.never_sampled(),
+            .banned = model_.banned_tokens(),
             .end_tokens = ends_,
             .token_texts = model_.token_texts(),
             .engine = settings_.engine,
@@ -205,7 +205,7 @@ class self_align_run {
       if (std::ranges::find(ends_, id) != ends_.end()) break;
       bytes += model_.tokenizer->token_bytes(id);
     }
-    return repair_utf8(before_stop(bytes, settings_.generation.stop));
+    return repair_utf8(truncate_at_stop(bytes, settings_.generation.stop));
   }
 
   // Answers a batch, filters the answers, and writes what is kept and what is rejected, except what an earlier run
@@ -291,7 +291,7 @@ class self_align_run {
   fs::path out_, report_, progress_;
   loaded_model model_;
   self_align_encoder encode_;
-  self_align_room room_;
+  context_budget room_;
   std::vector<token> ends_;
   self_align_filter filter_;
   rng root_;
@@ -330,7 +330,7 @@ class self_align_stage : public stage {
 
   void load(const config& options, stage_context& context) override {
     // Errors in prompt and data surface before the weights are read.
-    measure_room(options, settings_);
+    compute_context_budget(options, settings_);
     total_ = count_prompts(settings_);
     run_.emplace(options, context, settings_);
   }

@@ -15,7 +15,7 @@ void pairing_options::settle(const config& section) const {
                 "unset unless judge.pairs is \"random\"");
 }
 
-rng pairing_random(std::uint64_t seed) { return rng(seed).split(stream_key("judge pairs")); }
+rng pairing_rng(std::uint64_t seed) { return rng(seed).split(stream_key("judge pairs")); }
 
 std::vector<std::pair<std::size_t, std::size_t>> choose_pairs(std::size_t responses, const pairing_options& options,
                                                               std::uint64_t prompt) {
@@ -41,10 +41,10 @@ pair_stream::pair_stream(const std::vector<std::filesystem::path>& files, pairin
 }
 
 bool pair_stream::next(pair_record& pair) {
-  while (left_.empty())
+  while (pending_.empty())
     if (!next_prompt()) return false;
-  const auto [first, second] = left_.back();
-  left_.pop_back();
+  const auto [first, second] = pending_.back();
+  pending_.pop_back();
   pair = {.prompt = prompt_, .response_1 = responses_[first], .response_2 = responses_[second]};
   ++counts_.pairs;
   return true;
@@ -53,7 +53,7 @@ bool pair_stream::next(pair_record& pair) {
 bool pair_stream::next_prompt() {
   auto& main = readers_.front();
   responses_.clear();
-  std::size_t given = 0;
+  std::size_t responses_read = 0;
   bool more = false;
   for (std::size_t f = 0; f < readers_.size(); ++f) {
     auto& reader = readers_[f];
@@ -74,7 +74,7 @@ bool pair_stream::next_prompt() {
       reader.reader().fail("a different prompt than in " + main.reader().path().string() + ", " + main.reader().place(),
                            "files of samples must be over the same prompts, in the same order");
     }
-    given += record.responses.size();
+    responses_read += record.responses.size();
     for (auto& response : record.responses) {
       if (count_utf8_characters(response) < options_.minimum_characters) {
         ++counts_.short_responses;
@@ -89,13 +89,13 @@ bool pair_stream::next_prompt() {
     }
   }
   if (!more) return false;
-  if (given < 2)
-    main.reader().fail(
-        "a prompt with " + std::to_string(given) + (given == 1 ? " response" : " responses") + ": a pair needs 2",
-        "sample more (sample.responses), or give judge.samples another file over the same prompts");
-  left_ = choose_pairs(responses_.size(), options_, counts_.prompts++);
-  std::ranges::reverse(left_);
-  counts_.prompts_without_pair += left_.empty();
+  if (responses_read < 2)
+    main.reader().fail("a prompt with " + std::to_string(responses_read) +
+                           (responses_read == 1 ? " response" : " responses") + ": a pair needs 2",
+                       "sample more (sample.responses), or give judge.samples another file over the same prompts");
+  pending_ = choose_pairs(responses_.size(), options_, counts_.prompts++);
+  std::ranges::reverse(pending_);
+  counts_.prompts_without_pair += pending_.empty();
   return true;
 }
 

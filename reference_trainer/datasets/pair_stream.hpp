@@ -25,13 +25,14 @@ enum class pairing {
 };
 constexpr auto option_names(pairing) { return std::array{"first_two", "adjacent", "all", "random"}; }
 
+/// How pairs are chosen.
 struct pairing_options {
   pairing kind = pairing::first_two;
   std::size_t draws = 1;               ///< pairs per prompt for `random`; fewer if there are not enough
   std::size_t minimum_characters = 0;  ///< shorter responses are in no pair
   rng random{0};                       ///< the draw for prompt i depends only on this and i
 
-  /// Without `random`, which follows from the seed of the run: see `pairing_random`.
+  /// Without `random`, which follows from the seed of the run: see `pairing_rng`.
   static void describe(auto&& visit, auto&... o) {
     visit({"pairs", "which of a prompt's responses are compared"}, o.kind...);
     visit(
@@ -43,9 +44,11 @@ struct pairing_options {
   /// Throws config_error for draws that are given and have no effect.
   void settle(const config& section) const;
 };
-rng pairing_random(std::uint64_t seed);
+/// The generator of `pairing_options::random` for a run's seed.
+rng pairing_rng(std::uint64_t seed);
 
-/// Indices (i, j), i < j, of the responses that are compared with each other, in order.
+/// Indices (i, j), i < j, of the responses that are compared with each other, in order. `prompt` is the prompt's index,
+/// on which a random draw depends.
 ///
 ///     choose_pairs(3, {.kind = pairing::all}, 0);  // (0,1) (0,2) (1,2)
 std::vector<std::pair<std::size_t, std::size_t>> choose_pairs(std::size_t responses, const pairing_options& options,
@@ -64,8 +67,10 @@ class pair_stream {
  public:
   pair_stream(const std::vector<std::filesystem::path>& files, pairing_options options);
 
+  /// The next pair; false after the last.
   bool next(pair_record& pair);
 
+  /// Counts of what was read so far.
   struct totals {
     std::size_t prompts = 0, pairs = 0;
     std::size_t equal_responses = 0;       ///< left out: equal to an earlier response to the prompt
@@ -84,7 +89,7 @@ class pair_stream {
   totals counts_;
   prompt_record prompt_;
   std::vector<std::string> responses_;
-  std::vector<std::pair<std::size_t, std::size_t>> left_;  ///< pairs of the prompt, the next one at the back
+  std::vector<std::pair<std::size_t, std::size_t>> pending_;  ///< pairs of the prompt, the next one at the back
 };
 
 }  // namespace coho::trainer

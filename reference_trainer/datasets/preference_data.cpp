@@ -19,16 +19,18 @@ namespace coho::trainer {
 namespace {
 
 namespace fs = std::filesystem;
-using look = std::function<void(const preference_record&, const jsonl_reader&)>;
+using record_visitor = std::function<void(const preference_record&, const jsonl_reader&)>;
 
-std::vector<std::uint32_t> all_of(std::size_t count) {
+// 0 … count − 1.
+std::vector<std::uint32_t> all_indices(std::size_t count) {
   std::vector<std::uint32_t> out(count);
   std::iota(out.begin(), out.end(), std::uint32_t{0});
   return out;
 }
 
-std::shared_ptr<const preference_set::store> open(const std::vector<fs::path>& paths, std::size_t limit,
-                                                  const look& check, std::vector<std::string>& notes) {
+// Opens files, calling `check` on each record, and notes how many pairs of each were kept.
+std::shared_ptr<const preference_set::store> open_store(const std::vector<fs::path>& paths, std::size_t limit,
+                                                        const record_visitor& check, std::vector<std::string>& notes) {
   auto out = std::make_shared<const preference_set::store>(paths, limit, check);
   for (const auto& file : out->files())
     notes.push_back(file.path.string() + ": pairs " + std::to_string(file.kept) + ", left out " +
@@ -36,14 +38,15 @@ std::shared_ptr<const preference_set::store> open(const std::vector<fs::path>& p
   return out;
 }
 
-bool is_alike(const preference_record& record, std::span<const principle> collection,
-              const std::function<bool(const preference_pair&)>& read_alike) {
-  return read_alike(preference_batch({record}, collection).pairs().front());
+// Whether the reward model reads the same for both responses of a record.
+bool has_same_tokens(const preference_record& record, std::span<const principle> collection,
+                     const std::function<bool(const preference_pair&)>& same_tokens) {
+  return same_tokens(preference_batch({record}, collection).pairs().front());
 }
 
 }  // namespace
 
-std::vector<std::string> principle_lines(const preference_record& record, std::span<const principle> collection) {
+std::vector<std::string> principle_definitions(const preference_record& record, std::span<const principle> collection) {
   std::vector<std::string> out;
   for (const auto& chosen : record.principles) {
     if (!chosen.text.empty()) {
@@ -64,14 +67,14 @@ preference_batch::preference_batch(std::vector<preference_record> records, std::
     : records_(std::move(records)) {
   for (const auto& record : records_) {
     prompts_.push_back(record.prompt.text());
-    lines_.push_back(principle_lines(record, collection));
+    definitions_.push_back(principle_definitions(record, collection));
   }
   const auto query = [&](std::size_t i, const std::string& response) {
     return reward_query{.prompt_tokens = {},
                         .response_tokens = {},
                         .prompt = prompts_[i],
                         .response = response,
-                        .principles = lines_[i]};
+                        .principles = definitions_[i]};
   };
   for (std::size_t i = 0; i < records_.size(); ++i)
     pairs_.push_back({.chosen = query(i, records_[i].chosen()),
@@ -111,7 +114,7 @@ void preference_files::settle(const config& section) {
 }
 
 preference_sets open_preferences(const preference_files& files, std::uint64_t seed,
-                                 const std::function<bool(const preference_pair&)>& read_alike) {
+                                 const std::function<bool(const preference_pair&)>& same_tokens) {
   const bool margins = files.margins == pair_margins::record;
   const auto collection = std::make_shared<const std::vector<principle>>(
       files.principles.empty() ? std::vector<principle>{} : load_principles(find_principle_file(files.principles)));
@@ -121,27 +124,27 @@ preference_sets open_preferences(const preference_files& files, std::uint64_t se
     if (files.plain && !record.principles.empty())
       at.fail("the record has principles, but preference pre-training uses none", "train on it without --pretrain");
     try {
-      principle_lines(record, *collection);
+      principle_definitions(record, *collection);
     } catch (const argument_error& problem) {
       at.fail(problem.what());
     }
   };
   const rng random = rng(seed).split(stream_key("held-out prompts"));
-  std::vector<std::uint32_t> trained, held;
+  std::vector<std::uint32_t> trained, held_out;
   std::vector<std::string> notes;
   std::uint32_t count = 0;
   std::size_t with_margin = 0;
-  const auto store = open(
+  const auto store = open_store(
       files.data, files.limit,
       [&](const preference_record& record, const jsonl_reader& at) {
         check(record, at);
-        const bool out = files.evaluation_share > 0 &&
-                         random.split(stream_key(record.prompt.text())).uniform() < files.evaluation_share;
+        const bool hold_out = files.evaluation_share > 0 &&
+                              random.split(stream_key(record.prompt.text())).uniform() < files.evaluation_share;
         const std::uint32_t index = count++;
         with_margin += record.principles.empty() && record.label_margin != 0;
-        if (out) {
-          held.push_back(index);
-        } else if (read_alike && is_alike(record, *collection, read_alike)) {
+        if (hold_out) {
+          held_out.push_back(index);
+        } else if (same_tokens && has_same_tokens(record, *collection, same_tokens)) {
           ++alike;
         } else {
           trained.push_back(index);
@@ -163,20 +166,20 @@ preference_sets open_preferences(const preference_files& files, std::uint64_t se
     if (blank > 0) all.push_back("pairs with a response that is empty or white space: " + std::to_string(blank));
   };
   if (files.evaluation_share > 0) {
-    notes.push_back("held out: " + std::to_string(held.size()) + " of " + std::to_string(count) + " pairs");
-    require_argument(!held.empty() && !trained.empty(), "evaluation_share = " + std::to_string(files.evaluation_share) +
-                                                            " of these prompts leaves no pair " +
-                                                            (held.empty() ? "to evaluate on" : "to train on"));
+    notes.push_back("held out: " + std::to_string(held_out.size()) + " of " + std::to_string(count) + " pairs");
+    require_argument(!held_out.empty() && !trained.empty(),
+                     "evaluation_share = " + std::to_string(files.evaluation_share) +
+                         " of these prompts leaves no pair " + (held_out.empty() ? "to evaluate on" : "to train on"));
     note_blank(notes);
-    if (files.evaluation_limit > 0) held.resize(std::min(held.size(), files.evaluation_limit));
+    if (files.evaluation_limit > 0) held_out.resize(std::min(held_out.size(), files.evaluation_limit));
     return {{store, collection, std::move(trained), margins},
-            preference_set(store, collection, std::move(held), margins),
+            preference_set(store, collection, std::move(held_out), margins),
             std::move(notes)};
   }
   preference_sets out{{store, collection, std::move(trained), margins}, std::nullopt, std::move(notes)};
   if (!files.evaluation.empty()) {
-    const auto other = open(files.evaluation, files.evaluation_limit, check, out.notes);
-    out.held_out.emplace(other, collection, all_of(other->size()));
+    const auto other = open_store(files.evaluation, files.evaluation_limit, check, out.notes);
+    out.held_out.emplace(other, collection, all_indices(other->size()));
   }
   note_blank(out.notes);
   return out;

@@ -20,9 +20,10 @@
 
 namespace coho::trainer {
 
-/// The guideline that a reward model reads: each principle's text from the record, or by its name from `collection`, in
-/// its negative form if the record says so. Throws argument_error for a name that is not found there.
-std::vector<std::string> principle_lines(const preference_record& record, std::span<const principle> collection);
+/// The guideline that a reward model reads: the definition of each principle of a record, which is its text in the
+/// record or, for a name only, that of `collection`, in its negative form if the record says so. Throws argument_error
+/// for a name that `collection` lacks.
+std::vector<std::string> principle_definitions(const preference_record& record, std::span<const principle> collection);
 
 /// Records as pairs of queries, with the text that the queries refer to. `margins`: those of records without principles
 /// become the pairs'. A margin from `aggregate` never does: it is a judge's log-odds, not a distance of scores.
@@ -39,7 +40,7 @@ class preference_batch {
  private:
   std::vector<preference_record> records_;
   std::vector<std::string> prompts_;
-  std::vector<std::vector<std::string>> lines_;
+  std::vector<std::vector<std::string>> definitions_;
   std::vector<preference_pair> pairs_;
 };
 
@@ -111,9 +112,9 @@ struct preference_sets {
 
 /// Opens the files and checks all records. With `evaluation_share` a prompt is held out or not depending only on its
 /// text and the seed, so all pairs of a prompt are on the same side, whatever else the files contain. Pairs for which
-/// `read_alike` holds (a reward model reads the same twice) are not trained on, and counted in a note. Throws
+/// `same_tokens` holds (a reward model reads the same twice) are not trained on, and counted in a note. Throws
 /// file_error; argument_error if a side is empty.
 preference_sets open_preferences(const preference_files& files, std::uint64_t seed,
-                                 const std::function<bool(const preference_pair&)>& read_alike = {});
+                                 const std::function<bool(const preference_pair&)>& same_tokens = {});
 
 }  // namespace coho::trainer

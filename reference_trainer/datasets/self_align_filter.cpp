@@ -13,22 +13,23 @@ namespace coho::trainer {
 
 namespace {
 
+// Words of a run that counts as repeated or as copied from the question; characters of a line, and words of a question,
+// below which being equal is chance.
 constexpr std::size_t repetition_words = 4, echo_words = 8, line_characters = 20, least_question_words = 4;
 
-std::string_view without_space_behind(std::string_view text) {
-  return text.substr(0, text.find_last_not_of(" \t\r\n") + 1);
-}
+// Without the white space at the end.
+std::string_view trim_end(std::string_view text) { return text.substr(0, text.find_last_not_of(" \t\r\n") + 1); }
 
 // If words have spaces between them, everything before the last space; otherwise without the last word character.
-std::string_view without_last_word(std::string_view text) {
+std::string_view drop_last_word(std::string_view text) {
   const auto places = text_unit_offsets(text);
   const auto space = text.find_last_of(" \t\r\n");
-  const std::size_t behind = space == std::string_view::npos ? 0 : space + 1;
+  const std::size_t last_begin = space == std::string_view::npos ? 0 : space + 1;
   const auto in_last =
-      static_cast<std::size_t>(std::ranges::count_if(places, [&](std::size_t place) { return place >= behind; }));
+      static_cast<std::size_t>(std::ranges::count_if(places, [&](std::size_t place) { return place >= last_begin; }));
   // "well-kn" is two words in text_units and one to a reader: only scripts without spaces have so many.
-  const bool has_spaces = in_last <= 8 && behind > 0;
-  return without_space_behind(text.substr(0, has_spaces ? behind : places.empty() ? 0 : places.back()));
+  const bool has_spaces = in_last <= 8 && last_begin > 0;
+  return trim_end(text.substr(0, has_spaces ? last_begin : places.empty() ? 0 : places.back()));
 }
 
 // The word where the repetition begins that takes the runs of `length` words above `most` repeated ones.
@@ -51,7 +52,8 @@ std::size_t first_repeated_word(const std::vector<std::string>& words, std::size
   return begin;
 }
 
-std::string first_words(std::string_view text) {
+// The first 60 bytes in quotation marks, for messages.
+std::string quote_beginning(std::string_view text) {
   // Whole characters only.
   std::size_t end = std::min<std::size_t>(text.size(), 60);
   while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0u) == 0x80u) --end;
@@ -79,48 +81,48 @@ self_align_filter::self_align_filter(self_align_filter_options options, const se
 self_align_outcome self_align_filter::operator()(std::string_view question, const self_align_reply& reply,
                                                  bool finished) const {
   using enum self_align_fault;
-  const auto found = [](self_align_fault fault, std::string detail) {
+  const auto reject = [](self_align_fault fault, std::string detail) {
     return self_align_outcome{.removed = self_align_verdict{fault, std::move(detail)}};
   };
   // Without the heading between the two, everything is the answer if that is allowed: then there are no thoughts to
   // check.
   const bool has_thoughts = reply.answered || options_.checks(answer);
   if (options_.checks(opening) && has_thoughts && !reply.thoughts.starts_with(options_.thoughts_opening))
-    return found(opening, "the thoughts begin " + first_words(reply.thoughts));
-  if (options_.checks(answer) && !reply.answered) return found(answer, "no heading of an answer");
-  if (reply.answer.empty()) return found(answer, "nothing after the heading of the answer");
+    return reject(opening, "the thoughts begin " + quote_beginning(reply.thoughts));
+  if (options_.checks(answer) && !reply.answered) return reject(answer, "no heading of an answer");
+  if (reply.answer.empty()) return reject(answer, "nothing after the heading of the answer");
   if (options_.checks(opening) && !reply.answer.starts_with(options_.answer_opening))
-    return found(opening, "the answer begins " + first_words(reply.answer));
+    return reject(opening, "the answer begins " + quote_beginning(reply.answer));
   self_align_outcome out{.removed = std::nullopt, .answer = reply.answer, .finished = finished};
   if (!finished && options_.unfinished == unfinished_answer::drop)
-    return found(unfinished, "ended at the length limit");
-  if (!finished && options_.unfinished == unfinished_answer::trim) out.answer = without_last_word(reply.answer);
-  if (out.answer.empty()) return found(unfinished, "ended at the length limit, in its first word");
+    return reject(unfinished, "ended at the length limit");
+  if (!finished && options_.unfinished == unfinished_answer::trim) out.answer = drop_last_word(reply.answer);
+  if (out.answer.empty()) return reject(unfinished, "ended at the length limit, in its first word");
   if (options_.checks(heading) && prompt_.contains_heading(out.answer))
-    return found(heading, "the answer contains a heading");
-  if (const auto length_of = count_utf8_characters(out.answer);
-      finished && options_.checks(length) && length_of < options_.minimum_characters)
-    return found(length, std::to_string(length_of) + " characters");
+    return reject(heading, "the answer contains a heading");
+  if (const auto characters = count_utf8_characters(out.answer);
+      finished && options_.checks(length) && characters < options_.minimum_characters)
+    return reject(length, std::to_string(characters) + " characters");
   auto words = text_units(out.answer);
   while (options_.checks(repetition)) {
-    const auto again = repeats(out.answer, words);
+    const auto again = find_repetition(out.answer, words);
     if (!again) break;
-    out.answer = std::string(without_space_behind(std::string_view(out.answer).substr(0, again->begin)));
-    if (options_.repeated == repeated_answer::remove || out.answer.empty()) return found(repetition, again->detail);
+    out.answer = std::string(trim_end(std::string_view(out.answer).substr(0, again->begin)));
+    if (options_.repeated == repeated_answer::remove || out.answer.empty()) return reject(repetition, again->detail);
     out.truncated = true;
     out.finished = false;
     words = text_units(out.answer);
   }
   if (options_.checks(echo)) {
-    if (auto detail = echoes(question, words)) return found(echo, std::move(*detail));
+    if (auto detail = find_echo(question, words)) return reject(echo, std::move(*detail));
   }
   if (options_.checks(leak)) {
-    if (auto detail = leaks(words)) return found(leak, std::move(*detail));
+    if (auto detail = find_leak(words)) return reject(leak, std::move(*detail));
   }
   return out;
 }
 
-std::optional<self_align_filter::repeated_text> self_align_filter::repeats(
+std::optional<self_align_filter::repeated_text> self_align_filter::find_repetition(
     std::string_view answer, const std::vector<std::string>& words) const {
   if (const double share = repeated_ngram_fraction(words, repetition_words); share > options_.maximum_repetition)
     return repeated_text{
@@ -134,15 +136,15 @@ std::optional<self_align_filter::repeated_text> self_align_filter::repeats(
     begin = end + 1;
     if (count_utf8_characters(line) < line_characters) continue;
     if (++lines[line] > options_.maximum_repeated_line)
-      return repeated_text{
-          "a line occurs more than " + std::to_string(options_.maximum_repeated_line) + " times: " + first_words(line),
-          here};
+      return repeated_text{"a line occurs more than " + std::to_string(options_.maximum_repeated_line) +
+                               " times: " + quote_beginning(line),
+                           here};
   }
   return std::nullopt;
 }
 
-std::optional<std::string> self_align_filter::echoes(std::string_view question,
-                                                     const std::vector<std::string>& words) const {
+std::optional<std::string> self_align_filter::find_echo(std::string_view question,
+                                                        const std::vector<std::string>& words) const {
   const auto asked = text_units(question);
   if (asked.size() >= least_question_words && words.size() >= asked.size() &&
       std::equal(asked.begin(), asked.end(), words.begin()))
@@ -153,9 +155,9 @@ std::optional<std::string> self_align_filter::echoes(std::string_view question,
   return std::nullopt;
 }
 
-std::optional<std::string> self_align_filter::leaks(const std::vector<std::string>& words) const {
+std::optional<std::string> self_align_filter::find_leak(const std::vector<std::string>& words) const {
   for (const auto& run : text_ngrams(words, options_.leak_words))
-    if (exemplar_runs_.contains(run)) return "as in an exemplar: " + first_words(run);
+    if (exemplar_runs_.contains(run)) return "as in an exemplar: " + quote_beginning(run);
   return std::nullopt;
 }
 

@@ -84,6 +84,7 @@ struct self_align_filter_options {
   /// Sets the switch of `unfinished`; config_error where a recipe has one.
   void settle(const config& section);
 
+  /// Whether the filter for this fault is enabled.
   bool checks(self_align_fault fault) const { return on[static_cast<std::size_t>(fault)]; }
 };
 
@@ -117,8 +118,11 @@ struct self_align_outcome {
 ///  - leak: a run of `leak_words` words also occurs in an exemplar's question, thoughts or answer.
 class self_align_filter {
  public:
+  /// `prompt`: its headings and exemplars are what an answer must not contain.
   self_align_filter(self_align_filter_options options, const self_align_prompt& prompt);
 
+  /// Checks a reply in the order of the faults; `finished`: it ended by itself. The answer may come back shorter, by
+  /// `unfinished` and `repeated`.
   self_align_outcome operator()(std::string_view question, const self_align_reply& reply, bool finished) const;
 
   const self_align_filter_options& options() const { return options_; }
@@ -128,9 +132,10 @@ class self_align_filter {
     std::string detail;
     std::size_t begin;  ///< the byte offset at which it begins
   };
-  std::optional<repeated_text> repeats(std::string_view answer, const std::vector<std::string>& words) const;
-  std::optional<std::string> echoes(std::string_view question, const std::vector<std::string>& words) const;
-  std::optional<std::string> leaks(const std::vector<std::string>& words) const;
+  // Each of these returns nothing if its check passes.
+  std::optional<repeated_text> find_repetition(std::string_view answer, const std::vector<std::string>& words) const;
+  std::optional<std::string> find_echo(std::string_view question, const std::vector<std::string>& words) const;
+  std::optional<std::string> find_leak(const std::vector<std::string>& words) const;
 
   self_align_filter_options options_;
   self_align_prompt prompt_;

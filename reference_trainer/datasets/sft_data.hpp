@@ -21,6 +21,7 @@ struct sft_data_settings {
   assistant_identity identity{};
   std::size_t identity_repeats = 13;  ///< how often each of those questions is trained on with each of its answers
 
+  /// Whether this file of `files` means the shipped questions: it is called "identity", and there is no such file.
   static bool is_identity(const std::filesystem::path& file);
 
   static void describe(auto&& visit, auto&... o) {

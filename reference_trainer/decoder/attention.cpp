@@ -10,7 +10,8 @@
 namespace coho::trainer {
 namespace {
 
-// libtorch 1.13 has no public scaled_dot_product_attention; this composition is its definition.
+// softmax(q kᵀ / √D + mask) v; without a mask, causal. libtorch 1.13 has no public scaled_dot_product_attention; this
+// composition is its definition.
 at::Tensor scaled_dot_product(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& mask) {
 #if TORCH_VERSION_MAJOR >= 2
   if (mask.defined()) return at::scaled_dot_product_attention(q, k, v, mask, 0.0, /*is_causal=*/false);
@@ -81,33 +82,40 @@ at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& keys, const a
 
 at::Tensor cached_attention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
                             const at::Tensor& mask, const shared_keys& shared) {
-  const std::int64_t n = q.size(0), heads = q.size(1), depth = q.size(2), kinds = keys.size(1), groups = heads / kinds;
-  const std::int64_t before = shared.keys.size(1), behind = keys.size(2);
-  const at::Tensor grouped = q.view({n, kinds, groups, depth});
+  const std::int64_t n = q.size(0), heads = q.size(1), depth = q.size(2), key_heads = keys.size(1),
+                     groups = heads / key_heads;
+  const std::int64_t before = shared.keys.size(1), own = keys.size(2);
+  const at::Tensor grouped = q.view({n, key_heads, groups, depth});
   // For the shared keys, the queries of all sequences are the rows of one product per key head.
-  const auto by_key = [&](const at::Tensor& x) { return x.transpose(0, 1).reshape({kinds, n * groups, x.size(3)}); };
-  const auto by_sequence = [&](const at::Tensor& x) { return x.view({kinds, n, groups, x.size(2)}).transpose(0, 1); };
-  const at::Tensor scores = at::empty({n, kinds, groups, before + behind}, q.options().dtype(at::kFloat));
-  const at::Tensor first = scores.narrow(3, 0, before), second = scores.narrow(3, before, behind);
+  const auto by_key = [&](const at::Tensor& x) {
+    return x.transpose(0, 1).reshape({key_heads, n * groups, x.size(3)});
+  };
+  const auto by_sequence = [&](const at::Tensor& x) {
+    return x.view({key_heads, n, groups, x.size(2)}).transpose(0, 1);
+  };
+  const at::Tensor scores = at::empty({n, key_heads, groups, before + own}, q.options().dtype(at::kFloat));
+  const at::Tensor first = scores.narrow(3, 0, before), second = scores.narrow(3, before, own);
   first.copy_(by_sequence(at::matmul(by_key(grouped), shared.keys.transpose(1, 2))));
   second.copy_(at::matmul(grouped, keys.transpose(-2, -1)));
   scores.mul_(1.0 / std::sqrt(static_cast<double>(depth)));
-  second.add_(mask.view({n, 1, 1, behind}));
+  second.add_(mask.view({n, 1, 1, own}));
   if (shared.mask.defined()) first.add_(shared.mask.view({n, 1, 1, before}));
   const at::Tensor weights = at::softmax(scores, -1).to(values.scalar_type());
-  const at::Tensor out = at::matmul(weights.narrow(3, before, behind), values);
+  const at::Tensor out = at::matmul(weights.narrow(3, before, own), values);
   out.add_(by_sequence(at::matmul(by_key(weights.narrow(3, 0, before)), shared.values)));
   return out.view({n, heads, depth});
 }
 
 at::Tensor continued_attention(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
                                const at::Tensor& mask) {
-  const std::int64_t n = q.size(0), heads = q.size(1), depth = q.size(2), kinds = keys.size(0), groups = heads / kinds;
+  const std::int64_t n = q.size(0), heads = q.size(1), depth = q.size(2), key_heads = keys.size(0),
+                     groups = heads / key_heads;
   // The queries of a key head are rows of one product, so that every kernel takes the keys without a copy.
-  const at::Tensor queries = q.view({n, kinds, groups, depth}).permute({1, 2, 0, 3}).reshape({1, kinds, -1, depth});
+  const at::Tensor queries =
+      q.view({n, key_heads, groups, depth}).permute({1, 2, 0, 3}).reshape({1, key_heads, -1, depth});
   const at::Tensor rows = groups > 1 ? mask.repeat({groups, 1}) : mask;
   const at::Tensor mixed = scaled_dot_product(queries, keys.unsqueeze(0), values.unsqueeze(0), rows);
-  return mixed.reshape({kinds, groups, n, depth}).permute({2, 0, 1, 3}).reshape({n, heads, depth});
+  return mixed.reshape({key_heads, groups, n, depth}).permute({2, 0, 1, 3}).reshape({n, heads, depth});
 }
 
 }  // namespace coho::trainer

@@ -14,14 +14,14 @@ struct rms_norm_result {
   at::Tensor r;  ///< [N] fp32: 1/√(mean(x²) + ε)
 };
 rms_norm_result rms_norm_forward(const at::Tensor& x, const at::Tensor& weight, double epsilon);
-/// Recomputes y from x and r.
-at::Tensor rms_norm_again(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& r);
+/// Recomputes y from x and r, bit-identical to `rms_norm_forward`.
+at::Tensor recompute_rms_norm(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& r);
 struct rms_norm_gradient {
   at::Tensor x, weight;
 };
-/// dx = r·(g∘w) − x · r³/H · Σ(g∘w∘x), dw = Σ_rows g∘x·r; dw only if `weight_too`.
+/// dx = r·(g∘w) − x · r³/H · Σ(g∘w∘x), dw = Σ_rows g∘x·r; dw only if `with_weight`.
 rms_norm_gradient rms_norm_backward(const at::Tensor& g, const at::Tensor& x, const at::Tensor& weight,
-                                    const at::Tensor& r, bool weight_too);
+                                    const at::Tensor& r, bool with_weight);
 
 /// Rotary embedding, half-split layout (that of Hugging Face checkpoints): x [N, heads, D], cos and sin [N, D/2] fp32.
 /// Differentiable in x.

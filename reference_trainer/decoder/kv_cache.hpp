@@ -15,6 +15,7 @@ namespace coho::trainer {
 /// always works on a dense prefix.
 class kv_cache {
  public:
+  /// `options`: type and device of keys and values. Throws argument_error unless slots and capacity are positive.
   kv_cache(const llama_config& config, std::int64_t slots, std::int64_t capacity, const at::TensorOptions& options);
 
   std::int64_t slots() const { return slots_; }
@@ -28,6 +29,7 @@ class kv_cache {
   /// Copies the first `length` positions of a slot to another one.
   void copy(std::int64_t from, std::int64_t to, std::int64_t length);
 
+  /// Views of the first `length` positions of slots 0 … active − 1: [active, K, length, D].
   at::Tensor keys(std::size_t block, std::int64_t active, std::int64_t length) const;
   at::Tensor values(std::size_t block, std::int64_t active, std::int64_t length) const;
 

@@ -4,17 +4,14 @@
 
 #include <coho/error.hpp>
 
+#include "decoder/tensor_conversion.hpp"
+
 namespace coho::trainer {
 namespace {
 
-at::Tensor to_tensor(const std::vector<std::int64_t>& values, at::Device device) {
-  at::Tensor out = at::empty({static_cast<std::int64_t>(values.size())}, at::kLong);
-  std::copy(values.begin(), values.end(), out.data_ptr<std::int64_t>());
-  return device.is_cpu() ? out : out.to(device);
-}
-
-std::vector<std::int64_t> with_leading(const at::Tensor& tensor, std::initializer_list<std::int64_t> leading,
-                                       std::int64_t dropped) {
+// A tensor's shape with its first `dropped` sizes replaced by others.
+std::vector<std::int64_t> replace_leading(const at::Tensor& tensor, std::initializer_list<std::int64_t> leading,
+                                          std::int64_t dropped) {
   std::vector<std::int64_t> shape(leading);
   const auto sizes = tensor.sizes();
   shape.insert(shape.end(), sizes.begin() + dropped, sizes.end());
@@ -47,20 +44,20 @@ sequence_layout::sequence_layout(std::span<const std::int64_t> lengths, at::Devi
     for (std::int64_t t = 0; t < longest; ++t) padded.push_back(offsets[i] + std::min(t, lengths[i] - 1));
     for (std::int64_t t = 0; t < lengths[i]; ++t) packed.push_back(row + t);
   }
-  positions = to_tensor(position, device);
+  positions = index_tensor(position, device);
   if (!uniform) {
-    to_padded = to_tensor(padded, device);
-    to_packed = to_tensor(packed, device);
+    to_padded = index_tensor(padded, device);
+    to_packed = index_tensor(packed, device);
   }
 }
 
 at::Tensor sequence_layout::pad(const at::Tensor& packed) const {
   const at::Tensor rows = uniform ? packed : packed.index_select(0, to_padded);
-  return rows.view(with_leading(packed, {sequences, longest}, 1));
+  return rows.view(replace_leading(packed, {sequences, longest}, 1));
 }
 
 at::Tensor sequence_layout::pack(const at::Tensor& padded) const {
-  const at::Tensor rows = padded.reshape(with_leading(padded, {sequences * longest}, 2));
+  const at::Tensor rows = padded.reshape(replace_leading(padded, {sequences * longest}, 2));
   return uniform ? rows : rows.index_select(0, to_packed);
 }
 

@@ -13,6 +13,7 @@ namespace coho::trainer {
 /// Linear layers work on the N packed rows. Attention needs [B, max T_i]: `to_padded` and `to_packed` are the two index
 /// tensors between the forms. Padding is on the right, where causal attention never reads it, so it needs no mask.
 struct sequence_layout {
+  /// `first_positions`: where each sequence's positions begin; 0 if empty. Throws argument_error for an empty sequence.
   explicit sequence_layout(std::span<const std::int64_t> lengths, at::Device device = at::kCPU,
                            std::span<const std::int64_t> first_positions = {});
 

@@ -1,12 +1,13 @@
 #include "decoder/packed_batch.hpp"
 
-#include <algorithm>
-
 #include <coho/error.hpp>
+
+#include "decoder/tensor_conversion.hpp"
 
 namespace coho::trainer {
 namespace {
 
+// Tokens of each sequence that go into the forward pass: prompt and response without its last token.
 std::vector<std::int64_t> input_lengths(const token_batch& batch) {
   std::vector<std::int64_t> out;
   for (std::size_t i = 0; i < batch.size(); ++i) {
@@ -17,25 +18,14 @@ std::vector<std::int64_t> input_lengths(const token_batch& batch) {
   return out;
 }
 
-std::vector<std::int64_t> lengths_of(std::span<const std::vector<token>> sequences) {
+// Tokens of each sequence.
+std::vector<std::int64_t> sequence_lengths(std::span<const std::vector<token>> sequences) {
   std::vector<std::int64_t> out;
   for (const auto& sequence : sequences) out.push_back(static_cast<std::int64_t>(sequence.size()));
   return out;
 }
 
-at::Tensor index_tensor(const std::vector<std::int64_t>& values, at::Device device) {
-  at::Tensor out = at::empty({static_cast<std::int64_t>(values.size())}, at::kLong);
-  std::copy(values.begin(), values.end(), out.data_ptr<std::int64_t>());
-  return out.to(device);
-}
-
 }  // namespace
-
-at::Tensor token_tensor(std::span<const token> tokens, at::Device device) {
-  at::Tensor out = at::empty({static_cast<std::int64_t>(tokens.size())}, at::kLong);
-  std::copy(tokens.begin(), tokens.end(), out.data_ptr<std::int64_t>());
-  return out.to(device);
-}
 
 response_batch::response_batch(const token_batch& batch, at::Device device) : layout(input_lengths(batch), device) {
   require_argument(batch.prompts.size() == batch.responses.size(), "a batch needs one response per prompt");
@@ -55,7 +45,7 @@ response_batch::response_batch(const token_batch& batch, at::Device device) : la
 }
 
 last_token_batch::last_token_batch(std::span<const std::vector<token>> sequences, at::Device device)
-    : layout(lengths_of(sequences), device) {
+    : layout(sequence_lengths(sequences), device) {
   std::vector<token> ids;
   std::vector<std::int64_t> rows;
   for (const auto& sequence : sequences) {
@@ -64,17 +54,6 @@ last_token_batch::last_token_batch(std::span<const std::vector<token>> sequences
   }
   tokens = token_tensor(ids, device);
   last = index_tensor(rows, device);
-}
-
-std::vector<double> to_doubles(const at::Tensor& tensor) {
-  const at::Tensor host = tensor.detach().to(at::kCPU, at::kDouble).contiguous();
-  return {host.data_ptr<double>(), host.data_ptr<double>() + host.numel()};
-}
-
-at::Tensor from_doubles(std::span<const double> numbers, const at::Tensor& like) {
-  at::Tensor out = at::empty({static_cast<std::int64_t>(numbers.size())}, at::kDouble);
-  std::copy(numbers.begin(), numbers.end(), out.data_ptr<double>());
-  return out.to(like.device(), like.scalar_type());
 }
 
 }  // namespace coho::trainer

@@ -4,6 +4,8 @@
 
 #include <coho/error.hpp>
 
+#include "decoder/tensor_conversion.hpp"
+
 namespace coho::trainer {
 namespace {
 
@@ -16,7 +18,7 @@ constexpr std::int64_t part_rows = 256;
 prefix_layout::prefix_layout(std::span<const prefix_group> groups, at::Device device, std::int64_t cached_tokens)
     : cached(cached_tokens) {
   std::vector<std::int64_t> position;
-  const auto place = [&](std::int64_t first, std::int64_t count) {
+  const auto append_rows = [&](std::int64_t first, std::int64_t count) {
     for (std::int64_t t = 0; t < count; ++t) position.push_back(first + t);
     tokens += count;
     longest = std::max(longest, first + count);
@@ -26,7 +28,7 @@ prefix_layout::prefix_layout(std::span<const prefix_group> groups, at::Device de
     const rows shared{tokens, group.shared};
     if (group.shared > 0) {
       parts.push_back({.queries = shared, .shared = {tokens, 0}, .lengths = {group.shared}});
-      place(cached, group.shared);
+      append_rows(cached, group.shared);
     }
     bool open = false;
     for (const std::int64_t length : group.own) {
@@ -39,13 +41,11 @@ prefix_layout::prefix_layout(std::span<const prefix_group> groups, at::Device de
       own.push_back({tokens, length});
       parts.back().queries.count += length;
       parts.back().lengths.push_back(length);
-      place(cached + group.shared, length);
+      append_rows(cached + group.shared, length);
     }
   }
   require_argument(tokens > 0, "prefix_layout: no tokens");
-  positions = at::empty({tokens}, at::kLong);
-  std::copy(position.begin(), position.end(), positions.data_ptr<std::int64_t>());
-  positions = positions.to(device);
+  positions = index_tensor(position, device);
 }
 
 }  // namespace coho::trainer

@@ -25,6 +25,7 @@ struct prefix_group {
 /// Linear layers work on the N packed rows. Attention works part by part: a part is the shared tokens of a group, or
 /// own tokens of some of its sequences, which use one copy of the keys that they share.
 struct prefix_layout {
+  /// Throws argument_error for a group without sequences, or a sequence without own tokens.
   explicit prefix_layout(std::span<const prefix_group> groups, at::Device device = at::kCPU, std::int64_t cached = 0);
 
   std::int64_t tokens = 0;

@@ -11,6 +11,7 @@ enum class recomputation {
               ///< is repeated
   full  ///< the input of each block; backward runs the block again (Chen et al. 2016): a third more arithmetic
 };
+/// The spelling of recipes.
 constexpr auto option_names(recomputation) { return std::array{"none", "selective", "full"}; }
 
 }  // namespace coho::trainer

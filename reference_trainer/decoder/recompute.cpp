@@ -13,8 +13,9 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-struct held_function : torch::CustomClassHolder {
-  explicit held_function(std::function<at::Tensor(const at::Tensor&)> f) : call(std::move(f)) {}
+// Carries the function from the forward to the backward pass.
+struct function_capsule : torch::CustomClassHolder {
+  explicit function_capsule(std::function<at::Tensor(const at::Tensor&)> f) : call(std::move(f)) {}
   std::function<at::Tensor(const at::Tensor&)> call;
 };
 
@@ -22,17 +23,18 @@ struct recompute_function : torch::autograd::Function<recompute_function> {
   // libtorch records a node only if an argument needs a gradient; `anchor` does, even if only tensors inside f are
   // trained.
   static at::Tensor forward(AutogradContext* context, const at::Tensor& x, const at::Tensor& /*anchor*/,
-                            const c10::intrusive_ptr<held_function>& f) {
+                            const c10::intrusive_ptr<function_capsule>& f) {
     context->save_for_backward({x});
     context->saved_data["f"] = c10::IValue::make_capsule(f);
     return f->call(x.detach());  // libtorch has switched gradients off here
   }
 
+  // Runs f again with gradients on and goes back through that; leaves inside f get their gradients added on the way.
   static variable_list backward(AutogradContext* context, variable_list gradients) {
     require_argument(!at::GradMode::is_enabled(),
-                     "recomputed: there is no second derivative; call backward without create_graph");
+                     "recompute_in_backward: there is no second derivative; call backward without create_graph");
     const at::Tensor saved = context->get_saved_variables()[0];
-    const auto f = c10::static_intrusive_pointer_cast<held_function>(context->saved_data.at("f").toCapsule());
+    const auto f = c10::static_intrusive_pointer_cast<function_capsule>(context->saved_data.at("f").toCapsule());
     const at::Tensor x = saved.detach().set_requires_grad(saved.requires_grad());
     {
       at::Tensor out;
@@ -48,11 +50,11 @@ struct recompute_function : torch::autograd::Function<recompute_function> {
 
 }  // namespace
 
-at::Tensor recomputed(std::function<at::Tensor(const at::Tensor&)> f, const at::Tensor& x) {
-  require_argument(static_cast<bool>(f) && x.defined(), "recomputed: needs a function and a defined tensor");
+at::Tensor recompute_in_backward(std::function<at::Tensor(const at::Tensor&)> f, const at::Tensor& x) {
+  require_argument(static_cast<bool>(f) && x.defined(), "recompute_in_backward: needs a function and a defined tensor");
   if (!at::GradMode::is_enabled()) return f(x);
   const at::Tensor anchor = at::empty({0}, at::kFloat).set_requires_grad(true);
-  return recompute_function::apply(x, anchor, c10::make_intrusive<held_function>(std::move(f)));
+  return recompute_function::apply(x, anchor, c10::make_intrusive<function_capsule>(std::move(f)));
 }
 
 }  // namespace coho::trainer

@@ -9,7 +9,7 @@ namespace coho::trainer {
 /// f(x), keeping x and f for backward instead of what the operators of f save (Chen et al. 2016, "Training deep nets
 /// with sublinear memory cost", §3): backward runs f again, with gradients on, and differentiates that.
 ///
-///     hidden = coho::trainer::recomputed([&block](const at::Tensor& x) { return block.forward(x); }, hidden);
+///     hidden = recompute_in_backward([&block](const at::Tensor& x) { return block.forward(x); }, hidden);
 ///
 ///  - x: any tensor, with or without a gradient; f: one tensor from one tensor, called once now and once per backward.
 ///  - Leaf tensors that f captures get their gradients added at once, as by `backward()`, even if x needs none.
@@ -22,6 +22,6 @@ namespace coho::trainer {
 ///    in f is trained: call f directly in that case.
 ///  - Exceptions of f during backward propagate from `backward()`. argument_error: backward with create_graph (the
 ///    inner graph is gone by then, so there is no second derivative).
-at::Tensor recomputed(std::function<at::Tensor(const at::Tensor&)> f, const at::Tensor& x);
+at::Tensor recompute_in_backward(std::function<at::Tensor(const at::Tensor&)> f, const at::Tensor& x);
 
 }  // namespace coho::trainer

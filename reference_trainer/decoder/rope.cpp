@@ -12,7 +12,8 @@ double correction_dimension(double rotations, double dimensions, double theta, d
   return dimensions * std::log(context / (rotations * 2 * std::numbers::pi)) / (2 * std::log(theta));
 }
 
-void stretch_llama3(std::vector<double>& frequencies, const rope_options& rope, double context) {
+/// The frequencies of `llama3`, in place; see make_rope_table.
+void scale_llama3(std::vector<double>& frequencies, const rope_options& rope, double context) {
   const double longest = context / rope.low_freq_factor, shortest = context / rope.high_freq_factor;
   for (auto& frequency : frequencies) {
     const double wavelength = 2 * std::numbers::pi / frequency;
@@ -26,7 +27,8 @@ void stretch_llama3(std::vector<double>& frequencies, const rope_options& rope, 
   }
 }
 
-void stretch_yarn(std::vector<double>& frequencies, const rope_options& rope, double dimensions, double context) {
+/// The frequencies of `yarn`, in place: `low` and `high` are the dimensions between which f_j and f_j / s are blended.
+void scale_yarn(std::vector<double>& frequencies, const rope_options& rope, double dimensions, double context) {
   double low = correction_dimension(rope.beta_fast, dimensions, rope.theta, context);
   double high = correction_dimension(rope.beta_slow, dimensions, rope.theta, context);
   if (rope.truncate) {
@@ -35,13 +37,15 @@ void stretch_yarn(std::vector<double>& frequencies, const rope_options& rope, do
   }
   low = std::max(low, 0.0);
   high = std::min(high, dimensions - 1);
-  if (low == high) high += 0.001;
+  if (low == high) high += 0.001;  // as in transformers: no division by zero below
   for (std::size_t j = 0; j < frequencies.size(); ++j) {
     const double stretched = std::clamp((static_cast<double>(j) - low) / (high - low), 0.0, 1.0);
     frequencies[j] *= stretched / rope.factor + (1 - stretched);
   }
 }
 
+/// What cos and sin are multiplied by: `attention_factor` if given, otherwise 0.1·ln(s) + 1, weighted by the two
+/// mscales if both are given.
 double yarn_attention_scale(const rope_options& rope) {
   if (rope.attention_factor) return *rope.attention_factor;
   const auto scale = [&](double m) { return rope.factor <= 1 ? 1.0 : 0.1 * m * std::log(rope.factor) + 1.0; };
@@ -77,10 +81,10 @@ rope_table make_rope_table(const llama_config& config, std::int64_t sequence_len
       for (auto& frequency : frequencies) frequency /= rope.factor;
       break;
     case rope_type::llama3:
-      stretch_llama3(frequencies, rope, context);
+      scale_llama3(frequencies, rope, context);
       break;
     case rope_type::yarn:
-      stretch_yarn(frequencies, rope, dimensions, context);
+      scale_yarn(frequencies, rope, dimensions, context);
       table.attention_scale = yarn_attention_scale(rope);
       break;
   }

@@ -13,7 +13,8 @@
 namespace coho::trainer {
 namespace {
 
-at::Tensor take(std::map<std::string, at::Tensor>& tensors, const std::string& name, at::IntArrayRef shape) {
+// Moves a tensor out of the map; argument_error if it is missing or has another shape.
+at::Tensor extract_tensor(std::map<std::string, at::Tensor>& tensors, const std::string& name, at::IntArrayRef shape) {
   const auto found = tensors.find(name);
   require_argument(found != tensors.end(), "the checkpoint has no tensor " + name);
   const at::Tensor tensor = std::move(found->second);
@@ -23,16 +24,19 @@ at::Tensor take(std::map<std::string, at::Tensor>& tensors, const std::string& n
   return tensor;
 }
 
-linear_weight take_linear(std::map<std::string, at::Tensor>& tensors, const std::string& name, at::IntArrayRef shape) {
-  if (!tensors.contains(name + nf4_companions[0])) return take(tensors, name, shape);
+// Moves a linear out of the map, with its companions if it is packed as NF4.
+linear_weight extract_linear(std::map<std::string, at::Tensor>& tensors, const std::string& name,
+                             at::IntArrayRef shape) {
+  if (!tensors.contains(name + nf4_companions[0])) return extract_tensor(tensors, name, shape);
   linear_weight out = read_nf4(tensors, name, shape.vec(), "the checkpoint");
   tensors.erase(name);
   for (const char* companion : nf4_companions) tensors.erase(name + companion);
   return out;
 }
 
-// A number of the counter-based generator depends only on its index: any number of threads makes the same matrix.
-at::Tensor normal(at::IntArrayRef shape, rng random, double deviation) {
+// Normal(0, deviation) in fp32. A number of the counter-based generator depends only on its index: any number of
+// threads makes the same matrix.
+at::Tensor normal_tensor(at::IntArrayRef shape, rng random, double deviation) {
   at::Tensor out = at::empty(shape, at::kFloat);
   float* data = out.data_ptr<float>();
   const auto start = random.save();
@@ -45,13 +49,14 @@ at::Tensor normal(at::IntArrayRef shape, rng random, double deviation) {
 }
 
 // A copy even if nothing changes, because the model must not keep a mapped file alive.
-at::Tensor owned(const at::Tensor& tensor, const weight_form& form) {
+at::Tensor copy_in_form(const at::Tensor& tensor, const weight_form& form) {
   return tensor.to(form.device, form.type, /*non_blocking=*/false, /*copy=*/true);
 }
 
-linear_weight in_form(const linear_weight& weight, const weight_form& form) {
+// Likewise a linear, which is packed if the form says so; one packed already stays as it is.
+linear_weight convert_linear(const linear_weight& weight, const weight_form& form) {
   if (weight.quantized()) return weight.clone().to(form.type, form.device);
-  if (!form.quantize) return owned(weight.dense(), form);
+  if (!form.quantize) return copy_in_form(weight.dense(), form);
   return linear_weight(quantize_nf4(weight.dense(), *form.quantize)).to(form.type, form.device);
 }
 
@@ -84,26 +89,32 @@ llama_weights llama_weights::assemble(
 
 llama_weights llama_weights::from_tensors(const llama_config& config, std::map<std::string, at::Tensor> tensors) {
   return assemble(
-      config, [&](const std::string& name, at::IntArrayRef shape) { return take(tensors, name, shape); },
-      [&](const std::string& name, at::IntArrayRef shape) { return take_linear(tensors, name, shape); });
+      config, [&](const std::string& name, at::IntArrayRef shape) { return extract_tensor(tensors, name, shape); },
+      [&](const std::string& name, at::IntArrayRef shape) { return extract_linear(tensors, name, shape); });
 }
 
 llama_weights llama_weights::from_tensors(const llama_config& config, std::map<std::string, at::Tensor> tensors,
                                           const weight_form& form) {
   return assemble(
-      config, [&](const std::string& name, at::IntArrayRef shape) { return owned(take(tensors, name, shape), form); },
-      [&](const std::string& name, at::IntArrayRef shape) { return in_form(take_linear(tensors, name, shape), form); });
+      config,
+      [&](const std::string& name, at::IntArrayRef shape) {
+        return copy_in_form(extract_tensor(tensors, name, shape), form);
+      },
+      [&](const std::string& name, at::IntArrayRef shape) {
+        return convert_linear(extract_linear(tensors, name, shape), form);
+      });
 }
 
 llama_weights llama_weights::random(const llama_config& config, rng random, double deviation, const weight_form& form) {
   const double residual = deviation / std::sqrt(2.0 * static_cast<double>(config.num_hidden_layers));
   const auto make = [&](const std::string& name, at::IntArrayRef shape) {
-    if (name.ends_with("norm.weight")) return owned(at::ones(shape, at::kFloat), form);
-    return owned(normal(shape, random.split(stream_key(name)), deviation), form);
+    if (name.ends_with("norm.weight")) return copy_in_form(at::ones(shape, at::kFloat), form);
+    return copy_in_form(normal_tensor(shape, random.split(stream_key(name)), deviation), form);
   };
   const auto make_linear = [&](const std::string& name, at::IntArrayRef shape) {
     const bool into_residual = name.ends_with("o_proj.weight") || name.ends_with("down_proj.weight");
-    return in_form(normal(shape, random.split(stream_key(name)), into_residual ? residual : deviation), form);
+    return convert_linear(normal_tensor(shape, random.split(stream_key(name)), into_residual ? residual : deviation),
+                          form);
   };
   return assemble(config, make, make_linear);
 }

@@ -17,6 +17,7 @@
 
 namespace coho::trainer {
 
+/// The weights of one block.
 struct decoder_block {
   at::Tensor input_norm;           ///< [H]
   at::Tensor post_attention_norm;  ///< [H]
@@ -63,12 +64,16 @@ struct llama_weights {
   template <class Visitor>
   void visit(Visitor&& visitor);
 
+  /// A copy with storage of its own.
   llama_weights clone() const;
+  /// A copy in another type and on another device; packed linears only move.
   llama_weights to(at::ScalarType type, at::Device device) const;
+  /// Whether the linears are packed as NF4.
   bool quantized() const { return !blocks.empty() && blocks.front().linears[0].quantized(); }
 
  private:
-  // `make(name, shape)` returns a tensor in the form in which the weights store it; `make_linear` a linear.
+  // Weights of the config's shapes: `make(name, shape)` returns each tensor as it is to be stored, `make_linear` each
+  // linear.
   static llama_weights assemble(const llama_config& config,
                                 const std::function<at::Tensor(const std::string&, at::IntArrayRef)>& make,
                                 const std::function<linear_weight(const std::string&, at::IntArrayRef)>& make_linear);

@@ -20,6 +20,7 @@ struct launch {
 ///
 ///     const launch started = read_launch();
 launch read_launch(const std::function<std::optional<std::string>(const char*)>& variable);
+/// From this process's environment.
 launch read_launch();
 
 }  // namespace coho::trainer

@@ -14,18 +14,19 @@ namespace coho::trainer {
 
 namespace {
 
+/// MPI_COMM_WORLD; the destructor does not finalise MPI, `finish` does.
 class mpi final : public transport {
  public:
   mpi() {
     int provided = 0;
     // All MPI calls come from one thread; libtorch's other threads compute.
     MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided);
-    rank_ = number_of(MPI_Comm_rank, MPI_COMM_WORLD);
-    size_ = number_of(MPI_Comm_size, MPI_COMM_WORLD);
+    rank_ = query_number(MPI_Comm_rank, MPI_COMM_WORLD);
+    size_ = query_number(MPI_Comm_size, MPI_COMM_WORLD);
     MPI_Comm machine = MPI_COMM_NULL;
     MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &machine);
-    local_rank_ = number_of(MPI_Comm_rank, machine);
-    local_size_ = number_of(MPI_Comm_size, machine);
+    local_rank_ = query_number(MPI_Comm_rank, machine);
+    local_size_ = query_number(MPI_Comm_size, machine);
     MPI_Comm_free(&machine);
   }
 
@@ -50,10 +51,11 @@ class mpi final : public transport {
   void finish() override { MPI_Finalize(); }
 
  private:
-  template <class Ask>
-  static std::size_t number_of(Ask ask, MPI_Comm communicator) {
+  // The rank or size of a communicator, by the MPI function that returns it through a pointer.
+  template <class Query>
+  static std::size_t query_number(Query query, MPI_Comm communicator) {
     int out = 0;
-    ask(communicator, &out);
+    query(communicator, &out);
     return static_cast<std::size_t>(out);
   }
   std::size_t rank_ = 0, size_ = 1, local_rank_ = 0, local_size_ = 1;

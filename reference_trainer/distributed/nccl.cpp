@@ -18,6 +18,7 @@ namespace coho::trainer {
 
 namespace {
 
+// Throws with NCCL's own message; `what` names the call that failed.
 void check(ncclResult_t result, const char* what) {
   if (result != ncclSuccess) throw error(std::string("NCCL: ") + what + ": " + ncclGetErrorString(result));
 }
@@ -31,16 +32,16 @@ struct nccl::state {
 
 bool nccl::built() noexcept { return true; }
 
-std::string nccl::new_id() {
+std::string nccl::new_unique_id() {
   ncclUniqueId id;
-  check(ncclGetUniqueId(&id), "no identity for the job");
+  check(ncclGetUniqueId(&id), "the job gets no unique id");
   return {id.internal, sizeof(id.internal)};
 }
 
 nccl::nccl(const std::string& id, std::size_t rank, std::size_t size, at::Device device)
     : state_(std::make_unique<state>(state{.device = device})) {
   ncclUniqueId given;
-  require_argument(id.size() == sizeof(given.internal), "NCCL: the first rank's identity of the job did not arrive");
+  require_argument(id.size() == sizeof(given.internal), "NCCL: the job's unique id did not arrive from the first rank");
   std::memcpy(given.internal, id.data(), id.size());
   const c10::cuda::CUDAGuard guard(device);
   check(ncclCommInitRank(&state_->communicator, static_cast<int>(size), given, static_cast<int>(rank)),
@@ -55,7 +56,7 @@ void nccl::all_reduce_sum(const at::Tensor& values) {
   const c10::cuda::CUDAGuard guard(state_->device);
   const auto stream = c10::cuda::getCurrentCUDAStream(state_->device.index()).stream();
   const at::Tensor flat = values.view(-1);
-  constexpr std::int64_t piece = std::int64_t{1} << 24;
+  constexpr std::int64_t piece = std::int64_t{1} << 24;  // elements: the doubles of one piece take 128 MiB
   for (std::int64_t begin = 0; begin < flat.numel(); begin += piece) {
     const at::Tensor part = flat.narrow(0, begin, std::min(piece, flat.numel() - begin));
     const at::Tensor sum = part.to(at::kDouble);  // the part itself if it is double
@@ -70,7 +71,7 @@ void nccl::all_reduce_sum(const at::Tensor& values) {
 
 struct nccl::state {};
 bool nccl::built() noexcept { return false; }
-std::string nccl::new_id() { throw error("this program was built without NCCL"); }
+std::string nccl::new_unique_id() { throw error("this program was built without NCCL"); }
 nccl::nccl(const std::string&, std::size_t, std::size_t, at::Device) {
   throw error("this program was built without NCCL");
 }

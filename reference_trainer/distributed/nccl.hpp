@@ -14,16 +14,18 @@ namespace coho::trainer {
 /// machine and on the number of ranks, and double keeps most of that out of the result.
 class nccl {
  public:
+  /// Whether the program was built with NCCL.
   static bool built() noexcept;
-  /// The id that the first rank makes and distributes to the others.
-  static std::string new_id();
+  /// The unique id of a job, as bytes: made by the first rank, which distributes it to the others.
+  static std::string new_unique_id();
   /// All ranks together. Throws `coho::error` with NCCL's message.
   nccl(const std::string& id, std::size_t rank, std::size_t size, at::Device device);
   ~nccl();
   nccl(const nccl&) = delete;
   nccl& operator=(const nccl&) = delete;
 
-  /// For a contiguous tensor of float or double on the device.
+  /// Sums in place over the ranks; for a contiguous tensor of float or double on the device. Enqueued on the current
+  /// stream.
   void all_reduce_sum(const at::Tensor& values);
 
  private:

@@ -11,7 +11,7 @@ namespace coho::trainer {
 
 // Each rank sums one block of a piece, in rank order, and sends the sums to all.
 template <class Number>
-void process_group::sum(std::span<Number> values) {
+void process_group::sum_in_rank_order(std::span<Number> values) {
   const std::size_t ranks = size();
   if (ranks == 1 || values.empty()) return;
   const std::size_t block = std::min(piece, (values.size() + ranks - 1) / ranks);
@@ -32,8 +32,8 @@ void process_group::sum(std::span<Number> values) {
   }
 }
 
-void process_group::all_reduce_sum(std::span<double> values) { sum(values); }
-void process_group::all_reduce_sum(std::span<float> values) { sum(values); }
+void process_group::all_reduce_sum(std::span<double> values) { sum_in_rank_order(values); }
+void process_group::all_reduce_sum(std::span<float> values) { sum_in_rank_order(values); }
 
 void process_group::all_reduce_sum(const at::Tensor& values) {
   if (size() == 1) return;
@@ -42,7 +42,7 @@ void process_group::all_reduce_sum(const at::Tensor& values) {
                    "all_reduce_sum: the tensor must be contiguous and of float or double");
   if (!values.is_cpu() && nccl::built()) {
     if (!nccl_) {
-      const std::string mine = first() ? nccl::new_id() : std::string();
+      const std::string mine = first() ? nccl::new_unique_id() : std::string();
       nccl_ = std::make_unique<nccl>(all_gather(mine).front(), rank(), size(), values.device());
     }
     nccl_->all_reduce_sum(values);
@@ -50,7 +50,11 @@ void process_group::all_reduce_sum(const at::Tensor& values) {
   }
   const at::Tensor host = values.cpu();
   const auto count = static_cast<std::size_t>(host.numel());
-  single ? sum(std::span(host.data_ptr<float>(), count)) : sum(std::span(host.data_ptr<double>(), count));
+  if (single) {
+    sum_in_rank_order(std::span(host.data_ptr<float>(), count));
+  } else {
+    sum_in_rank_order(std::span(host.data_ptr<double>(), count));
+  }
   if (!values.is_cpu()) values.copy_(host);
 }
 
@@ -72,16 +76,16 @@ std::vector<double> process_group::all_gather(std::span<const double> mine) {
   return out;
 }
 
-bool process_group::agree_with_first(bool mine) {
-  double said = first() && mine ? 1 : 0;
-  all_reduce_sum(std::span(&said, 1));
-  return said > 0;
+bool process_group::broadcast_from_first(bool mine) {
+  double flag = first() && mine ? 1 : 0;
+  all_reduce_sum(std::span(&flag, 1));
+  return flag > 0;
 }
 
 bool process_group::any(bool mine) {
-  double said = mine ? 1 : 0;
-  all_reduce_sum(std::span(&said, 1));
-  return said > 0;
+  double flag = mine ? 1 : 0;
+  all_reduce_sum(std::span(&flag, 1));
+  return flag > 0;
 }
 
 }  // namespace coho::trainer

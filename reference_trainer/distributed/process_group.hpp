@@ -33,12 +33,14 @@ class process_group {
   std::size_t local_size() const { return transport_->local_size(); }
   /// Whether this is the process that writes files and user output.
   bool first() const { return rank() == 0; }
+  /// The transport under the group, with which a job is finished or aborted.
   transport& carrier() { return *transport_; }
 
   /// How many shards a step's work is divided into; one per rank unless set. See `coho::shard_count`.
   std::size_t shards() const { return shards_ > 0 ? shards_ : size(); }
   void set_shards(std::size_t shards) { shards_ = shards; }
 
+  /// Sums in place over the ranks; all pass the same number of values.
   void all_reduce_sum(std::span<double> values);
   void all_reduce_sum(std::span<float> values);
   /// For a contiguous tensor of float or double. On a GPU with NCCL if the program was built with it, in NCCL's order;
@@ -50,25 +52,25 @@ class process_group {
   /// The numbers of all ranks, concatenated in rank order.
   std::vector<double> all_gather(std::span<const double> mine);
   /// The first rank's value, on all ranks.
-  bool agree_with_first(bool mine);
+  bool broadcast_from_first(bool mine);
   /// Whether it is true on any rank.
   bool any(bool mine);
   /// Returns once every rank has called it.
   void barrier() { transport_->barrier(); }
-  /// All ranks are about to end early at the same point: an agreed stop, not a failure of one rank.
-  void leave_together() { leaving_ = true; }
-  bool leaving_together() const { return leaving_; }
+  /// Records that all ranks are about to end early at the same point: an agreed stop, not a failure of one rank.
+  void announce_agreed_stop() { agreed_stop_ = true; }
+  bool agreed_stop() const { return agreed_stop_; }
 
   /// Numbers per rank that are sent at once. Public for tests.
   std::size_t piece = std::size_t{1} << 18;
 
  private:
   template <class Number>
-  void sum(std::span<Number> values);
+  void sum_in_rank_order(std::span<Number> values);
 
   std::unique_ptr<transport> transport_;
   std::size_t shards_ = 0;
-  bool leaving_ = false;
+  bool agreed_stop_ = false;
   std::unique_ptr<nccl> nccl_;
 };
 

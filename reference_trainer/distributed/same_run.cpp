@@ -16,32 +16,35 @@ namespace fs = std::filesystem;
 // Weights of 100 GB are compared by their headers, sizes and ends.
 constexpr std::uintmax_t whole_file = std::uintmax_t{64} << 20, end_part = std::uintmax_t{1} << 20;
 
-std::uint64_t mix(std::uint64_t hash, std::string_view text) { return rng(hash, stream_key(text)).bits64(); }
+// The hash of what was hashed before followed by `text`. Hashes begin with 1 (files), 2 (folders) and 3 (recipes), so
+// that an empty one of each differs.
+std::uint64_t extend_hash(std::uint64_t hash, std::string_view text) { return rng(hash, stream_key(text)).bits64(); }
 
-std::uint64_t fingerprint_of_file(const fs::path& path) {
+// By size and bytes, or by both ends of a large file; 0 if it cannot be read.
+std::uint64_t hash_file(const fs::path& path) {
   std::error_code unknown;
   const auto size = fs::file_size(path, unknown);
   if (unknown) return 0;
-  std::uint64_t hash = mix(1, std::to_string(size));
+  std::uint64_t hash = extend_hash(1, std::to_string(size));
   std::ifstream file(path, std::ios::binary);
   std::string bytes(static_cast<std::size_t>(std::min(size, size > whole_file ? end_part : whole_file)), '\0');
-  const auto take = [&] {
+  const auto hash_part = [&] {
     file.read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-    hash = mix(hash, std::string_view(bytes.data(), static_cast<std::size_t>(file.gcount())));
+    hash = extend_hash(hash, std::string_view(bytes.data(), static_cast<std::size_t>(file.gcount())));
   };
-  take();
+  hash_part();
   if (size > whole_file) {
     file.seekg(-static_cast<std::streamoff>(end_part), std::ios::end);
-    take();
+    hash_part();
   }
   return hash;
 }
 
 }  // namespace
 
-std::uint64_t fingerprint_of(const fs::path& path) {
+std::uint64_t hash_path(const fs::path& path) {
   std::error_code unknown;
-  if (!fs::is_directory(path, unknown)) return fs::is_regular_file(path, unknown) ? fingerprint_of_file(path) : 0;
+  if (!fs::is_directory(path, unknown)) return fs::is_regular_file(path, unknown) ? hash_file(path) : 0;
   std::vector<fs::path> files;
   for (const auto& entry : fs::directory_iterator(path, unknown)) {
     if (entry.is_regular_file(unknown)) files.push_back(entry.path());
@@ -49,7 +52,7 @@ std::uint64_t fingerprint_of(const fs::path& path) {
   std::ranges::sort(files);
   std::uint64_t hash = 2;
   for (const auto& file : files)
-    hash = mix(mix(hash, file.filename().string()), std::to_string(fingerprint_of_file(file)));
+    hash = extend_hash(extend_hash(hash, file.filename().string()), std::to_string(hash_file(file)));
   return hash;
 }
 
@@ -58,11 +61,11 @@ std::vector<fingerprint> run_fingerprints(std::string_view resolved,
   std::istringstream lines{std::string(resolved)};
   std::uint64_t recipe = 3;
   for (std::string line; std::getline(lines, line);) {
-    if (!line.starts_with("threads =")) recipe = mix(recipe, line);
+    if (!line.starts_with("threads =")) recipe = extend_hash(recipe, line);
   }
   std::vector<fingerprint> out{{"version of coho", stream_key(version)}, {"recipe", recipe}};
   for (const auto& [key, path] : paths) {
-    if (key != "out" && !path.empty()) out.emplace_back("file or folder for " + key, fingerprint_of(path));
+    if (key != "out" && !path.empty()) out.emplace_back("file or folder for " + key, hash_path(path));
   }
   return out;
 }

@@ -16,7 +16,7 @@ using fingerprint = std::pair<std::string, std::uint64_t>;
 
 /// For a file: its size and bytes, or for a large one those at both ends. For a folder: names and contents of its
 /// files. For a missing path: 0.
-std::uint64_t fingerprint_of(const std::filesystem::path& path);
+std::uint64_t hash_path(const std::filesystem::path& path);
 
 /// What a run depends on: the resolved recipe without `threads`, which may differ, and the files that it names (key and
 /// path) except `out`.

@@ -14,6 +14,7 @@
 namespace coho::trainer {
 namespace {
 
+// A job of one process: what it sends, it receives.
 class single_process final : public transport {
  public:
   std::size_t rank() const override { return 0; }
@@ -35,16 +36,16 @@ class single_process final : public transport {
 
 std::unique_ptr<transport> local_transport() { return std::make_unique<single_process>(); }
 
-std::size_t fair_threads(std::size_t bound, std::size_t all, std::size_t ranks) noexcept {
-  return std::max<std::size_t>(1, std::min(bound, all / std::max<std::size_t>(ranks, 1)));
+std::size_t threads_per_rank(std::size_t own, std::size_t machine, std::size_t ranks) noexcept {
+  return std::max<std::size_t>(1, std::min(own, machine / std::max<std::size_t>(ranks, 1)));
 }
 
-std::size_t fair_threads(transport& ranks) {
+std::size_t threads_per_rank(transport& ranks) {
   ::cpu_set_t mine;
   CPU_ZERO(&mine);
   if (::sched_getaffinity(0, sizeof(mine), &mine) != 0) {
     const std::size_t processors = std::max(1U, std::thread::hardware_concurrency());
-    return fair_threads(processors, processors, ranks.local_size());
+    return threads_per_rank(processors, processors, ranks.local_size());
   }
   // The ranks of this machine, identified by the machine's name.
   struct entry {
@@ -59,8 +60,8 @@ std::size_t fair_threads(transport& ranks) {
   for (const entry& other : all) {
     if (std::strcmp(other.host, own.host) == 0) CPU_OR(&together, &together, &other.processors);
   }
-  return fair_threads(static_cast<std::size_t>(CPU_COUNT(&mine)), static_cast<std::size_t>(CPU_COUNT(&together)),
-                      ranks.local_size());
+  return threads_per_rank(static_cast<std::size_t>(CPU_COUNT(&mine)), static_cast<std::size_t>(CPU_COUNT(&together)),
+                          ranks.local_size());
 }
 
 }  // namespace coho::trainer

@@ -21,6 +21,7 @@ class transport {
   virtual void all_to_all(std::span<const std::byte> sent, std::span<std::byte> received, std::size_t block) = 0;
   /// `mine` (of equal length on every rank) of every rank, concatenated.
   virtual void all_gather(std::span<const std::byte> mine, std::span<std::byte> all) = 0;
+  /// Returns once every rank has called it.
   virtual void barrier() = 0;
   /// Ends the job on all ranks with this exit status. Does not return.
   virtual void abort(int code) = 0;
@@ -36,11 +37,12 @@ bool has_mpi() noexcept;
 /// Starts MPI, which is possible once per process. Without MPI in the build throws `coho::error`.
 std::unique_ptr<transport> mpi_transport();
 
-/// The number of processors for this process: the ranks of one machine get about the same number each.
+/// The number of threads for each of the `ranks` processes on one machine: about the same for each, and at least 1.
 ///
-/// Launchers may or may not bind processes to cores: `bound` are the processors that this process may run on, `all`
-/// those that any rank of the machine may use.
-std::size_t fair_threads(std::size_t bound, std::size_t all, std::size_t ranks) noexcept;
-std::size_t fair_threads(transport& ranks);
+/// Launchers may or may not bind processes to cores: `own` is the number of processors that this process may run on,
+/// `machine` the number that any rank of the machine may use.
+std::size_t threads_per_rank(std::size_t own, std::size_t machine, std::size_t ranks) noexcept;
+/// The same for this process, by its CPU affinity and that of the other ranks. All ranks must call it together.
+std::size_t threads_per_rank(transport& ranks);
 
 }  // namespace coho::trainer

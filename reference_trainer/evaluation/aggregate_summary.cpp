@@ -18,17 +18,17 @@ aggregate_summary::aggregate_summary(const std::vector<principle>& principles, c
 }
 
 void aggregate_summary::add(const pair_judgement& judgement, const std::vector<double>& scores, const rule_facts& facts,
-                            const std::vector<preference>& made) {
+                            const std::vector<preference>& records) {
   ++pairs_;
-  preferences_ += made.size();
-  const std::size_t dropped = options_.repeats - made.size();
+  preferences_ += records.size();
+  const std::size_t dropped = options_.repeats - records.size();
   if (options_.language_rule && !facts.language) ++unknown_language_;
   // The language rule depends only on the pair: it drops every draw or none.
   const bool neither = options_.language_rule && facts.language && !facts.language->same[0] && !facts.language->same[1];
   (neither ? other_language_ : ties_) += dropped;
   for (std::size_t i = 0; i < rows_.size(); ++i)
     rows_[i].orders_disagree += scores[i] == 0 && !judgement.scores[i].agrees();
-  for (const auto& record : made) {
+  for (const auto& record : records) {
     by_phrase_ += record.rule == label_rule::banned_phrase;
     by_language_ += record.rule == label_rule::language;
     flipped_ += record.flipped;
@@ -66,7 +66,7 @@ json aggregate_summary::to_json() const {
   return out;
 }
 
-std::vector<std::string> aggregate_summary::lines() const {
+std::vector<std::string> aggregate_summary::log_lines() const {
   const auto text = [](std::size_t n) { return std::to_string(n); };
   std::vector<std::string> out;
   out.push_back(text(pairs_) + " pairs, " + text(draws()) + " draws: " + text(preferences_) + " preferences");

@@ -12,7 +12,7 @@
 
 namespace coho::trainer {
 
-/// The outcomes of an aggregation's draws, and the part of each principle in them.
+/// Counts the outcomes of an aggregation's draws, and the part of each principle in them.
 class aggregate_summary {
  public:
   aggregate_summary(const std::vector<principle>& principles, const judgement_statistics& statistics,
@@ -20,7 +20,7 @@ class aggregate_summary {
 
   /// One pair: its judgement with the numbers made of it, the facts that rules saw, and the resulting records.
   void add(const pair_judgement& judgement, const std::vector<double>& scores, const rule_facts& facts,
-           const std::vector<preference>& made);
+           const std::vector<preference>& records);
 
   std::size_t pairs() const noexcept { return pairs_; }
   std::size_t draws() const noexcept { return pairs_ * options_.repeats; }
@@ -32,9 +32,10 @@ class aggregate_summary {
   /// Everything, for a file.
   json to_json() const;
   /// A few lines for the log.
-  std::vector<std::string> lines() const;
+  std::vector<std::string> log_lines() const;
 
  private:
+  // What is counted for a principle.
   struct row {
     std::string name;
     double variance = 0, order_consistency = 0;

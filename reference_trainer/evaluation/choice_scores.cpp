@@ -9,7 +9,7 @@
 
 namespace coho::trainer {
 
-nlohmann::json choice_report(const choice_count& count) {
+nlohmann::json to_json(const choice_count& count) {
   return {{"items", count.items},
           {"right", count.right},
           {"accuracy", count.accuracy()},
@@ -18,7 +18,7 @@ nlohmann::json choice_report(const choice_count& count) {
 
 choice best_choice(std::span<const double> scores, std::span<const std::string_view> answers, std::string_view question,
                    std::uint64_t seed) {
-  require_argument(!scores.empty() && scores.size() == answers.size(), "choice: one score an answer is needed");
+  require_argument(!scores.empty() && scores.size() == answers.size(), "choice: one score per answer is needed");
   const double highest = *std::ranges::max_element(scores);
   std::vector<std::size_t> best;
   for (std::size_t i = 0; i < scores.size(); ++i)
@@ -27,8 +27,8 @@ choice best_choice(std::span<const double> scores, std::span<const std::string_v
   return {.index = best[rng(seed, stream_key(question)).index(best.size())], .tied = best.size() > 1};
 }
 
-choice_odds judge_odds(judge_role& judge, std::string first, std::string second, std::size_t batch,
-                       stage_context& context, std::function<void(std::size_t)> advance) {
+choice_log_odds judge_log_odds(judge_role& judge, std::string first, std::string second, std::size_t batch,
+                               stage_context& context, std::function<void(std::size_t)> advance) {
   return [&judge, &context, first = std::move(first), second = std::move(second), batch,
           advance = std::move(advance)](std::span<const std::string> prompts) {
     std::vector<double> out;

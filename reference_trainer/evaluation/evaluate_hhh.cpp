@@ -26,10 +26,12 @@
 namespace coho::trainer {
 namespace {
 
+// What the wording of a question must contain.
 std::vector<std::string> placeholder_names() { return {"{Input}", "{OutputA}", "{OutputB}"}; }
 
-constexpr std::size_t wording_tokens = 256;
+constexpr std::size_t wording_tokens = 256;  // of a prompt, left for its wording when input and answers are cut
 
+// An item's entry in the file of results.
 nlohmann::json item_report(const hhh_item& item, std::span<const double> scores, const choice& chosen) {
   nlohmann::json answers = nlohmann::json::array();
   for (std::size_t i = 0; i < item.answers.size(); ++i)
@@ -55,7 +57,7 @@ std::string choice_prompt::operator()(std::string_view input, std::string_view f
   return wording_({input, first, second});
 }
 
-hhh_item cut_item(const hhh_item& item, const text_tokenizer& tokenizer, std::size_t tokens) {
+hhh_item truncate_item(const hhh_item& item, const text_tokenizer& tokenizer, std::size_t tokens) {
   const auto shorten = [&](std::string& text) {
     const auto all = tokenizer.encode(text);
     const bool cut = all.size() > tokens;
@@ -70,7 +72,7 @@ hhh_item cut_item(const hhh_item& item, const text_tokenizer& tokenizer, std::si
   return out;
 }
 
-hhh_result score_hhh(std::span<const hhh_item> items, const choice_prompt& prompt, const choice_odds& odds,
+hhh_result score_hhh(std::span<const hhh_item> items, const choice_prompt& prompt, const choice_log_odds& odds,
                      std::uint64_t seed) {
   struct placement {
     std::size_t item, first, second;
@@ -88,7 +90,7 @@ hhh_result score_hhh(std::span<const hhh_item> items, const choice_prompt& promp
     }
   }
   const auto measured = odds(prompts);
-  require_argument(measured.size() == prompts.size(), "hhh: the judge must give one number a prompt");
+  require_argument(measured.size() == prompts.size(), "hhh: the judge must give one number per prompt");
   std::vector<std::vector<double>> scores;
   for (const auto& item : items) scores.emplace_back(item.answers.size(), 0.0);
   hhh_result out;
@@ -133,6 +135,7 @@ struct hhh_options {
   }
 };
 
+// `coho eval hhh`: everything that can be wrong with options and files is found before the model is loaded.
 class hhh_stage : public stage {
  public:
   hhh_stage(const config& options, stage_context&) {
@@ -156,26 +159,29 @@ class hhh_stage : public stage {
     if (read_.limit > 0 && read_.limit < items_.size()) items_.resize(read_.limit);
   }
 
+  // Cuts the items to the model's length, asks all questions and reports.
   void run(stage_context& context) override {
     create_parent_folder(context.out);  // before work that may take hours
-    for (auto& item : items_) item = cut_item(item, *model_.tokenizer, (*read_.max_tokens - wording_tokens) / 3);
+    for (auto& item : items_) item = truncate_item(item, *model_.tokenizer, (*read_.max_tokens - wording_tokens) / 3);
     judge_role judge(*model_.bank, "judge", *model_.tokenizer);
     auto bar = context.start_progress("eval", items_.size(), "items");
     // Two prompts per pair of answers: an item of two answers is done with both.
-    const auto result = score_hhh(
-        items_, *prompt_,
-        judge_odds(judge, " A", " B", 2 * read_.batch, context, [&](std::size_t prompts) { bar.advance(prompts / 2); }),
-        context.seed);
+    const auto result = score_hhh(items_, *prompt_,
+                                  judge_log_odds(judge, " A", " B", 2 * read_.batch, context,
+                                                 [&](std::size_t prompts) { bar.advance(prompts / 2); }),
+                                  context.seed);
     bar.finish();
     report(result, context);
   }
 
  private:
+  // The wording and at least one token of input and answers must fit.
   static void check_length(const config& options, std::size_t tokens) {
     options.check(tokens >= wording_tokens + 3, "eval.max_tokens",
                   "at least 259, of which 256 are left for the wording");
   }
 
+  // Prints the table and writes `out`, if given.
   void report(const hhh_result& result, const stage_context& context) const {
     text_table table({"category", "items", "right", "accuracy", "± s.e."});
     nlohmann::json out{{"kind", "hhh"},
@@ -189,10 +195,10 @@ class hhh_stage : public stage {
     };
     for (const auto& [name, count] : result.categories) {
       add(name, count);
-      out["categories"][name] = choice_report(count);
+      out["categories"][name] = to_json(count);
     }
     add("overall", result.overall);
-    out["overall"] = choice_report(result.overall);
+    out["overall"] = to_json(result.overall);
     std::cout << table.text() << "ties: " << result.ties
               << ", mean log-odds of A over B: " << format_number(result.letter_bias, 3) << '\n';
     if (context.out.empty()) return;

@@ -23,8 +23,10 @@ namespace coho::trainer {
 /// model continues with " A" or " B".
 class choice_prompt {
  public:
+  /// Throws if a placeholder is missing, naming `source_name`.
   choice_prompt(std::string_view text, std::string_view source_name);
   static choice_prompt from_file(const std::filesystem::path& path);
+  /// The question about an input with `first` as answer A and `second` as B.
   std::string operator()(std::string_view input, std::string_view first, std::string_view second) const;
 
  private:
@@ -34,8 +36,9 @@ class choice_prompt {
 
 /// Input and answers cut to their last `tokens` tokens each, without white space around them: "... " before a cut
 /// input, "..." after a cut answer.
-hhh_item cut_item(const hhh_item& item, const text_tokenizer& tokenizer, std::size_t tokens);
+hhh_item truncate_item(const hhh_item& item, const text_tokenizer& tokenizer, std::size_t tokens);
 
+/// What `score_hhh` measured.
 struct hhh_result {
   std::map<std::string, choice_count> categories;
   choice_count overall;
@@ -50,7 +53,7 @@ struct hhh_result {
 /// over its placements, and the item is right when the answer with the highest score is a preferred one. An equal score
 /// is broken by a draw that depends only on seed and texts, so that neither the order in the file nor a letter is
 /// favoured. `odds`: log p(" A") − log p(" B") as the next token of each prompt.
-hhh_result score_hhh(std::span<const hhh_item> items, const choice_prompt& prompt, const choice_odds& odds,
+hhh_result score_hhh(std::span<const hhh_item> items, const choice_prompt& prompt, const choice_log_odds& odds,
                      std::uint64_t seed);
 
 /// BIG-bench's HHH alignment (Askell et al. 2021) as SALMON asks it (appendix of Sun et al. 2024).

@@ -27,15 +27,18 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void add_row(text_table& table, const std::string& label, std::size_t left_out, const preference_measures& measured) {
+// A row of the main table: the measures of one file, or of all.
+void add_measures_row(text_table& table, const std::string& label, std::size_t left_out,
+                      const preference_measures& measured) {
   const auto& all = measured.overall();
   table.add_row({label, std::to_string(all.pairs()), std::to_string(left_out), format_number(all.accuracy(), 4),
-                 format_number(all.accuracy_error(), 4), std::to_string(all.ties()),
+                 format_number(all.accuracy_standard_error(), 4), std::to_string(all.ties()),
                  format_short(all.score_difference()), format_number(all.loss(), 4),
                  format_number(all.brier_score(), 4), format_number(measured.confidence().expected_error(), 4)});
 }
 
-void print(const std::string& title, const text_table& table) {
+// A table under its title; nothing if it has no rows.
+void print_table(const std::string& title, const text_table& table) {
   if (!table.rows().empty()) std::cout << '\n' << title << '\n' << table.text();
 }
 
@@ -55,6 +58,7 @@ struct preferences_options {
   }
 };
 
+// `coho eval preferences`: files are opened before any is read.
 class preferences_stage : public stage {
  public:
   preferences_stage(const config& options, stage_context&) {
@@ -77,6 +81,7 @@ class preferences_stage : public stage {
     for (const auto& file : read_.data) readers_.emplace_back(file);
   }
 
+  // Measures file after file, prints the tables and writes `out`, if given.
   void run(stage_context& context) override {
     create_parent_folder(context.out);  // before work that may take hours
     auto bar = context.start_progress("eval", read_.limit * read_.data.size(), "pairs");
@@ -86,28 +91,30 @@ class preferences_stage : public stage {
     auto rows = nlohmann::ordered_json::array();
     for (auto& reader : readers_) {
       const std::string name = reader.reader().path().string();
-      const preference_measures measured = measure(reader, bar, context);
+      const preference_measures measured = measure_file(reader, bar, context);
       left_out += reader.left_out();
-      add_row(table, name, reader.left_out(), measured);
+      add_measures_row(table, name, reader.left_out(), measured);
       nlohmann::ordered_json row{{"data", name}, {"left_out", reader.left_out()}};
-      row.update(measured.json());
+      row.update(measured.to_json());
       rows.push_back(std::move(row));
     }
     bar.finish();
-    say_cuts(*reward_, "eval", context);
-    if (readers_.size() > 1) add_row(table, "all", left_out, overall_);
+    log_cuts(*reward_, "eval", context);
+    if (readers_.size() > 1) add_measures_row(table, "all", left_out, overall_);
     std::cout << table.text();
     print_overall();
     if (context.out.empty()) return;
     const nlohmann::ordered_json report{{"kind", "preferences"},
                                         {"reward_model", read_.reward_model.string()},
                                         {"files", rows},
-                                        {"overall", overall_.json()}};
+                                        {"overall", overall_.to_json()}};
     summary(report).write(context.out);
   }
 
  private:
-  preference_measures measure(record_reader<preference_record>& reader, progress& bar, const stage_context& context) {
+  // Scores the pairs of one file, which are also added to the overall measures.
+  preference_measures measure_file(record_reader<preference_record>& reader, progress& bar,
+                                   const stage_context& context) {
     preference_measures measured;
     std::vector<preference_record> records;
     const auto flush = [&] {
@@ -118,7 +125,7 @@ class preferences_stage : public stage {
     };
     for (preference_record record; (read_.limit == 0 || reader.kept() < read_.limit) && reader.next(record);) {
       try {
-        principle_lines(record, collection_);
+        principle_definitions(record, collection_);
       } catch (const argument_error& problem) {
         reader.reader().fail(problem.what());
       }
@@ -129,9 +136,10 @@ class preferences_stage : public stage {
     return measured;
   }
 
+  // The groups, the reliability table and the scale of the scores, over all files.
   void print_overall() const {
-    print("By what the records say", overall_.groups());
-    print("Confidence σ(|difference of the scores|) and how often it is right", overall_.reliability());
+    print_table("By what the records say", overall_.groups());
+    print_table("Confidence σ(|difference of the scores|) and how often it is right", overall_.reliability());
     const auto scores = overall_.scores();
     std::cout << "\nscores: mean " << format_short(scores.mean) << ", deviation " << format_short(scores.deviation)
               << ", from " << format_short(scores.minimum) << " to " << format_short(scores.maximum) << '\n';

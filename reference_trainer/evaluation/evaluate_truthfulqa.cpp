@@ -23,14 +23,17 @@
 namespace coho::trainer {
 namespace {
 
+// A wording with the two placeholders of a true/false question.
 question_wording read_wording(const std::filesystem::path& path) {
   return question_wording::from_file(path, {"{Question}", "{Answer}"});
 }
 
-std::size_t asked(const truthful_item& item, bool first_half) {
+// How many of a question's answers, the first ones, are asked about.
+std::size_t asked_answers(const truthful_item& item, bool first_half) {
   return first_half ? (item.answers.size() + 1) / 2 : item.answers.size();
 }
 
+// A question's entry in the file of results.
 nlohmann::json question_report(const truthful_item& item, std::span<const double> scores, const choice& chosen) {
   nlohmann::json answers = nlohmann::json::array();
   for (std::size_t i = 0; i < scores.size(); ++i)
@@ -45,19 +48,19 @@ nlohmann::json question_report(const truthful_item& item, std::span<const double
 }  // namespace
 
 truthfulqa_result score_truthfulqa(std::span<const truthful_item> items, const question_wording& wording,
-                                   const choice_odds& odds, std::uint64_t seed, bool first_half) {
+                                   const choice_log_odds& odds, std::uint64_t seed, bool first_half) {
   std::vector<std::string> prompts;
   for (const auto& item : items)
-    for (std::size_t i = 0; i < asked(item, first_half); ++i)
+    for (std::size_t i = 0; i < asked_answers(item, first_half); ++i)
       prompts.push_back(wording({item.question, item.answers[i].text}));
   const auto measured = odds(prompts);
-  require_argument(measured.size() == prompts.size(), "truthfulqa: the judge must give one number a prompt");
+  require_argument(measured.size() == prompts.size(), "truthfulqa: the judge must give one number per prompt");
   truthfulqa_result out;
   auto next = measured.begin();
   for (const auto& item : items) {
     auto& scores = out.scores.emplace_back();
     std::vector<std::string_view> texts;
-    for (std::size_t i = 0; i < asked(item, first_half); ++i) {
+    for (std::size_t i = 0; i < asked_answers(item, first_half); ++i) {
       require_argument(std::isfinite(*next), "truthfulqa: the judge gave a number that is not finite");
       out.mean_odds += *next;
       scores.push_back(*next++);
@@ -92,6 +95,7 @@ struct truthfulqa_options {
   }
 };
 
+// `coho eval truthfulqa`: everything that can be wrong with options and files is found before the model is loaded.
 class truthfulqa_stage : public stage {
  public:
   truthfulqa_stage(const config& options, stage_context&) {
@@ -111,21 +115,23 @@ class truthfulqa_stage : public stage {
     load_role(model_, "judge", read_.adapter);
   }
 
+  // Asks about all answers and reports.
   void run(stage_context& context) override {
     create_parent_folder(context.out);  // before work that may take hours
     judge_role judge(*model_.bank, "judge", *model_.tokenizer);
     std::size_t total = 0;
-    for (const auto& item : items_) total += asked(item, read_.first_half);
+    for (const auto& item : items_) total += asked_answers(item, read_.first_half);
     auto bar = context.start_progress("eval", total, "answers");
-    const auto result = score_truthfulqa(
-        items_, *wording_,
-        judge_odds(judge, " true", " false", read_.batch, context, [&](std::size_t prompts) { bar.advance(prompts); }),
-        context.seed, read_.first_half);
+    const auto result = score_truthfulqa(items_, *wording_,
+                                         judge_log_odds(judge, " true", " false", read_.batch, context,
+                                                        [&](std::size_t prompts) { bar.advance(prompts); }),
+                                         context.seed, read_.first_half);
     bar.finish();
     report(result, context);
   }
 
  private:
+  // Prints the table and writes `out`, if given.
   void report(const truthfulqa_result& result, const stage_context& context) const {
     text_table table({"answers asked", "questions", "right", "accuracy", "± s.e."});
     table.add_row({read_.first_half ? "first half" : "all", std::to_string(result.overall.items),
@@ -140,7 +146,7 @@ class truthfulqa_stage : public stage {
                        {"first_half", read_.first_half},
                        {"ties", result.ties},
                        {"mean_odds", result.mean_odds},
-                       {"overall", choice_report(result.overall)}};
+                       {"overall", to_json(result.overall)}};
     for (std::size_t i = 0; i < items_.size(); ++i)
       out["per_item"].push_back(question_report(items_[i], result.scores[i], result.chosen[i]));
     write_json(context.out, out);

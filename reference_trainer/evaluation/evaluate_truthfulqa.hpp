@@ -14,6 +14,7 @@
 
 namespace coho::trainer {
 
+/// What `score_truthfulqa` measured.
 struct truthfulqa_result {
   choice_count overall;
   std::size_t ties = 0;
@@ -30,7 +31,7 @@ struct truthfulqa_result {
 /// steps by two over the answers). As MC1's true answer comes first in the published file it is always among these,
 /// and accuracies are higher than over all answers: the two must not be compared.
 truthfulqa_result score_truthfulqa(std::span<const truthful_item> items, const question_wording& wording,
-                                   const choice_odds& odds, std::uint64_t seed, bool first_half = false);
+                                   const choice_log_odds& odds, std::uint64_t seed, bool first_half = false);
 
 /// TruthfulQA's MC1 (Lin et al. 2022) as put to the Dromedary models.
 ///

@@ -12,12 +12,14 @@
 namespace coho::trainer {
 namespace {
 
-std::optional<std::uint64_t> step_of(const std::string& line) {
+// The step of a line that `write_samples` wrote; nothing for other lines.
+std::optional<std::uint64_t> read_step(const std::string& line) {
   const json value = json::parse(line, nullptr, false);
   const bool ours = value.is_object() && value.contains("step") && value["step"].is_number_unsigned();
   return ours ? std::optional(value["step"].get<std::uint64_t>()) : std::nullopt;
 }
 
+// A line of the file of samples.
 json to_json(const evaluation_sample& sample) {
   return {{"step", sample.step},
           {"prompt", sample.prompt},
@@ -28,15 +30,16 @@ json to_json(const evaluation_sample& sample) {
           {"language_match", sample.language_match}};
 }
 
-std::vector<std::string> cells(const evaluation_sample& sample) {
+// A sample in the columns of `headings`.
+std::vector<std::string> table_cells(const evaluation_sample& sample) {
   return {repair_utf8(sample.prompt), repair_utf8(sample.response), format_number(sample.score, 2),
           sample.finished ? "yes" : "no", sample.language_match ? "same" : "other"};
 }
 
 const std::vector<std::string> headings{"prompt", "response", "score", "finished", "language"};
 
-// What would end a cell or a row of a Markdown table, or make a link or an image of what a model wrote.
-std::string escaped(const std::string& cell) {
+// Replaces what would end a cell or a row of a Markdown table, or make a link or an image of what a model wrote.
+std::string escape_cell(const std::string& cell) {
   std::string out;
   for (const char c : cell) {
     if (c == '|') {
@@ -54,18 +57,19 @@ std::string escaped(const std::string& cell) {
   return out;
 }
 
+// A row of a Markdown table.
 std::string markdown_row(const std::vector<std::string>& cells) {
   std::string out = "|";
-  for (const auto& cell : cells) out += " " + escaped(cell) + " |";
+  for (const auto& cell : cells) out += " " + escape_cell(cell) + " |";
   return out + "\n";
 }
 
 }  // namespace
 
-bool holds_samples(const std::filesystem::path& path) {
+bool is_samples_file(const std::filesystem::path& path) {
   std::ifstream file(path);
   std::string line;
-  return std::getline(file, line) && step_of(line).has_value();
+  return std::getline(file, line) && read_step(line).has_value();
 }
 
 void write_samples(const std::filesystem::path& path, std::uint64_t step, std::span<const evaluation_sample> samples) {
@@ -73,8 +77,8 @@ void write_samples(const std::filesystem::path& path, std::uint64_t step, std::s
   std::ifstream before(path);
   bool empty = samples.empty();
   for (std::string line; std::getline(before, line);) {
-    const auto of = step_of(line);
-    if (!of || *of >= step) continue;
+    const auto line_step = read_step(line);
+    if (!line_step || *line_step >= step) continue;
     file.write(line + "\n");
     empty = false;
   }
@@ -89,13 +93,13 @@ void write_samples(const std::filesystem::path& path, std::uint64_t step, std::s
 
 std::string samples_table(std::span<const evaluation_sample> samples) {
   text_table table(headings);
-  for (const auto& sample : samples) table.add_row(cells(sample));
+  for (const auto& sample : samples) table.add_row(table_cells(sample));
   return table.text(48);
 }
 
 std::string samples_markdown(std::span<const evaluation_sample> samples) {
   std::string out = markdown_row(headings) + "| --- | --- | ---: | --- | --- |\n";
-  for (const auto& sample : samples) out += markdown_row(cells(sample));
+  for (const auto& sample : samples) out += markdown_row(table_cells(sample));
   return out;
 }
 

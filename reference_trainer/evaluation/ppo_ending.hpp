@@ -21,7 +21,7 @@ struct ppo_ending_options {
 /// whose checkpoint then precedes the evaluation. All ranks call together.
 ///
 ///     ppo_ending ending({.steps = 100}, &evaluation, loop.log(), context, safe_point);
-///     if (!ending.after(0, 0)) trainer.run(prompts, 100, loop, ending);
+///     if (!ending.evaluate_and_check_stop(0, 0)) trainer.run(prompts, 100, loop, ending);
 class ppo_ending {
  public:
   /// `evaluation`: null for none. `safe_point(steps)` is called after each evaluation.
@@ -29,10 +29,14 @@ class ppo_ending {
              std::function<void(std::uint64_t)> safe_point)
       : options_(options), evaluation_(evaluation), log_(log), context_(context), safe_point_(std::move(safe_point)) {}
 
-  /// Evaluates when due, and reports why the run ends. `kl`: of the last rollouts.
-  bool after(std::uint64_t steps, double kl);
+  /// Evaluates if that is due after so many steps, and returns whether the run ends; logs why if it ends early. `kl`:
+  /// of the last rollouts.
+  bool evaluate_and_check_stop(std::uint64_t steps, double kl);
 
-  void on_step_end(const ppo_statistics& statistics) { ends_ = after(statistics.step + 1, statistics.kl_sequence); }
+  /// The callbacks of ppo_trainer.
+  void on_step_end(const ppo_statistics& statistics) {
+    ends_ = evaluate_and_check_stop(statistics.step + 1, statistics.kl_sequence);
+  }
   bool stop_requested() const { return ends_; }
 
  private:

@@ -20,25 +20,27 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Not of the run's seed, so that runs of several seeds are compared on the same draws.
-rng evaluation_random() { return rng(stream_key("evaluation")); }
+// Independent of the run's seed, so that runs of several seeds are compared on the same draws.
+rng evaluation_rng() { return rng(stream_key("evaluation")); }
 
 constexpr const char* about_file = "evaluation.json";  // of best/: which step that was
 
-// `coho sample` names its file samples.jsonl too, and a folder "best" may be anyone's.
-void check_ours(bool ours, const fs::path& path) {
+// Throws for a path that exists unless it is `ours`: `coho sample` names its file samples.jsonl too, and a folder
+// "best" may be anyone's.
+void refuse_foreign(bool ours, const fs::path& path) {
   if (fs::exists(path) && !ours)
     throw file_error(path.string(), "", "was written by no evaluation, and this run would replace it",
                      "move it, or give another output folder");
 }
 
-policy_role_options tempered(policy_role_options sampling, double temperature) {
+// The options of training with the evaluation's temperature; greedy sampling scores with training's.
+policy_role_options with_temperature(policy_role_options sampling, double temperature) {
   if (temperature > 0) sampling.temperature = temperature;
   return sampling;
 }
 
-// A folder that is complete once it has its name.
-void save_whole(loaded_model& model, const fs::path& folder, const nlohmann::json& about) {
+// Saves the policy to a folder that is complete once it has its name.
+void save_policy_atomically(loaded_model& model, const fs::path& folder, const nlohmann::json& about) {
   const fs::path building = fs::path(folder) += ".unfinished";
   fs::remove_all(building);
   save_role(model, "policy", building);
@@ -57,40 +59,41 @@ struct ppo_evaluation::measured {
   std::string response{};
   std::size_t length = 0;  // tokens
   double score = 0, reward = 0, kl = 0;
-  bool finished = true, empty = false, match = false;
-  std::vector<double> line_scores{};  // one per principle and intervention; none after the first principle_prompts
+  bool finished = true, empty = false, language_match = false;
+  std::vector<double>
+      definition_scores{};  // one per principle and intervention; none after the first principle_prompts
 
   static void each_field(auto& of, auto&& visit) {
-    auto& [prompt, response, length, score, reward, kl, finished, empty, match, line_scores] = of;
+    auto& [prompt, response, length, score, reward, kl, finished, empty, language_match, definition_scores] = of;
     visit(prompt), visit(response), visit(length), visit(score), visit(reward), visit(kl), visit(finished);
-    visit(empty), visit(match), visit(line_scores);
+    visit(empty), visit(language_match), visit(definition_scores);
   }
 };
 
 std::vector<rl_prompt> evaluation_prompts(const ppo_evaluation_settings& settings, const prompter& prompts,
                                           const guideline_source& guidelines, bool drop_long, stage_context& context) {
   std::vector<rl_prompt> out;
-  if (!settings.on()) return out;
-  const rng random = evaluation_random().split(stream_key("guideline"));
-  for (const auto& record : within_limit(read_records<prompt_record>(settings.prompts, settings.limit), prompts,
-                                         drop_long, settings.prompts, context))
+  if (!settings.enabled()) return out;
+  const rng random = evaluation_rng().split(stream_key("guideline"));
+  for (const auto& record : apply_prompt_limit(read_records<prompt_record>(settings.prompts, settings.limit), prompts,
+                                               drop_long, settings.prompts, context))
     out.push_back(to_rl_prompt(record, prompts, guidelines(record.type, random, out.size()), out.size()));
   return out;
 }
 
 void check_evaluation_files(const ppo_evaluation_settings& settings, const fs::path& out) {
-  if (!settings.on()) return;
-  check_ours(holds_samples(out / "samples.jsonl"), out / "samples.jsonl");
-  if (settings.keep_best) check_ours(fs::exists(out / "best" / about_file), out / "best");
+  if (!settings.enabled()) return;
+  refuse_foreign(is_samples_file(out / "samples.jsonl"), out / "samples.jsonl");
+  if (settings.keep_best) refuse_foreign(fs::exists(out / "best" / about_file), out / "best");
 }
 
-void forget_evaluations(const fs::path& out, std::uint64_t step) {
-  if (holds_samples(out / "samples.jsonl")) write_samples(out / "samples.jsonl", step, {});
+void remove_evaluations(const fs::path& out, std::uint64_t step) {
+  if (is_samples_file(out / "samples.jsonl")) write_samples(out / "samples.jsonl", step, {});
   if (step == 0 && fs::exists(out / "best" / about_file)) fs::remove_all(out / "best");
 }
 
 ppo_evaluation::ppo_evaluation(ppo_evaluation_settings settings, std::vector<rl_prompt> prompts,
-                               const evaluated_training& training, fs::path out, stage_context& context)
+                               const evaluation_inputs& training, fs::path out, stage_context& context)
     : settings_(std::move(settings)),
       prompts_(std::move(prompts)),
       model_(training.model),
@@ -99,8 +102,8 @@ ppo_evaluation::ppo_evaluation(ppo_evaluation_settings settings, std::vector<rl_
       rewards_(training.rewards),
       generation_(training.generation),
       limits_(training.limits),
-      policy_(*model_.bank, "policy", tempered(training.sampling, settings_.temperature)),
-      reference_(*model_.bank, "reference", tempered(training.sampling, settings_.temperature)),
+      policy_(*model_.bank, "policy", with_temperature(training.sampling, settings_.temperature)),
+      reference_(*model_.bank, "reference", with_temperature(training.sampling, settings_.temperature)),
       out_(std::move(out)),
       context_(context) {
   generation_.temperature = settings_.temperature;
@@ -108,20 +111,21 @@ ppo_evaluation::ppo_evaluation(ppo_evaluation_settings settings, std::vector<rl_
   settings_.principle_prompts = std::min(settings_.principle_prompts, prompts_.size());
   if (reward_ == nullptr || settings_.principle_prompts == 0) return;
   for (const auto& one : training.guidelines.principles())
-    lines_.emplace_back("eval/principle/" + one.name, one.definition);
+    definitions_.emplace_back("eval/principle/" + one.name, one.definition);
   for (const auto& one : training.guidelines.interventions().active())
-    lines_.emplace_back("eval/intervention/" + one.name, one.text);
+    definitions_.emplace_back("eval/intervention/" + one.name, one.text);
 }
 
 // Shard by shard: batches through the models then do not depend on the number of ranks.
 std::vector<std::uint8_t> ppo_evaluation::measure(index_range mine, std::size_t shards) {
   coho::detail::byte_writer bytes;
   for (std::size_t shard = mine.begin; shard < mine.end; ++shard)
-    for (const measured& one : answer(shard, shards)) measured::each_field(one, coho::detail::write_field{bytes});
+    for (const measured& one : measure_shard(shard, shards))
+      measured::each_field(one, coho::detail::write_field{bytes});
   return bytes.bytes();
 }
 
-std::vector<ppo_evaluation::measured> ppo_evaluation::answer(std::size_t shard, std::size_t shards) {
+std::vector<ppo_evaluation::measured> ppo_evaluation::measure_shard(std::size_t shard, std::size_t shards) {
   std::vector<measured> out;
   std::vector<rl_prompt> prompts;
   for (std::size_t i = shard; i < prompts_.size(); i += shards) {
@@ -133,9 +137,8 @@ std::vector<ppo_evaluation::measured> ppo_evaluation::answer(std::size_t shard, 
     return reward_ != nullptr ? reward_->score(queries) : std::vector<double>(queries.size(), 0.0);
   };
   const auto decode = [&](std::span<const token> response) { return prompter_.response_text(response); };
-  const trajectory_batch rollouts =
-      sample_and_score(scoring_models{.policy = policy_, .reward = reward, .decoder = decode}, prompts, generation_,
-                       evaluation_random());
+  const trajectory_batch rollouts = sample_and_score(
+      scoring_models{.policy = policy_, .reward = reward, .decoder = decode}, prompts, generation_, evaluation_rng());
   const token_batch& batch = rollouts.batch;
   const Eigen::ArrayXd difference = evaluate_log_probs(policy_, batch, limits_, "log_probs of the policy") -
                                     evaluate_log_probs(reference_, batch, limits_, "log_probs of the reference policy");
@@ -145,13 +148,13 @@ std::vector<ppo_evaluation::measured> ppo_evaluation::answer(std::size_t shard, 
     one.response = rollouts.response_texts[k];
     one.length = batch.responses.length(k);
     one.score = rollouts.model_scores(static_cast<Eigen::Index>(k));
-    one.reward = rewards_.of(query, one.score).earned();
+    one.reward = rewards_.breakdown(query, one.score).earned();
     one.kl =
         difference.segment(static_cast<Eigen::Index>(batch.responses.offsets[k]), static_cast<Eigen::Index>(one.length))
             .sum();
     one.finished = query.finished;
     one.empty = rollouts.empty[k] != 0;
-    one.match = rewards_.bonus().same_language(query);
+    one.language_match = rewards_.bonus().same_language(query);
   }
   score_principles(out);
   return out;
@@ -159,7 +162,7 @@ std::vector<ppo_evaluation::measured> ppo_evaluation::answer(std::size_t shard, 
 
 void ppo_evaluation::score_principles(std::span<measured> responses) const {
   std::vector<std::vector<std::string>> guidelines;
-  for (const auto& line : lines_) guidelines.push_back({line.second});
+  for (const auto& line : definitions_) guidelines.push_back({line.second});
   std::vector<reward_query> queries;
   for (const measured& one : responses) {
     if (one.prompt >= settings_.principle_prompts) break;
@@ -168,12 +171,12 @@ void ppo_evaluation::score_principles(std::span<measured> responses) const {
   }
   if (queries.empty()) return;
   const auto scores = reward_->score(queries);
-  const auto lines = static_cast<std::ptrdiff_t>(lines_.size());
+  const auto lines = static_cast<std::ptrdiff_t>(definitions_.size());
   for (auto from = scores.begin(); from != scores.end(); from += lines)
-    responses[static_cast<std::size_t>((from - scores.begin()) / lines)].line_scores.assign(from, from + lines);
+    responses[static_cast<std::size_t>((from - scores.begin()) / lines)].definition_scores.assign(from, from + lines);
 }
 
-std::vector<ppo_evaluation::measured> ppo_evaluation::in_prompt_order(
+std::vector<ppo_evaluation::measured> ppo_evaluation::merge_in_prompt_order(
     std::span<const std::vector<std::uint8_t>> of_ranks) const {
   std::vector<measured> out;
   for (const auto& bytes : of_ranks) {
@@ -185,7 +188,7 @@ std::vector<ppo_evaluation::measured> ppo_evaluation::in_prompt_order(
 }
 
 // An empty response earns as much as the evaluation's worst answer, as in training.
-void ppo_evaluation::settle(std::span<measured> all) const {
+void ppo_evaluation::total_rewards(std::span<measured> all) const {
   std::vector<double> sums;
   std::vector<std::uint8_t> ended, blank;
   for (const auto& one : all) {
@@ -193,15 +196,15 @@ void ppo_evaluation::settle(std::span<measured> all) const {
     ended.push_back(one.finished);
     blank.push_back(one.empty);
   }
-  const auto rewards = rewards_.settled(sums, ended, blank);
+  const auto rewards = rewards_.total_rewards(sums, ended, blank);
   for (std::size_t i = 0; i < all.size(); ++i) all[i].reward = rewards[i];
 }
 
 void ppo_evaluation::log_means(std::uint64_t step, std::span<const measured> all, const std::string& suffix,
                                metrics_log& log) const {
-  const auto mean = [&](const char* name, auto number_of) {
+  const auto mean = [&](const char* name, auto value) {
     double sum = 0;
-    for (const auto& one : all) sum += static_cast<double>(number_of(one));
+    for (const auto& one : all) sum += static_cast<double>(value(one));
     log.scalar(std::string("eval/") + name + suffix, static_cast<std::int64_t>(step),
                sum / static_cast<double>(all.size()));
   };
@@ -211,14 +214,14 @@ void ppo_evaluation::log_means(std::uint64_t step, std::span<const measured> all
   mean("unfinished", [](const measured& m) { return !m.finished; });
   mean("empty", [](const measured& m) { return m.empty; });
   mean("kl", [](const measured& m) { return m.kl; });
-  mean("language_match", [](const measured& m) { return m.match; });
+  mean("language_match", [](const measured& m) { return m.language_match; });
 }
 
-void ppo_evaluation::record(std::uint64_t step, const std::vector<std::vector<std::uint8_t>>& of_ranks,
-                            metrics_log& log, bool writes, progress::clock::time_point start) {
+void ppo_evaluation::record_results(std::uint64_t step, const std::vector<std::vector<std::uint8_t>>& of_ranks,
+                                    metrics_log& log, bool writes, progress::clock::time_point start) {
   const auto at = static_cast<std::int64_t>(step);
-  std::vector<measured> all = in_prompt_order(of_ranks);
-  settle(all);
+  std::vector<measured> all = merge_in_prompt_order(of_ranks);
+  total_rewards(all);
   log_means(step, all, "", log);
   std::set<prompt_type> types;
   for (const auto& prompt : prompts_) types.insert(prompt.type);
@@ -229,10 +232,10 @@ void ppo_evaluation::record(std::uint64_t step, const std::vector<std::vector<st
                          [&](const measured& m) { return prompts_[m.prompt].type == type; });
     log_means(step, of_type, "/" + std::string(name_of(type)), log);
   }
-  for (std::size_t p = 0; p < lines_.size(); ++p) {
+  for (std::size_t p = 0; p < definitions_.size(); ++p) {
     double sum = 0;
-    for (const auto& one : std::span(all).first(settings_.principle_prompts)) sum += one.line_scores[p];
-    log.scalar(lines_[p].first, at, sum / static_cast<double>(settings_.principle_prompts));
+    for (const auto& one : std::span(all).first(settings_.principle_prompts)) sum += one.definition_scores[p];
+    log.scalar(definitions_[p].first, at, sum / static_cast<double>(settings_.principle_prompts));
   }
   const auto last = [&](const char* name) { return log.find(name).back().second; };
   const double mean_reward = last("eval/reward");
@@ -251,7 +254,7 @@ void ppo_evaluation::record(std::uint64_t step, const std::vector<std::vector<st
                        .response = all[i].response,
                        .score = all[i].score,
                        .finished = all[i].finished,
-                       .language_match = all[i].match});
+                       .language_match = all[i].language_match});
   write_samples(out_ / "samples.jsonl", step, samples);
   const auto shown = std::span(samples).first(std::min(settings_.samples, samples.size()));
   if (!shown.empty()) log.text("eval/samples", at, samples_markdown(shown));
@@ -266,11 +269,11 @@ void ppo_evaluation::record(std::uint64_t step, const std::vector<std::vector<st
   if (!shown.empty()) text += "\n" + samples_table(shown);
   while (text.ends_with('\n')) text.pop_back();
   context_.log(text);
-  if (better && settings_.keep_best) keep(step, mean_reward);
+  if (better && settings_.keep_best) save_best(step, mean_reward);
 }
 
-void ppo_evaluation::keep(std::uint64_t step, double mean_reward) {
-  save_whole(model_, out_ / "best", {{"step", step}, {"reward", mean_reward}});
+void ppo_evaluation::save_best(std::uint64_t step, double mean_reward) {
+  save_policy_atomically(model_, out_ / "best", {{"step", step}, {"reward", mean_reward}});
   context_.log((out_ / "best").string() + ": the policy at step " + std::to_string(step) + ", reward " +
                format_number(mean_reward, 3));
 }

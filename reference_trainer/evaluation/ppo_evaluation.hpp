@@ -29,19 +29,20 @@
 namespace coho::trainer {
 
 /// The held-out prompts, each with the guideline that its responses are scored under in all evaluations; none without
-/// ppo.evaluation.prompts. `drop_long`: see within_limit. Throws file_error.
+/// ppo.evaluation.prompts. `drop_long`: see apply_prompt_limit. Throws file_error.
 std::vector<rl_prompt> evaluation_prompts(const ppo_evaluation_settings& settings, const prompter& prompts,
                                           const guideline_source& guidelines, bool drop_long, stage_context& context);
 
 /// Removes an abandoned run's evaluation results from its folder at or after a step: samples, and with step 0 best/.
 /// Files and folders of those names that no evaluation wrote stay.
-void forget_evaluations(const std::filesystem::path& out, std::uint64_t step);
+void remove_evaluations(const std::filesystem::path& out, std::uint64_t step);
+
 /// Throws file_error where `out` holds a samples.jsonl or best/ that no evaluation wrote and this run's would replace.
 /// Call before anything in `out` is changed.
 void check_evaluation_files(const ppo_evaluation_settings& settings, const std::filesystem::path& out);
 
-/// What an evaluation takes from the training that it measures; the first four must outlive it.
-struct evaluated_training {
+/// What an evaluation uses of the training that it measures; the first four must outlive it.
+struct evaluation_inputs {
   loaded_model& model;  ///< with the roles "policy" and "reference"
   reward_role* reward;  ///< null: symbolic rewards only
   const prompter& prompts;
@@ -59,7 +60,8 @@ struct evaluated_training {
 ///     if (evaluation.due(step, last)) evaluation.run(step, log);
 class ppo_evaluation {
  public:
-  ppo_evaluation(ppo_evaluation_settings settings, std::vector<rl_prompt> prompts, const evaluated_training& training,
+  /// `prompts`: those of `evaluation_prompts`; `out`: the run's folder.
+  ppo_evaluation(ppo_evaluation_settings settings, std::vector<rl_prompt> prompts, const evaluation_inputs& training,
                  std::filesystem::path out, stage_context& context);
 
   /// Whether to evaluate after that many updates; `last`: they are the last.
@@ -74,7 +76,7 @@ class ppo_evaluation {
   void run(std::uint64_t step, metrics_log& log, Communicator&& ranks = local_communicator{}) {
     const auto start = progress::clock::now();
     const auto mine = measure(shards_of_rank(ranks), shard_count(ranks));
-    record(step, all_gather(std::span(mine), ranks), log, ranks.rank() == 0, start);
+    record_results(step, all_gather(std::span(mine), ranks), log, ranks.rank() == 0, start);
   }
 
   /// Whether patience is exhausted and the run must end.
@@ -82,8 +84,9 @@ class ppo_evaluation {
   /// Step and reward of the best evaluation so far; reward NaN before the first.
   std::pair<std::uint64_t, double> best() const;
 
-  /// Evaluations so far: for checkpoints, since the best result and patience depend on them.
+  /// Step and reward of the evaluations so far: for checkpoints, since the best result and patience depend on them.
   nlohmann::json save() const;
+  /// Restores what `save` returned.
   void restore(const nlohmann::json& saved);
 
  private:
@@ -91,19 +94,26 @@ class ppo_evaluation {
 
   /// The responses of this rank's shards, measured, as bytes for the other ranks.
   std::vector<std::uint8_t> measure(index_range mine, std::size_t shards);
-  std::vector<measured> answer(std::size_t shard, std::size_t shards);
+  // Samples, scores and measures the responses to one shard of the prompts.
+  std::vector<measured> measure_shard(std::size_t shard, std::size_t shards);
+  // Fills the scores under each principle and intervention by itself.
   void score_principles(std::span<measured> responses) const;
-  std::vector<measured> in_prompt_order(std::span<const std::vector<std::uint8_t>> of_ranks) const;
-  void settle(std::span<measured> all) const;
-  void record(std::uint64_t step, const std::vector<std::vector<std::uint8_t>>& of_ranks, metrics_log& log, bool writes,
-              progress::clock::time_point start);
+  // Reads the bytes of all ranks.
+  std::vector<measured> merge_in_prompt_order(std::span<const std::vector<std::uint8_t>> of_ranks) const;
+  // Replaces the sums of rewards' parts with whole rewards.
+  void total_rewards(std::span<measured> all) const;
+  // Logs the means on every rank, since the best result depends on them; with `writes` also writes samples and best/.
+  void record_results(std::uint64_t step, const std::vector<std::vector<std::uint8_t>>& of_ranks, metrics_log& log,
+                      bool writes, progress::clock::time_point start);
+  // Logs eval/NAME plus suffix for each measure.
   void log_means(std::uint64_t step, std::span<const measured> all, const std::string& suffix, metrics_log& log) const;
-  void keep(std::uint64_t step, double reward);
+  // Saves the policy as best/.
+  void save_best(std::uint64_t step, double reward);
 
   ppo_evaluation_settings settings_;
   std::vector<rl_prompt> prompts_;
-  /// Metric and line of everything scored separately: the principles, then the enabled interventions.
-  std::vector<std::pair<std::string, std::string>> lines_;
+  /// Metric and text of everything scored separately: the principles, then the enabled interventions.
+  std::vector<std::pair<std::string, std::string>> definitions_;
   loaded_model& model_;
   reward_role* reward_;
   const prompter& prompter_;

@@ -13,14 +13,16 @@ namespace {
 
 using nlohmann::ordered_json;
 
-double win(double difference) { return difference > 0 ? 1 : difference == 0 ? 0.5 : 0; }
+// What a pair adds to the accuracy: 1 if the chosen response scores higher, ½ for a tie.
+double credit(double difference) { return difference > 0 ? 1 : difference == 0 ? 0.5 : 0; }
 
-ordered_json figures(const pair_tally& tally, ordered_json out = ordered_json::object()) {
+// A tally's figures, added to `out`.
+ordered_json tally_json(const pair_tally& tally, ordered_json out = ordered_json::object()) {
   out["pairs"] = tally.pairs();
   out["right"] = tally.right();
   out["ties"] = tally.ties();
   out["accuracy"] = tally.accuracy();
-  out["standard_error"] = tally.accuracy_error();
+  out["standard_error"] = tally.accuracy_standard_error();
   out["margin"] = tally.score_difference();
   out["margin_error"] = tally.score_difference_standard_error();
   out["loss"] = tally.loss();
@@ -28,7 +30,8 @@ ordered_json figures(const pair_tally& tally, ordered_json out = ordered_json::o
   return out;
 }
 
-std::string polarity(const std::string& name, bool negated) { return name + (negated ? ", negated" : ""); }
+// The name of a principle's group in tables.
+std::string principle_label(const std::string& name, bool negated) { return name + (negated ? ", negated" : ""); }
 
 }  // namespace
 
@@ -48,24 +51,24 @@ double pair_tally::accuracy() const {
                       : (static_cast<double>(right_) + 0.5 * static_cast<double>(ties_)) / static_cast<double>(pairs());
 }
 
-double pair_tally::accuracy_error() const {
+double pair_tally::accuracy_standard_error() const {
   return pairs() == 0 ? 0 : std::sqrt(accuracy() * (1 - accuracy()) / static_cast<double>(pairs()));
 }
 
-double pair_tally::error(const coho::detail::moment_sums& sums) {
+double pair_tally::standard_error(const coho::detail::moment_sums& sums) {
   return sums.count < 2 ? 0 : std::sqrt(sums.squares / (sums.count - 1) / sums.count);
 }
 
 void calibration::add(double difference) {
   const double confidence = sigmoid(std::abs(difference));
-  const auto place = static_cast<std::size_t>((confidence - 0.5) * 2 * static_cast<double>(bins));
-  auto& sums = sums_[std::min(place, bins - 1)];
+  const auto bin_index = static_cast<std::size_t>((confidence - 0.5) * 2 * static_cast<double>(bins));
+  auto& sums = sums_[std::min(bin_index, bins - 1)];
   ++sums.pairs;
   sums.confidence += confidence;
-  sums.accuracy += win(difference);
+  sums.accuracy += credit(difference);
 }
 
-std::vector<calibration::bin> calibration::table() const {
+std::vector<calibration::bin> calibration::mean_bins() const {
   auto out = sums_;
   for (auto& each : out) {
     if (each.pairs == 0) continue;
@@ -127,8 +130,8 @@ std::vector<preference_measures::margin_group> preference_measures::by_margin() 
   return out;
 }
 
-ordered_json preference_measures::json() const {
-  auto out = figures(overall_);
+ordered_json preference_measures::to_json() const {
+  auto out = tally_json(overall_);
   out["brier_score"] = overall_.brier_score();
   out["brier_error"] = overall_.brier_standard_error();
   out["calibration_error"] = calibration_.expected_error();
@@ -139,7 +142,7 @@ ordered_json preference_measures::json() const {
                    {"minimum", all.minimum},
                    {"maximum", all.maximum}};
   auto& rows = out["reliability"] = ordered_json::array();
-  const auto bins = calibration_.table();
+  const auto bins = calibration_.mean_bins();
   for (std::size_t i = 0; i < bins.size(); ++i) {
     const auto edge = [](std::size_t k) { return 0.5 + 0.5 * static_cast<double>(k) / calibration::bins; };
     ordered_json row{{"from", edge(i)}, {"to", edge(i + 1)}, {"pairs", bins[i].pairs}};
@@ -149,21 +152,21 @@ ordered_json preference_measures::json() const {
   }
   if (guided_.pairs() == 0) return out;
   if (plain_.pairs() > 0) {
-    out["with_principles"] = figures(guided_);
-    out["without_principles"] = figures(plain_);
+    out["with_principles"] = tally_json(guided_);
+    out["without_principles"] = tally_json(plain_);
   }
-  const auto polar_groups = [&](const char* key, const std::map<polar, pair_tally>& groups) {
+  const auto add_principle_groups = [&](const char* key, const std::map<signed_principle, pair_tally>& groups) {
     auto& list = out[key] = ordered_json::array();
     for (const auto& [principle, tally] : groups)
-      list.push_back(figures(tally, {{"principle", principle.first}, {"negated", principle.second}}));
+      list.push_back(tally_json(tally, {{"principle", principle.first}, {"negated", principle.second}}));
   };
-  polar_groups("by_principle", by_principle_);
+  add_principle_groups("by_principle", by_principle_);
   auto& numbers = out["by_number"] = ordered_json::array();
-  for (const auto& [number, tally] : by_number_) numbers.push_back(figures(tally, {{"principles", number}}));
-  polar_groups("by_dominant", by_dominant_);
+  for (const auto& [number, tally] : by_number_) numbers.push_back(tally_json(tally, {{"principles", number}}));
+  add_principle_groups("by_dominant", by_dominant_);
   auto& margins = out["by_margin"] = ordered_json::array();
   for (const auto& group : by_margin())
-    margins.push_back(figures(group.tally, {{"from", group.from}, {"to", group.to}}));
+    margins.push_back(tally_json(group.tally, {{"from", group.from}, {"to", group.to}}));
   return out;
 }
 
@@ -171,18 +174,18 @@ text_table preference_measures::groups() const {
   text_table out({"pairs of", "pairs", "accuracy", "± s.e.", "margin", "loss"});
   const auto row = [&](const std::string& label, const pair_tally& tally) {
     out.add_row({label, std::to_string(tally.pairs()), format_number(tally.accuracy(), 4),
-                 format_number(tally.accuracy_error(), 4), format_short(tally.score_difference()),
+                 format_number(tally.accuracy_standard_error(), 4), format_short(tally.score_difference()),
                  format_number(tally.loss(), 4)});
   };
   if (guided_.pairs() > 0 && plain_.pairs() > 0) {
     row("records with principles", guided_);
     row("records without", plain_);
   }
-  for (const auto& [principle, tally] : by_principle_) row(polarity(principle.first, principle.second), tally);
+  for (const auto& [principle, tally] : by_principle_) row(principle_label(principle.first, principle.second), tally);
   for (const auto& [number, tally] : by_number_)
     row(std::to_string(number) + (number == 1 ? " principle" : " principles"), tally);
   for (const auto& [principle, tally] : by_dominant_)
-    row("decided by " + polarity(principle.first, principle.second), tally);
+    row("decided by " + principle_label(principle.first, principle.second), tally);
   for (const auto& group : by_margin())
     row("label's margin " + format_short(group.from) + " to " + format_short(group.to), group.tally);
   return out;
@@ -190,7 +193,7 @@ text_table preference_measures::groups() const {
 
 text_table preference_measures::reliability() const {
   text_table out({"confidence", "pairs", "mean", "accuracy"});
-  const auto bins = calibration_.table();
+  const auto bins = calibration_.mean_bins();
   for (std::size_t i = 0; i < bins.size(); ++i) {
     if (bins[i].pairs == 0) continue;
     const auto edge = [](std::size_t k) {
@@ -214,7 +217,7 @@ void add_scores(reward_role& reward, const preference_batch& batch, std::initial
 }
 
 preference_measures measure_pairs(reward_role& reward, preference_set& pairs) {
-  constexpr std::size_t at_once = 64;
+  constexpr std::size_t at_once = 64;  // pairs whose texts are in memory; `score` batches them by its own limits
   preference_measures out;
   std::vector<std::size_t> indices;
   for (std::size_t i = 0; i < pairs.size(); ++i) {

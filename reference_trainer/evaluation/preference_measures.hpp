@@ -33,17 +33,19 @@ class pair_tally {
   std::size_t right() const { return right_; }
   std::size_t ties() const { return ties_; }
   double accuracy() const;
-  double accuracy_error() const;
+  double accuracy_standard_error() const;
+  /// The margin: the mean of d.
   double score_difference() const { return difference_.mean; }
   double loss() const { return loss_.mean; }
   double brier_score() const { return brier_.mean; }
-  /// Of a mean over the pairs: its standard error, 0 for a single pair.
-  double score_difference_standard_error() const { return error(difference_); }
-  double loss_standard_error() const { return error(loss_); }
-  double brier_standard_error() const { return error(brier_); }
+  /// Standard errors of these three means; 0 for a single pair.
+  double score_difference_standard_error() const { return standard_error(difference_); }
+  double loss_standard_error() const { return standard_error(loss_); }
+  double brier_standard_error() const { return standard_error(brier_); }
 
  private:
-  static double error(const coho::detail::moment_sums& sums);
+  // √(sample variance / n).
+  static double standard_error(const coho::detail::moment_sums& sums);
   std::size_t right_ = 0, ties_ = 0;
   coho::detail::moment_sums difference_, loss_, brier_;
 };
@@ -57,10 +59,13 @@ class calibration {
   static constexpr std::size_t bins = 10;
   struct bin {
     std::size_t pairs = 0;
-    double confidence = 0, accuracy = 0;  ///< sums while pairs are added, means as `table` gives them
+    double confidence = 0, accuracy = 0;  ///< sums while pairs are added, means as `mean_bins` returns them
   };
+  /// Adds a pair with this difference of scores.
   void add(double difference);
-  std::vector<bin> table() const;
+  /// The bins with means of their pairs; 0 in empty ones.
+  std::vector<bin> mean_bins() const;
+  /// The expected calibration error; 0 without pairs.
   double expected_error() const;
 
  private:
@@ -78,14 +83,16 @@ struct score_moments {
 ///
 ///     preference_measures measured;
 ///     for (…) measured.add(record, chosen_score, rejected_score);
-///     write(measured.json());
+///     write(measured.to_json());
 class preference_measures {
  public:
   /// Throws argument_error for non-finite scores.
   void add(const preference_record& record, double chosen, double rejected);
 
+  /// The measures of all pairs.
   const pair_tally& overall() const { return overall_; }
   const calibration& confidence() const { return calibration_; }
+  /// Mean, deviation and range of all scores.
   score_moments scores() const;
 
   /// {pairs, right, ties, accuracy, standard_error, margin, margin_error, loss, loss_error, brier_score,
@@ -94,7 +101,7 @@ class preference_measures {
   /// by_principle [{principle, negated, …}], by_number [{principles, …}], by_dominant [{principle, negated, …}],
   /// by_margin [{from, to, …}], each with the figures of its pairs. by_margin: four groups of equal size by the size of
   /// the dominant principle's score, of records that tell it; equal sizes stay together.
-  nlohmann::ordered_json json() const;
+  nlohmann::ordered_json to_json() const;
   /// The groups as a table for the terminal.
   text_table groups() const;
   /// The reliability table for the terminal.
@@ -105,14 +112,15 @@ class preference_measures {
     double from, to;
     pair_tally tally;
   };
+  // Pairs with a label's margin in four groups of rising margin.
   std::vector<margin_group> by_margin() const;
 
-  using polar = std::pair<std::string, bool>;  // a principle's name, and whether it is negated
+  using signed_principle = std::pair<std::string, bool>;  // a principle's name, and whether it is negated
   pair_tally overall_, guided_, plain_;
   calibration calibration_;
   coho::detail::moment_sums scores_;
   double minimum_ = 0, maximum_ = 0;
-  std::map<polar, pair_tally> by_principle_, by_dominant_;
+  std::map<signed_principle, pair_tally> by_principle_, by_dominant_;
   std::map<std::size_t, pair_tally> by_number_;
   std::vector<std::pair<double, double>> label_margins_;  // of the label, and of the scores
 };

@@ -32,7 +32,7 @@ std::optional<reward_statistics> read_reward_statistics(const std::filesystem::p
   const auto json = read_json(path);
   const auto number = [&](const char* name) {
     if (!json.is_object() || !json.contains(name) || !json.at(name).is_number())
-      throw file_error(path.string(), name, "is not there, or no finite number", remedy);
+      throw file_error(path.string(), name, "is missing or not a finite number", remedy);
     return json.at(name).get<double>();
   };
   const double count = number("scores");
@@ -53,7 +53,7 @@ void copy_reward_statistics(const std::filesystem::path& from, const std::filesy
   if (std::filesystem::exists(from / file_name)) copy_atomically(from / file_name, to / file_name);
 }
 
-normalize_options stored_normalization(const std::filesystem::path& reward_model, double clip) {
+normalize_options load_normalization(const std::filesystem::path& reward_model, double clip) {
   const auto stored = read_reward_statistics(reward_model);
   const auto path = (reward_model / file_name).string();
   if (!stored) throw file_error(path, "", "no such file: this reward model was saved without its scale", remedy);

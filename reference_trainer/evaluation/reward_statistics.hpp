@@ -18,15 +18,18 @@ struct reward_statistics {
   score_moments scores{};
 };
 
+/// Writes the file into a reward model's folder.
 void write_reward_statistics(const std::filesystem::path& folder, const reward_statistics& statistics);
 /// Nothing if the folder has none. Throws file_error for an unusable file.
 std::optional<reward_statistics> read_reward_statistics(const std::filesystem::path& folder);
 
+/// Removes the file, if there is one: of weights that are about to be replaced.
 void remove_reward_statistics(const std::filesystem::path& folder);
 /// Copies the file of a reward model whose weights are rewritten in another form. Does nothing if there is none.
 void copy_reward_statistics(const std::filesystem::path& from, const std::filesystem::path& to);
 
-/// The stored scale. Throws file_error when there is none, or when all scores were equal.
-normalize_options stored_normalization(const std::filesystem::path& reward_model, double clip = 0);
+/// The stored scale as the normalisation of rewards. Throws file_error when there is none, or when all scores were
+/// equal.
+normalize_options load_normalization(const std::filesystem::path& reward_model, double clip = 0);
 
 }  // namespace coho::trainer

@@ -10,12 +10,13 @@
 #include <coho/error.hpp>
 #include <coho/rollout/token_sampling.hpp>
 
-#include "decoder/packed_batch.hpp"
+#include "decoder/tensor_conversion.hpp"
 #include "generation/stop_matcher.hpp"
 
 namespace coho::trainer {
 namespace {
 
+// A sequence that is being decoded.
 struct slot {
   std::size_t sequence;
   std::int64_t length;  ///< positions in the cache, which begin after the shared prefix
@@ -23,7 +24,7 @@ struct slot {
   stop_matcher stops;
 };
 
-// What an engine has, and what one call of it is given.
+// What an engine holds, and the arguments of one call.
 struct engine_parts {
   adapter_bank& bank;
   const std::string& role;
@@ -39,6 +40,7 @@ struct generation_request {
   const std::function<void(std::size_t, token)>& on_token;
 };
 
+// One call of `generate`: slots are filled with prompts and freed as their sequences end, until none is left.
 class generation_run {
  public:
   generation_run(const engine_parts& engine, const generation_request& request)
@@ -63,6 +65,7 @@ class generation_run {
         log_probs_(prompts_.size()),
         finished_(prompts_.size(), 0) {}
 
+  // Alternates prefill and decoding until every prompt has its response.
   generation operator()() {
     while (true) {
       const auto active = static_cast<std::int64_t>(active_.size());
@@ -101,6 +104,8 @@ class generation_run {
     return bank_.hidden(role_, ids, layout, prefix_, &cache_, places);
   }
 
+  // Reads as many waiting prompts as fit in the free slots and the token limit, at least one, and samples their first
+  // tokens.
   void prefill() {
     std::vector<std::int64_t> lengths, places;
     std::vector<std::pair<std::int64_t, std::int64_t>> copies;  // of slots
@@ -127,6 +132,7 @@ class generation_run {
     sample(hidden.index_select(0, token_tensor(last, bank_.device())), first);
   }
 
+  // One more token for every active slot.
   void decode() {
     std::vector<token> tokens;
     std::vector<std::int64_t> positions;
@@ -137,12 +143,12 @@ class generation_run {
     sample(bank_.decode(role_, token_tensor(tokens, bank_.device()), positions, cache_, prefix_), 0);
   }
 
-  // fp32 [rows, V]. On the CPU halves are multiplied in fp32, part by part of the head, as in fused_log_probs, so that
-  // the log-probabilities of sampler and scorer are identical.
-  at::Tensor logits_of(const at::Tensor& hidden) const {
+  // fp32 [rows, V]. On the CPU bf16 and fp16 are multiplied in fp32, part by part of the head, as in fused_log_probs,
+  // so that the log-probabilities of sampler and scorer are identical.
+  at::Tensor compute_logits(const at::Tensor& hidden) const {
     const at::Tensor& head = bank_.head(role_);
     if (!hidden.is_cpu() || head.scalar_type() == at::kFloat) return at::matmul(hidden, head.t()).to(at::kFloat);
-    constexpr std::int64_t words = 4096;
+    constexpr std::int64_t words = 4096;  // rows of the head at a time, which bounds its fp32 copy
     const at::Tensor wide = hidden.to(at::kFloat), out = at::empty({hidden.size(0), head.size(0)}, wide.options());
     for (std::int64_t first = 0; first < head.size(0); first += words) {
       const std::int64_t n = std::min(words, head.size(0) - first);
@@ -151,9 +157,9 @@ class generation_run {
     return out;
   }
 
-  // One token for each slot from `first` on; hidden has one row per slot.
+  // Samples one token for each slot from `first` on (hidden has one row per slot) and frees the slots that end.
   void sample(const at::Tensor& hidden, std::size_t first) {
-    const at::Tensor logits = logits_of(hidden).to(at::kCPU).contiguous();
+    const at::Tensor logits = compute_logits(hidden).to(at::kCPU).contiguous();
     const auto vocabulary = static_cast<std::size_t>(logits.size(1));
     const float* data = logits.data_ptr<float>();
     std::vector<sampled_token> sampled(active_.size() - first);
@@ -169,9 +175,10 @@ class generation_run {
       responses_[slot.sequence].push_back(id);
       log_probs_[slot.sequence].push_back(static_cast<float>(sampled[i].log_prob));
       if (on_token_) on_token_(slot.sequence, id);
-      bool done = std::find(ends_.begin(), ends_.end(), id) != ends_.end(), finished = done && !slot.stops.waits();
+      bool done = std::find(ends_.begin(), ends_.end(), id) != ends_.end(),
+           finished = done && !slot.stops.is_undecided();
       if (!done && !(options_.stop.empty() && options_.unfinished_stop.empty())) {
-        const text_end end = slot.stops.add(texts_[static_cast<std::size_t>(id)]);
+        const text_end end = slot.stops.append(texts_[static_cast<std::size_t>(id)]);
         done = end != text_end::open;
         finished = end == text_end::finished;
       }

@@ -13,6 +13,7 @@
 
 namespace coho::trainer {
 
+/// How many sequences and tokens the engine processes at a time.
 struct engine_options {
   /// Sequences decoded together; the others wait and take the slots of those that end.
   std::int64_t slots = 64;
@@ -54,6 +55,7 @@ class generation_engine {
                       const std::function<void(std::size_t, token)>& on_token = {});
 
  private:
+  // Computes the keys and values of the shared prefix unless those of the role's current revision are there.
   void compute_prefix();
 
   adapter_bank* bank_;

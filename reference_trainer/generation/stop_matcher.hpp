@@ -29,23 +29,24 @@ class stop_matcher {
       for (const auto& stop : *list) longest_ = std::max(longest_, stop.size());
   }
 
-  /// Adds a token's bytes.
-  text_end add(std::string_view bytes) {
+  /// Appends a token's bytes and returns the state of the text with them.
+  text_end append(std::string_view bytes) {
     tail_.append(bytes);
-    const std::size_t stop = first_of(*stops_), cut = first_of(*unfinished_);
+    const std::size_t stop = find_first(*stops_), cut = find_first(*unfinished_);
     // If both are present, the earlier one ended the text.
     if (stop != std::string::npos && stop <= cut) return text_end::finished;
-    waits_ = cut != std::string::npos && may_become_stop(cut);
-    if (cut != std::string::npos && !waits_) return text_end::unfinished;
-    if (!waits_ && longest_ > 0 && tail_.size() >= longest_) tail_.erase(0, tail_.size() - (longest_ - 1));
+    undecided_ = cut != std::string::npos && may_become_stop(cut);
+    if (cut != std::string::npos && !undecided_) return text_end::unfinished;
+    if (!undecided_ && longest_ > 0 && tail_.size() >= longest_) tail_.erase(0, tail_.size() - (longest_ - 1));
     return text_end::open;
   }
 
   /// Whether the text, if it ended here, would end in a string of `unfinished`.
-  bool waits() const noexcept { return waits_; }
+  bool is_undecided() const noexcept { return undecided_; }
 
  private:
-  std::size_t first_of(const std::vector<std::string>& strings) const {
+  // Where in the tail the first of these strings begins; npos if there is none.
+  std::size_t find_first(const std::vector<std::string>& strings) const {
     std::size_t at = std::string::npos;
     for (const auto& text : strings)
       if (!text.empty()) at = std::min(at, tail_.find(text));
@@ -62,11 +63,11 @@ class stop_matcher {
   const std::vector<std::string>*stops_, *unfinished_;
   std::size_t longest_ = 0;
   std::string tail_;
-  bool waits_ = false;
+  bool undecided_ = false;
 };
 
 /// The text before the first occurrence of any stop string; all of it if there is none.
-inline std::string before_stop(std::string_view text, const std::vector<std::string>& stops) {
+inline std::string truncate_at_stop(std::string_view text, const std::vector<std::string>& stops) {
   std::size_t end = text.size();
   for (const auto& stop : stops)
     if (!stop.empty()) end = std::min(end, text.find(stop));

@@ -15,32 +15,56 @@ namespace coho::trainer {
 #ifdef COHO_HAVE_CUDA_KERNELS
 namespace {
 
+// libtorch's stream, as the launchers take it.
 void* current_stream() { return c10::cuda::getCurrentCUDAStream().stream(); }
 
+// Throws `error` for a cudaError_t other than success.
 void check(int status) {
   if (status != 0) throw error("log-prob kernel: CUDA error " + std::to_string(status));
 }
 
-void forward(const logit_block<float>& block, const softmax_sums<float>& sums) {
-  check(coho_cuda_log_prob_forward(block.logits, block.stride, block.rows, block.columns, block.bias,
-                                   block.inverse_temperature, block.targets, block.first_column, sums.maximum, sums.sum,
-                                   sums.weighted_sum, sums.chosen, sums.rescale, sums.entropy_block, current_stream()));
+// The library's description of a block in the launchers' form.
+coho_cuda_logit_block to_cuda(const logit_block<float>& block) {
+  return {.logits = block.logits,
+          .stride = block.stride,
+          .rows = block.rows,
+          .columns = block.columns,
+          .bias = block.bias,
+          .inverse_temperature = block.inverse_temperature,
+          .targets = block.targets,
+          .first_column = block.first_column};
 }
 
+// One block of columns of the softmax's forward pass, on the current stream.
+void forward(const logit_block<float>& block, const softmax_sums<float>& sums) {
+  const coho_cuda_logit_block logits = to_cuda(block);
+  const coho_cuda_softmax_sums state{.maximum = sums.maximum,
+                                     .sum = sums.sum,
+                                     .weighted_sum = sums.weighted_sum,
+                                     .chosen = sums.chosen,
+                                     .rescale = sums.rescale,
+                                     .entropy_block = sums.entropy_block};
+  check(coho_cuda_log_prob_forward(&logits, &state, current_stream()));
+}
+
+// The gradient of one block of logits, in place, on the current stream.
 void backward(const logit_block<float>& block, const log_prob_slopes<float>& slopes) {
-  check(coho_cuda_log_prob_backward(block.logits, block.stride, block.rows, block.columns, block.bias,
-                                    block.inverse_temperature, block.targets, block.first_column, slopes.log_sum_exp,
-                                    slopes.entropy, slopes.d_log_prob, slopes.d_entropy, current_stream()));
+  const coho_cuda_logit_block logits = to_cuda(block);
+  const coho_cuda_log_prob_gradient gradient{.log_sum_exp = slopes.log_sum_exp,
+                                             .entropy = slopes.entropy,
+                                             .d_log_prob = slopes.d_log_prob,
+                                             .d_entropy = slopes.d_entropy};
+  check(coho_cuda_log_prob_backward(&logits, &gradient, current_stream()));
 }
 
 }  // namespace
 
-const log_prob_block_kernels* log_prob_kernels_for(at::Device device) {
+const log_prob_block_kernels* find_log_prob_kernels(at::Device device) {
   static constexpr log_prob_block_kernels cuda{.forward = forward, .backward = backward};
   return device.is_cuda() ? &cuda : nullptr;
 }
 #else
-const log_prob_block_kernels* log_prob_kernels_for(at::Device /*device*/) { return nullptr; }
+const log_prob_block_kernels* find_log_prob_kernels(at::Device /*device*/) { return nullptr; }
 #endif
 
 }  // namespace coho::trainer

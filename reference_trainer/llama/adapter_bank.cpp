@@ -12,30 +12,31 @@
 namespace coho::trainer {
 namespace {
 
-// The concatenated sequences between these offsets.
-void watch(std::span<const std::int64_t> offsets, const llama_config& config) {
+// Counts concatenated sequences between these offsets that are longer than the model's positions.
+void count_overlong(std::span<const std::int64_t> offsets, const llama_config& config) {
   std::vector<std::int64_t> lengths;
   for (std::size_t i = 1; i < offsets.size(); ++i) lengths.push_back(offsets[i] - offsets[i - 1]);
-  position_watch::setting().see(lengths, config.max_position_embeddings);
+  position_watch::instance().record(lengths, config.max_position_embeddings);
 }
 
-void watch(const prefix_layout& layout, const llama_config& config) {
+// Counts each sequence with the prefix that it shares.
+void count_overlong(const prefix_layout& layout, const llama_config& config) {
   std::vector<std::int64_t> lengths;
   for (const auto& part : layout.parts) {
     // The shared tokens of a group are a part too, but not a sequence.
     if (lengths.size() == layout.own.size() || layout.own[lengths.size()].first != part.queries.first) continue;
     for (const std::int64_t own : part.lengths) lengths.push_back(layout.cached + part.shared.count + own);
   }
-  position_watch::setting().see(lengths, config.max_position_embeddings);
+  position_watch::instance().record(lengths, config.max_position_embeddings);
 }
 
 // A growing sequence counts once, as it passes the last position.
-void watch_decoded(std::span<const std::int64_t> positions, const llama_config& config) {
+void count_overlong_decoded(std::span<const std::int64_t> positions, const llama_config& config) {
   const std::int64_t limit = config.max_position_embeddings;
   std::vector<std::int64_t> lengths;
   for (const std::int64_t position : positions)
     if (position == limit) lengths.push_back(position + 1);
-  position_watch::setting().see(lengths, limit);
+  position_watch::instance().record(lengths, limit);
 }
 
 }  // namespace
@@ -51,8 +52,8 @@ adapter_bank::role_state& adapter_bank::add(const std::string& role) {
   return state;
 }
 
-adapter_bank::role_state& adapter_bank::at(const std::string& role) {
-  role_state& state = const_cast<role_state&>(std::as_const(*this).at(role));
+adapter_bank::role_state& adapter_bank::modify(const std::string& role) {
+  role_state& state = const_cast<role_state&>(at(role));
   state.revision = ++revisions_;
   return state;
 }
@@ -104,7 +105,7 @@ void adapter_bank::copy(const std::string& from, const std::string& to) {
 }
 
 void adapter_bank::freeze(const std::string& role) {
-  role_state& state = at(role);
+  role_state& state = modify(role);
   require_argument(!state.parameters, "adapter_bank: role " + role + " is trained");
   const auto type = base_.embedding.scalar_type();
   state.adapter.visit([&](const std::string&, lora_pair& pair) {
@@ -121,7 +122,7 @@ void adapter_bank::add_head(const std::string& role) {
 void adapter_bank::set_head(const std::string& role, const at::Tensor& weight, const at::Tensor& bias) {
   require_argument(weight.numel() == config().hidden_size && bias.numel() == 1,
                    "adapter_bank: a scalar head has hidden_size weights and one bias");
-  role_state& state = at(role);
+  role_state& state = modify(role);
   require_argument(!state.parameters, "adapter_bank: the head of " + role + " must be set before it is trained");
   state.head = {weight.detach().to(device(), at::kFloat).reshape({1, -1}).clone(),
                 bias.detach().to(device(), at::kFloat).reshape({1}).clone()};
@@ -133,7 +134,7 @@ void adapter_bank::remove(const std::string& role) {
 }
 
 parameter_set& adapter_bank::train(const std::string& role) {
-  role_state& state = at(role);
+  role_state& state = modify(role);
   if (state.parameters) return *state.parameters;
   std::vector<std::pair<std::string, at::Tensor*>> tensors;
   if (state.full) {
@@ -156,15 +157,15 @@ parameter_set& adapter_bank::train(const std::string& role) {
 }
 
 parameter_set& adapter_bank::parameters(const std::string& role) {
-  role_state& state = at(role);
+  role_state& state = modify(role);
   require_argument(state.parameters != nullptr, "adapter_bank: role " + role + " is frozen");
   return *state.parameters;
 }
 
 at::Tensor adapter_bank::hidden(const std::string& role, const at::Tensor& tokens, const sequence_layout& layout,
                                 kv_cache* cache, std::span<const std::int64_t> slots) {
-  const role_state& state = std::as_const(*this).at(role);
-  watch(layout.offsets, config());
+  const role_state& state = at(role);
+  count_overlong(layout.offsets, config());
   training_pass pass{.recompute = recompute_};
   if (state.parameters && at::GradMode::is_enabled() && state.adapter.options().dropout > 0) {
     pass.dropout = state.adapter.options().dropout;
@@ -175,20 +176,20 @@ at::Tensor adapter_bank::hidden(const std::string& role, const at::Tensor& token
 
 at::Tensor adapter_bank::hidden(const std::string& role, const at::Tensor& tokens, const prefix_layout& layout,
                                 const prefix_cache* prefix, kv_cache* cache, std::span<const std::int64_t> slots) {
-  const role_state& state = std::as_const(*this).at(role);
-  watch(layout, config());
+  const role_state& state = at(role);
+  count_overlong(layout, config());
   return model_.hidden(state.weights, &state.adapter, tokens, layout, prefix, cache, slots);
 }
 
 prefix_cache adapter_bank::prefix(const std::string& role, const at::Tensor& tokens) {
-  const role_state& state = std::as_const(*this).at(role);
+  const role_state& state = at(role);
   return model_.prefix(state.weights, &state.adapter, tokens);
 }
 
 at::Tensor adapter_bank::decode(const std::string& role, const at::Tensor& tokens,
                                 std::span<const std::int64_t> positions, kv_cache& cache, const prefix_cache* prefix) {
-  const role_state& state = std::as_const(*this).at(role);
-  watch_decoded(positions, config());
+  const role_state& state = at(role);
+  count_overlong_decoded(positions, config());
   return model_.decode(state.weights, &state.adapter, tokens, positions, cache, prefix);
 }
 

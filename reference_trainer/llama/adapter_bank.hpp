@@ -60,7 +60,9 @@ class adapter_bank {
   void freeze(const std::string& role);
   /// A scalar head of zeros.
   void add_head(const std::string& role);
+  /// A given scalar head, copied: weight of H numbers, bias of one. Throws argument_error if the role is trained.
   void set_head(const std::string& role, const at::Tensor& weight, const at::Tensor& bias);
+  /// Frees the role and what only it holds.
   void remove(const std::string& role);
   bool has(const std::string& role) const { return roles_.contains(role); }
 
@@ -71,6 +73,7 @@ class adapter_bank {
 
   /// Makes the role's own tensors (adapter or weights, and head) trainable, once.
   parameter_set& train(const std::string& role);
+  /// The tensors of a role that is trained; argument_error for a frozen one.
   parameter_set& parameters(const std::string& role);
 
   /// Final-norm hidden states [N, H]; see llama_model::hidden.
@@ -80,7 +83,9 @@ class adapter_bank {
   at::Tensor hidden(const std::string& role, const at::Tensor& tokens, const prefix_layout& layout,
                     const prefix_cache* prefix = nullptr, kv_cache* cache = nullptr,
                     std::span<const std::int64_t> slots = {});
+  /// Keys and values of one token sequence under the role's current weights; see llama_model.
   prefix_cache prefix(const std::string& role, const at::Tensor& tokens);
+  /// One decoding step; see llama_model.
   at::Tensor decode(const std::string& role, const at::Tensor& tokens, std::span<const std::int64_t> positions,
                     kv_cache& cache, const prefix_cache* prefix = nullptr);
   /// Changes whenever the role's weights may have changed, so that results computed from them can be kept while it is
@@ -91,6 +96,7 @@ class adapter_bank {
   /// The language-model head [V, H] of the role.
   const at::Tensor& head(const std::string& role) const;
 
+  /// What the bank stores for a role.
   struct role_state {
     llama_weights weights;  ///< shares the base's storage unless `full`
     lora_adapter adapter;
@@ -99,14 +105,16 @@ class adapter_bank {
     std::unique_ptr<parameter_set> parameters;
     std::uint64_t revision = 0;
   };
-  /// A caller that may write to a role may change its weights: a new revision.
-  role_state& at(const std::string& role);
+  /// Throws argument_error for an unknown role, as do all members that take one.
   const role_state& at(const std::string& role) const;
+  /// The role for a caller that changes its tensors or options: starts a new revision.
+  role_state& modify(const std::string& role);
 
   /// Bytes of all distinct storages of the bank: shared ones count once.
   std::int64_t bytes() const;
 
  private:
+  // A new role with the base's weights; argument_error if the name is taken.
   role_state& add(const std::string& role);
 
   llama_weights base_;

@@ -24,6 +24,7 @@ struct block_linears {
   double dropout;
   rng random;
 
+  // Each linear of the model has its own random numbers for dropout.
   projection operator()(linear_kind kind) const {
     const bool adapted = adapter != nullptr && !adapter->empty();
     return {.weight = &block[kind],
@@ -33,14 +34,17 @@ struct block_linears {
   }
 };
 
+// The second half of a block: x + down(silu(gate(norm(x))) ∘ up(norm(x))).
 at::Tensor feed_forward(const block_linears& linears, const at::Tensor& x, double epsilon, keep_inputs keep) {
   const projection inner[] = {linears(linear_kind::gate), linears(linear_kind::up)};
   const auto out = project_normed(x, linears.block.post_attention_norm, epsilon, inner, keep);
   return x + project_gated(out[0], out[1], linears(linear_kind::down), keep);
 }
 
-// [N, heads · D] split into heads.
-at::Tensor heads(const at::Tensor& x, std::int64_t depth) { return x.view({x.size(0), x.size(1) / depth, depth}); }
+// [N, heads · D] → [N, heads, D].
+at::Tensor split_heads(const at::Tensor& x, std::int64_t depth) {
+  return x.view({x.size(0), x.size(1) / depth, depth});
+}
 
 // How many of the keys before position `first` are out of every window.
 std::int64_t out_of_window(std::int64_t first, std::int64_t window) {
@@ -107,8 +111,9 @@ rope_cache::tables rope_cache::at_positions(const at::Tensor& positions, std::in
 }
 
 template <class Attend>
-at::Tensor llama_model::run(const llama_weights& weights, const lora_adapter* adapter, const at::Tensor& tokens,
-                            const rope_cache::tables& rope, const training_pass& pass, const Attend& attend) const {
+at::Tensor llama_model::run_blocks(const llama_weights& weights, const lora_adapter* adapter, const at::Tensor& tokens,
+                                   const rope_cache::tables& rope, const training_pass& pass,
+                                   const Attend& attend) const {
   at::Tensor x = at::embedding(weights.embedding, tokens);
   for (std::size_t i = 0; i < weights.blocks.size(); ++i) {
     // By value except for the weights, which outlive the graph, because backward may run it again.
@@ -119,14 +124,14 @@ at::Tensor llama_model::run(const llama_weights& weights, const lora_adapter* ad
       const auto attention = [&]() -> at::Tensor {
         const projection into_heads[] = {linears(linear_kind::q), linears(linear_kind::k), linears(linear_kind::v)};
         const auto qkv = project_normed(in, block->input_norm, config_.rms_norm_eps, into_heads, keep);
-        const at::Tensor q = apply_rope(heads(qkv[0], config_.head_dim), rope.cos, rope.sin);
-        const at::Tensor k = apply_rope(heads(qkv[1], config_.head_dim), rope.cos, rope.sin);
-        const at::Tensor mixed = attend(i, q, k, heads(qkv[2], config_.head_dim));
+        const at::Tensor q = apply_rope(split_heads(qkv[0], config_.head_dim), rope.cos, rope.sin);
+        const at::Tensor k = apply_rope(split_heads(qkv[1], config_.head_dim), rope.cos, rope.sin);
+        const at::Tensor mixed = attend(i, q, k, split_heads(qkv[2], config_.head_dim));
         return in + project(mixed.reshape({in.size(0), config_.query_size()}), linears(linear_kind::o));
       };
       return feed_forward(linears, attention(), config_.rms_norm_eps, keep);
     };
-    x = pass.recompute == recomputation::full ? recomputed(run_block, x) : run_block(x);
+    x = pass.recompute == recomputation::full ? recompute_in_backward(run_block, x) : run_block(x);
   }
   return rms_norm(x, weights.norm, config_.rms_norm_eps);
 }
@@ -145,7 +150,7 @@ at::Tensor llama_model::hidden(const llama_weights& weights, const lora_adapter*
     }
     return layout.pack(causal_attention(layout.pad(q), layout.pad(k), layout.pad(v), window));
   };
-  return run(weights, adapter, tokens, rope_.at_positions(layout.positions, layout.longest), pass, attend);
+  return run_blocks(weights, adapter, tokens, rope_.at_positions(layout.positions, layout.longest), pass, attend);
 }
 
 prefix_cache llama_model::prefix(const llama_weights& weights, const lora_adapter* adapter, const at::Tensor& tokens) {
@@ -181,7 +186,7 @@ at::Tensor llama_model::hidden(const llama_weights& weights, const lora_adapter*
     for (std::size_t p = 0; p < masks.size(); ++p) mixed.push_back(attention(layout.parts[p], masks[p], q, k, v));
     return at::cat(mixed, 0);
   };
-  return run(weights, adapter, tokens, rope_.at_positions(layout.positions, layout.longest), {}, attend);
+  return run_blocks(weights, adapter, tokens, rope_.at_positions(layout.positions, layout.longest), {}, attend);
 }
 
 at::Tensor llama_model::decode(const llama_weights& weights, const lora_adapter* adapter, const at::Tensor& tokens,
@@ -216,9 +221,9 @@ at::Tensor llama_model::decode(const llama_weights& weights, const lora_adapter*
     const block_linears linears{block, adapter, i, 0, rng{0}};
     const projection into_heads[] = {linears(linear_kind::q), linears(linear_kind::k), linears(linear_kind::v)};
     const auto qkv = project_normed(x, block.input_norm, epsilon, into_heads);
-    const at::Tensor q = apply_rope(heads(qkv[0], config_.head_dim), rope.cos, rope.sin);
-    const at::Tensor k = apply_rope(heads(qkv[1], config_.head_dim), rope.cos, rope.sin);
-    cache.append(i, position, k, heads(qkv[2], config_.head_dim));
+    const at::Tensor q = apply_rope(split_heads(qkv[0], config_.head_dim), rope.cos, rope.sin);
+    const at::Tensor k = apply_rope(split_heads(qkv[1], config_.head_dim), rope.cos, rope.sin);
+    cache.append(i, position, k, split_heads(qkv[2], config_.head_dim));
     const at::Tensor keys = cache.keys(i, n, longest), values = cache.values(i, n, longest);
     const at::Tensor mixed =
         before > 0 ? cached_attention(q, keys, values, mask, {prefix->keys(i), prefix->values(i), prefix_mask})

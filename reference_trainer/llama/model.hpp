@@ -72,10 +72,11 @@ class llama_model {
                     std::span<const std::int64_t> positions, kv_cache& cache, const prefix_cache* prefix = nullptr);
 
  private:
-  // attend(block, q, k, v) mixes the rotated heads of all rows; what it captures is copied into the graph.
+  // All blocks and the final norm. attend(block, q, k, v) is the attention over the rotated heads of all rows; what it
+  // captures is copied into the graph.
   template <class Attend>
-  at::Tensor run(const llama_weights& weights, const lora_adapter* adapter, const at::Tensor& tokens,
-                 const rope_cache::tables& rope, const training_pass& pass, const Attend& attend) const;
+  at::Tensor run_blocks(const llama_weights& weights, const lora_adapter* adapter, const at::Tensor& tokens,
+                        const rope_cache::tables& rope, const training_pass& pass, const Attend& attend) const;
 
   llama_config config_;
   rope_cache rope_;

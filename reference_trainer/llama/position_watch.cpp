@@ -8,14 +8,15 @@
 namespace coho::trainer {
 namespace {
 
-void say(const std::string& what, std::int64_t tokens, std::int64_t positions) {
+// The first call of a program writes a line; later ones do nothing.
+void give_note(const std::string& what, std::int64_t tokens, std::int64_t positions) {
   notices::setting().say_first("positions", "note: " + what + std::to_string(tokens) +
                                                 " tokens; the model was made for " + std::to_string(positions));
 }
 
 }  // namespace
 
-position_watch& position_watch::setting() {
+position_watch& position_watch::instance() {
   static position_watch all;
   return all;
 }
@@ -26,18 +27,18 @@ void position_watch::clear() {
   longest_ = 0;
 }
 
-void position_watch::see(std::span<const std::int64_t> lengths, std::int64_t positions) {
+void position_watch::record(std::span<const std::int64_t> lengths, std::int64_t positions) {
   const auto longest = std::ranges::max_element(lengths);
   if (longest == lengths.end() || *longest <= positions) return;
   const std::lock_guard lock(mutex_);
   count_ += static_cast<std::size_t>(std::ranges::count_if(lengths, [&](auto length) { return length > positions; }));
   longest_ = std::max(longest_, *longest);
-  say("a sequence has ", *longest, positions);
+  give_note("a sequence has ", *longest, positions);
 }
 
-void position_watch::expect(std::int64_t tokens, std::int64_t positions) {
+void position_watch::warn_ahead(std::int64_t tokens, std::int64_t positions) {
   if (tokens <= positions) return;
-  say("prompt and response may take ", tokens, positions);
+  give_note("prompt and response may take ", tokens, positions);
 }
 
 std::size_t position_watch::count() const {

@@ -12,17 +12,19 @@ namespace coho::trainer {
 /// check: `notices` get one line at the first such sequence, and `count` is how many were read, counting repetitions.
 class position_watch {
  public:
-  static position_watch& setting();
+  static position_watch& instance();
 
-  /// Forgets what was counted.
+  /// Sets both counts to zero; for the start of a run.
   void clear();
 
-  /// Call for a forward pass over sequences of up to these lengths.
-  void see(std::span<const std::int64_t> lengths, std::int64_t positions);
-  /// Prompt and response may have this many tokens: the note comes before they do.
-  void expect(std::int64_t tokens, std::int64_t positions);
+  /// Counts the sequences of a forward pass that are longer than the model's `positions`.
+  void record(std::span<const std::int64_t> lengths, std::int64_t positions);
+  /// Gives the note before generation if prompt and response may take more `tokens` than `positions`; counts nothing.
+  void warn_ahead(std::int64_t tokens, std::int64_t positions);
 
+  /// Sequences counted so far.
   std::size_t count() const;
+  /// Tokens of the longest of them; 0 if none was counted.
   std::int64_t longest() const;
 
  private:

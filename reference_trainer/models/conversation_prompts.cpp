@@ -16,7 +16,7 @@ namespace {
 constexpr auto is_user = [](const chat_message& message) { return message.role == chat_role::user; };
 
 // Several turns without a chat format: as in HH-RLHF, and as judges and reward models read them.
-chat_prompt transcript() {
+chat_prompt transcript_format() {
   return chat_prompt({.name = "plain",
                       .system_suffix = "\n\n",
                       .user_prefix = "Human: ",
@@ -28,7 +28,7 @@ chat_prompt transcript() {
 }
 
 // The words of a template around a question, or only the question. A template's text may spell special tokens.
-chat_piece asked(const std::string& question, const std::optional<prompt_template>& wording) {
+chat_piece lay_out_question(const std::string& question, const std::optional<prompt_template>& wording) {
   chat_piece out{.text = question, .begin = true};
   std::size_t front = 0, behind = 0;
   if (wording && wording->uses("Input")) {
@@ -43,22 +43,26 @@ chat_piece asked(const std::string& question, const std::optional<prompt_templat
   return out;
 }
 
-// Question and answer are one text, separated by a space, or by a line break that one of them contains.
-void answer(chat_piece& piece, const chat_message& reply) {
+// Appends the reply to its question: they are one text, separated by a space, or by a line break that one of them
+// contains.
+void append_reply(chat_piece& piece, const chat_message& reply) {
   while (piece.text.ends_with(' ')) piece.text.pop_back();
   for (auto& message : piece.messages) message.end = std::min(message.end, piece.text.size());
   std::string_view words = reply.text;
   words.remove_prefix(std::min(words.find_first_not_of(' '), words.size()));
   const auto begin = piece.text.size();
-  const bool parted = piece.text.empty() || piece.text.back() == '\n' || words.starts_with('\n');
-  piece.text.append(parted ? "" : " ").append(words);
+  const bool separated = piece.text.empty() || piece.text.back() == '\n' || words.starts_with('\n');
+  piece.text.append(separated ? "" : " ").append(words);
   piece.messages.push_back({begin, piece.text.size()});
   piece.replies.push_back(
       {.begin = begin, .end = piece.text.size(), .weight = reply.weight, .finished = reply.finished});
   piece.end = reply.finished;
 }
 
-chat_text plain(std::span<const chat_message> messages, bool answered, const std::optional<prompt_template>& wording) {
+// A conversation in plain form: a single question in the template's words, several turns as a transcript. `answered`:
+// it ends with a reply.
+chat_text lay_out_plain(std::span<const chat_message> messages, bool answered,
+                        const std::optional<prompt_template>& wording) {
   conversation talk;
   const bool system = !messages.empty() && messages.front().role == chat_role::system;
   if (system) talk.system = messages.front().text;
@@ -67,7 +71,7 @@ chat_text plain(std::span<const chat_message> messages, bool answered, const std
                    answered ? "a conversation to be trained on must end with an assistant message"
                             : "a conversation to be answered must end with a user message");
   if (talk.turns.size() > 2 && !wording) {
-    const auto form = transcript();
+    const auto form = transcript_format();
     return answered ? form.answered(messages) : form(messages);
   }
   chat_message reply;
@@ -82,16 +86,18 @@ chat_text plain(std::span<const chat_message> messages, bool answered, const std
           "choose a chat format",
           dialogue_text(talk));
   }
-  chat_text out{
-      .pieces = {asked(dialogue_text(talk), wording)}, .response_prefix = {}, .stop = {}, .answered = answered};
-  if (answered) answer(out.pieces.back(), reply);
+  chat_text out{.pieces = {lay_out_question(dialogue_text(talk), wording)},
+                .response_prefix = {},
+                .stop = {},
+                .answered = answered};
+  if (answered) append_reply(out.pieces.back(), reply);
   return out;
 }
 
 }  // namespace
 
-chat_text prompter::laid_out(std::span<const chat_message> messages, bool answered) const {
-  if (!chat_) return plain(messages, answered, template_);
+chat_text prompter::lay_out(std::span<const chat_message> messages, bool answered) const {
+  if (!chat_) return lay_out_plain(messages, answered, template_);
   const bool own = !messages.empty() && messages.front().role == chat_role::system;
   std::vector<chat_message> all(messages.begin(), messages.end());
   if (!system_.empty() && !own) all.insert(all.begin(), {chat_role::system, system_});
@@ -101,17 +107,17 @@ chat_text prompter::laid_out(std::span<const chat_message> messages, bool answer
   return answered ? chat_->answered(all) : (*chat_)(all);
 }
 
-chat_tokens prompter::encoded(const chat_text& text) const {
+chat_tokens prompter::encode(const chat_text& text) const {
   const auto end = ends_.empty() ? std::nullopt : std::optional(ends_.front());
   return text.encode(*tokenizer_, tokenizer_->bos(), end);
 }
 
-chat_tokens prompter::trained(std::span<const chat_message> messages) const {
+chat_tokens prompter::training_tokens(std::span<const chat_message> messages) const {
   const auto first = std::ranges::find_if(
       messages, [](const chat_message& m) { return m.role == chat_role::assistant && m.weight > 0; });
-  auto all = fitted({messages.begin(), first == messages.end() ? messages.end() - 1 : first});
+  auto all = fit_to_limit({messages.begin(), first == messages.end() ? messages.end() - 1 : first});
   all.insert(all.end(), first == messages.end() ? messages.end() - 1 : first, messages.end());
-  return encoded(laid_out(all, true));
+  return encode(lay_out(all, true));
 }
 
 }  // namespace coho::trainer

@@ -26,7 +26,7 @@ scalar_head read_head(const std::filesystem::path& directory, std::int64_t hidde
   const auto path = directory / head_file;
   if (!std::filesystem::exists(path)) return {};
   const tensor_map tensors = read_tensors(path);
-  const auto take = [&](const char* name, std::int64_t size) {
+  const auto require_tensor = [&](const char* name, std::int64_t size) {
     const auto found = tensors.find(name);
     if (found == tensors.end())
       throw file_error(path.string(), "", "a scalar head needs the tensors score.weight and score.bias",
@@ -37,15 +37,16 @@ scalar_head read_head(const std::filesystem::path& directory, std::int64_t hidde
                        "give a reward model of this base");
     return found->second;
   };
-  return {take("score.weight", hidden_size), take("score.bias", 1)};
+  return {require_tensor("score.weight", hidden_size), require_tensor("score.bias", 1)};
 }
 
-/// The head of a sequence classifier's checkpoint.
+/// The head of a sequence classifier's checkpoint, which has no bias; undefined for other checkpoints.
 scalar_head classifier_head(const hf_checkpoint& checkpoint) {
   if (!checkpoint.config.sequence_classification()) return {};
   return {checkpoint.tensors.at("score.weight"), at::zeros({1})};
 }
 
+/// Gives a role a head if there is one.
 void set_head(adapter_bank& bank, const std::string& role, const scalar_head& head) {
   if (head.defined()) bank.set_head(role, head.weight, head.bias);
 }
@@ -54,7 +55,7 @@ void set_head(adapter_bank& bank, const std::string& role, const scalar_head& he
 void set_base_head(loaded_model& model, const std::string& role) { set_head(*model.bank, role, model.base_head); }
 
 /// Roles of one bank have one shape: the base's config.json applies to all of them.
-void require_shape_of_base(const llama_config& role, const llama_config& base, const std::filesystem::path& directory) {
+void require_base_shape(const llama_config& role, const llama_config& base, const std::filesystem::path& directory) {
   const auto check = [&](const char* field, bool same) {
     if (!same)
       throw file_error((directory / "config.json").string(), field, "differs from that of the base model",
@@ -72,6 +73,7 @@ void require_shape_of_base(const llama_config& role, const llama_config& base, c
   check("sliding_window", role.sliding_window == base.sliding_window);
 }
 
+/// Throws `file_error` unless the base's folder exists.
 void check_directory(const std::filesystem::path& directory) {
   if (!std::filesystem::exists(directory))
     throw file_error(directory.string(), "", "no such directory",
@@ -79,14 +81,16 @@ void check_directory(const std::filesystem::path& directory) {
 }
 
 /// Reports all notes about a folder in one line.
-void say_of(const std::filesystem::path& directory, const std::vector<std::string>& parts) {
+void report_notes(const std::filesystem::path& directory, const std::vector<std::string>& parts) {
   std::string line;
   for (const auto& part : parts) line += (line.empty() ? directory.string() + ": " : "; ") + part;
   if (!line.empty()) notices::setting().say(line);
 }
 
-/// An adapter is meaningful only over the weights that it was trained over.
-void say_of_other_base(const loaded_model& model, const std::filesystem::path& adapter, const std::string& trained_on) {
+/// Warns if an adapter was trained over other weights, by its fingerprint or else by the base's name in it: it is
+/// meaningful only over its own.
+void warn_of_other_base(const loaded_model& model, const std::filesystem::path& adapter,
+                        const std::string& trained_on) {
   if (!model.fingerprint) return;
   const auto stored = read_fingerprint(adapter);
   if (stored) {
@@ -112,7 +116,9 @@ void say_of_other_base(const loaded_model& model, const std::filesystem::path& a
                            "; it has no fingerprint to tell whether their weights are the same");
 }
 
-loaded_model with_tokenizer(const std::filesystem::path& directory, llama_weights weights) {
+/// A bank over the weights with the folder's tokenizer and special tokens. A tokenizer with more pieces than the
+/// vocabulary has rows is refused.
+loaded_model make_loaded_model(const std::filesystem::path& directory, llama_weights weights) {
   loaded_model out;
   out.directory = directory;
   const auto tokenizer = load_tokenizer(directory);
@@ -123,7 +129,7 @@ loaded_model with_tokenizer(const std::filesystem::path& directory, llama_weight
                          std::to_string(vocabulary),
                      "put the checkpoint's own tokenizer next to it");
   out.ids = read_special_token_ids(directory, *tokenizer, vocabulary, weights.config.eos_token_ids);
-  say_of(directory, out.ids.contradictions);
+  report_notes(directory, out.ids.contradictions);
   out.tokenizer = tokenizer->extended(out.ids.added, out.ids.begin, out.ids.end);
   out.bank = std::make_unique<adapter_bank>(std::move(weights));
   return out;
@@ -140,7 +146,7 @@ std::vector<std::string> loaded_model::token_texts() const {
   return out;
 }
 
-std::vector<token> loaded_model::never_sampled() const {
+std::vector<token> loaded_model::banned_tokens() const {
   std::vector<token> out;
   for (std::int64_t id = 0; id < bank->config().vocab_size; ++id) {
     const auto candidate = static_cast<token>(id);
@@ -157,15 +163,15 @@ loaded_model load_model(const std::filesystem::path& directory, const weight_for
   hf_checkpoint checkpoint = load_hf_checkpoint(directory);
   scalar_head head = classifier_head(checkpoint);
   if (head.defined()) head.weight = head.weight.to(at::kFloat, false, /*copy=*/true);
-  const base_fingerprint fingerprint = fingerprint_of(checkpoint);
+  const base_fingerprint fingerprint = compute_base_fingerprint(checkpoint);
   auto out =
-      with_tokenizer(directory, llama_weights::from_tensors(checkpoint.config, std::move(checkpoint.tensors), form));
+      make_loaded_model(directory, llama_weights::from_tensors(checkpoint.config, std::move(checkpoint.tensors), form));
   out.base_head = std::move(head);
   out.fingerprint = fingerprint;
   return out;
 }
 
-void check_output(const std::filesystem::path& out, std::initializer_list<std::filesystem::path> inputs) {
+void check_output_folder(const std::filesystem::path& out, std::initializer_list<std::filesystem::path> inputs) {
   for (const auto& input : inputs) {
     std::error_code none;
     if (!input.empty() && std::filesystem::equivalent(out, input, none))
@@ -176,7 +182,8 @@ void check_output(const std::filesystem::path& out, std::initializer_list<std::f
 
 namespace {
 
-at::Device device_of(const stage_context& context) {
+/// The device that the run's options name; config_error if this program or machine does not have it.
+at::Device select_device(const stage_context& context) {
   if (context.device == "cpu") return at::kCPU;
   context.check_device(at::hasCUDA(),
                        "cpu: this build of coho has no CUDA (configure with -DCOHO_CUDA=ON), or there is no GPU");
@@ -190,7 +197,7 @@ at::Device device_of(const stage_context& context) {
 }  // namespace
 
 loaded_model load_model(const model_settings& settings, const stage_context& context) {
-  return load_model(settings, device_of(context), context.seed);
+  return load_model(settings, select_device(context), context.seed);
 }
 
 loaded_model load_model(const model_settings& settings, at::Device device, std::uint64_t seed) {
@@ -204,8 +211,9 @@ loaded_model load_model(const model_settings& settings, at::Device device, std::
     if (!shape)
       throw file_error((settings.path / "config.json").string(), "",
                        "no such file, and not the name of a shipped shape", "give model.config");
-    const llama_weights weights = llama_weights::random(*shape, random.split(stream_key("random weights")), 0.02, form);
-    out = with_tokenizer(settings.path, weights);
+    const llama_weights weights = llama_weights::random(*shape, random.split(stream_key("random weights")),
+                                                        /*deviation=*/0.02, form);
+    out = make_loaded_model(settings.path, weights);
     if (shape->sequence_classification()) out.base_head = {at::zeros({1, shape->hidden_size}), at::zeros({1})};
   } else {
     out = load_model(settings.path, form);
@@ -229,10 +237,10 @@ void load_role(loaded_model& model, const std::string& role, const std::filesyst
   if (std::filesystem::exists(path / "adapter_config.json")) {
     const lora_weights saved = read_peft(path);
     check_lora_shapes(saved, bank.config(), path.string());
-    say_of_other_base(model, path, saved.base_model);
+    warn_of_other_base(model, path, saved.base_model);
     lora_adapter adapter;
     for (const auto& [module, matrices] : saved.modules)
-      adapter.set(bank.base(), module, matrices.a, matrices.b, saved.scale_of(module));
+      adapter.set_pair(bank.base(), module, matrices.a, matrices.b, saved.module_scale(module));
     adapter.set_options(
         {.rank = saved.rank, .alpha = saved.alpha, .use_rslora = saved.use_rslora, .dropout = saved.dropout});
     if (!head.defined() && saved.has_head())
@@ -241,7 +249,7 @@ void load_role(loaded_model& model, const std::string& role, const std::filesyst
     bank.add_lora(role, std::move(adapter));
   } else {
     hf_checkpoint checkpoint = load_hf_checkpoint(path);
-    require_shape_of_base(checkpoint.config, bank.config(), path);
+    require_base_shape(checkpoint.config, bank.config(), path);
     if (!head.defined()) head = classifier_head(checkpoint);
     bank.add_full(role, llama_weights::from_tensors(checkpoint.config, std::move(checkpoint.tensors),
                                                     {.type = at::kFloat, .device = bank.device()}));
@@ -260,7 +268,7 @@ void start_role(loaded_model& model, const std::string& role, const std::filesys
                          ", which has full weights: merge it into a base, or use full");
     if (settings.full && from_adapter)
       throw config_error("adapter.kind = full cannot continue from " + from.string() + ", which has an adapter");
-    if (from_adapter) bank.at(role).adapter.set_dropout(settings.lora.dropout);
+    if (from_adapter) bank.modify(role).adapter.set_dropout(settings.lora.dropout);
   } else if (settings.full) {
     if (bank.base().quantized())
       throw config_error(
@@ -275,7 +283,7 @@ void start_role(loaded_model& model, const std::string& role, const std::filesys
 
 void save_role(loaded_model& model, const std::string& role, const std::filesystem::path& directory) {
   adapter_bank& bank = *model.bank;
-  auto& state = bank.at(role);
+  const auto& state = bank.at(role);
   std::filesystem::create_directories(directory);
   // Hugging Face's reward models have no bias: a head with a non-zero bias goes into a separate file.
   const bool own_head = state.head.defined() && state.head.bias.detach().abs().max().item<double>() > 0;
@@ -299,11 +307,12 @@ void save_role(loaded_model& model, const std::string& role, const std::filesyst
     saved.dropout = state.adapter.options().dropout;
     saved.base_model = std::filesystem::absolute(model.directory).string();
     std::map<std::string, double> scales;
-    state.adapter.visit([&](const std::string& path, lora_pair& pair) {
+    lora_adapter adapter = state.adapter;  // shares the tensors
+    adapter.visit([&](const std::string& path, lora_pair& pair) {
       saved.modules[path] = {pair.a.detach().clone(), pair.b.detach().clone()};
       scales[path] = pair.scale;
     });
-    describe_modules(saved, scales, bank.config().num_hidden_layers);
+    infer_lora_config(saved, scales, bank.config().num_hidden_layers);
     if (state.head.defined() && !own_head) saved.head_weight = state.head.weight.detach().clone();
     write_peft(directory, saved);
     copy_companion_files(model.directory, directory);
@@ -313,15 +322,15 @@ void save_role(loaded_model& model, const std::string& role, const std::filesyst
     write_tensors(directory / head_file,
                   {{"score.weight", state.head.weight.detach()}, {"score.bias", state.head.bias.detach()}});
   // Files of another form from an earlier run would be loaded instead of this one, now that this one is complete.
-  const auto drop = [&](std::initializer_list<const char*> names) {
+  const auto remove_files = [&](std::initializer_list<const char*> names) {
     for (const char* name : names) std::filesystem::remove(directory / name);
   };
   if (state.full)
-    drop({"adapter_config.json", "adapter_model.safetensors", fingerprint_file});
+    remove_files({"adapter_config.json", "adapter_model.safetensors", fingerprint_file});
   else
-    drop({"config.json", "model.safetensors", "model.safetensors.index.json"});
-  if (!own_head) drop({head_file});
-  if (!model.fingerprint) drop({fingerprint_file});
+    remove_files({"config.json", "model.safetensors", "model.safetensors.index.json"});
+  if (!own_head) remove_files({head_file});
+  if (!model.fingerprint) remove_files({fingerprint_file});
 }
 
 }  // namespace coho::trainer

@@ -35,9 +35,9 @@ struct loaded_model {
   const std::vector<token>& end_tokens() const { return ids.ends; }
   /// The exact bytes of every token.
   std::vector<std::string> token_texts() const;
-  /// Tokens that are never sampled: the begin, padding and unknown tokens that are not an end token, and ids without a
-  /// token.
-  std::vector<token> never_sampled() const;
+  /// Tokens that must never be sampled: the begin, padding and unknown tokens that are not an end token, and ids
+  /// without a token.
+  std::vector<token> banned_tokens() const;
 };
 
 /// Loads a Hugging Face directory and the tokenizer in it, with what the files there say about special tokens: if they
@@ -52,7 +52,7 @@ loaded_model load_model(const model_settings& settings, at::Device device, std::
 loaded_model load_model(const model_settings& settings, const stage_context& context);
 
 /// Throws config_error if a stage's output folder is one of the models that it reads, because saving would destroy it.
-void check_output(const std::filesystem::path& out, std::initializer_list<std::filesystem::path> inputs);
+void check_output_folder(const std::filesystem::path& out, std::initializer_list<std::filesystem::path> inputs);
 
 /// Adds a role from files: a PEFT directory (adapter_config.json), a Hugging Face directory (separate weights), or,
 /// with an empty path, the base itself. A scalar head stored with it is loaded too, as is that of a

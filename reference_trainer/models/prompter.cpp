@@ -10,6 +10,7 @@
 #include "text/white_space.hpp"
 
 namespace coho::trainer {
+
 bool drop_oldest_exchange(std::vector<chat_message>& messages) {
   const std::size_t first = !messages.empty() && messages.front().role == chat_role::system ? 1 : 0;
   if (messages.size() < first + 3) return false;
@@ -35,7 +36,7 @@ prompter::prompter(const prompt_settings& settings, const loaded_model& model)
   }
   if (max_tokens_ == 0) return;
   const chat_message nothing{chat_role::user, {}};
-  const std::size_t wording = uncut(std::span(&nothing, 1)).size();
+  const std::size_t wording = uncut_tokens(std::span(&nothing, 1)).size();
   require_option(wording < max_tokens_, settings.max_tokens_key, max_tokens_,
                  "more than the " + std::to_string(wording) + " tokens around a question, or 0 (no limit)");
 }
@@ -45,32 +46,34 @@ std::vector<token> prompter::tokens(std::string_view question) const {
   return tokens(std::span<const chat_message>(&message, 1));
 }
 
-std::vector<token> prompter::tokens(std::span<const chat_message> messages) const { return uncut(fitted(messages)); }
+std::vector<token> prompter::tokens(std::span<const chat_message> messages) const {
+  return uncut_tokens(fit_to_limit(messages));
+}
 
-std::vector<chat_message> prompter::fitted(std::span<const chat_message> messages) const {
+std::vector<chat_message> prompter::fit_to_limit(std::span<const chat_message> messages) const {
   std::vector<chat_message> kept(messages.begin(), messages.end());
   if (max_tokens_ == 0) return kept;
-  auto out = uncut(messages);
+  auto out = uncut_tokens(messages);
   if (out.size() <= max_tokens_) return kept;
   ++cut_;
-  while (out.size() > max_tokens_ && drop_oldest_exchange(kept)) out = uncut(kept);
+  while (out.size() > max_tokens_ && drop_oldest_exchange(kept)) out = uncut_tokens(kept);
   const auto question = tokenizer_->encode(kept.back().text);
   const std::span<const token> all(question);
   // The rest of a text may need one more token than it did within the whole; then one more is cut.
   for (std::size_t keep = question.size(); out.size() > max_tokens_ && keep > 0;) {
     keep -= std::min(keep, out.size() - max_tokens_);
     kept.back().text = tokenizer_->decode(all.last(keep));
-    out = uncut(kept);
+    out = uncut_tokens(kept);
   }
   return kept;
 }
 
 bool prompter::fits(std::span<const chat_message> messages) const {
-  return max_tokens_ == 0 || uncut(messages).size() <= max_tokens_;
+  return max_tokens_ == 0 || uncut_tokens(messages).size() <= max_tokens_;
 }
 
-std::vector<token> prompter::uncut(std::span<const chat_message> messages) const {
-  return encoded(laid_out(messages, false)).tokens;
+std::vector<token> prompter::uncut_tokens(std::span<const chat_message> messages) const {
+  return encode(lay_out(messages, false)).tokens;
 }
 
 std::string prompter::response_text(std::span<const token> response) const {
@@ -80,7 +83,7 @@ std::string prompter::response_text(std::span<const token> response) const {
     if (static_cast<std::size_t>(id) < tokenizer_->size() && !tokenizer_->is_control(id))
       text += tokenizer_->token_bytes(id);
   }
-  return std::string(trim_characters(before_stop(text, stop_)));
+  return std::string(trim_characters(truncate_at_stop(text, stop_)));
 }
 
 }  // namespace coho::trainer

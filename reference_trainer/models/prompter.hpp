@@ -36,21 +36,22 @@ class prompter {
   /// leaves no room for a question.
   prompter(const prompt_settings& settings, const loaded_model& model);
 
-  /// With the begin token.
+  /// The tokens of a single question, including the begin token.
   std::vector<token> tokens(std::string_view question) const;
-  /// Also for conversations that end with a question. The plain format uses a single question as it is, after the
+  /// The same for conversations that end with a question. The plain format uses a single question as it is, after the
   /// system text, and several turns as a transcript "Human: …\n\nAssistant: …\n\nHuman: …\n\nAssistant:"; within a
   /// template without the final "Assistant:".
   std::vector<token> tokens(std::span<const chat_message> messages) const;
   /// A conversation that ends with a reply, as it is trained on: each reply after the tokens of its prompt, with an end
   /// token where the model must write one. The words around replies are those of `tokens`. A limit applies to the
   /// prompt of the first reply with a weight above 0.
-  chat_tokens trained(std::span<const chat_message> messages) const;
+  chat_tokens training_tokens(std::span<const chat_message> messages) const;
   /// Whether a conversation is within the limit, so that `tokens` cuts nothing.
   bool fits(std::span<const chat_message> messages) const;
   std::size_t max_tokens() const { return max_tokens_; }  ///< 0: no limit
-  /// How often a prompt has been cut.
-  std::size_t cut() const { return cut_; }
+  /// How many prompts have been cut.
+  std::size_t cut_count() const { return cut_; }
+  /// The stop strings of `prompt.stop` and of the format.
   const std::vector<std::string>& stop() const { return stop_; }
   /// A response as users and reward models see it: up to a stop string or end token, without surrounding white space.
   std::string response_text(std::span<const token> response) const;
@@ -58,11 +59,13 @@ class prompter {
   const std::string& format_name() const { return format_name_; }
 
  private:
-  std::vector<token> uncut(std::span<const chat_message> messages) const;
+  // The tokens of a conversation to be answered, whatever their number.
+  std::vector<token> uncut_tokens(std::span<const chat_message> messages) const;
   // Drops earlier turns, and then the beginning of the question, as far as the limit requires.
-  std::vector<chat_message> fitted(std::span<const chat_message> messages) const;
-  chat_text laid_out(std::span<const chat_message> messages, bool answered) const;
-  chat_tokens encoded(const chat_text& text) const;
+  std::vector<chat_message> fit_to_limit(std::span<const chat_message> messages) const;
+  // The text of a conversation in the prompter's format; `answered`: it ends with a reply.
+  chat_text lay_out(std::span<const chat_message> messages, bool answered) const;
+  chat_tokens encode(const chat_text& text) const;
 
   std::shared_ptr<const text_tokenizer> tokenizer_;
   std::vector<token> ends_;

@@ -20,7 +20,7 @@ reward_role make_reward_role(loaded_model& model, const std::string& role, const
   return reward_role(*model.bank, role, *model.tokenizer, reward_prompt(wording), read.limits, reward_prompt(plain));
 }
 
-bool say_cuts(const reward_role& reward, std::string_view stage, stage_context& context) {
+bool log_cuts(const reward_role& reward, std::string_view stage, stage_context& context) {
   const auto& limits = reward.options();
   if (limits.query_tokens == 0 && limits.response_tokens == 0) return true;
   const auto& mine = reward.cuts();

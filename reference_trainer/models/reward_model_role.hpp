@@ -16,12 +16,12 @@ namespace coho::trainer {
 
 /// A role as a reward model. Throws file_error where a template is not there.
 reward_role make_reward_role(loaded_model& model, const std::string& role, const reward_prompt_settings& settings);
-/// The same as a stage reads it.
+/// The same with the settings of the stage's own section.
 reward_role make_reward_role(loaded_model& model, const std::string& role, const config& options,
                              std::string_view stage);
 
 /// Logs how many of the texts read so far, on all ranks, the limits cut; nothing if none was. All ranks must call it
 /// together. Returns whether it is done: it was logged, or nothing is ever cut.
-bool say_cuts(const reward_role& reward, std::string_view stage, stage_context& context);
+bool log_cuts(const reward_role& reward, std::string_view stage, stage_context& context);
 
 }  // namespace coho::trainer

@@ -15,10 +15,12 @@ namespace coho::trainer {
 /// of the text before a question with the question's first characters, the prefix ends before that.
 class self_align_encoder {
  public:
+  /// Finds the prefix by encoding prompts for questions of every kind. Both arguments must outlive it.
   self_align_encoder(const self_align_prompt& prompt, const text_tokenizer& tokenizer);
 
-  /// With the begin token, like all below.
+  /// The common beginning. It includes the begin token, as do all tokens below.
   const std::vector<token>& prefix() const { return prefix_; }
+  /// The whole prompt for a question.
   std::vector<token> operator()(std::string_view question) const;
   /// Whether a prompt begins with the prefix and has more tokens. A tokenizer may merge characters that no probed
   /// beginning shows.

@@ -8,10 +8,11 @@ std::vector<prompter> make_prompters(const std::vector<prompt_settings>& forms, 
   return out;
 }
 
-std::string cut_note(const std::vector<prompter>& prompts, const std::vector<prompt_settings>& forms, std::size_t of) {
+std::string cut_note(const std::vector<prompter>& prompts, const std::vector<prompt_settings>& forms,
+                     std::size_t examples) {
   std::size_t cut = 0;
-  for (const auto& one : prompts) cut += one.cut();
-  return cut_note(cut, forms.front(), of);
+  for (const auto& one : prompts) cut += one.cut_count();
+  return cut_note(cut, forms.front(), examples);
 }
 
 }  // namespace coho::trainer

@@ -8,10 +8,11 @@
 
 namespace coho::trainer {
 
-/// The forms of `read_sft_prompts` with a model's tokenizer, in their order.
+/// A prompter per form of `read_sft_prompts`, in their order, with the model's tokenizer.
 std::vector<prompter> make_prompters(const std::vector<prompt_settings>& forms, const loaded_model& model);
 
-/// A line about prompts that any of the forms cut; empty if none was.
-std::string cut_note(const std::vector<prompter>& prompts, const std::vector<prompt_settings>& forms, std::size_t of);
+/// A line for the log on how many of the examples' prompts were cut, in any form; empty if none was.
+std::string cut_note(const std::vector<prompter>& prompts, const std::vector<prompt_settings>& forms,
+                     std::size_t examples);
 
 }  // namespace coho::trainer

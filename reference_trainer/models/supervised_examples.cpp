@@ -17,7 +17,7 @@ supervised_example make_supervised_example(const sft_record& record, const promp
   for (auto& message : messages)
     if (replies != trained_replies::all && &message != chosen) message.weight = 0;
 
-  const auto talk = prompts.trained(messages);
+  const auto talk = prompts.training_tokens(messages);
   std::vector<double> weights(talk.tokens.size(), 0.0);
   std::size_t first = talk.tokens.size(), last = 0;
   for (const auto& reply : talk.replies) {

@@ -29,7 +29,7 @@ struct adamw_options {
   /// The first match applies.
   std::vector<learning_rate_factor> factors{};
 
-  /// Without `factors`, which the stage sets.
+  /// The options of a recipe: without `factors`, which the stage sets.
   static void describe(auto&& visit, auto&... o) {
     visit({"beta1", "decay of the first moment", allowed::in_from(0, 1)}, o.beta1...);
     visit({"beta2", "decay of the second moment", allowed::in_from(0, 1)}, o.beta2...);
@@ -37,6 +37,7 @@ struct adamw_options {
     visit({"weight_decay", "weight decay, decoupled from the gradient", allowed::at_least(0)}, o.weight_decay...);
     visit({"moments", "form in which both moments are stored"}, o.moments...);
   }
+  /// Throws option_error naming the option.
   void validate() const;
 };
 
@@ -56,6 +57,7 @@ class adamw {
  public:
   explicit adamw(parameter_set& parameters, const adamw_options& options = {});
 
+  /// One step on the parameters with their current gradients, which stay as they are.
   void step(double learning_rate);
 
   std::int64_t steps() const { return steps_; }
@@ -65,9 +67,9 @@ class adamw {
 
   const stored_moment& first_moment() const { return first_; }
   const stored_moment& second_moment() const { return second_; }
-  /// The stored moment, as fp32 [count].
-  at::Tensor decoded_first_moment() const;
-  at::Tensor decoded_second_moment() const;
+  /// The stored moments, as fp32 [count].
+  at::Tensor decode_first_moment() const;
+  at::Tensor decode_second_moment() const;
   /// Restores moments from `first_moment` and `second_moment`: the next step is as if never interrupted. argument_error
   /// if they have another form or size.
   void restore(std::int64_t steps, const stored_moment& first, const stored_moment& second);
@@ -78,9 +80,11 @@ class adamw {
     std::int64_t begin, end, first_block;
     double factor;
   };
-  std::int64_t blocks() const;
-  void step_run(const run& part, const cpu::adamw_numbers& numbers);
-  at::Tensor decoded(const stored_moment& moment, const cpu::dynamic_map& map) const;
+  // Blocks of 8-bit moments in all runs so far.
+  std::int64_t block_total() const;
+  // The step on one run, in pieces: by the CPU kernel on all cores, or by operators on a device.
+  void step_run(const run& part, const cpu::adamw_coefficients& coefficients);
+  at::Tensor decode(const stored_moment& moment, const cpu::dynamic_map& map) const;
 
   parameter_set* parameters_;
   adamw_options options_;

@@ -17,8 +17,8 @@ namespace coho::trainer {
 enum class moment_type { float32, bfloat16, eight_bit };
 constexpr auto option_names(moment_type) { return std::array{"float32", "bfloat16", "8bit"}; }
 /// "float32", "bfloat16", "8bit": the spelling of recipes.
-std::string_view name_of(moment_type type);
-/// Throws option_error.
-moment_type moment_type_named(std::string_view name);
+std::string_view moment_type_name(moment_type type);
+/// The type with this name; throws option_error for another.
+moment_type parse_moment_type(std::string_view name);
 
 }  // namespace coho::trainer

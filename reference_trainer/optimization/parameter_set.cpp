@@ -21,9 +21,9 @@ parameter_set::parameter_set(const std::vector<std::pair<std::string, at::Tensor
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     at::Tensor& tensor = *tensors[i].second;
     const std::int64_t offset = entries_[i].offset, n = tensor.numel();
-    const at::Tensor place = values_.narrow(0, offset, n).view(tensor.sizes());
-    place.copy_(tensor.detach());
-    tensor = place.detach();
+    const at::Tensor view = values_.narrow(0, offset, n).view(tensor.sizes());
+    view.copy_(tensor.detach());
+    tensor = view.detach();
     tensor.set_requires_grad(true);
     tensor.mutable_grad() = gradients_.narrow(0, offset, n).view(tensor.sizes());
   }
@@ -57,7 +57,7 @@ void parameter_set::fold_gradients() {
   gradients_.zero_();
 }
 
-at::Tensor parameter_set::take_folded() {
+at::Tensor parameter_set::release_folded() {
   if (!folded_.defined()) return at::zeros_like(gradients_, gradients_.options().dtype(at::kDouble));
   return std::exchange(folded_, at::Tensor());
 }
@@ -77,7 +77,7 @@ void parameter_set::end_shards() {
 }
 
 double squared_norm_by_operators(const at::Tensor& values) {
-  constexpr std::int64_t piece = 1 << 22;
+  constexpr std::int64_t piece = 1 << 22;  // numbers: a piece takes 32 MiB in double
   at::Tensor total = at::zeros({}, values.options().dtype(at::kDouble));
   for (std::int64_t begin = 0; begin < values.numel(); begin += piece)
     total += values.narrow(0, begin, std::min(piece, values.numel() - begin)).to(at::kDouble).square_().sum();

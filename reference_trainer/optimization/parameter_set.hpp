@@ -21,12 +21,13 @@ class parameter_set {
   /// `tensors`: a name and the variable that holds the tensor. All fp32 and on one device.
   explicit parameter_set(const std::vector<std::pair<std::string, at::Tensor*>>& tensors);
 
+  /// All tensors and all gradients: fp32 [count].
   const at::Tensor& values() const { return values_; }
   const at::Tensor& gradients() const { return gradients_; }
-  /// argument_error unless the gradients are in host memory.
+  /// The gradients in host memory; argument_error if they are on a device.
   std::span<float> gradient_span() const;
   std::int64_t count() const { return values_.numel(); }
-  /// Also discards folded gradients.
+  /// Sets the gradients to zero and discards folded ones.
   void zero_gradients() {
     gradients_.zero_();
     folded_ = at::Tensor();
@@ -54,14 +55,16 @@ class parameter_set {
   /// Leaves that sum, over the ranks, in the gradients and frees its memory.
   template <class Communicator>
   void unfold_gradients(Communicator& ranks) {
-    at::Tensor sum = take_folded();
+    at::Tensor sum = release_folded();
     if (ranks.size() > 1) sum_over<double>(ranks, sum);
     gradients_.copy_(sum);
   }
   /// From here to `end_shards`, draws depend on the shard and on the earlier draws within it.
   void begin_shard(std::uint64_t shard);
+  /// Ends the step's shards: further draws are the same on every rank.
   void end_shards();
 
+  /// Where a tensor is in the buffers.
   struct entry {
     std::string name;
     std::int64_t offset;
@@ -70,6 +73,7 @@ class parameter_set {
   const std::vector<entry>& entries() const { return entries_; }
 
  private:
+  // In place; through host memory if the communicator takes no tensors.
   template <class Number, class Communicator>
   static void sum_over(Communicator& ranks, at::Tensor& numbers) {
     if constexpr (requires { ranks.all_reduce_sum(numbers); }) {
@@ -80,7 +84,8 @@ class parameter_set {
       if (!numbers.is_cpu()) numbers.copy_(host);
     }
   }
-  at::Tensor take_folded();
+  // The sum of the folded gradients, zeros if nothing was folded; the set no longer holds it.
+  at::Tensor release_folded();
 
   at::Tensor values_, gradients_, folded_;
   std::vector<entry> entries_;

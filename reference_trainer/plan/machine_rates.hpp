@@ -28,7 +28,7 @@ struct memory_rates {
   double copy = 0;   ///< a copy: one read, one write
   double triad = 0;  ///< a = b + s·c: two reads, one write
 };
-/// As `measure_machine`, on `bytes` in all; 0: what suits the device.
+/// Measures them as `measure_machine` does, on arrays of `bytes` in all; 0: a size that suits the device.
 memory_rates measure_memory(at::Device device, std::int64_t bytes = 0);
 
 }  // namespace coho::trainer

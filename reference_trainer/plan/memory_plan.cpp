@@ -5,11 +5,15 @@
 
 #include <coho/error.hpp>
 
+#include "kernels/cpu/adamw_kernels.hpp"
+
 namespace coho::trainer {
 namespace {
 
-constexpr std::int64_t nf4_block = 64, nested_block = 256, moment_block = 256, map_bytes = 256 * 4;
+// The block sizes of nf4_options and nf4_tensor, and the fp32 map of an 8-bit code.
+constexpr std::int64_t nf4_block = 64, nested_block = 256, map_bytes = 256 * 4;
 
+// ⌈a/b⌉.
 std::int64_t ceil_divide(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 std::int64_t sum(const std::vector<memory_term>& terms) {
@@ -17,6 +21,7 @@ std::int64_t sum(const std::vector<memory_term>& terms) {
                          [](std::int64_t total, const memory_term& term) { return total + term.bytes; });
 }
 
+// Bytes of a linear's weight with this many numbers.
 std::int64_t storage_bytes(std::int64_t numbers, base_storage storage) {
   switch (storage) {
     case base_storage::float32:
@@ -32,10 +37,10 @@ std::int64_t storage_bytes(std::int64_t numbers, base_storage storage) {
 
 bool quantized(base_storage storage) { return storage == base_storage::nf4 || storage == base_storage::nf4_double; }
 
+// Bytes of both moments; each 8-bit one has absmax and a map.
 std::int64_t moment_bytes(std::int64_t parameters, moment_type storage) {
-  // First and second moment each.
   if (storage == moment_type::eight_bit)
-    return 2 * (parameters + 4 * ceil_divide(parameters, moment_block) + map_bytes);
+    return 2 * (parameters + 4 * ceil_divide(parameters, cpu::moment_block) + map_bytes);
   return 2 * (storage == moment_type::float32 ? 4 : 2) * parameters;
 }
 
@@ -47,18 +52,21 @@ std::int64_t full_parameters(const llama_config& model) {
 }
 
 // The LoRA ranks of a block: its own, or those that all blocks share.
-linear_ranks ranks_of_block(const std::vector<linear_ranks>& ranks, std::int64_t block) {
+linear_ranks block_ranks(const std::vector<linear_ranks>& ranks, std::int64_t block) {
   if (ranks.empty()) return {};
   return ranks[ranks.size() == 1 ? 0 : static_cast<std::size_t>(block)];
 }
 
+// Adds the terms of docs/memory.md to a plan. As in its equations: c is the bytes of a compute number, o the options, m
+// the model.
 struct planner {
   const memory_plan_options& o;
   const llama_config& m = o.model;
-  std::int64_t c = bytes_of(o.compute);
+  std::int64_t c = element_bytes(o.compute);
   memory_plan plan{};
 
-  void base() {
+  // The weights that all roles share.
+  void add_base() {
     std::int64_t linears = 0;
     for (std::size_t i = 0; i < linear_kinds; ++i) {
       const auto [rows, columns] = linear_shape(m, static_cast<linear_kind>(i));
@@ -71,12 +79,14 @@ struct planner {
     plan.resident.push_back({"base", "norms", (2 * m.num_hidden_layers + 1) * m.hidden_size * c});
   }
 
+  // Parameters of a role besides its scalar head.
   std::int64_t own_parameters(const role_plan& r) const {
     return r.full ? full_parameters(m) : adapter_parameters(m, r.ranks);
   }
   std::int64_t head_parameters(const role_plan& r) const { return r.scalar_head ? m.hidden_size + 1 : 0; }
 
-  void role(const role_plan& r) {
+  // What a role holds in addition to the base.
+  void add_role(const role_plan& r) {
     const std::int64_t own = own_parameters(r), head = head_parameters(r), trained = own + head;
     // A frozen adapter is held in the compute type. A trained one is its fp32 master weights: a linear's two matrices
     // are cast as they are used. A role's own weights are fp32 in any compute type.
@@ -89,7 +99,8 @@ struct planner {
     plan.resident.push_back({"moments", r.name, moment_bytes(trained, o.moments)});
   }
 
-  std::int64_t dequantized() const {
+  // The buffer for the largest linear of a packed base.
+  std::int64_t dequantized_bytes() const {
     if (!quantized(o.base)) return 0;
     std::int64_t largest = 0;
     for (std::size_t i = 0; i < linear_kinds; ++i) {
@@ -99,8 +110,8 @@ struct planner {
     return largest * c;
   }
 
-  // What drop_elements_by_operators holds: four words of 8 bytes, a factor each, and which are kept, of a piece of the
-  // widest input.
+  // What drop_elements_by_operators holds for a piece of the widest input, per block of four elements: four words of 8
+  // bytes, four factors, and a comparison.
   std::int64_t dropout_scratch(const role_plan& r, std::int64_t tokens) const {
     if (o.dropout == 0 || o.dropout_blocks == 0) return 0;
     std::int64_t widest = 0;
@@ -117,11 +128,13 @@ struct planner {
     return numbers * (4 + (c < 4 ? c : 0) + (o.entropy ? 4 : 0));
   }
 
+  // Response positions among this many tokens of whole sequences.
   std::int64_t response_rows(std::int64_t tokens) const {
     return ceil_divide(tokens * o.response_tokens, o.query_tokens + o.response_tokens);
   }
 
-  void rollout() {
+  // Generation: cache, logits of a step, and the working set of prefill or decoding.
+  void add_rollout() {
     if (o.slots == 0) return;
     const std::int64_t capacity = o.query_tokens + o.response_tokens;
     const std::int64_t cache = 2 * m.key_value_size() * m.num_hidden_layers * capacity * c;
@@ -136,26 +149,29 @@ struct planner {
           {"cache", "shared prefix", 2 * m.key_value_size() * m.num_hidden_layers * o.prefix_tokens * c});
     phase.terms.push_back({"logits", "of a step", o.slots * m.vocab_size * (4 + (c < 4 ? c : 0))});
     phase.terms.push_back({"activations", "working set", std::max(prefill * forward_working_bytes(o), attention)});
-    scratch(phase);
+    add_dequantized(phase);
     plan.phases.push_back(std::move(phase));
   }
 
-  void scratch(memory_phase& phase) const {
-    if (const auto bytes = dequantized(); bytes > 0) phase.terms.push_back({"scratch", "dequantised linear", bytes});
+  // Adds the buffer for dequantised weights to a phase.
+  void add_dequantized(memory_phase& phase) const {
+    if (const auto bytes = dequantized_bytes(); bytes > 0)
+      phase.terms.push_back({"scratch", "dequantised linear", bytes});
   }
 
-  void scoring() {
+  // Forward passes without gradients.
+  void add_scoring() {
     if (o.scoring_tokens == 0) return;
-    const std::int64_t tokens = whole_batch(o.scoring_tokens), rows = response_rows(tokens);
+    const std::int64_t tokens = batch_tokens(o.scoring_tokens), rows = response_rows(tokens);
     memory_phase phase{.name = "scoring", .terms = {}};
     // Block and head peak at different times: the larger counts. At the head: the last residual stream and its norm.
     const std::int64_t in_block = tokens * forward_working_bytes(o);
     const std::int64_t at_head = 2 * tokens * m.hidden_size * c + rows * m.hidden_size * (c + 4);
     const bool log_probs = std::ranges::any_of(o.roles, &role_plan::log_probs);
     const std::int64_t logits = log_probs ? log_prob_scratch(rows) : 0;
-    if (in_block + dequantized() >= at_head + logits) {
+    if (in_block + dequantized_bytes() >= at_head + logits) {
       phase.terms.push_back({"activations", "working set", in_block});
-      scratch(phase);
+      add_dequantized(phase);
     } else {
       phase.terms.push_back({"activations", "response positions", at_head});
       if (log_probs) phase.terms.push_back({"scratch", "blocks of logits", logits});
@@ -163,15 +179,16 @@ struct planner {
     plan.phases.push_back(std::move(phase));
   }
 
-  // No forward holds more sequences than there are.
-  std::int64_t whole_batch(std::int64_t tokens) const {
+  // The limit of a forward pass, or all sequences of the step if these are fewer.
+  std::int64_t batch_tokens(std::int64_t tokens) const {
     const std::int64_t all = o.sequences * (o.query_tokens + o.response_tokens);
     return all > 0 ? std::min(tokens, all) : tokens;
   }
 
-  void update() {
+  // Forward and backward passes of the role that needs most, and the double-precision sum of shards.
+  void add_update() {
     if (o.micro_batch_tokens == 0) return;
-    const std::int64_t tokens = whole_batch(o.micro_batch_tokens), rows = response_rows(tokens);
+    const std::int64_t tokens = batch_tokens(o.micro_batch_tokens), rows = response_rows(tokens);
     memory_phase largest;
     // One model is updated after the other: the larger one counts.
     for (const auto& r : o.roles) {
@@ -179,9 +196,9 @@ struct planner {
       memory_phase phase{.name = "update", .terms = {}};
       std::int64_t kept = 0, most = 0;
       for (std::int64_t block = 0; block < m.num_hidden_layers; ++block) {
-        const linear_ranks ranks = ranks_of_block(r.ranks, block);
-        kept += kept_bytes(o, ranks, o.recompute);
-        most = std::max(most, kept_bytes(o, ranks, recomputation::none));
+        const linear_ranks ranks = block_ranks(r.ranks, block);
+        kept += activation_bytes(o, ranks, o.recompute);
+        most = std::max(most, activation_bytes(o, ranks, recomputation::none));
       }
       phase.terms.push_back({"activations", "kept for backward", tokens * kept});
       // With full recomputation backward makes all of one block again. Going back through the head and through a block
@@ -194,9 +211,9 @@ struct planner {
       const std::int64_t at_head = 3 * tokens * m.hidden_size * c + rows * m.hidden_size * (c + from_head);
       const std::int64_t logits = r.log_probs ? log_prob_scratch(rows) : 0;
       const std::int64_t dropout = dropout_scratch(r, tokens);
-      if (in_block + dequantized() + dropout >= at_head + logits) {
+      if (in_block + dequantized_bytes() + dropout >= at_head + logits) {
         phase.terms.push_back({"activations", "working set", in_block});
-        scratch(phase);
+        add_dequantized(phase);
         if (dropout > 0) phase.terms.push_back({"scratch", "numbers of dropout", dropout});
       } else {
         phase.terms.push_back({"activations", "response positions", at_head});
@@ -215,7 +232,8 @@ struct planner {
     plan.phases.push_back(std::move(largest));
   }
 
-  void host() {
+  // Rollouts, which are kept on the host.
+  void add_host() {
     if (o.sequences == 0) return;
     // Token ids, and for a response's token the log-probabilities of sampler, policy and reference, value, reward,
     // advantage, return.
@@ -270,7 +288,7 @@ std::int64_t memory_plan::group_bytes(std::string_view group, std::string_view n
   return total;
 }
 
-std::int64_t bytes_of(compute_type type) { return type == compute_type::float32 ? 4 : 2; }
+std::int64_t element_bytes(compute_type type) { return type == compute_type::float32 ? 4 : 2; }
 
 std::int64_t linear_parameters(const llama_config& model) {
   std::int64_t total = 0;
@@ -284,7 +302,7 @@ std::int64_t linear_parameters(const llama_config& model) {
 std::int64_t adapter_parameters(const llama_config& model, const std::vector<linear_ranks>& ranks) {
   std::int64_t total = 0;
   for (std::int64_t block = 0; block < model.num_hidden_layers; ++block) {
-    const linear_ranks of_block = ranks_of_block(ranks, block);
+    const linear_ranks of_block = block_ranks(ranks, block);
     for (std::size_t i = 0; i < linear_kinds; ++i) {
       const auto [rows, columns] = linear_shape(model, static_cast<linear_kind>(i));
       total += of_block[i] * (rows + columns);
@@ -298,9 +316,9 @@ std::int64_t nf4_bytes(std::int64_t numbers, bool double_quantize) {
   return codes + (double_quantize ? blocks + 4 * ceil_divide(blocks, nested_block) + map_bytes : 4 * blocks);
 }
 
-std::int64_t kept_bytes(const memory_plan_options& options, const linear_ranks& ranks, recomputation mode) {
+std::int64_t activation_bytes(const memory_plan_options& options, const linear_ranks& ranks, recomputation mode) {
   const llama_config& m = options.model;
-  const std::int64_t c = bytes_of(options.compute), h = m.hidden_size, q = m.query_size(), k = m.key_value_size();
+  const std::int64_t c = element_bytes(options.compute), h = m.hidden_size, q = m.query_size(), k = m.key_value_size();
   if (mode == recomputation::full) return h * c;
   const std::int64_t low_rank = std::accumulate(ranks.begin(), ranks.end(), std::int64_t{0});
   std::int64_t numbers = 2 * h + (q + 2 * k) + q + 2 * m.intermediate_size + low_rank;
@@ -314,7 +332,7 @@ std::int64_t forward_working_bytes(const memory_plan_options& options) {
   const std::int64_t feed_forward = 3 * h + 3 * m.intermediate_size;
   // The block's input; q, k, v before and after rotation; keys and values repeated, the output and what makes it.
   const std::int64_t attention = h + 2 * (q + 2 * k) + 5 * q;
-  return bytes_of(options.compute) * std::max(feed_forward, attention);
+  return element_bytes(options.compute) * std::max(feed_forward, attention);
 }
 
 std::int64_t backward_working_bytes(const memory_plan_options& options) {
@@ -327,18 +345,18 @@ std::int64_t backward_working_bytes(const memory_plan_options& options) {
   // Then what was kept of it is free: its input, gate, up, and the product and normed input where they were kept.
   const std::int64_t freed = h + 2 * i + (kept ? h + i : 0);
   const std::int64_t attention = 3 * h + 9 * q - freed;
-  return bytes_of(options.compute) * std::max(feed_forward, attention);
+  return element_bytes(options.compute) * std::max(feed_forward, attention);
 }
 
 memory_plan plan_memory(const memory_plan_options& options) {
   options.validate();
   planner p{options};
-  p.base();
-  for (const auto& role : options.roles) p.role(role);
-  p.rollout();
-  p.scoring();
-  p.update();
-  p.host();
+  p.add_base();
+  for (const auto& role : options.roles) p.add_role(role);
+  p.add_rollout();
+  p.add_scoring();
+  p.add_update();
+  p.add_host();
   return std::move(p.plan);
 }
 

@@ -43,8 +43,8 @@ struct memory_plan_options {
   std::int64_t sequences = 0;           ///< rollouts of a step, kept on the host
   std::int64_t shards = 1;              ///< of a minibatch that one device works on, one after the other
   bool entropy = false;                 ///< whether its gradient is computed
-  /// Blocks of logits that are held at once (a thread each on the CPU, where blocks have 256 rows and 1024 columns) and
-  /// their sizes.
+  /// Blocks of logits that are held at once (one per thread on the CPU, where blocks have 256 rows and 1024 columns)
+  /// and their sizes: those of fused_log_probs.
   std::int64_t log_prob_blocks = 1, log_prob_rows = 2048, log_prob_columns = 8192;
   /// Of trained adapters; and how many blocks of four numbers are drawn for it at a time (0: each as it is used, as on
   /// the CPU).
@@ -63,6 +63,7 @@ struct memory_term {
   std::int64_t bytes = 0;
 };
 
+/// A phase of a step and what it holds in addition to the resident tensors.
 struct memory_phase {
   std::string name;  ///< "rollout", "scoring", "update"
   std::vector<memory_term> terms;
@@ -75,7 +76,9 @@ struct memory_plan {
   std::vector<memory_phase> phases;   ///< what each holds in addition
   std::vector<memory_term> host;      ///< on the host, for any device
 
+  /// Σ of the resident terms.
   std::int64_t resident_bytes() const;
+  /// What a device holds in this phase.
   std::int64_t phase_bytes(const memory_phase& phase) const { return resident_bytes() + phase.bytes(); }
   /// The largest phase, or what is resident when there is none.
   std::int64_t peak_bytes() const;
@@ -96,12 +99,13 @@ std::int64_t adapter_parameters(const llama_config& model, const std::vector<lin
 /// Bytes of a weight of `numbers` entries in NF4: codes ⌈n/2⌉; then 4·⌈n/64⌉ for absmax, or with double quantisation
 /// ⌈n/64⌉ codes, 4·⌈⌈n/64⌉/256⌉ nested absmax and the nested map of 1024 bytes (Dettmers et al. 2023, §3).
 std::int64_t nf4_bytes(std::int64_t numbers, bool double_quantize);
-std::int64_t bytes_of(compute_type type);
+/// Bytes of one number.
+std::int64_t element_bytes(compute_type type);
 
-/// Bytes that a training forward keeps of one token and block, with the ranks of that block.
-std::int64_t kept_bytes(const memory_plan_options& options, const linear_ranks& ranks, recomputation mode);
-/// Bytes per token of temporaries inside one block, in addition to what is kept: forward without and backward with
-/// gradients.
+/// Bytes that a training forward pass keeps for backward per token and block, with the ranks of that block.
+std::int64_t activation_bytes(const memory_plan_options& options, const linear_ranks& ranks, recomputation mode);
+/// Bytes per token of temporaries inside one block, in addition to what is kept: of a forward pass without gradients,
+/// and of a backward pass.
 std::int64_t forward_working_bytes(const memory_plan_options& options);
 std::int64_t backward_working_bytes(const memory_plan_options& options);
 

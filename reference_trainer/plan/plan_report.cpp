@@ -7,15 +7,16 @@
 namespace coho::trainer {
 namespace {
 
-std::string gigabytes(std::int64_t bytes) { return format_number(static_cast<double>(bytes) / 1e9, 2) + " GB"; }
+std::string format_gigabytes(std::int64_t bytes) { return format_number(static_cast<double>(bytes) / 1e9, 2) + " GB"; }
 
-std::string both(std::int64_t bytes) {
+// Bytes with the unit that suits them, and in GB if they are many.
+std::string format_size(std::int64_t bytes) {
   return bytes < 1'000'000'000 ? format_bytes(static_cast<double>(bytes))
-                               : format_bytes(static_cast<double>(bytes)) + " = " + gigabytes(bytes);
+                               : format_bytes(static_cast<double>(bytes)) + " = " + format_gigabytes(bytes);
 }
 
-// Seconds in readable units.
-std::string duration(double seconds) {
+// Seconds with the digits that a prediction has, unlike format_duration's clock: "1.4 min".
+std::string format_estimate(double seconds) {
   if (seconds < 120) return format_short(seconds) + " s";
   return seconds < 7200 ? format_number(seconds / 60, 1) + " min" : format_number(seconds / 3600, 1) + " h";
 }
@@ -28,20 +29,20 @@ std::string plan_report(const llama_config& model, const memory_plan& memory, co
                     std::to_string(model.hidden_size) + ", " +
                     format_number(static_cast<double>(model.parameter_count()) / 1e9, 3) + " G weights\n\n";
   text_table tensors({"held all the time", "of", "bytes"});
-  for (const auto& term : memory.resident) tensors.add_row({term.group, term.name, both(term.bytes)});
-  tensors.add_row({"together", "", both(memory.resident_bytes())});
+  for (const auto& term : memory.resident) tensors.add_row({term.group, term.name, format_size(term.bytes)});
+  tensors.add_row({"together", "", format_size(memory.resident_bytes())});
   out += tensors.text();
 
   if (!memory.phases.empty()) {
     text_table phases({"phase", "holds on top", "bytes"});
     for (const auto& phase : memory.phases) {
       for (const auto& term : phase.terms)
-        phases.add_row({phase.name, term.group + ": " + term.name, both(term.bytes)});
-      phases.add_row({phase.name, "peak of a device", both(memory.phase_bytes(phase))});
+        phases.add_row({phase.name, term.group + ": " + term.name, format_size(term.bytes)});
+      phases.add_row({phase.name, "peak of a device", format_size(memory.phase_bytes(phase))});
     }
     out += "\n" + phases.text();
   }
-  out += "\npeak of a device: " + both(memory.peak_bytes()) + "\n";
+  out += "\npeak of a device: " + format_size(memory.peak_bytes()) + "\n";
   if (!memory.host.empty()) {
     std::int64_t host = 0;
     for (const auto& term : memory.host) host += term.bytes;
@@ -51,8 +52,8 @@ std::string plan_report(const llama_config& model, const memory_plan& memory, co
     text_table phases({"phase of a step", "TFLOP", "GB moved", "at least"});
     for (const auto& work : time->phases)
       phases.add_row({work.name, format_short(work.flops / 1e12),
-                      format_short((work.bytes + work.dequantize_bytes) / 1e9), duration(work.seconds)});
-    phases.add_row({"together", "", "", duration(time->seconds())});
+                      format_short((work.bytes + work.dequantize_bytes) / 1e9), format_estimate(work.seconds)});
+    phases.add_row({"together", "", "", format_estimate(time->seconds())});
     out += "\n" + phases.text();
   }
   for (const auto& note : notes) out += note + "\n";

@@ -14,6 +14,7 @@
 
 namespace coho::trainer {
 
+/// What a plan reads of a PPO run.
 struct ppo_plan {
   std::filesystem::path policy{}, reward_model{};  ///< empty: the base; no reward model
   const ppo_options& options;
@@ -25,6 +26,7 @@ struct ppo_plan {
   bool evaluates = false;
 };
 
+/// What a plan reads of the training of a reward model.
 struct reward_plan {
   std::filesystem::path from{};  ///< empty: the base
   std::size_t batch_size = 64, micro_batch_pairs = 64;
@@ -32,8 +34,9 @@ struct reward_plan {
   reward_role_options limits{};
 };
 
+/// What a plan reads of supervised fine-tuning.
 struct sft_plan {
-  std::filesystem::path adapter{};  ///< to go on from; empty: the base
+  std::filesystem::path adapter{};  ///< to continue from; empty: the base
   std::size_t batch_size = 32, micro_batch_tokens = 16384;
   std::size_t prompt_tokens = 0, response_tokens = 0;  ///< at most; 0: no limit
   moment_type moments = moment_type::float32;

@@ -6,12 +6,13 @@
 #include "files/data_files.hpp"
 #include "models/self_align_encoder.hpp"
 #include "observe/table.hpp"
+#include "plan/memory_plan.hpp"
 #include "plan/plan_text.hpp"
 
 namespace coho::trainer {
 
-self_align_room measure_room(const config& options, const self_align_settings& settings, std::size_t prefix,
-                             std::size_t positions) {
+context_budget compute_context_budget(const config& options, const self_align_settings& settings, std::size_t prefix,
+                                      std::size_t positions) {
   const auto numbers = "the rules and exemplars take " + std::to_string(prefix) + " tokens of the model's " +
                        std::to_string(positions) + " positions";
   if (prefix >= positions)
@@ -26,29 +27,29 @@ self_align_room measure_room(const config& options, const self_align_settings& s
           .positions = positions};
 }
 
-std::optional<self_align_room> measure_room(const config& options, const self_align_settings& settings) {
+std::optional<context_budget> compute_context_budget(const config& options, const self_align_settings& settings) {
   const auto shape = find_model_config(settings.model);
   if (!shape || !has_tokenizer(settings.model.path)) return std::nullopt;
   const auto tokenizer = load_tokenizer(settings.model.path);
-  return measure_room(options, settings, self_align_encoder(*settings.prompt, *tokenizer).prefix().size(),
-                      static_cast<std::size_t>(shape->max_position_embeddings));
+  return compute_context_budget(options, settings, self_align_encoder(*settings.prompt, *tokenizer).prefix().size(),
+                                static_cast<std::size_t>(shape->max_position_embeddings));
 }
 
 std::string describe_self_align(const config& options, const self_align_settings& settings) {
   if (!settings.prompt) return "No figures for the prefix: rules, exemplars or template are missing.";
-  const auto room = measure_room(options, settings);
-  if (!room)
+  const auto budget = compute_context_budget(options, settings);
+  if (!budget)
     return "The prefix of all prompts has " + std::to_string(settings.prompt->prefix().size()) +
            " bytes; counting its tokens needs the model's tokenizer and config.json.";
   const auto shape = find_model_config(settings.model);
-  const double width = settings.model.compute == compute_type::bfloat16 ? 2 : 4;
+  const auto width = static_cast<double>(element_bytes(settings.model.compute));
   const double bytes = 2 * width * static_cast<double>(shape->num_hidden_layers) *
                        static_cast<double>(shape->num_key_value_heads * shape->head_dim) *
-                       static_cast<double>(room->prefix);
-  return "The prefix of all prompts has " + std::to_string(room->prefix) + " tokens (" +
+                       static_cast<double>(budget->prefix);
+  return "The prefix of all prompts has " + std::to_string(budget->prefix) + " tokens (" +
          std::to_string(settings.prompt->exemplars().size()) + " exemplars); its keys and values take " +
-         format_bytes(bytes) + ", once.\nOf " + std::to_string(room->positions) + " positions a question may take " +
-         std::to_string(room->question) + ", thoughts and answer " +
+         format_bytes(bytes) + ", once.\nOf " + std::to_string(budget->positions) + " positions a question may take " +
+         std::to_string(budget->question) + ", thoughts and answer " +
          std::to_string(settings.generation.max_new_tokens) + ".";
 }
 
@@ -60,9 +61,9 @@ std::function<std::string()> plan_self_align(const config& options, const self_a
                         .max_new_tokens = settings.generation.max_new_tokens,
                         .engine = settings.engine};
   return [options, &settings, planned, stage]() mutable {
-    const auto room = settings.prompt ? measure_room(options, settings) : std::nullopt;
+    const auto budget = settings.prompt ? compute_context_budget(options, settings) : std::nullopt;
     // Without a tokenizer, four bytes per token.
-    stage.prefix_tokens = room ? room->prefix : settings.prompt ? settings.prompt->prefix().size() / 4 : 0;
+    stage.prefix_tokens = budget ? budget->prefix : settings.prompt ? settings.prompt->prefix().size() / 4 : 0;
     return describe_self_align(options, settings) + "\n\n" + plan_text(planned, stage)();
   };
 }

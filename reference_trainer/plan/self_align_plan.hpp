@@ -12,19 +12,20 @@
 namespace coho::trainer {
 
 /// How prefix, question and answer share the model's context.
-struct self_align_room {
+struct context_budget {
   std::size_t prefix = 0;     ///< tokens
   std::size_t question = 0;   ///< most tokens between the prefix and the model's thoughts
   std::size_t positions = 0;  ///< of the model
 };
 
-/// Throws config_error, naming the numbers, when prefix and `generation.max_new_tokens` leave no room for a question.
-self_align_room measure_room(const config& options, const self_align_settings& settings, std::size_t prefix,
-                             std::size_t positions);
+/// Divides `positions` among a prefix of that many tokens, the question, and `generation.max_new_tokens`. Throws
+/// config_error, naming the numbers, when prefix and `generation.max_new_tokens` leave no room for a question.
+context_budget compute_context_budget(const config& options, const self_align_settings& settings, std::size_t prefix,
+                                      std::size_t positions);
 
 /// The same for the tokenizer and the shape in the model's folder, without its weights. Nothing if they are not
 /// there.
-std::optional<self_align_room> measure_room(const config& options, const self_align_settings& settings);
+std::optional<context_budget> compute_context_budget(const config& options, const self_align_settings& settings);
 
 /// The text of a dry run: the prefix's tokens and the size of its keys and values, if the model's tokenizer and
 /// config.json exist.

@@ -32,19 +32,21 @@ struct time_plan_options {
   };
   std::vector<pass> scoring{};
 
-  /// Throws `option_error`.
+  /// Throws `option_error` for sizes that memory_plan_options refuses, and unless sequences and epochs are positive.
   void validate() const;
 };
 
+/// The work of a step, phase by phase.
 struct time_plan {
   std::vector<phase_work> phases;
+  /// Σ over the phases.
   double seconds() const;
 };
 
-/// Predicts the seconds of a step from its arithmetic. A token costs 2 FLOPs a weight of the linears and of its role's
-/// adapter, 2·V·H at a response's position that reads the head, and 4·A·D·t for attention over t tokens; backward costs
-/// as much again for what is frozen and twice that for what is trained; full recomputation adds a forward. Elementwise
-/// work is not counted, and each rate is assumed to be reached: a lower bound.
+/// Predicts the seconds of a step from its arithmetic. A token costs 2 FLOPs per weight of the linears and of its
+/// role's adapter, 2·V·H at a response's position that reads the head, and 4·A·D·t for attention over t tokens;
+/// backward costs as much again for what is frozen and twice that for what is trained; full recomputation adds a
+/// forward. Elementwise work is not counted, and each rate is assumed to be reached: a lower bound.
 ///
 ///     time_plan plan = plan_time({.sizes = sizes, .sequences = 576, .epochs = 2}, measure_machine(at::kCPU, at::kFloat));
 time_plan plan_time(const time_plan_options& options, const machine_rates& rates);

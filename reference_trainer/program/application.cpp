@@ -100,7 +100,7 @@ std::string explain_usage(const CLI::App& app, const CLI::ParseError& problem, i
 // What a run left out or cut, which is counted and reported once.
 void log_counts(stage_context& context) {
   for (const auto& line : dropped_parts::of_run().drain_lines()) context.log(line);
-  const auto& positions = position_watch::setting();
+  const auto& positions = position_watch::instance();
   if (positions.count() > 1)
     context.log("note: " + std::to_string(positions.count()) +
                 " times a sequence was read that is longer than the model is made for; the longest had " +
@@ -121,7 +121,7 @@ void run_with_notices(const subcommand& command, const config& options, stage_co
   }
   dropped_parts::of_run().clear();
   notices::setting().send_to(print);
-  position_watch::setting().clear();
+  position_watch::instance().clear();
   try {
     run_subcommand(command, options, context);
   } catch (...) {

@@ -28,6 +28,7 @@ class linear_weight {
   /// The dense matrix. Throws argument_error when the weight is packed.
   at::Tensor& dense();
   const at::Tensor& dense() const { return const_cast<linear_weight*>(this)->dense(); }
+  /// The packed matrix; undefined for a dense weight.
   const nf4_tensor& packed() const { return packed_; }
 
   /// The matrix in a type: the dense one itself if it has that type, otherwise a new one.
@@ -53,6 +54,7 @@ class linear_weight {
     }
   }
 
+  /// A copy with storage of its own.
   linear_weight clone() const;
   /// A copy on another device; a dense matrix in another type too, while a packed one has no type.
   linear_weight to(at::ScalarType type, at::Device device) const;

@@ -30,9 +30,11 @@ struct nf4_tensor {
 
   bool defined() const { return codes.defined(); }
   bool double_quantized() const { return nested_absmax.defined(); }
+  /// Elements of the weight, not of the codes.
   std::int64_t numel() const;
   std::int64_t blocks() const { return (numel() + block_size - 1) / block_size; }
   at::Device device() const { return codes.device(); }
+  /// All parts on a device; those already there are shared.
   nf4_tensor to(at::Device device) const;
   /// Throws `argument_error` when the parts do not match.
   void check() const;

@@ -11,6 +11,7 @@ namespace coho::trainer {
 
 using namespace chart_parts;
 
+// Sizes are in the chart's own pixels. The left margin fits the longest label, the height all groups of bars.
 std::string render(const bar_chart& chart) {
   require_argument(!chart.bars.empty() && !chart.categories.empty(),
                    "a bar chart needs a series and a category: " + chart.title);
@@ -24,7 +25,7 @@ std::string render(const bar_chart& chart) {
   for (const auto& line : chart.references) range.include(line.value);
   if (chart.value_min) range.include(*chart.value_min);
   if (chart.value_max) range.include(*chart.value_max);
-  range.settle();
+  range.widen();
   const auto ticks = axis_ticks(range.low, range.high);
   const double step = ticks[1] - ticks[0];
 
@@ -46,34 +47,35 @@ std::string render(const bar_chart& chart) {
   out += open_svg(height, chart.title, "Bar chart" + (chart.value_label.empty() ? "" : " of " + chart.value_label));
   out += keys;
   for (const double tick : ticks) {
-    out += line_at(sx(tick), top, sx(tick), bottom, "grid");
-    out += text_at(sx(tick), bottom + 16, tick_text(tick, step), "class=\"muted\" text-anchor=\"middle\"");
+    out += svg_line(sx(tick), top, sx(tick), bottom, "grid");
+    out += svg_text(sx(tick), bottom + 16, format_tick(tick, step), "class=\"muted\" text-anchor=\"middle\"");
   }
   if (!chart.value_label.empty())
-    out += text_at((left + right) / 2, height - 4, chart.value_label, "class=\"muted\" text-anchor=\"middle\"");
+    out += svg_text((left + right) / 2, height - 4, chart.value_label, "class=\"muted\" text-anchor=\"middle\"");
   std::string labels;  // above everything else, so that no line crosses them
   for (std::size_t c = 0; c < chart.categories.size(); ++c) {
     const double begin = top + group * static_cast<double>(c) + group_gap / 2;
-    out += text_at(left - 8, begin + (group - group_gap) / 2 + 3, shorten(chart.categories[c], 34),
-                   "class=\"ink\" text-anchor=\"end\"");
+    out += svg_text(left - 8, begin + (group - group_gap) / 2 + 3, shorten(chart.categories[c], 34),
+                    "class=\"ink\" text-anchor=\"end\"");
     for (std::size_t i = 0; i < chart.bars.size(); ++i) {
       const double value = chart.bars[i].values[c];
       if (!std::isfinite(value)) continue;
       const double y = begin + static_cast<double>(i) * (thickness + gap);
       const double from = std::min(sx(0), sx(value)), to = std::max(sx(0), sx(value));
       const auto label = format_number(value, chart.digits);
-      out += "<rect x=\"" + px(from) + "\" y=\"" + px(y) + "\" width=\"" + px(std::max(1.0, to - from)) +
-             "\" height=\"" + px(thickness) + "\" rx=\"2\" class=\"fill " + series_class(i) + "\"><title>" +
+      out += "<rect x=\"" + format_pixels(from) + "\" y=\"" + format_pixels(y) + "\" width=\"" +
+             format_pixels(std::max(1.0, to - from)) + "\" height=\"" + format_pixels(thickness) +
+             "\" rx=\"2\" class=\"fill " + color_class(i) + "\"><title>" +
              escape_html(chart.categories[c] + ", " + chart.bars[i].name + ": " + label) + "</title></rect>\n";
       const bool negative = value < 0;
-      labels += text_at(negative ? from - 4 : to + 4, y + thickness - 3, label,
-                        negative ? "class=\"value halo\" text-anchor=\"end\"" : "class=\"value halo\"");
+      labels += svg_text(negative ? from - 4 : to + 4, y + thickness - 3, label,
+                         negative ? "class=\"value halo\" text-anchor=\"end\"" : "class=\"value halo\"");
     }
   }
-  out += line_at(sx(0), top, sx(0), bottom, "axis");
+  out += svg_line(sx(0), top, sx(0), bottom, "axis");
   for (const auto& line : chart.references) {
-    out += line_at(sx(line.value), top, sx(line.value), bottom, "reference");
-    out += text_at(sx(line.value), top - 5, line.label, "class=\"muted\" text-anchor=\"middle\"");
+    out += svg_line(sx(line.value), top, sx(line.value), bottom, "reference");
+    out += svg_text(sx(line.value), top - 5, line.label, "class=\"muted\" text-anchor=\"middle\"");
   }
   out += labels + "</svg>\n";
 

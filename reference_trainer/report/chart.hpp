@@ -52,6 +52,7 @@ struct bar_chart {
 /// A `<figure>`: inline SVG with title, axes, ticks and legend, and the numbers as a folded table. Colours are CSS
 /// classes of `chart_style`. Throws `argument_error` if a chart has no series or a series has the wrong length.
 std::string render(const line_chart& chart);
+/// The same for bars, whose labels give the numbers.
 std::string render(const bar_chart& chart);
 
 /// The style sheet that the figures need: light and dark.

@@ -13,29 +13,29 @@ namespace {
 constexpr std::size_t palette_size = 8, line_styles = 4;
 }
 
-std::string px(double value) { return format_number(value, 1); }
+std::string format_pixels(double value) { return format_number(value, 1); }
 
-std::string series_class(std::size_t i) { return "s" + std::to_string(i % palette_size); }
+std::string color_class(std::size_t i) { return "s" + std::to_string(i % palette_size); }
 
 std::string line_class(std::size_t i) {
-  return series_class(i) + " d" + std::to_string((i + i / palette_size) % line_styles);
+  return color_class(i) + " d" + std::to_string((i + i / palette_size) % line_styles);
 }
 
-std::string tick_text(double value, double step) {
+std::string format_tick(double value, double step) {
   if (std::abs(value) < step * 1e-6) return "0";
   if (std::abs(value) >= 1e6 || step < 1e-5) return format_short(value);
   const int digits = std::max(0, -static_cast<int>(std::floor(std::log10(step) + 1e-9)));
   return format_number(value, digits);
 }
 
-std::string text_at(double x, double y, std::string_view text, std::string_view attributes) {
-  return "<text x=\"" + px(x) + "\" y=\"" + px(y) + "\" " + std::string(attributes) + ">" + escape_html(text) +
-         "</text>\n";
+std::string svg_text(double x, double y, std::string_view text, std::string_view attributes) {
+  return "<text x=\"" + format_pixels(x) + "\" y=\"" + format_pixels(y) + "\" " + std::string(attributes) + ">" +
+         escape_html(text) + "</text>\n";
 }
 
-std::string line_at(double x1, double y1, double x2, double y2, std::string_view name) {
-  return "<line x1=\"" + px(x1) + "\" y1=\"" + px(y1) + "\" x2=\"" + px(x2) + "\" y2=\"" + px(y2) + "\" class=\"" +
-         std::string(name) + "\"/>\n";
+std::string svg_line(double x1, double y1, double x2, double y2, std::string_view css_class) {
+  return "<line x1=\"" + format_pixels(x1) + "\" y1=\"" + format_pixels(y1) + "\" x2=\"" + format_pixels(x2) +
+         "\" y2=\"" + format_pixels(y2) + "\" class=\"" + std::string(css_class) + "\"/>\n";
 }
 
 std::string shorten(const std::string& text, std::size_t limit) {
@@ -51,7 +51,7 @@ void extent::include(double value) {
   high = std::max(high, value);
 }
 
-void extent::settle() {
+void extent::widen() {
   if (!(low <= high)) low = 0, high = 1;
   const double size = std::max(std::abs(low), std::abs(high));
   if (high - low <= size * 1e-9) {  // only rounding: ticks could not distinguish the ends
@@ -71,10 +71,10 @@ std::string legend(const std::vector<std::string>& names, key_shape shape, doubl
     const double room = key + 18 + static_cast<double>(display_width(name)) * letter;
     if (x > 8 && x + room > width) x = 8, y += 20;
     out += shape == key_shape::line
-               ? line_at(x, y - 4, x + key, y - 4, "stroke " + line_class(i))
-               : "<rect x=\"" + px(x) + "\" y=\"" + px(y - 9) + "\" width=\"10\" height=\"10\" rx=\"2\" class=\"fill " +
-                     series_class(i) + "\"/>\n";
-    out += text_at(x + key + 6, y, name, "class=\"ink\"");
+               ? svg_line(x, y - 4, x + key, y - 4, "stroke " + line_class(i))
+               : "<rect x=\"" + format_pixels(x) + "\" y=\"" + format_pixels(y - 9) +
+                     "\" width=\"10\" height=\"10\" rx=\"2\" class=\"fill " + color_class(i) + "\"/>\n";
+    out += svg_text(x + key + 6, y, name, "class=\"ink\"");
     x += room;
   }
   height = y - top + 24;
@@ -88,7 +88,7 @@ std::string open_figure(const std::string& title, const std::string& note) {
 }
 
 std::string open_svg(double height, const std::string& title, const std::string& description) {
-  return "<svg viewBox=\"0 0 " + px(width) + " " + px(height) + "\" role=\"img\" aria-label=\"" +
+  return "<svg viewBox=\"0 0 " + format_pixels(width) + " " + format_pixels(height) + "\" role=\"img\" aria-label=\"" +
          escape_html(title + ". " + description) + "\">\n";
 }
 

@@ -14,9 +14,9 @@ using curve_points = std::vector<std::pair<double, double>>;
 /// average.
 curve_points smooth(const curve_points& points, double weight);
 
-/// At most `limit` of the points (and the gaps between them), for drawing: the lowest and the highest of each interval,
-/// so that no spike is lost, and the first and the last of all. A gap within an interval (a value that is not finite)
-/// is kept. `limit` is at least 8.
-curve_points thin(const curve_points& points, std::size_t limit);
+/// Min-max decimation: at most `limit` of the points (and the gaps between them), for drawing: the lowest and the
+/// highest of each interval, so that no spike is lost, and the first and the last of all. A gap within an interval (a
+/// value that is not finite) is kept. `limit` is at least 8.
+curve_points decimate(const curve_points& points, std::size_t limit);
 
 }  // namespace coho::trainer

@@ -18,15 +18,16 @@ namespace {
 constexpr std::size_t drawn_points = 1600;  // per curve: two to four for each pixel of the chart
 constexpr std::size_t table_rows = 25;
 
-const curve_points& measured(const line_chart::series& series) {
+// The values that were logged, whether or not they are drawn as an average.
+const curve_points& raw_points(const line_chart::series& series) {
   return series.raw.empty() ? series.points : series.raw;
 }
 
-// At most about 25 rows, evenly spaced, first and last included.
-std::string line_numbers(const line_chart& chart) {
+// The table of numbers: about 25 rows, evenly spaced, first and last included.
+std::string line_table(const line_chart& chart) {
   std::vector<double> xs;
   for (const auto& series : chart.lines) {
-    for (const auto& point : measured(series)) xs.push_back(point.first);
+    for (const auto& point : raw_points(series)) xs.push_back(point.first);
   }
   std::ranges::sort(xs);
   xs.erase(std::unique(xs.begin(), xs.end()), xs.end());
@@ -42,27 +43,28 @@ std::string line_numbers(const line_chart& chart) {
   }
   for (std::size_t s = 0; s < chart.lines.size(); ++s) {
     heads.push_back(chart.lines[s].name);
-    for (const auto& [x, y] : measured(chart.lines[s])) {
+    for (const auto& [x, y] : raw_points(chart.lines[s])) {
       if (const auto found = row_of.find(x); found != row_of.end()) rows[found->second][s + 1] = format_short(y);
     }
   }
   return data_table(heads, rows, stride > 1 ? "Every " + std::to_string(stride) + "th step." : "");
 }
 
+// The data of an SVG path, and the last point that is drawn.
 struct drawn_line {
   std::string path{};
   std::pair<double, double> last{};
 };
 
-drawn_line draw(const curve_points& points, const scale& sx, const scale& sy) {
+drawn_line line_path(const curve_points& points, const scale& sx, const scale& sy) {
   drawn_line out;
   bool pen_down = false;
-  for (const auto& point : thin(points, drawn_points)) {
+  for (const auto& point : decimate(points, drawn_points)) {
     if (!std::isfinite(point.first) || !std::isfinite(point.second)) {
       pen_down = false;
       continue;
     }
-    out.path += (pen_down ? "L" : "M") + px(sx(point.first)) + " " + px(sy(point.second)) + " ";
+    out.path += (pen_down ? "L" : "M") + format_pixels(sx(point.first)) + " " + format_pixels(sy(point.second)) + " ";
     pen_down = true;
     out.last = point;
   }
@@ -70,14 +72,15 @@ drawn_line draw(const curve_points& points, const scale& sx, const scale& sy) {
   return out;
 }
 
-std::string draw(const line_chart::series& series, std::size_t i, const scale& sx, const scale& sy) {
+// A curve with a dot at its end; nothing if no point is finite.
+std::string draw_series(const line_chart::series& series, std::size_t i, const scale& sx, const scale& sy) {
   std::string out;
-  const auto line = draw(series.points, sx, sy);
+  const auto line = line_path(series.points, sx, sy);
   if (line.path.empty()) return out;
   out += "<path d=\"" + line.path + "\" class=\"stroke " + line_class(i) + "\"><title>" + escape_html(series.name) +
          "</title></path>\n";
-  out += "<circle cx=\"" + px(sx(line.last.first)) + "\" cy=\"" + px(sy(line.last.second)) + "\" r=\"4\" class=\"dot " +
-         series_class(i) + "\"><title>" +
+  out += "<circle cx=\"" + format_pixels(sx(line.last.first)) + "\" cy=\"" + format_pixels(sy(line.last.second)) +
+         "\" r=\"4\" class=\"dot " + color_class(i) + "\"><title>" +
          escape_html(series.name + ": " + format_short(line.last.second) + " at " + format_short(line.last.first)) +
          "</title></circle>\n";
   return out;
@@ -98,8 +101,8 @@ std::string render(const line_chart& chart) {
   for (const auto& line : chart.references) y.include(line.value);
   if (chart.y_min) y.include(*chart.y_min);
   if (chart.y_max) y.include(*chart.y_max);
-  x.settle();
-  y.settle();
+  x.widen();
+  y.widen();
   const auto y_ticks = axis_ticks(y.low, y.high);
   const double y_step = y_ticks[1] - y_ticks[0];
   auto x_ticks = axis_ticks(x.low, x.high, 7);
@@ -111,7 +114,7 @@ std::string render(const line_chart& chart) {
   double used = 0;
   const auto keys = legend(names, key_shape::line, 14, used);
   std::size_t longest = 1;
-  for (const double tick : y_ticks) longest = std::max(longest, display_width(tick_text(tick, y_step)));
+  for (const double tick : y_ticks) longest = std::max(longest, display_width(format_tick(tick, y_step)));
   const double left = 14 + (chart.y_label.empty() ? 0 : 18) + static_cast<double>(longest) * letter;
   const double top = used + 12, bottom = top + 220, right = width - 14;
   const double height = bottom + 24 + (chart.x_label.empty() ? 0 : 18);
@@ -123,38 +126,39 @@ std::string render(const line_chart& chart) {
                       (chart.x_label.empty() ? "" : " over " + chart.x_label));
   out += keys;
   for (const double tick : y_ticks) {
-    out += line_at(left, sy(tick), right, sy(tick), "grid");
-    out += text_at(left - 6, sy(tick) + 4, tick_text(tick, y_step), "class=\"muted\" text-anchor=\"end\"");
+    out += svg_line(left, sy(tick), right, sy(tick), "grid");
+    out += svg_text(left - 6, sy(tick) + 4, format_tick(tick, y_step), "class=\"muted\" text-anchor=\"end\"");
   }
-  out += line_at(left, bottom, right, bottom, "axis");
+  out += svg_line(left, bottom, right, bottom, "axis");
   for (const double tick : x_ticks) {
-    out += line_at(sx(tick), bottom, sx(tick), bottom + 4, "axis");
-    const auto text = tick_text(tick, x_step);
+    out += svg_line(sx(tick), bottom, sx(tick), bottom + 4, "axis");
+    const auto text = format_tick(tick, x_step);
     // At the right edge the label is right-aligned instead of being cut off.
     const bool over = sx(tick) + static_cast<double>(display_width(text)) * letter / 2 > width;
-    out += text_at(over ? width - 2 : sx(tick), bottom + 17, text,
-                   over ? "class=\"muted\" text-anchor=\"end\"" : "class=\"muted\" text-anchor=\"middle\"");
+    out += svg_text(over ? width - 2 : sx(tick), bottom + 17, text,
+                    over ? "class=\"muted\" text-anchor=\"end\"" : "class=\"muted\" text-anchor=\"middle\"");
   }
   if (!chart.x_label.empty())
-    out += text_at((left + right) / 2, height - 5, chart.x_label, "class=\"muted\" text-anchor=\"middle\"");
+    out += svg_text((left + right) / 2, height - 5, chart.x_label, "class=\"muted\" text-anchor=\"middle\"");
   if (!chart.y_label.empty()) {
     const double middle = (top + bottom) / 2;
-    out += text_at(12, middle, chart.y_label,
-                   "class=\"muted\" text-anchor=\"middle\" transform=\"rotate(-90 12 " + px(middle) + ")\"");
+    out +=
+        svg_text(12, middle, chart.y_label,
+                 "class=\"muted\" text-anchor=\"middle\" transform=\"rotate(-90 12 " + format_pixels(middle) + ")\"");
   }
   for (const auto& line : chart.references) {
-    out += line_at(left, sy(line.value), right, sy(line.value), "reference");
-    out += text_at(right, sy(line.value) - 5, line.label, "class=\"muted halo\" text-anchor=\"end\"");
+    out += svg_line(left, sy(line.value), right, sy(line.value), "reference");
+    out += svg_text(right, sy(line.value) - 5, line.label, "class=\"muted halo\" text-anchor=\"end\"");
   }
   // The background is drawn first: no run's raw values may hide another's average.
   for (std::size_t i = 0; i < chart.lines.size(); ++i) {
-    const auto behind = draw(chart.lines[i].raw, sx, sy);
-    if (!behind.path.empty())
-      out += "<path d=\"" + behind.path + "\" class=\"stroke raw " + (chart.lines.size() > 2 ? "crowded " : "") +
-             series_class(i) + "\"/>\n";
+    const auto background = line_path(chart.lines[i].raw, sx, sy);
+    if (!background.path.empty())
+      out += "<path d=\"" + background.path + "\" class=\"stroke raw " + (chart.lines.size() > 2 ? "crowded " : "") +
+             color_class(i) + "\"/>\n";
   }
-  for (std::size_t i = 0; i < chart.lines.size(); ++i) out += draw(chart.lines[i], i, sx, sy);
-  return out + "</svg>\n" + line_numbers(chart) + "</figure>\n";
+  for (std::size_t i = 0; i < chart.lines.size(); ++i) out += draw_series(chart.lines[i], i, sx, sy);
+  return out + "</svg>\n" + line_table(chart) + "</figure>\n";
 }
 
 }  // namespace coho::trainer

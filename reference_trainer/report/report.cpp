@@ -36,8 +36,10 @@ footer { margin-top:3rem; color:var(--soft); font-size:.875rem; }
 @media print { body { background:#fff; } .parts > * { break-inside:avoid; } }
 )";
 
+// The heading of a part; nothing without a title.
 std::string heading(const std::string& title) { return title.empty() ? "" : "<h3>" + escape_html(title) + "</h3>\n"; }
 
+// The header of a table; numeric columns are right-aligned.
 std::string head_row(const std::vector<std::string>& columns, const std::vector<bool>& numeric) {
   std::string out = "<thead><tr>";
   for (std::size_t i = 0; i < columns.size(); ++i) {
@@ -47,10 +49,12 @@ std::string head_row(const std::vector<std::string>& columns, const std::vector<
   return out + "</tr></thead>\n";
 }
 
+// Each kind of part as an element of the section's grid.
 std::string render_part(const line_chart& chart) { return render(chart); }
 std::string render_part(const bar_chart& chart) { return render(chart); }
 std::string render_part(const report_samples& samples) { return render(samples); }
 
+// Columns whose cells all look like numbers are right-aligned, except the first.
 std::string render_part(const report_table& table) {
   std::vector<bool> numeric(table.columns.size(), !table.rows.empty());
   for (const auto& row : table.rows) {
@@ -88,6 +92,7 @@ std::string render_part(const report_checks& checks) {
   return out + "</tbody></table></div>\n</div>\n";
 }
 
+// Paragraphs of a text in which blank lines separate them.
 std::string paragraphs(std::string_view text) {
   std::string out;
   while (!text.empty()) {

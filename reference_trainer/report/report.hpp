@@ -48,6 +48,7 @@ struct report {
 /// One self-contained HTML page: no script, no address outside the page. It is well-formed XML after its document type,
 /// so that other programs can read it.
 std::string render(const report& content);
+/// Writes the page atomically. Throws `file_error`.
 void write_report(const std::filesystem::path& path, const report& content);
 
 }  // namespace coho::trainer

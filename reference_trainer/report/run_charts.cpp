@@ -11,96 +11,102 @@
 namespace coho::trainer {
 namespace {
 
-enum class place { learning, evaluation, speed, diagnostics };
+enum class metric_group { learning, evaluation, speed, diagnostics };
 
+// How a metric that a stage logs is presented.
 struct known_metric {
-  place where;
+  metric_group group;
   const char *name, *title, *unit, *note = "";
 };
 
 // In page order.
 constexpr std::array known{
-    known_metric{place::learning, "reward", "Reward", "mean of a step's responses",
+    known_metric{metric_group::learning, "reward", "Reward", "mean of a step's responses",
                  "Normalised score and bonuses, without the KL penalty."},
-    known_metric{place::learning, "kl", "KL from the reference", "nats per response"},
-    known_metric{place::learning, "loss", "Loss", "mean of a batch"},
-    known_metric{place::learning, "accuracy", "Accuracy", "share of pairs", "The chosen answer scores higher."},
-    known_metric{place::learning, "margin", "Margin", "score difference", "Chosen minus rejected answer."},
-    known_metric{place::learning, "length", "Length", "tokens per response"},
-    known_metric{place::learning, "entropy", "Entropy", "nats per token"},
-    known_metric{place::learning, "clip_fraction", "Clip fraction", "share of tokens"},
-    known_metric{place::learning, "explained_variance", "Value model", "explained variance"},
-    known_metric{place::learning, "language_match", "Language match", "share of responses",
+    known_metric{metric_group::learning, "kl", "KL from the reference", "nats per response"},
+    known_metric{metric_group::learning, "loss", "Loss", "mean of a batch"},
+    known_metric{metric_group::learning, "accuracy", "Accuracy", "share of pairs", "The chosen answer scores higher."},
+    known_metric{metric_group::learning, "margin", "Margin", "score difference", "Chosen minus rejected answer."},
+    known_metric{metric_group::learning, "length", "Length", "tokens per response"},
+    known_metric{metric_group::learning, "entropy", "Entropy", "nats per token"},
+    known_metric{metric_group::learning, "clip_fraction", "Clip fraction", "share of tokens"},
+    known_metric{metric_group::learning, "explained_variance", "Value model", "explained variance"},
+    known_metric{metric_group::learning, "language_match", "Language match", "share of responses",
                  "Answered in the language of the prompt."},
-    known_metric{place::learning, "reward/score", "Reward: score", "mean"},
-    known_metric{place::learning, "reward/language", "Reward: language bonus", "mean"},
-    known_metric{place::learning, "reward/length", "Reward: length bonus", "mean"},
-    known_metric{place::learning, "reward/empty", "Reward: empty responses", "mean",
+    known_metric{metric_group::learning, "reward/score", "Reward: score", "mean"},
+    known_metric{metric_group::learning, "reward/language", "Reward: language bonus", "mean"},
+    known_metric{metric_group::learning, "reward/length", "Reward: length bonus", "mean"},
+    known_metric{metric_group::learning, "reward/empty", "Reward: empty responses", "mean",
                  "What ppo.empty_responses subtracts from responses without text."},
-    known_metric{place::learning, "reward/unfinished", "Reward: unfinished penalty", "mean"},
-    known_metric{place::learning, "unfinished", "Unfinished", "share of responses", "Cut at the limit of tokens."},
-    known_metric{place::learning, "empty", "Empty", "share of responses", "Only an end token or white space."},
-    known_metric{place::learning, "learning_rate", "Learning rate", "step size"},
-    known_metric{place::learning, "gradient_norm", "Gradient norm", "before clipping"},
-    known_metric{place::evaluation, "eval/reward", "Reward, evaluation", "mean"},
-    known_metric{place::evaluation, "eval/kl", "KL, evaluation", "nats per response"},
-    known_metric{place::evaluation, "eval/length", "Length, evaluation", "tokens per response"},
-    known_metric{place::evaluation, "eval/unfinished", "Unfinished, evaluation", "share of responses"},
-    known_metric{place::evaluation, "eval/empty", "Empty, evaluation", "share of responses"},
-    known_metric{place::evaluation, "eval/language_match", "Language match, evaluation", "share of responses"},
-    known_metric{place::speed, "tokens_per_second", "Speed", "tokens per second"},
-    known_metric{place::speed, "generated_tokens_per_second", "Speed of generation", "tokens per second"},
-    known_metric{place::speed, "trained_tokens_per_second", "Speed of the update", "tokens per second"},
-    known_metric{place::speed, "seconds", "Time of a step", "seconds"},
-    known_metric{place::speed, "seconds_generation", "Time of a step: generation", "seconds"},
-    known_metric{place::speed, "seconds_update", "Time of a step: update", "seconds"},
-    known_metric{place::diagnostics, "score", "Score of the reward model", "mean"},
-    known_metric{place::diagnostics, "shaped_reward", "Reward with the KL penalty", "mean"},
-    known_metric{place::diagnostics, "kl_token", "KL per token", "nats per token"},
-    known_metric{place::diagnostics, "kl_coefficient", "KL coefficient", "β"},
-    known_metric{place::diagnostics, "policy_loss", "Policy loss", "loss"},
-    known_metric{place::diagnostics, "value_loss", "Value loss", "loss"},
-    known_metric{place::diagnostics, "value_clip_fraction", "Value clip fraction", "share of tokens"},
-    known_metric{place::diagnostics, "approximate_kl", "KL of the update", "nats per token",
+    known_metric{metric_group::learning, "reward/unfinished", "Reward: unfinished penalty", "mean"},
+    known_metric{metric_group::learning, "unfinished", "Unfinished", "share of responses",
+                 "Cut at the limit of tokens."},
+    known_metric{metric_group::learning, "empty", "Empty", "share of responses", "Only an end token or white space."},
+    known_metric{metric_group::learning, "learning_rate", "Learning rate", "step size"},
+    known_metric{metric_group::learning, "gradient_norm", "Gradient norm", "before clipping"},
+    known_metric{metric_group::evaluation, "eval/reward", "Reward, evaluation", "mean"},
+    known_metric{metric_group::evaluation, "eval/kl", "KL, evaluation", "nats per response"},
+    known_metric{metric_group::evaluation, "eval/length", "Length, evaluation", "tokens per response"},
+    known_metric{metric_group::evaluation, "eval/unfinished", "Unfinished, evaluation", "share of responses"},
+    known_metric{metric_group::evaluation, "eval/empty", "Empty, evaluation", "share of responses"},
+    known_metric{metric_group::evaluation, "eval/language_match", "Language match, evaluation", "share of responses"},
+    known_metric{metric_group::speed, "tokens_per_second", "Speed", "tokens per second"},
+    known_metric{metric_group::speed, "generated_tokens_per_second", "Speed of generation", "tokens per second"},
+    known_metric{metric_group::speed, "trained_tokens_per_second", "Speed of the update", "tokens per second"},
+    known_metric{metric_group::speed, "seconds", "Time of a step", "seconds"},
+    known_metric{metric_group::speed, "seconds_generation", "Time of a step: generation", "seconds"},
+    known_metric{metric_group::speed, "seconds_update", "Time of a step: update", "seconds"},
+    known_metric{metric_group::diagnostics, "score", "Score of the reward model", "mean"},
+    known_metric{metric_group::diagnostics, "shaped_reward", "Reward with the KL penalty", "mean"},
+    known_metric{metric_group::diagnostics, "kl_token", "KL per token", "nats per token"},
+    known_metric{metric_group::diagnostics, "kl_coefficient", "KL coefficient", "β"},
+    known_metric{metric_group::diagnostics, "policy_loss", "Policy loss", "loss"},
+    known_metric{metric_group::diagnostics, "value_loss", "Value loss", "loss"},
+    known_metric{metric_group::diagnostics, "value_clip_fraction", "Value clip fraction", "share of tokens"},
+    known_metric{metric_group::diagnostics, "approximate_kl", "KL of the update", "nats per token",
                  "Between the sampling policy and the updated one."},
-    known_metric{place::diagnostics, "first_ratio_deviation", "Ratio before the first update", "max |π / π_old − 1|",
-                 "0 except for numerical noise."},
-    known_metric{place::diagnostics, "sampler_difference_max", "Sampler vs. model", "max |Δ log π|"},
+    known_metric{metric_group::diagnostics, "first_ratio_deviation", "Ratio before the first update",
+                 "max |π / π_old − 1|", "0 except for numerical noise."},
+    known_metric{metric_group::diagnostics, "sampler_difference_max", "Sampler vs. model", "max |Δ log π|"},
 };
 
 constexpr std::string_view principle_prefix = "eval/principle/", part_prefix = "reward/", time_prefix = "seconds_";
-constexpr std::size_t lines_together = 12;  // of a single run in one chart
-constexpr std::size_t smoothed_from = 20;
+constexpr std::size_t lines_together = 12;  // the most that can be told apart in one chart
+constexpr std::size_t smoothed_from = 20;   // points; an average of fewer hides more than it shows
 
 using run_list = std::vector<const run_folder*>;
 
+// Null for a metric that this file does not know.
 const known_metric* find_known(std::string_view name) {
   const auto found = std::ranges::find(known, name, [](const known_metric& m) { return std::string_view(m.name); });
   return found == known.end() ? nullptr : &*found;
 }
 
-place place_of(const std::string& name) {
-  if (const auto* metric = find_known(name)) return metric->where;
-  if (name.starts_with("eval/")) return place::evaluation;
-  if (name.starts_with(part_prefix)) return place::learning;
-  return name.starts_with(time_prefix) || name.ends_with("_per_second") ? place::speed : place::diagnostics;
+// The section of a metric; an unknown one is sorted by its name.
+metric_group find_group(const std::string& name) {
+  if (const auto* metric = find_known(name)) return metric->group;
+  if (name.starts_with("eval/")) return metric_group::evaluation;
+  if (name.starts_with(part_prefix)) return metric_group::learning;
+  return name.starts_with(time_prefix) || name.ends_with("_per_second") ? metric_group::speed
+                                                                        : metric_group::diagnostics;
 }
 
 // The metrics that any run logged: known ones in their order, then the others in file order.
-std::vector<std::string> metrics_of(const run_list& runs, place where) {
+std::vector<std::string> logged_metrics(const run_list& runs, metric_group group) {
   std::vector<std::string> logged, out;
   for (const auto* run : runs) {
     for (const auto& [name, points] : run->curves)
       if (!points.empty() && std::ranges::find(logged, name) == logged.end()) logged.push_back(name);
   }
   for (const auto& metric : known)
-    if (metric.where == where && std::ranges::find(logged, metric.name) != logged.end()) out.emplace_back(metric.name);
+    if (metric.group == group && std::ranges::find(logged, metric.name) != logged.end()) out.emplace_back(metric.name);
   for (const auto& name : logged)
-    if (find_known(name) == nullptr && place_of(name) == where) out.push_back(name);
+    if (find_known(name) == nullptr && find_group(name) == group) out.push_back(name);
   return out;
 }
 
-line_chart::series line_of(const std::string& title, const std::string& metric, const curve& values, double weight) {
+// A metric's curve under a title, averaged with `weight` if it is long and noisy.
+line_chart::series make_line(const std::string& title, const std::string& metric, const curve& values, double weight) {
   line_chart::series line{.name = title, .points = {}};
   for (const auto& [step, value] : values) line.points.emplace_back(static_cast<double>(step), value);
   // Evaluations already are averages over many responses, and a learning rate has no noise.
@@ -112,48 +118,53 @@ line_chart::series line_of(const std::string& title, const std::string& metric, 
   return line;
 }
 
-line_chart chart_of(const run_list& runs, const std::string& metric, double weight) {
+// One metric of all runs that logged it.
+line_chart make_chart(const run_list& runs, const std::string& metric, double weight) {
   const auto about = describe_metric(metric);
   line_chart out{.title = about.title, .note = about.note, .x_label = "step", .y_label = about.unit};
   for (const auto* run : runs)
     if (const auto& values = run->find(metric); !values.empty())
-      out.lines.push_back(line_of(run->name, metric, values, weight));
+      out.lines.push_back(make_line(run->name, metric, values, weight));
   return out;
 }
 
 // A single run's metrics in one chart, with their common words only in the title.
-line_chart chart_of(const run_folder& run, const std::vector<std::string>& metrics, const std::string& title,
-                    const std::string& unit, std::string_view prefix, double weight) {
+line_chart make_chart(const run_folder& run, const std::vector<std::string>& metrics, const std::string& title,
+                      const std::string& unit, std::string_view prefix, double weight) {
   line_chart out{.title = title, .x_label = "step", .y_label = unit};
   for (const auto& metric : metrics) {
     std::string name = metric.starts_with(prefix) ? metric.substr(prefix.size()) : metric == "seconds" ? "all" : metric;
     std::ranges::replace(name, '_', ' ');
-    out.lines.push_back(line_of(name, metric, run.find(metric), weight));
+    out.lines.push_back(make_line(name, metric, run.find(metric), weight));
   }
   return out;
 }
 
-struct family {
-  place where;
+// Metrics of a single run that share a chart, by the prefix of their names.
+struct metric_family {
+  metric_group group;
   std::string_view prefix;
   const char *whole, *title, *unit;  // `whole`: the sum that is drawn with its parts, if any
 };
 constexpr std::array families{
-    family{place::learning, part_prefix, "", "Parts of the reward", "mean of a step's responses"},
-    family{place::speed, time_prefix, "seconds", "Time of a step by phase", "seconds"}};
+    metric_family{metric_group::learning, part_prefix, "", "Parts of the reward", "mean of a step's responses"},
+    metric_family{metric_group::speed, time_prefix, "seconds", "Time of a step by phase", "seconds"}};
 
-double mean_of(const curve& values, std::size_t count) {
+// The mean of the last `count` values.
+double mean_of_last(const curve& values, std::size_t count) {
   double sum = 0;
   for (std::size_t i = values.size() - count; i < values.size(); ++i) sum += values[i].second;
   return sum / static_cast<double>(count);
 }
 
-// The mean of the last tenth of the steps, because a single step is noise.
+// The value at the end: of an evaluation the last, otherwise the mean of the last tenth of the steps, because a single
+// step is noise.
 double final_value(const std::string& metric, const curve& values) {
-  return mean_of(values, metric.starts_with("eval/") ? 1 : std::max<std::size_t>(1, values.size() / 10));
+  return mean_of_last(values, metric.starts_with("eval/") ? 1 : std::max<std::size_t>(1, values.size() / 10));
 }
 
-std::optional<double> constant_of(const run_list& runs, const std::string& metric) {
+// The value of a metric that is equal at all steps of all runs; nothing if it varies.
+std::optional<double> find_constant(const run_list& runs, const std::string& metric) {
   std::optional<double> out;
   for (const auto* run : runs) {
     for (const auto& [step, value] : run->find(metric)) {
@@ -164,6 +175,7 @@ std::optional<double> constant_of(const run_list& runs, const std::string& metri
   return out;
 }
 
+// The last scores by principle, one bar per run.
 bar_chart principle_bars(const run_list& runs, const std::vector<std::string>& principles) {
   bar_chart out{.title = "Principles at the last evaluation", .value_label = "mean score"};
   for (const auto& metric : principles) out.categories.push_back(metric.substr(principle_prefix.size()));
@@ -178,13 +190,14 @@ bar_chart principle_bars(const run_list& runs, const std::vector<std::string>& p
   return out;
 }
 
-const char* heading_of(place where) {
-  switch (where) {
-    case place::learning:
+// The title of a section.
+const char* group_heading(metric_group group) {
+  switch (group) {
+    case metric_group::learning:
       return "Learning";
-    case place::evaluation:
+    case metric_group::evaluation:
       return "Evaluation";
-    case place::speed:
+    case metric_group::speed:
       return "Speed";
     default:
       return "Diagnostics";
@@ -192,53 +205,53 @@ const char* heading_of(place where) {
 }
 
 // The charts of one place in the report; figures that do not change are a line of text.
-report::section section_of(const run_list& runs, place where, double weight) {
-  report::section out{.heading = heading_of(where)};
-  auto metrics = metrics_of(runs, where);
+report::section make_section(const run_list& runs, metric_group group, double weight) {
+  report::section out{.heading = group_heading(group)};
+  auto metrics = logged_metrics(runs, group);
   const bool single = runs.size() == 1;
-  const auto take = [&](auto wanted) {
-    std::vector<std::string> taken;
+  const auto extract = [&](auto belongs) {
+    std::vector<std::string> extracted;
     std::erase_if(metrics, [&](const std::string& name) {
-      if (wanted(name)) taken.push_back(name);
-      return wanted(name);
+      if (belongs(name)) extracted.push_back(name);
+      return belongs(name);
     });
-    return taken;
+    return extracted;
   };
   std::vector<line_chart> together;
   for (const auto& each : families) {
-    if (!single || each.where != where) continue;
-    auto members = take([&](const std::string& name) { return name.starts_with(each.prefix); });
+    if (!single || each.group != group) continue;
+    auto members = extract([&](const std::string& name) { return name.starts_with(each.prefix); });
     if (members.size() < 2 || members.size() >= lines_together) {
       metrics.insert(metrics.end(), members.begin(), members.end());
       continue;
     }
-    if (const auto whole = take([&](const std::string& name) { return name == each.whole; }); !whole.empty())
+    if (const auto whole = extract([&](const std::string& name) { return name == each.whole; }); !whole.empty())
       members.insert(members.begin(), whole.front());
-    together.push_back(chart_of(*runs.front(), members, each.title, each.unit, each.prefix, weight));
+    together.push_back(make_chart(*runs.front(), members, each.title, each.unit, each.prefix, weight));
   }
-  const auto principles = take([](const std::string& name) { return name.starts_with(principle_prefix); });
-  if (where == place::diagnostics) {
+  const auto principles = extract([](const std::string& name) { return name.starts_with(principle_prefix); });
+  if (group == metric_group::diagnostics) {
     std::string constants;
-    for (const auto& name : take([&](const std::string& each) { return constant_of(runs, each).has_value(); }))
-      constants += (constants.empty() ? "" : ", ") + name + " = " + format_short(*constant_of(runs, name));
+    for (const auto& name : extract([&](const std::string& each) { return find_constant(runs, each).has_value(); }))
+      constants += (constants.empty() ? "" : ", ") + name + " = " + format_short(*find_constant(runs, name));
     if (!constants.empty()) out.text = "The same at every step: " + constants + ".";
   }
-  for (const auto& name : metrics) out.parts.emplace_back(chart_of(runs, name, weight));
+  for (const auto& name : metrics) out.parts.emplace_back(make_chart(runs, name, weight));
   for (auto& chart : together) out.parts.emplace_back(std::move(chart));
   if (!principles.empty()) {
     if (runs.size() <= lines_together) out.parts.emplace_back(principle_bars(runs, principles));
     if (single && principles.size() <= lines_together) {
       out.parts.emplace_back(
-          chart_of(*runs.front(), principles, "Scores by principle", "mean score", principle_prefix, weight));
+          make_chart(*runs.front(), principles, "Scores by principle", "mean score", principle_prefix, weight));
     } else {
-      for (const auto& name : principles) out.parts.emplace_back(chart_of(runs, name, weight));
+      for (const auto& name : principles) out.parts.emplace_back(make_chart(runs, name, weight));
     }
   }
   return out;
 }
 
 // A row of the table of final figures.
-std::vector<std::string> figures_of(const run_list& runs, const std::string& metric) {
+std::vector<std::string> figure_row(const run_list& runs, const std::string& metric) {
   std::vector<std::string> row{describe_metric(metric).title};
   for (const auto* run : runs) {
     const auto& values = run->find(metric);
@@ -262,8 +275,9 @@ metric_description describe_metric(const std::string& name) {
 
 std::vector<report::section> run_charts(const run_list& runs, double weight) {
   std::vector<report::section> out;
-  for (const auto where : {place::learning, place::evaluation, place::speed, place::diagnostics}) {
-    auto section = section_of(runs, where, weight);
+  for (const auto group :
+       {metric_group::learning, metric_group::evaluation, metric_group::speed, metric_group::diagnostics}) {
+    auto section = make_section(runs, group, weight);
     if (!section.parts.empty() || !section.text.empty()) out.push_back(std::move(section));
   }
   return out;
@@ -279,9 +293,10 @@ std::vector<report_table> final_figures(const run_list& runs) {
   }
   out.note = "At the end: the mean over the last tenth of the steps; for evaluations, the last one.";
   report_table others{.title = "Speed and diagnostics at the end", .columns = out.columns, .folded = true};
-  for (const auto where : {place::learning, place::evaluation, place::speed, place::diagnostics}) {
-    auto& table = where == place::learning || where == place::evaluation ? out : others;
-    for (const auto& metric : metrics_of(runs, where)) table.rows.push_back(figures_of(runs, metric));
+  for (const auto group :
+       {metric_group::learning, metric_group::evaluation, metric_group::speed, metric_group::diagnostics}) {
+    auto& table = group == metric_group::learning || group == metric_group::evaluation ? out : others;
+    for (const auto& metric : logged_metrics(runs, group)) table.rows.push_back(figure_row(runs, metric));
   }
   std::vector<std::string> keys;
   for (const auto* run : runs)

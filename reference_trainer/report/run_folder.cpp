@@ -18,7 +18,8 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view metrics_file = "metrics.jsonl";
 
-std::string stage_of(const run_folder& run) {
+// By the recipe's sections, otherwise by the metrics.
+std::string infer_stage(const run_folder& run) {
   const auto has_section = [&](const std::string& name) {
     return std::ranges::any_of(run.settings, [&](const auto& entry) { return entry.first.starts_with(name + "."); });
   };
@@ -30,23 +31,27 @@ std::string stage_of(const run_folder& run) {
   return run.find("loss").empty() ? "run" : "sft";
 }
 
+// All numbers of a JSON document, with the dotted paths of their keys.
 void add_numbers(const nlohmann::json& node, const std::string& key, std::vector<std::pair<std::string, double>>& out) {
   if (node.is_number()) out.emplace_back(key, node.get<double>());
   if (!node.is_object()) return;
   for (const auto& [name, value] : node.items()) add_numbers(value, key.empty() ? name : key + "." + name, out);
 }
 
-std::string text_of(const json& line, const char* key) {
+// A field of a line of samples; empty if it is missing or not a string.
+std::string string_field(const json& line, const char* key) {
   const auto found = line.find(key);
   return found != line.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
+// Likewise a number or flag, by the member of json that tests its type.
 template <class T>
-std::optional<T> value_of(const json& line, const char* key, bool (json::*is)() const noexcept) {
+std::optional<T> optional_field(const json& line, const char* key, bool (json::*is)() const noexcept) {
   const auto found = line.find(key);
   return found != line.end() && ((*found).*is)() ? std::optional<T>(found->get<T>()) : std::nullopt;
 }
 
+// Whether a line has what every line of an evaluation has.
 bool is_training_sample(const json& line) {
   const auto has = [&](const char* key, auto is) {
     const auto found = line.find(key);
@@ -57,7 +62,7 @@ bool is_training_sample(const json& line) {
          has("prompt", is_text) && has("response", is_text);
 }
 
-// The first step and the newest complete one: memory holds three steps at most, however long the file.
+// Reads the first step and the newest complete one: memory holds three steps at most, however long the file.
 void read_samples(const fs::path& path, run_folder& run, std::string* note) {
   std::optional<step_samples> first, before, newest;
   jsonl_reader reader(path, {.growing = true});
@@ -72,12 +77,12 @@ void read_samples(const fs::path& path, run_folder& run, std::string* note) {
       if (newest && !first) first = newest;
       before = std::exchange(newest, step_samples{step, {}});
     }
-    newest->samples.push_back({.prompt = text_of(line, "prompt"),
-                               .type = text_of(line, "type"),
-                               .response = text_of(line, "response"),
-                               .score = value_of<double>(line, "score", &json::is_number),
-                               .finished = value_of<bool>(line, "finished", &json::is_boolean),
-                               .language_match = value_of<bool>(line, "language_match", &json::is_boolean)});
+    newest->samples.push_back({.prompt = string_field(line, "prompt"),
+                               .type = string_field(line, "type"),
+                               .response = string_field(line, "response"),
+                               .score = optional_field<double>(line, "score", &json::is_number),
+                               .finished = optional_field<bool>(line, "finished", &json::is_boolean),
+                               .language_match = optional_field<bool>(line, "language_match", &json::is_boolean)});
   }
   if (!newest) return;
   if (!first) {
@@ -122,7 +127,7 @@ run_folder read_run(const fs::path& path, std::string* note) {
   if (!is_missing(path / "samples.jsonl")) read_samples(path / "samples.jsonl", run, note);
   const bool saved = !is_missing(path / "config.json") || !is_missing(path / "adapter_config.json");
   run.ended = saved && is_missing(path / "checkpoints");
-  run.stage = stage_of(run);
+  run.stage = infer_stage(run);
   return run;
 }
 
@@ -137,7 +142,7 @@ std::vector<fs::path> find_runs(const fs::path& path) {
   for (fs::recursive_directory_iterator entry(path, fs::directory_options::skip_permission_denied), end; entry != end;
        entry.increment(ignored)) {
     if (entry->path().filename() == metrics_file) out.push_back(entry->path().parent_path());
-    if (entry.depth() >= 4) entry.disable_recursion_pending();
+    if (entry.depth() >= 4) entry.disable_recursion_pending();  // below are data sets and checkpoints, not runs
   }
   if (out.empty())
     throw file_error(path.string(), "", "has no metrics.jsonl, and neither has a folder in it",

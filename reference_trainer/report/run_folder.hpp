@@ -19,6 +19,7 @@ struct training_sample {
   std::optional<bool> finished{}, language_match{};
 };
 
+/// The responses of one evaluation.
 struct step_samples {
   std::int64_t step = 0;
   std::vector<training_sample> samples;

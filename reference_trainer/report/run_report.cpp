@@ -15,7 +15,8 @@ namespace {
 
 using run_list = std::vector<const run_folder*>;
 
-std::string title_of(const std::string& stage) {
+// A stage's name for readers.
+std::string stage_title(const std::string& stage) {
   if (stage == "ppo") return "PPO";
   if (stage == "sft") return "Supervised fine-tuning";
   if (stage == "reward") return "Reward model";
@@ -24,30 +25,34 @@ std::string title_of(const std::string& stage) {
   return stage;
 }
 
-std::string seconds_of(const run_folder& run) {
+// The sum of all steps' times; a dash if they were not logged.
+std::string time_in_steps(const run_folder& run) {
   double sum = 0;
   for (const auto& [step, value] : run.find("seconds")) sum += value;
   return sum > 0 ? format_duration(sum) : "–";
 }
 
+// The table of runs, with their progress.
 report_table run_table(const std::vector<run_folder>& runs) {
   report_table out{.title = "", .columns = {"run", "stage", "steps", "state", "time in steps", "seed", "folder"}};
   for (const auto& run : runs) {
     const auto planned = run.setting(run.stage + ".steps"), seed = run.setting("seed");
     out.rows.push_back(
-        {run.name, title_of(run.stage), std::to_string(run.steps()) + (planned.empty() ? "" : " of " + planned),
-         run.ended ? "ended" : "not ended", seconds_of(run), seed.empty() ? "–" : seed, run.path.string()});
+        {run.name, stage_title(run.stage), std::to_string(run.steps()) + (planned.empty() ? "" : " of " + planned),
+         run.ended ? "ended" : "not ended", time_in_steps(run), seed.empty() ? "–" : seed, run.path.string()});
   }
   return out;
 }
 
+// The response to a prompt; null if the step has none.
 const training_sample* find_sample(const std::optional<step_samples>& step, const std::string& prompt) {
   if (!step) return nullptr;
   const auto found = std::ranges::find(step->samples, prompt, &training_sample::prompt);
   return found == step->samples.end() ? nullptr : &*found;
 }
 
-std::string caption_of(const training_sample* sample) {
+// Score and flaws of a response, for the line below it.
+std::string sample_caption(const training_sample* sample) {
   if (sample == nullptr) return {};
   std::string out;
   const auto add = [&](const std::string& text) { out += (out.empty() ? "" : " · ") + text; };
@@ -57,8 +62,8 @@ std::string caption_of(const training_sample* sample) {
   return out;
 }
 
-// The first of each type, then the second of each, and so on.
-std::vector<const training_sample*> choose(const std::vector<training_sample>& samples, std::size_t count) {
+// Chooses samples of all types: the first of each type, then the second of each, and so on.
+std::vector<const training_sample*> choose_samples(const std::vector<training_sample>& samples, std::size_t count) {
   std::map<std::string, std::size_t> seen;
   std::vector<std::pair<std::size_t, const training_sample*>> order;
   for (const auto& sample : samples) order.emplace_back(seen[sample.type]++, &sample);
@@ -68,7 +73,8 @@ std::vector<const training_sample*> choose(const std::vector<training_sample>& s
   return out;
 }
 
-bool begin_alike(const run_list& runs, const std::vector<const training_sample*>& chosen) {
+// Whether the first evaluations of all runs are of one step and have equal responses to these prompts.
+bool begin_with_same_responses(const run_list& runs, const std::vector<const training_sample*>& chosen) {
   return std::ranges::all_of(runs, [&](const run_folder* run) {
     return run->first->step == runs.front()->first->step && std::ranges::all_of(chosen, [&](const auto* sample) {
              const auto* own = find_sample(run->first, sample->prompt);
@@ -78,15 +84,15 @@ bool begin_alike(const run_list& runs, const std::vector<const training_sample*>
 }
 
 // The runs of a stage; its sections carry its name if there are others.
-void add_stage(report& page, const run_list& runs, const std::string& stage, bool alone,
+void add_stage(report& page, const run_list& runs, const std::string& stage, bool only_stage,
                const run_report_options& options) {
-  const std::string prefix = alone ? "" : title_of(stage) + ": ";
-  report::section figures{.heading = alone ? "Figures" : title_of(stage)};
+  const std::string prefix = only_stage ? "" : stage_title(stage) + ": ";
+  report::section figures{.heading = only_stage ? "Figures" : stage_title(stage)};
   for (auto& table : final_figures(runs)) figures.parts.emplace_back(std::move(table));
   if (runs.size() > 1) {
-    if (auto different = setting_table(runs, false); !different.rows.empty()) figures.parts.emplace_back(different);
+    if (auto different = differing_settings(runs); !different.rows.empty()) figures.parts.emplace_back(different);
   }
-  if (auto same = setting_table(runs, true); !same.rows.empty()) figures.parts.emplace_back(same);
+  if (auto shared = shared_settings(runs); !shared.rows.empty()) figures.parts.emplace_back(shared);
   page.sections.push_back(std::move(figures));
   for (auto& section : run_charts(runs, options.smoothing)) {
     section.heading = prefix + section.heading;
@@ -99,8 +105,7 @@ void add_stage(report& page, const run_list& runs, const std::string& stage, boo
   }
 }
 
-}  // namespace
-
+// The settings that are equal in all runs, or those that are not.
 report_table setting_table(const run_list& runs, bool same) {
   // The output path of a run always differs and is not informative.
   std::vector<std::string> keys;
@@ -132,15 +137,20 @@ report_table setting_table(const run_list& runs, bool same) {
   return out;
 }
 
+}  // namespace
+
+report_table shared_settings(const run_list& runs) { return setting_table(runs, /*same=*/true); }
+report_table differing_settings(const run_list& runs) { return setting_table(runs, /*same=*/false); }
+
 report_samples sample_table(const run_list& all, std::size_t prompts) {
   report_samples out;
   run_list runs;
   for (const auto* run : all)
     if (run->first && !run->first->samples.empty()) runs.push_back(run);
   if (runs.empty()) return out;
-  const auto chosen = choose(runs.front()->first->samples, prompts);
+  const auto chosen = choose_samples(runs.front()->first->samples, prompts);
   // Runs from one policy and seed begin alike: their first responses are shown once.
-  const bool shared = begin_alike(runs, chosen);
+  const bool shared = begin_with_same_responses(runs, chosen);
   struct source {
     const std::optional<step_samples>* step;
     std::size_t compared_with;
@@ -163,7 +173,7 @@ report_samples sample_table(const run_list& all, std::size_t prompts) {
     for (const auto& each : sources) {
       const auto* found = find_sample(*each.step, sample->prompt);
       row.responses.push_back(found == nullptr ? "" : found->response);
-      row.captions.push_back(found == nullptr ? "no response yet" : caption_of(found));
+      row.captions.push_back(found == nullptr ? "no response yet" : sample_caption(found));
     }
   }
   const std::size_t held = runs.front()->first->samples.size();

@@ -24,6 +24,7 @@ struct report_samples {
   std::string note{};
 };
 
+/// The table as HTML. Throws `argument_error` if `compared_with` has the wrong length or names an unknown column.
 std::string render(const report_samples& samples);
 /// Their style sheet, in addition to the page's.
 std::string_view sample_style();

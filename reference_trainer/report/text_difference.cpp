@@ -10,7 +10,7 @@ namespace coho::trainer {
 
 namespace {
 
-constexpr std::size_t most_pairs = 4'000'000;
+constexpr std::size_t most_pairs = 4'000'000;  // of words, 4 bytes of memory each
 
 struct word {
   std::string_view text;
@@ -19,7 +19,8 @@ struct word {
 
 enum class kind { space, letter, single };
 
-kind kind_of(std::string_view character) {
+// Of one character of UTF-8. Wide ones (ideographs) are words by themselves, as is punctuation.
+kind classify(std::string_view character) {
   const char c = character.front();
   if (c == ' ' || c == '\n' || c == '\t' || c == '\r') return kind::space;
   if (character.size() == 1)
@@ -28,12 +29,13 @@ kind kind_of(std::string_view character) {
   return display_width(character) == 2 ? kind::single : kind::letter;
 }
 
-std::vector<word> words_of(std::string_view text) {
+// Words, single characters and runs of white space, which concatenated are the text.
+std::vector<word> split_words(std::string_view text) {
   std::vector<word> out;
   kind last = kind::single;
   for (std::size_t at = 0; at < text.size();) {
     const auto bytes = std::max<std::size_t>(1, utf8_length(text.substr(at)));
-    const kind next = kind_of(text.substr(at, bytes));
+    const kind next = classify(text.substr(at, bytes));
     if (!out.empty() && next == last && next != kind::single) {
       out.back().text = {out.back().text.data(), out.back().text.size() + bytes};
     } else {
@@ -46,7 +48,7 @@ std::vector<word> words_of(std::string_view text) {
 }
 
 // Marks what is not part of a longest common subsequence; false if the texts are too long for that.
-bool mark(std::vector<word*> a, std::vector<word*> b) {
+bool mark_changes(std::vector<word*> a, std::vector<word*> b) {
   const auto equal = [](const word* x, const word* y) { return x->text == y->text; };
   std::size_t head = 0;
   while (head < a.size() && head < b.size() && equal(a[head], b[head])) ++head;
@@ -76,7 +78,8 @@ bool mark(std::vector<word*> a, std::vector<word*> b) {
   return true;
 }
 
-std::vector<text_piece> joined(const std::vector<word>& words) {
+// Adjacent words that are both marked, or both not, as one piece.
+std::vector<text_piece> join_pieces(const std::vector<word>& words) {
   std::vector<text_piece> out;
   for (std::size_t i = 0; i < words.size(); ++i) {
     // White space between two marked words is marked with them.
@@ -91,21 +94,21 @@ std::vector<text_piece> joined(const std::vector<word>& words) {
 }  // namespace
 
 text_difference compare_texts(std::string_view before, std::string_view after) {
-  auto a = words_of(before), b = words_of(after);
+  auto a = split_words(before), b = split_words(after);
   std::vector<word*> left, right;
   for (auto& each : a)
     if (!each.space) left.push_back(&each);
   for (auto& each : b)
     if (!each.space) right.push_back(&each);
   const std::size_t most = std::max(left.size(), right.size());
-  const bool compared = mark(left, right);
+  const bool compared = mark_changes(left, right);
   const auto kept =
       static_cast<std::size_t>(std::ranges::count_if(left, [](const word* each) { return !each->changed; }));
   if (!compared || 3 * kept < most) {
     for (auto* all : {&a, &b})
       for (auto& each : *all) each.changed = false;
   }
-  return {joined(a), joined(b)};
+  return {join_pieces(a), join_pieces(b)};
 }
 
 }  // namespace coho::trainer

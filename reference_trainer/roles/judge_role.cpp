@@ -9,6 +9,7 @@
 #include <coho/torch/fused_log_probs.hpp>
 
 #include "decoder/packed_batch.hpp"
+#include "decoder/tensor_conversion.hpp"
 #include "kernels/log_prob_kernels.hpp"
 
 namespace coho::trainer {
@@ -38,40 +39,40 @@ std::vector<double> judge_role::log_odds(std::span<const std::string> prompts, s
     lengths.push_back(next.shared.size());
   }
   std::vector<double> out(prompts.size());
-  std::vector<std::size_t> letters;
+  std::vector<std::size_t> single_tokens;
   for (std::size_t i = 0; i < questions.size(); ++i) {
     if (questions[i].first.size() == 1 && questions[i].second.size() == 1) {
-      letters.push_back(i);
+      single_tokens.push_back(i);
     } else {
       out[i] = compare_continuations(questions[i]);
     }
   }
-  const auto put = [&](std::span<const std::size_t> places, const std::vector<double>& scores) {
+  const auto store_scores = [&](std::span<const std::size_t> places, const std::vector<double>& scores) {
     for (std::size_t k = 0; k < places.size(); ++k) out[places[k]] = scores[k];
   };
   std::vector<shared_sequences> groups;
   if (options_.shortest_prefix > 0) {
     std::vector<std::vector<token>> read;
-    for (const std::size_t i : letters) read.push_back(questions[i].shared);
-    std::vector<std::size_t> alone;
+    for (const std::size_t i : single_tokens) read.push_back(questions[i].shared);
+    std::vector<std::size_t> ungrouped;
     for (auto& group : group_by_prefix(read, options_.shortest_prefix, options_.limits)) {
-      for (std::size_t& member : group.members) member = letters[member];
+      for (std::size_t& member : group.members) member = single_tokens[member];
       if (group.shared > 0) {
         groups.push_back(std::move(group));
       } else {
-        alone.push_back(group.members.front());
+        ungrouped.push_back(group.members.front());
       }
     }
-    std::ranges::sort(alone);
-    letters = std::move(alone);
+    std::ranges::sort(ungrouped);
+    single_tokens = std::move(ungrouped);
   }
   for (const auto& part : pack_groups(std::move(groups), options_.limits)) {
     std::vector<std::size_t> places;
     for (const auto& group : part) places.insert(places.end(), group.members.begin(), group.members.end());
-    put(places, compare_next(questions, part));
+    store_scores(places, compare_next(questions, part));
   }
-  for (const auto& part : micro_batches(std::move(letters), lengths, options_.limits))
-    put(part, compare_next(questions, part));
+  for (const auto& part : micro_batches(std::move(single_tokens), lengths, options_.limits))
+    store_scores(part, compare_next(questions, part));
   return out;
 }
 
@@ -82,7 +83,8 @@ std::vector<double> judge_role::compare_next(const std::vector<question>& questi
   const last_token_batch batch(sequences, bank_->device());
   counts_.asked += static_cast<std::size_t>(batch.layout.tokens);
   counts_.computed += static_cast<std::size_t>(batch.layout.tokens);
-  return differences(questions, chosen, bank_->hidden(role_, batch.tokens, batch.layout).index_select(0, batch.last));
+  return logit_differences(questions, chosen,
+                           bank_->hidden(role_, batch.tokens, batch.layout).index_select(0, batch.last));
 }
 
 std::vector<double> judge_role::compare_next(const std::vector<question>& questions,
@@ -108,11 +110,11 @@ std::vector<double> judge_role::compare_next(const std::vector<question>& questi
   counts_.computed += tokens.size();
   const at::Device device = bank_->device();
   const at::Tensor hidden = bank_->hidden(role_, token_tensor(tokens, device), prefix_layout(lengths, device));
-  return differences(questions, chosen, hidden.index_select(0, token_tensor(last, device)));
+  return logit_differences(questions, chosen, hidden.index_select(0, token_tensor(last, device)));
 }
 
-std::vector<double> judge_role::differences(const std::vector<question>& questions, std::span<const std::size_t> chosen,
-                                            const at::Tensor& hidden) const {
+std::vector<double> judge_role::logit_differences(const std::vector<question>& questions,
+                                                  std::span<const std::size_t> chosen, const at::Tensor& hidden) const {
   std::vector<token> a, b;
   for (const std::size_t i : chosen) {
     a.push_back(questions[i].first.front());
@@ -137,11 +139,12 @@ double judge_role::compare_continuations(const question& question) {
   counts_.computed += static_cast<std::size_t>(packed.layout.tokens);
   const at::Tensor hidden = bank_->hidden(role_, packed.tokens, packed.layout).index_select(0, packed.predicting);
   const auto log_probs = to_doubles(
-      fused_log_probs(hidden, bank_->head(role_), packed.targets, {.kernels = log_prob_kernels_for(bank_->device())})
+      fused_log_probs(hidden, bank_->head(role_), packed.targets, {.kernels = find_log_prob_kernels(bank_->device())})
           .log_probs);
-  double odds = 0;
-  for (std::size_t t = 0; t < log_probs.size(); ++t) odds += t < question.first.size() ? log_probs[t] : -log_probs[t];
-  return odds;
+  double log_odds = 0;
+  for (std::size_t t = 0; t < log_probs.size(); ++t)
+    log_odds += t < question.first.size() ? log_probs[t] : -log_probs[t];
+  return log_odds;
 }
 
 }  // namespace coho::trainer

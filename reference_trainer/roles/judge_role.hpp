@@ -17,7 +17,7 @@
 namespace coho::trainer {
 
 struct judge_role_options {
-  /// The limits of one forward.
+  /// The limits of one forward pass.
   batch_limits limits{.sequences = 0, .tokens = 8192, .sort_by_length = true};
   /// The shortest prefix of prompts that is computed once for all that begin with it; 0 processes every prompt
   /// separately.
@@ -48,10 +48,14 @@ class judge_role {
 
  private:
   struct question;
+  // Log-odds of the chosen questions, whose answers are one token each, in one forward pass.
   std::vector<double> compare_next(const std::vector<question>& questions, std::span<const std::size_t> chosen);
+  // The same for groups that share prefixes, in the order of their members.
   std::vector<double> compare_next(const std::vector<question>& questions, std::span<const shared_sequences> groups);
-  std::vector<double> differences(const std::vector<question>& questions, std::span<const std::size_t> chosen,
-                                  const at::Tensor& hidden) const;
+  // w(first)·h − w(second)·h for each chosen question, with hidden [chosen, H] at its last token.
+  std::vector<double> logit_differences(const std::vector<question>& questions, std::span<const std::size_t> chosen,
+                                        const at::Tensor& hidden) const;
+  // The log-odds of one question whose answers have several tokens.
   double compare_continuations(const question& question);
 
   adapter_bank* bank_;

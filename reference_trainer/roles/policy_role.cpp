@@ -8,6 +8,7 @@
 #include <coho/torch/fused_log_probs.hpp>
 
 #include "decoder/packed_batch.hpp"
+#include "decoder/tensor_conversion.hpp"
 #include "kernels/log_prob_kernels.hpp"
 
 namespace coho::trainer {
@@ -42,7 +43,7 @@ std::pair<at::Tensor, at::Tensor> policy_role::evaluate(const token_batch& batch
                                     .logit_bias = logit_bias_,
                                     .entropy = entropy,
                                     .entropy_gradient = options_.entropy_gradient,
-                                    .kernels = log_prob_kernels_for(bank_->device())});
+                                    .kernels = find_log_prob_kernels(bank_->device())});
   return {out.log_probs, out.entropy};
 }
 

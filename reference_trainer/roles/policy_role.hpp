@@ -35,8 +35,10 @@ struct policy_role_options {
 /// trainable.
 class policy_role : public trained_role {
  public:
+  /// Throws option_error for a temperature of 0 or a banned token outside the vocabulary.
   policy_role(adapter_bank& bank, std::string role, policy_role_options options = {});
 
+  /// One number per response token; `entropy` is empty without the option.
   struct output {
     std::vector<double> log_probs;
     std::vector<double> entropy;
@@ -46,13 +48,16 @@ class policy_role : public trained_role {
    public:
     pullback(at::Tensor log_probs, at::Tensor entropy)
         : log_probs_(std::move(log_probs)), entropy_(std::move(entropy)) {}
+    /// Throws argument_error for a gradient of an entropy that `forward` did not return or record.
     void operator()(const policy_gradient& gradient);
 
    private:
     at::Tensor log_probs_, entropy_;
   };
 
+  /// Log-probabilities of the response tokens, concatenated; no gradient is recorded.
   std::vector<double> log_probs(const token_batch& batch);
+  /// The same with the entropy of each position, and the pullback for their gradients.
   std::pair<output, pullback> forward(const token_batch& batch);
 
   /// An `options.temperature` other than this policy's is refused, because the log-probabilities would not be those of
@@ -62,6 +67,7 @@ class policy_role : public trained_role {
   const policy_role_options& options() const { return options_; }
 
  private:
+  // Log-probabilities and, if requested, entropies of the response tokens, [M] each.
   std::pair<at::Tensor, at::Tensor> evaluate(const token_batch& batch, bool entropy);
 
   policy_role_options options_;

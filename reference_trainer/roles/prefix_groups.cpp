@@ -9,7 +9,8 @@
 namespace coho::trainer {
 namespace {
 
-std::size_t common_prefix(const std::vector<token>& a, const std::vector<token>& b) {
+// The number of tokens that both begin with.
+std::size_t common_prefix_length(const std::vector<token>& a, const std::vector<token>& b) {
   const auto [end, other] = std::ranges::mismatch(a, b);
   return static_cast<std::size_t>(end - a.begin());
 }
@@ -25,7 +26,7 @@ std::vector<shared_sequences> group_by_prefix(std::span<const std::vector<token>
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::ranges::stable_sort(order, [&](std::size_t a, std::size_t b) { return sequences[a] < sequences[b]; });
   const auto at = [&](std::size_t place) -> const std::vector<token>& { return sequences[order[place]]; };
-  for (std::size_t i = 1; i < n; ++i) common[i] = common_prefix(at(i - 1), at(i));
+  for (std::size_t i = 1; i < n; ++i) common[i] = common_prefix_length(at(i - 1), at(i));
 
   for (std::size_t i = 1; i <= n; ++i) {
     best[i] = best[i - 1];

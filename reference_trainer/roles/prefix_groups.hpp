@@ -32,7 +32,7 @@ struct shared_sequences {
 std::vector<shared_sequences> group_by_prefix(std::span<const std::vector<token>> sequences, std::size_t minimum,
                                               const batch_limits& limits = {});
 
-/// Packs groups into forwards within the limits, counting sequences and tokens over whole groups.
+/// Packs groups into forward passes within the limits, counting sequences and tokens over whole groups.
 std::vector<std::vector<shared_sequences>> pack_groups(std::vector<shared_sequences> groups,
                                                        const batch_limits& limits);
 

@@ -7,19 +7,23 @@
 #include <coho/error.hpp>
 
 #include "decoder/packed_batch.hpp"
+#include "decoder/tensor_conversion.hpp"
 
 namespace coho::trainer {
 namespace {
 
-// Cuts a text to its last (or first) tokens and counts it; a short enough text stays unchanged, byte for byte.
-std::string cut(const text_tokenizer& tokenizer, std::string_view text, std::size_t limit, bool keep_last,
-                std::uint64_t& count) {
+enum class kept_end { first, last };
+
+// Truncates a text to its first or last `limit` tokens and counts it; a short enough text stays unchanged, byte for
+// byte, as does every text with limit 0.
+std::string truncate_text(const text_tokenizer& tokenizer, std::string_view text, std::size_t limit, kept_end kept,
+                          std::uint64_t& count) {
   if (limit == 0) return std::string(text);
   const auto tokens = tokenizer.encode(text);
   if (tokens.size() <= limit) return std::string(text);
   const std::span<const token> all(tokens);
   ++count;
-  return tokenizer.decode(keep_last ? all.last(limit) : all.first(limit));
+  return tokenizer.decode(kept == kept_end::last ? all.last(limit) : all.first(limit));
 }
 
 }  // namespace
@@ -37,8 +41,10 @@ reward_role::reward_role(adapter_bank& bank, std::string role, const text_tokeni
 
 std::vector<token> reward_role::tokens(const reward_query& query) const {
   ++cuts_.read;
-  const std::string instruction = cut(*tokenizer_, query.prompt, options_.query_tokens, true, cuts_.queries);
-  const std::string response = cut(*tokenizer_, query.response, options_.response_tokens, false, cuts_.responses);
+  const std::string instruction =
+      truncate_text(*tokenizer_, query.prompt, options_.query_tokens, kept_end::last, cuts_.queries);
+  const std::string response =
+      truncate_text(*tokenizer_, query.response, options_.response_tokens, kept_end::first, cuts_.responses);
   const bool without = query.principles.empty() && plain_;
   const std::string text = without                      ? (*plain_)(instruction, response)
                            : prompt_.takes_principles() ? prompt_(instruction, response, query.principles)
@@ -48,7 +54,7 @@ std::vector<token> reward_role::tokens(const reward_query& query) const {
   return out;
 }
 
-bool reward_role::reads_alike(const reward_query& a, const reward_query& b) const {
+bool reward_role::same_tokens_read(const reward_query& a, const reward_query& b) const {
   if (a.response == b.response) return true;
   // A token has at least one byte, so responses that differ within that many bytes differ within what is read. A
   // tokenizer may ignore white space around them.

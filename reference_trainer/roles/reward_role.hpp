@@ -27,7 +27,8 @@ struct reward_role_options {
 
 /// What a reward model was given to score or to train on, and how much of it was cut.
 struct reward_cuts {
-  std::uint64_t read = 0, queries = 0, responses = 0;
+  std::uint64_t read = 0;                    ///< queries and responses, as pairs
+  std::uint64_t queries = 0, responses = 0;  ///< those that were cut
 };
 
 /// A role of the bank with a scalar head as a reward model: the query is laid out by a reward prompt (SALMON §3.3), the
@@ -39,6 +40,7 @@ class reward_role : public trained_role {
   reward_role(adapter_bank& bank, std::string role, const text_tokenizer& tokenizer, reward_prompt prompt,
               reward_role_options options = {}, std::optional<reward_prompt> plain = std::nullopt);
 
+  /// Adds gradients to the role's parameters, dL/dscore per query; holds the graph of one forward.
   class pullback {
    public:
     explicit pullback(at::Tensor scores) : scores_(std::move(scores)) {}
@@ -48,21 +50,24 @@ class reward_role : public trained_role {
     at::Tensor scores_;
   };
 
+  /// One score per query, in forward passes within `scoring`; no gradient is recorded.
   std::vector<double> score(std::span<const reward_query> queries);
+  /// The scores of one forward pass over all queries, and the pullback for their gradients.
   std::pair<std::vector<double>, pullback> forward(std::span<const reward_query> queries);
 
   /// The number of tokens processed so far, for rates.
   std::uint64_t tokens_read() const noexcept { return tokens_read_; }
   const reward_cuts& cuts() const noexcept { return cuts_; }
   const reward_role_options& options() const noexcept { return options_; }
-  /// The tokens of a query, including the begin token.
+  /// The tokens of a query laid out by its prompt, cut as the options say, including the begin token. Counts in `cuts`.
   std::vector<token> tokens(const reward_query& query) const;
 
   /// Whether two queries of one prompt become the same tokens: their responses are equal, or differ only after the part
   /// that is read. Such a pair carries no information.
-  bool reads_alike(const reward_query& a, const reward_query& b) const;
+  bool same_tokens_read(const reward_query& a, const reward_query& b) const;
 
  private:
+  // Scores [B] at the last tokens.
   at::Tensor evaluate(std::span<const std::vector<token>> sequences);
 
   const text_tokenizer* tokenizer_;

@@ -10,8 +10,8 @@
 
 namespace coho::trainer {
 
-/// What the roles of the bank share: their gradients, as the library's `trainable` asks for them, where the bank keeps
-/// them.
+/// What the roles of the bank share: their gradients, as the library's `trainable` asks for them. All members forward
+/// to the role's parameter_set and throw argument_error for a role that is not trained.
 class trained_role {
  public:
   void zero_gradients() { parameters().zero_gradients(); }

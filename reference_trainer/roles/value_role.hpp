@@ -18,9 +18,11 @@ class value_role : public trained_role {
  public:
   value_role(adapter_bank& bank, std::string role) : trained_role(bank, std::move(role)) {}
 
+  /// One value per response token.
   struct output {
     std::vector<double> values;
   };
+  /// Adds gradients to the role's parameters; holds the graph of one forward.
   class pullback {
    public:
     explicit pullback(at::Tensor values) : values_(std::move(values)) {}
@@ -30,10 +32,13 @@ class value_role : public trained_role {
     at::Tensor values_;
   };
 
+  /// Values of the response tokens, concatenated; no gradient is recorded.
   std::vector<double> values(const token_batch& batch);
+  /// The same with the pullback for their gradients.
   std::pair<output, pullback> forward(const token_batch& batch);
 
  private:
+  // Values [M]; [0] for a batch without response tokens.
   at::Tensor evaluate(const token_batch& batch);
 };
 

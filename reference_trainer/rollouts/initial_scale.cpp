@@ -31,10 +31,11 @@ normalize_options initial_scale(const scored_sampling& sampling, std::size_t sam
     const auto all = ranks.all_gather(std::span<const double>(mine));
     scores.insert(scores.end(), all.begin(), all.end());
   }
-  double mean = 0, square = 0;
+  double mean = 0, variance = 0;
   for (const double s : scores) mean += s / static_cast<double>(scores.size());
-  for (const double s : scores) square += (s - mean) * (s - mean) / static_cast<double>(scores.size());
-  return {.mean = mean, .deviation = std::max(std::sqrt(square), 1e-6)};
+  for (const double s : scores) variance += (s - mean) * (s - mean) / static_cast<double>(scores.size());
+  // Bounded from below, because scores are divided by it and all may be equal.
+  return {.mean = mean, .deviation = std::max(std::sqrt(variance), 1e-6)};
 }
 
 }  // namespace coho::trainer

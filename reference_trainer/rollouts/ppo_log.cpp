@@ -10,16 +10,17 @@
 namespace coho::trainer {
 namespace {
 
-// Over all ranks: total tokens, and the slowest rank's seconds.
-struct work_of_ranks {
+// Over all ranks: all tokens, and the slowest rank's seconds.
+struct total_work {
   ppo_phases tokens, seconds;
 };
 
-work_of_ranks over_ranks(const ppo_statistics& s, process_group& ranks) {
+// Collective.
+total_work gather_work(const ppo_statistics& s, process_group& ranks) {
   const double mine[] = {s.phase_tokens.generation, s.phase_tokens.update, s.phase_seconds.generation,
                          s.phase_seconds.update};
   const auto all = ranks.all_gather(std::span<const double>(mine));
-  work_of_ranks out;
+  total_work out;
   for (std::size_t r = 0; r < all.size(); r += std::size(mine)) {
     out.tokens.generation += all[r];
     out.tokens.update += all[r + 1];
@@ -29,7 +30,8 @@ work_of_ranks over_ranks(const ppo_statistics& s, process_group& ranks) {
   return out;
 }
 
-void log_step(metrics_log& log, const ppo_statistics& s, const work_of_ranks& work, const reward_parts& parts) {
+// Writes the step's scalars.
+void log_step(metrics_log& log, const ppo_statistics& s, const total_work& work, const reward_parts& parts) {
   for (const auto& [name, mean] : parts.means()) log.scalar(name, static_cast<std::int64_t>(s.step), mean);
   log.scalars(static_cast<std::int64_t>(s.step), {{"reward", s.reward_mean},
                                                   {"score", s.score_mean},
@@ -63,7 +65,7 @@ void log_step(metrics_log& log, const ppo_statistics& s, const work_of_ranks& wo
 
 std::string log_ppo_step(const ppo_statistics& s, const reward_parts& parts, metrics_log& log, progress& bar,
                          process_group& ranks) {
-  const work_of_ranks work = over_ranks(s, ranks);
+  const total_work work = gather_work(s, ranks);
   log_step(log, s, work, parts);
   bar.count("generated", work.tokens.generation);
   bar.count("trained", work.tokens.update);

@@ -37,7 +37,7 @@ loaded_model load_ppo_roles(const ppo_role_settings& settings, stage_context& co
     load_reward_and_value(model, settings);
   }
   // Rollouts are scored without dropout: with it, the first minibatch's ratio of probabilities would not be 1.
-  for (const char* role : {"policy", "value"}) bank.at(role).adapter.set_dropout(0);
+  for (const char* role : {"policy", "value"}) bank.modify(role).adapter.set_dropout(0);
   if (settings.adapter.lora.dropout > 0)
     context.log("note: adapter.dropout is off in ppo, so that the first minibatch's probability ratio is 1");
   bank.freeze("reference");

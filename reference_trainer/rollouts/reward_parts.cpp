@@ -7,13 +7,13 @@
 
 namespace coho::trainer {
 
-reward_breakdown reward_parts::of(const reward_query& query, double model_score) const {
+reward_breakdown reward_parts::breakdown(const reward_query& query, double model_score) const {
   return compose_reward(model_score, bonus_, query, normalization_);
 }
 
-std::vector<double> reward_parts::settled(std::span<const double> earned, std::span<const std::uint8_t> finished,
-                                          std::span<const std::uint8_t> empty) const {
-  Eigen::ArrayXd rewards = as_array(earned);
+std::vector<double> reward_parts::total_rewards(std::span<const double> sums, std::span<const std::uint8_t> finished,
+                                                std::span<const std::uint8_t> empty) const {
+  Eigen::ArrayXd rewards = as_array(sums);
   const auto complete =
       settle_rewards({.rewards = rewards, .finished = finished, .empty = empty}, empty_responses_, shaping_);
   std::vector<double> out(rewards.begin(), rewards.end());
@@ -33,7 +33,7 @@ void reward_parts::on_rollouts(const trajectory_batch& rollouts) {
   }
 }
 
-std::vector<std::pair<std::string_view, double>> reward_parts::named(const sums_type& sums) const {
+std::vector<std::pair<std::string_view, double>> reward_parts::name_means(const sums_type& sums) const {
   const std::pair<std::string_view, bool> parts[] = {{"reward/score", scored_},
                                                      {"reward/language", bonus_.rewards_language()},
                                                      {"reward/length", bonus_.rewards_length()},

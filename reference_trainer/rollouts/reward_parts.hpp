@@ -31,14 +31,17 @@ class reward_parts {
         bonus_(bonus),
         scored_(scored) {}
 
-  /// `model_score`: the reward model's raw score. Without the rule for empty responses, which needs a whole step.
-  reward_breakdown of(const reward_query& query, double model_score) const;
-  /// What responses earn in all, by the rule for empty ones and with the penalty: `earned`, `finished` and `empty` hold
-  /// one number or flag per response.
-  std::vector<double> settled(std::span<const double> earned, std::span<const std::uint8_t> finished,
-                              std::span<const std::uint8_t> empty) const;
+  /// The parts of one response's reward. `model_score`: the reward model's raw score. Without the rule for empty
+  /// responses, which needs a whole step.
+  reward_breakdown breakdown(const reward_query& query, double model_score) const;
+  /// The whole rewards of a step's responses: `sums` of their parts, with the rule for empty responses and the penalty
+  /// for unfinished ones. One number or flag per response each.
+  std::vector<double> total_rewards(std::span<const double> sums, std::span<const std::uint8_t> finished,
+                                    std::span<const std::uint8_t> empty) const;
+  /// The rewards that need no model.
   const symbolic_rewards& bonus() const { return bonus_; }
 
+  /// Sums the parts over a step's rollouts, in place of those of the step before.
   void on_rollouts(const trajectory_batch& rollouts);
 
   /// Of the last rollouts, over all ranks: reward/score, reward/language, reward/length, reward/empty and
@@ -48,13 +51,15 @@ class reward_parts {
   std::vector<std::pair<std::string_view, double>> means(Communicator&& ranks = local_communicator{}) const {
     auto sums = sums_;
     ranks.all_reduce_sum(std::span<double>(sums));
-    return named(sums);
+    return name_means(sums);
   }
 
  private:
   using sums_type = std::array<double, 7>;  ///< rollouts, the five parts, language matches
-  std::vector<std::pair<std::string_view, double>> named(const sums_type& sums) const;
+  // The enabled means with their names in the log.
+  std::vector<std::pair<std::string_view, double>> name_means(const sums_type& sums) const;
 
+  // Whether empty responses get the lowest reward of their step.
   bool ranks_empty_last() const { return empty_responses_ == empty_response_rule::lowest; }
 
   normalize_options normalization_;

@@ -43,8 +43,8 @@ std::vector<std::string> guideline_source::operator()(prompt_type type, const rn
   return compose_guideline(interventions_, std::vector<std::string>{}, intervention_position::first, random);
 }
 
-std::vector<prompt_record> within_limit(std::vector<prompt_record> records, const prompter& prompts, bool drop,
-                                        const std::filesystem::path& file, stage_context& context) {
+std::vector<prompt_record> apply_prompt_limit(std::vector<prompt_record> records, const prompter& prompts, bool drop,
+                                              const std::filesystem::path& file, stage_context& context) {
   const std::size_t all = records.size();
   const auto is_long = [&](const prompt_record& record) { return !prompts.fits(record.messages()); };
   const auto count =
@@ -79,22 +79,22 @@ rl_prompt_source::rl_prompt_source(std::vector<prompt_record> records, const pro
       rollouts_(rollouts),
       samples_(samples_per_prompt),
       random_(rng(seed).split(stream_key("rl prompts"))) {
-  check(rollouts_, samples_);
+  check_sizes(rollouts_, samples_);
 }
 
-void rl_prompt_source::check(std::size_t rollouts, std::size_t samples) {
+void rl_prompt_source::check_sizes(std::size_t rollouts, std::size_t samples) {
   require_option(samples > 0, "ppo.samples_per_prompt", samples, "at least 1");
   require_option(rollouts > 0 && rollouts % samples == 0, "ppo.rollouts", rollouts,
                  "at least 1 and a multiple of ppo.samples_per_prompt");
 }
 
 std::vector<rl_prompt> rl_prompt_source::operator()(std::uint64_t step) const {
-  const std::size_t prompts_a_step = rollouts_ / samples_;
+  const std::size_t prompts_per_step = rollouts_ / samples_;
   std::vector<rl_prompt> out;
   std::vector<std::size_t> order(records_.size());
   std::uint64_t shuffled = std::numeric_limits<std::uint64_t>::max();
-  for (std::size_t k = 0; k < prompts_a_step; ++k) {
-    const std::uint64_t position = step * prompts_a_step + k, pass = position / records_.size();
+  for (std::size_t k = 0; k < prompts_per_step; ++k) {
+    const std::uint64_t position = step * prompts_per_step + k, pass = position / records_.size();
     if (pass != shuffled) {
       std::iota(order.begin(), order.end(), std::size_t{0});
       rng random = random_.split(pass);

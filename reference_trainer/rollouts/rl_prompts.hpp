@@ -41,8 +41,10 @@ struct guideline_options {
 /// Draws the guideline of each prompt and step; nothing without ppo.principles and ppo.interventions.
 class guideline_source {
  public:
-  /// In a `dry_run` missing files are ignored.
+  /// `dry_run`: missing files are ignored. Throws file_error otherwise, and argument_error for an unknown name in
+  /// `use_interventions`.
   explicit guideline_source(const guideline_options& options, bool dry_run = false);
+  /// The guideline of one prompt in one step: `step` is the step's generator, `prompt_key` the prompt's number in it.
   std::vector<std::string> operator()(prompt_type type, const rng& step, std::uint64_t prompt_key) const;
   /// Whether any guideline is drawn.
   bool any() const { return composer_.has_value() || interventions_.size() > 0; }
@@ -57,22 +59,25 @@ class guideline_source {
   intervention_set interventions_;
 };
 
-/// Prompts longer than prompt.max_tokens are dropped with `drop`, as in the released code; otherwise they
-/// are cut. Either is counted and logged. Throws file_error, naming `file`, when none is left.
-std::vector<prompt_record> within_limit(std::vector<prompt_record> records, const prompter& prompts, bool drop,
-                                        const std::filesystem::path& file, stage_context& context);
+/// The prompts to train on: those longer than prompt.max_tokens are dropped with `drop`, as in the released code;
+/// otherwise they are cut. Either is counted and logged. Throws file_error, naming `file`, when none is left.
+std::vector<prompt_record> apply_prompt_limit(std::vector<prompt_record> records, const prompter& prompts, bool drop,
+                                              const std::filesystem::path& file, stage_context& context);
 
+/// A record as PPO takes it: its tokens, its text for the reward model, and the guideline. `key` seeds its sampling.
 rl_prompt to_rl_prompt(const prompt_record& record, const prompter& prompts, std::vector<std::string> guideline,
                        std::uint64_t key);
 
 /// The prompts of each PPO step: a fresh shuffle of all of them in each pass.
 class rl_prompt_source {
  public:
+  /// `rollouts`: responses per step, `samples_per_prompt` of each prompt. Throws `option_error` as `check_sizes` does.
   rl_prompt_source(std::vector<prompt_record> records, const prompter& prompts, guideline_source guidelines,
                    std::size_t rollouts, std::size_t samples_per_prompt, std::uint64_t seed);
+  /// The prompts of a step, each repeated for its samples; the same for the same step and seed.
   std::vector<rl_prompt> operator()(std::uint64_t step) const;
   /// Throws `option_error`: samples at least 1, rollouts a multiple of them.
-  static void check(std::size_t rollouts, std::size_t samples_per_prompt);
+  static void check_sizes(std::size_t rollouts, std::size_t samples_per_prompt);
 
  private:
   std::vector<prompt_record> records_;

@@ -11,11 +11,12 @@
 namespace coho::trainer {
 namespace {
 
+// Texts are large: a few of them, in some steps.
 constexpr std::int64_t steps_between_texts = 10;
 constexpr std::size_t texts = 4;
 
-// As a block of code, whose lines TensorBoard's markdown leaves unchanged.
-std::string quoted(const std::string& text) {
+// The text as a block of code, whose lines TensorBoard's markdown leaves unchanged.
+std::string code_block(const std::string& text) {
   std::string out = "    ";
   for (const char c : text) {
     out += c;
@@ -38,8 +39,8 @@ void rollout_board::on_rollouts(const trajectory_batch& rollouts) {
   for (std::size_t i = 0; i < std::min(texts, rollouts.size()); ++i) {
     log_->text("rollouts/" + std::to_string(i), step_,
                "reward " + format_number(rollouts.sequence_rewards(static_cast<Eigen::Index>(i))) +
-                   (rollouts.finished[i] != 0 ? "" : ", unfinished") + "\n\n" + quoted(rollouts.prompt_texts[i]) +
-                   "response:\n\n" + quoted(rollouts.response_texts[i]));
+                   (rollouts.finished[i] != 0 ? "" : ", unfinished") + "\n\n" + code_block(rollouts.prompt_texts[i]) +
+                   "response:\n\n" + code_block(rollouts.response_texts[i]));
   }
 }
 

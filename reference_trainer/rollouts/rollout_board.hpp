@@ -18,6 +18,7 @@ class rollout_board {
   explicit rollout_board(metrics_log& log) : log_(&log) {}
 
   void on_step_begin(std::uint64_t step) { step_ = static_cast<std::int64_t>(step); }
+  /// Writes the step's histograms, and every ten steps the first texts.
   void on_rollouts(const trajectory_batch& rollouts);
 
  private:

@@ -23,12 +23,15 @@ class symbolic_rewards {
   /// Those of a recipe. Throws option_error.
   explicit symbolic_rewards(const bonus_options& options);
 
+  /// The sum of both; 0 for what is switched off.
   double operator()(const reward_query& query) const { return length(query) + language(query); }
   /// "language" and "length", for the breakdowns of rollouts: the text is identified once.
   std::array<reward_part, 2> parts(const reward_query& query) const {
     return {{{"language", language(query)}, {"length", length(query)}}};
   }
+  /// The reward for length.
   double length(const reward_query& query) const { return length_ ? (*length_)(query) : 0.0; }
+  /// The coefficient if response and prompt are in the same language.
   double language(const reward_query& query) const {
     return rewards_language() && same_language(query) ? language_coefficient_ : 0.0;
   }

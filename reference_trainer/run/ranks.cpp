@@ -42,7 +42,7 @@ std::shared_ptr<process_group> start_ranks(const std::string& command, bool para
 int end_ranks(process_group& ranks, const std::string& program, std::exception_ptr failure) {
   const auto described = describe_error(failure);
   const int code = static_cast<int>(described.code);
-  if (ranks.size() == 1 || (ranks.leaving_together() && described.code == exit_code::interrupted)) {
+  if (ranks.size() == 1 || (ranks.agreed_stop() && described.code == exit_code::interrupted)) {
     if (ranks.first()) report_error(std::cerr, program, failure);
     ranks.carrier().finish();
     return code;

@@ -22,7 +22,7 @@ namespace {
 
 // All cores, or with several ranks a rank's part of its machine's.
 std::size_t default_threads(process_group& ranks) {
-  return ranks.size() > 1 ? fair_threads(ranks.carrier()) : std::max(1u, std::thread::hardware_concurrency());
+  return ranks.size() > 1 ? threads_per_rank(ranks.carrier()) : std::max(1u, std::thread::hardware_concurrency());
 }
 
 // Whether stderr is a terminal on which a line can be redrawn: the "dumb" ones of editors cannot.
@@ -93,7 +93,7 @@ bool stage_context::interrupted() const noexcept { return trainer::interrupted()
 bool stage_context::interrupted_anywhere() {
   if (!ranks->any(interrupted())) return false;
   agree_to_stop();
-  ranks->leave_together();
+  ranks->announce_agreed_stop();
   return true;
 }
 

@@ -50,7 +50,7 @@ bool finished_before(stage_context& context, const std::filesystem::path& out) {
   const bool saved =
       std::filesystem::exists(out / "config.json") || std::filesystem::exists(out / "adapter_config.json");
   const bool over = context.resume && saved && !std::filesystem::exists(out / "checkpoints");
-  if (!context.ranks->agree_with_first(over)) return false;
+  if (!context.ranks->broadcast_from_first(over)) return false;
   context.log(out.string() + ": this run had ended; there is nothing to resume");
   return true;
 }

@@ -17,7 +17,7 @@ struct bonus_options {
   length_bonus_options length_bonus{.coefficient = 0};
 
   /// Under a preset, for responses of at most that many tokens.
-  static bonus_options of(recipe_preset preset, std::size_t max_new_tokens);
+  static bonus_options for_preset(recipe_preset preset, std::size_t max_new_tokens);
   static void describe(auto&& visit, auto&... o) {
     visit({"language_bonus", "reward of a response in the language of its prompt"}, o.language_bonus...);
     visit({"language_identifier", "cld2, or the name of a registered one"}, o.language_identifier...);

@@ -108,7 +108,7 @@ std::optional<llama_config> find_model_config(const model_settings& settings) {
 std::vector<linear_ranks> adapter_settings::ranks(std::int64_t blocks) const {
   if (full) return {};
   return ranks_by_block(blocks, [&](const std::string& module, linear_kind kind) {
-    return lora.targets.contains(kind) ? lora.rank_of(module) : 0;
+    return lora.targets.contains(kind) ? lora.module_rank(module) : 0;
   });
 }
 
@@ -116,7 +116,7 @@ std::vector<linear_ranks> read_adapter_ranks(const std::filesystem::path& direct
   const lora_weights adapter = read_peft_config(directory);
   const bool all = adapter.target_modules.empty() && adapter.target_pattern.empty();
   return ranks_by_block(blocks, [&](const std::string& module, linear_kind) {
-    return all || is_target(adapter, module) ? adapter.rank_of(module) : 0;
+    return all || is_target(adapter, module) ? adapter.module_rank(module) : 0;
   });
 }
 

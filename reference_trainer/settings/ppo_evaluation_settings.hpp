@@ -42,7 +42,8 @@ struct ppo_evaluation_settings {
     visit({"keep_best", "whether the policy of the best reward is kept in best/"}, o.keep_best...);
     visit({"patience", "number of evaluations without a better reward that ends the run; 0: never"}, o.patience...);
   }
-  bool on() const { return !prompts.empty(); }
+  /// Whether a run is evaluated.
+  bool enabled() const { return !prompts.empty(); }
 };
 /// Of the section "ppo"; temperature and length are those of training unless the section says otherwise. Throws
 /// config_error.

@@ -5,7 +5,7 @@
 
 namespace coho::trainer {
 
-wording_options wording_options::of(const config& options) {
+wording_options wording_options::defaults(const config& options) {
   // Without reading it: the section `prompt` is not this stage's, and none of its keys may count as unknown.
   const auto format = options.peek<std::string>("prompt.format");
   return {.wording = format == "dromedary" ? question_form::dromedary : question_form::plain};
@@ -13,7 +13,7 @@ wording_options wording_options::of(const config& options) {
 
 std::filesystem::path read_wording_file(const config& options, const std::string& name) {
   const config section = options.section("eval");
-  auto read = wording_options::of(options);
+  auto read = wording_options::defaults(options);
   read_only(section, read, {"wording"});
   const std::string file = read.wording == question_form::plain ? name : name + "_dromedary";
   read.template_name = shipped_file("prompts/" + file + ".txt");

@@ -22,7 +22,7 @@ struct wording_options {
   std::filesystem::path template_name{};
 
   /// The defaults of a recipe, which depend on its prompt.format.
-  static wording_options of(const config& options);
+  static wording_options defaults(const config& options);
   static void describe(auto&& visit, auto&... o) {
     visit(otherwise("dromedary where prompt.format is; else plain",
                     {"wording", "form of the shipped question: text, or a conversation in that chat format"}),

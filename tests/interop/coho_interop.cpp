@@ -53,7 +53,7 @@ void start_fresh(loaded_model& model, const nlohmann::json& job, const config& o
   const auto bias = bank.at("role").head.defined() ? bank.at("role").head.bias.clone() : at::Tensor();
   const at::Tensor values = bank.train("role").values();
   values.add_(random_like(values, random.split(2), 0.05));
-  if (bias.defined()) bank.at("role").head.bias.copy_(bias);
+  if (bias.defined()) bank.modify("role").head.bias.copy_(bias);
 }
 
 void write_outputs(loaded_model& model, const nlohmann::json& job) {
@@ -121,7 +121,7 @@ void run(const nlohmann::json& job) {
   }
   if (job.contains("outputs")) write_outputs(model, job);
   if (job.value("merge", false)) {
-    auto merged = model.bank->at("role").adapter.merged(model.bank->base());
+    auto merged = model.bank->at("role").adapter.merge(model.bank->base());
     model.bank->add_full("merged", std::move(merged));
     save_role(model, "merged", job["save"].get<std::string>());
   } else if (job.contains("save")) {

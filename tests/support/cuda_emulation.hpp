@@ -23,7 +23,7 @@
 #endif
 
 // The launchers under different names, because the real ones may be linked into the same program.
-#define coho_cuda_nf4_dequantise emulated_nf4_dequantise
+#define coho_cuda_nf4_dequantize emulated_nf4_dequantize
 #define coho_cuda_nf4_matvec emulated_nf4_matvec
 #define coho_cuda_log_prob_forward emulated_log_prob_forward
 #define coho_cuda_log_prob_backward emulated_log_prob_backward

@@ -11,7 +11,7 @@
 
 #include <coho/rng.hpp>
 
-#include "decoder/packed_batch.hpp"
+#include "decoder/tensor_conversion.hpp"
 #include "llama/adapter_bank.hpp"
 #include "support/shared_data.hpp"
 #include "support/tensor_difference.hpp"

@@ -11,6 +11,7 @@
 namespace coho::trainer::cpu {
 namespace {
 
+// Builds the map described at `signed_dynamic_map`, its values sorted.
 dynamic_map make_dynamic_map(bool has_sign) {
   dynamic_map map{};
   std::int64_t count = 0;
@@ -71,8 +72,8 @@ const dynamic_map& unsigned_dynamic_map() {
 }
 
 COHO_MULTIVERSION void adamw(float* parameter, const float* gradient, float* first, float* second, std::int64_t n,
-                             const adamw_numbers& numbers) {
-  const auto [learning_rate, beta1, beta2, epsilon, decay, correction1, correction2] = numbers;
+                             const adamw_coefficients& coefficients) {
+  const auto [learning_rate, beta1, beta2, epsilon, decay, correction1, correction2] = coefficients;
   for (std::int64_t i = 0; i < n; ++i) {
     const float g = gradient[i];
     const float m = beta1 * first[i] + (1.0f - beta1) * g;
@@ -85,17 +86,17 @@ COHO_MULTIVERSION void adamw(float* parameter, const float* gradient, float* fir
 
 // Adds 16 random bits below bfloat16's last bit and truncates. Infinity and NaN are only truncated, otherwise the sum
 // would change them.
-#define COHO_ROUND_BFLOAT16(value, random, place)                                    \
+#define COHO_ROUND_BFLOAT16(value, random, out)                                      \
   {                                                                                  \
     const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);                  \
     const std::uint32_t finite = (bits & 0x7f800000U) == 0x7f800000U ? 0U : 0xffffU; \
-    place = static_cast<std::uint16_t>((bits + ((random)&finite)) >> 16);            \
+    out = static_cast<std::uint16_t>((bits + ((random)&finite)) >> 16);              \
   }
 
 COHO_MULTIVERSION void adamw_bfloat16(float* __restrict parameter, const float* __restrict gradient,
                                       std::uint16_t* __restrict first, std::uint16_t* __restrict second, std::int64_t n,
-                                      const adamw_numbers& numbers, std::uint32_t key, std::uint32_t start) {
-  const auto [learning_rate, beta1, beta2, epsilon, decay, correction1, correction2] = numbers;
+                                      const adamw_coefficients& coefficients, std::uint32_t key, std::uint32_t start) {
+  const auto [learning_rate, beta1, beta2, epsilon, decay, correction1, correction2] = coefficients;
   for (std::int64_t i = 0; i < n; ++i) {
     const float g = gradient[i];
     const float old_m = std::bit_cast<float>(static_cast<std::uint32_t>(first[i]) << 16);
@@ -113,8 +114,8 @@ COHO_MULTIVERSION void adamw_bfloat16(float* __restrict parameter, const float* 
 COHO_MULTIVERSION void adamw_8bit(float* __restrict parameter, const float* __restrict gradient,
                                   std::uint8_t* __restrict first, std::uint8_t* __restrict second,
                                   float* __restrict first_absmax, float* __restrict second_absmax, std::int64_t n,
-                                  const adamw_numbers& numbers) {
-  const auto [learning_rate, beta1, beta2, epsilon, decay, correction1, correction2] = numbers;
+                                  const adamw_coefficients& coefficients) {
+  const auto [learning_rate, beta1, beta2, epsilon, decay, correction1, correction2] = coefficients;
   const float* const m_values = signed_dynamic_map().values;
   const float* const v_values = unsigned_dynamic_map().values;
   static const code_finder finders[2] = {code_finder(signed_dynamic_map()), code_finder(unsigned_dynamic_map())};
@@ -125,7 +126,7 @@ COHO_MULTIVERSION void adamw_8bit(float* __restrict parameter, const float* __re
     std::uint8_t* const codes[2] = {first + begin, second + begin};
     float* const absmax[2] = {first_absmax + block, second_absmax + block};
     alignas(64) float moments[2][moment_block] = {};
-    alignas(64) std::int32_t place[moment_block];
+    alignas(64) std::int32_t cell[moment_block];
     const float m_scale = *absmax[0], v_scale = *absmax[1];
     for (std::int64_t i = 0; i < width; ++i) {
       const float m = beta1 * (m_values[codes[0][i]] * m_scale) + (1.0f - beta1) * g[i];
@@ -149,10 +150,10 @@ COHO_MULTIVERSION void adamw_8bit(float* __restrict parameter, const float* __re
         x[i] /= divisor;
         const auto bits = static_cast<std::int32_t>(std::bit_cast<std::uint32_t>(x[i]) & 0x7fffffffU);
         // NaN and infinity must not index outside the table.
-        place[i] = std::min(std::max((bits >> cell_shift) - cell_offset, 0), cells - 1);
+        cell[i] = std::min(std::max((bits >> cell_shift) - cell_offset, 0), cells - 1);
       }
       for (std::int64_t i = 0; i < width; ++i) {
-        const std::uint8_t code = finder.lowest[x[i] < 0][place[i]];
+        const std::uint8_t code = finder.lowest[x[i] < 0][cell[i]];
         codes[which][i] = static_cast<std::uint8_t>(code + (x[i] >= finder.boundaries[code]));
       }
     }

@@ -9,13 +9,14 @@
 /// stored for the next step are rounded.
 namespace coho::trainer::cpu {
 
-struct adamw_numbers {
+/// The numbers of one step that are the same for all elements; `correction1` and `correction2` are c1 and c2.
+struct adamw_coefficients {
   float learning_rate, beta1, beta2, epsilon, weight_decay, correction1, correction2;
 };
 
 /// Moments in fp32.
 void adamw(float* parameter, const float* gradient, float* first, float* second, std::int64_t n,
-           const adamw_numbers& numbers);
+           const adamw_coefficients& coefficients);
 
 /// 32 bits for element i of one step: the finaliser of MurmurHash3 on key ⊕ i. It is a bijection of 32-bit words, so a
 /// key serves at most 2^32 elements.
@@ -30,8 +31,9 @@ constexpr std::uint32_t rounding_bits(std::uint32_t key, std::uint32_t i) {
 /// gap, so that E[stored] is the fp32 value. The low half of rounding_bits(key, start + i) rounds m of element i, the
 /// high half v.
 void adamw_bfloat16(float* parameter, const float* gradient, std::uint16_t* first, std::uint16_t* second,
-                    std::int64_t n, const adamw_numbers& numbers, std::uint32_t key, std::uint32_t start);
+                    std::int64_t n, const adamw_coefficients& coefficients, std::uint32_t key, std::uint32_t start);
 
+/// Elements that share an absmax in `adamw_8bit`: at 4 bytes each, absmax adds 1.6 % to the codes.
 constexpr std::int64_t moment_block = 256;
 
 /// 256 sorted numbers in [−1, 1], the values of the codes. Code k+1 or above represents x ≥ boundaries[k].
@@ -50,6 +52,6 @@ const dynamic_map& unsigned_dynamic_map();
 /// Moments in 8 bits: value = map[code] · absmax, one absmax for `moment_block` elements (the last block may be
 /// shorter), code the nearest to x/absmax. `first_absmax` and `second_absmax` have one number per block.
 void adamw_8bit(float* parameter, const float* gradient, std::uint8_t* first, std::uint8_t* second, float* first_absmax,
-                float* second_absmax, std::int64_t n, const adamw_numbers& numbers);
+                float* second_absmax, std::int64_t n, const adamw_coefficients& coefficients);
 
 }  // namespace coho::trainer::cpu

@@ -25,10 +25,11 @@ constexpr std::int64_t lanes = 16;
 
 }  // namespace
 
-COHO_MULTIVERSION void rms_norm_forward(const float* x, const float* w, float* y, float* r, std::int64_t rows,
-                                        std::int64_t width, float epsilon) {
-  for (std::int64_t row = 0; row < rows; ++row) {
-    const float* in = x + row * width;
+COHO_MULTIVERSION void rms_norm_forward(const rms_norm_rows& rows_in, float epsilon, float* y, float* r) {
+  const float* const w = rows_in.w;
+  const std::int64_t width = rows_in.width;
+  for (std::int64_t row = 0; row < rows_in.rows; ++row) {
+    const float* in = rows_in.x + row * width;
     float* out = y + row * width;
 #define COHO_TERM(k) (in[k] * in[k])
     COHO_LANE_SUM(squares, COHO_TERM)
@@ -39,10 +40,12 @@ COHO_MULTIVERSION void rms_norm_forward(const float* x, const float* w, float* y
   }
 }
 
-COHO_MULTIVERSION void rms_norm_backward(const float* g, const float* x, const float* w, const float* r, float* dx,
-                                         float* dw, std::int64_t rows, std::int64_t width) {
-  for (std::int64_t row = 0; row < rows; ++row) {
-    const float* in = x + row * width;
+COHO_MULTIVERSION void rms_norm_backward(const rms_norm_rows& rows_in, const float* r, const float* g, float* dx,
+                                         float* dw) {
+  const float* const w = rows_in.w;
+  const std::int64_t width = rows_in.width;
+  for (std::int64_t row = 0; row < rows_in.rows; ++row) {
+    const float* in = rows_in.x + row * width;
     const float* grad = g + row * width;
     float* out = dx + row * width;
     const float scale = r[row];
@@ -57,8 +60,8 @@ COHO_MULTIVERSION void rms_norm_backward(const float* g, const float* x, const f
   }
 }
 
-COHO_MULTIVERSION void rotate(const float* x, std::int64_t x_stride, const float* cos, const float* sin, float* y,
-                              std::int64_t rows, std::int64_t heads, std::int64_t depth, float direction) {
+COHO_MULTIVERSION void apply_rope(const rope_rows& rows_in, float direction) {
+  const auto [x, x_stride, cos, sin, y, rows, heads, depth] = rows_in;
   const std::int64_t half = depth / 2;
   for (std::int64_t row = 0; row < rows; ++row) {
     const float* c = cos + row * half;

@@ -5,19 +5,33 @@
 /// The row-wise parts of a LLaMA layer in fp32; torch-free and single-threaded: callers divide rows among threads.
 namespace coho::trainer::cpu {
 
-/// y = x · r · w with r = 1/√(mean(x²) + ε), row by row. x, y [rows, width]; w [width]; r [rows] (kept for backward).
-void rms_norm_forward(const float* x, const float* w, float* y, float* r, std::int64_t rows, std::int64_t width,
-                      float epsilon);
+/// Rows that RMSNorm reads in both passes.
+struct rms_norm_rows {
+  const float* x;  ///< [rows, width]
+  const float* w;  ///< [width]
+  std::int64_t rows, width;
+};
 
-/// dx = r·(g∘w) − x · r³/width · Σ(g∘w∘x); adds Σ_rows g∘x·r to dw (callers get double accumulation by their choice of
-/// blocks).
-void rms_norm_backward(const float* g, const float* x, const float* w, const float* r, float* dx, float* dw,
-                       std::int64_t rows, std::int64_t width);
+/// y = x · r · w with r = 1/√(mean(x²) + ε), row by row. y [rows, width]; r [rows], kept for the backward pass.
+void rms_norm_forward(const rms_norm_rows& rows_in, float epsilon, float* y, float* r);
 
-/// Half-split rotation of each head: (a, b) → (a·cos − b·sin, b·cos + a·sin), with a the first half of the head and b
-/// the second. x, y [rows, heads, depth] with the given row strides (x may be a slice); cos, sin [rows, depth/2].
-/// direction −1 rotates back.
-void rotate(const float* x, std::int64_t x_stride, const float* cos, const float* sin, float* y, std::int64_t rows,
-            std::int64_t heads, std::int64_t depth, float direction);
+/// dx = r·(g∘w) − x · r³/width · Σ(g∘w∘x), with the gradient g [rows, width] and r from the forward pass; adds
+/// Σ_rows g∘x·r to dw [width]: callers pass a dw per block of rows and add these, so that the result does not depend on
+/// threads.
+void rms_norm_backward(const rms_norm_rows& rows_in, const float* r, const float* g, float* dx, float* dw);
+
+/// The arguments of a rotation.
+struct rope_rows {
+  const float* x;  ///< [rows, heads, depth], rows `x_stride` apart: it may be a slice
+  std::int64_t x_stride;
+  const float* cos;  ///< [rows, depth/2], as is sin
+  const float* sin;
+  float* y;  ///< [rows, heads, depth], contiguous
+  std::int64_t rows, heads, depth;
+};
+
+/// Rotary position embedding, the half-split rotation of each head: (a, b) → (a·cos − b·sin, b·cos + a·sin), with a the
+/// first half of the head and b the second. `direction` 1 rotates forward, −1 back (the backward pass).
+void apply_rope(const rope_rows& rows_in, float direction);
 
 }  // namespace coho::trainer::cpu

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstring>
 
+#include "kernels/cpu/nf4_scalar.hpp"
 #include "kernels/cpu/nf4_x86.hpp"
 
 namespace coho::trainer::cpu {
@@ -14,9 +15,10 @@ namespace {
 constexpr std::uint32_t magnitude_bits = 0x7FFFFFFF;
 
 // An fp32 number, or the bits of a bf16 one, as fp32.
-float widened(float x) { return x; }
-float widened(std::uint16_t x) { return std::bit_cast<float>(static_cast<std::uint32_t>(x) << 16); }
+float to_float(float x) { return x; }
+float to_float(std::uint16_t x) { return std::bit_cast<float>(static_cast<std::uint32_t>(x) << 16); }
 
+// `nf4_kernels::quantize` for any processor; bf16 elements are given as bits.
 template <class Element>
 void quantize_portable(const Element* x, std::int64_t n, std::int64_t block_size, std::uint8_t* codes, float* absmax) {
   for (std::int64_t begin = 0; begin < n; begin += block_size) {
@@ -24,14 +26,15 @@ void quantize_portable(const Element* x, std::int64_t n, std::int64_t block_size
     // As integers, magnitudes are ordered as they are as numbers, with NaN above all of them.
     std::uint32_t largest = 0;
     for (std::int64_t i = 0; i < count; ++i)
-      largest = std::max(largest, std::bit_cast<std::uint32_t>(widened(x[begin + i])) & magnitude_bits);
+      largest = std::max(largest, std::bit_cast<std::uint32_t>(to_float(x[begin + i])) & magnitude_bits);
     const float scale = std::bit_cast<float>(largest);
     *absmax++ = scale;
     const float inverse = 1.0F / std::max(scale, nf4_least_divisor);
-    nf4_encode_rest(x + begin, 0, count, inverse, codes + begin / 2);
+    nf4_encode_tail(x + begin, 0, count, inverse, codes + begin / 2);
   }
 }
 
+// `nf4_kernels::dequantize` for any processor: the 16 products of a block are computed once and looked up.
 template <class Output>
 void dequantize_portable(const std::uint8_t* codes, const float* absmax, std::int64_t n, std::int64_t block_size,
                          Output* out) {
@@ -56,8 +59,10 @@ void dequantize_portable(const std::uint8_t* codes, const float* absmax, std::in
   }
 }
 
-void matvec_portable(const float* x, std::int64_t rows, std::int64_t in, const std::uint8_t* codes, const float* absmax,
-                     std::int64_t block_size, std::int64_t first, std::int64_t last, float* y, std::int64_t y_stride) {
+// `nf4_kernels::matvec` for any processor: pieces of a row are decoded once for all rows of x, and summed in 16 lanes
+// so that the compiler can vectorise.
+void matvec_portable(const nf4_product& product) {
+  const auto [x, rows, in, codes, absmax, block_size, first, last, y, y_stride] = product;
   constexpr std::int64_t lanes = 16, piece = 256;
   float weights[piece], sums[nf4_matvec_rows][lanes];
   for (std::int64_t o = first; o < last; ++o) {
@@ -94,6 +99,7 @@ constexpr nf4_kernels portable{"portable",
                                dequantize_portable<std::uint16_t>,
                                matvec_portable};
 
+// What this processor supports, slowest first.
 struct kernel_list {
   std::array<nf4_kernels, 3> kernels{portable};
   std::size_t count = 1;
@@ -108,9 +114,10 @@ struct kernel_list {
   }
 };
 
-const kernel_list& list() {
-  static const kernel_list made;
-  return made;
+// Asked of the processor once per program.
+const kernel_list& supported_kernels() {
+  static const kernel_list kernels;
+  return kernels;
 }
 
 // The 256 values of an eight-bit absmax: bitsandbytes' dynamic map, in rising order.
@@ -140,7 +147,9 @@ std::array<float, 256> make_nested_map() {
 
 }  // namespace
 
-std::span<const nf4_kernels> available_nf4_kernels() { return {list().kernels.data(), list().count}; }
+std::span<const nf4_kernels> available_nf4_kernels() {
+  return {supported_kernels().kernels.data(), supported_kernels().count};
+}
 const nf4_kernels& best_nf4_kernels() { return available_nf4_kernels().back(); }
 
 const std::array<float, 256>& nf4_nested_map() {
@@ -170,8 +179,8 @@ void encode_nested_absmax(const float* absmax, std::int64_t count, float offset,
     const float inverse = largest > 0 ? 1.0F / std::max(largest, nf4_least_divisor) : 0.0F;
     for (std::int64_t i = begin; i < end; ++i) {
       const float scaled = (absmax[i] - offset) * inverse;
-      const auto place = std::lower_bound(bounds.begin(), bounds.end(), scaled) - bounds.begin();
-      codes[i] = largest > 0 ? static_cast<std::uint8_t>(place) : std::uint8_t{0};
+      const auto nearest = std::lower_bound(bounds.begin(), bounds.end(), scaled) - bounds.begin();
+      codes[i] = largest > 0 ? static_cast<std::uint8_t>(nearest) : std::uint8_t{0};
     }
   }
 }

@@ -49,6 +49,18 @@ inline constexpr float nf4_least_divisor = 1e-38F;
 /// The maximum number of rows that are multiplied directly from the codes.
 inline constexpr std::int64_t nf4_matvec_rows = 8;
 
+/// The arguments of a product with few rows: y[r, o] = Σ_i x[r, i]·W[o, i] for o in [first, last).
+struct nf4_product {
+  const float* x;             ///< [rows, in]
+  std::int64_t rows, in;      ///< rows: 1 to `nf4_matvec_rows`
+  const std::uint8_t* codes;  ///< of the whole weight W [out, in], as are absmax
+  const float* absmax;        ///< [blocks], in fp32
+  std::int64_t block_size;    ///< elements per block
+  std::int64_t first, last;   ///< rows of W
+  float* y;                   ///< [rows, ·]
+  std::int64_t y_stride;      ///< between the rows of y
+};
+
 /// The kernels for one instruction set. `quantize*` and `dequantize*` give the same bits for all of them; sums of
 /// `matvec` differ in their order, and so in the last bits.
 struct nf4_kernels {
@@ -64,11 +76,9 @@ struct nf4_kernels {
   /// The same product rounded once to bf16, to nearest and ties to even.
   void (*dequantize_bf16)(const std::uint8_t* codes, const float* absmax, std::int64_t n, std::int64_t block_size,
                           std::uint16_t* out);
-  /// y[r, o] = Σ_i x[r, i]·W[o, i] for o in [first, last) and 1 to `nf4_matvec_rows` rows; W [out, in] is the whole
-  /// weight, x [rows, in], y [rows, ·] with rows `y_stride` apart. Each element of y is summed separately, in an order
-  /// that depends only on `in` and the block boundaries.
-  void (*matvec)(const float* x, std::int64_t rows, std::int64_t in, const std::uint8_t* codes, const float* absmax,
-                 std::int64_t block_size, std::int64_t first, std::int64_t last, float* y, std::int64_t y_stride);
+  /// Computes the part of a product that its arguments select. Each element of y is summed separately, in an order that
+  /// depends only on `in` and the block boundaries.
+  void (*matvec)(const nf4_product& product);
 };
 
 /// The kernels that can run on this machine, the portable ones first and the fastest last.

@@ -1,5 +1,7 @@
 #include "kernels/cpu/nf4_x86.hpp"
 
+#include "kernels/cpu/nf4_scalar.hpp"
+
 #ifdef COHO_NF4_X86
 
 // GCC 12's own headers initialise undefined registers with themselves (GCC bug 105593).
@@ -20,12 +22,14 @@ namespace {
 
 // ---- AVX2 ----
 
+// 8 elements as fp32; bf16 ones are given as bits.
 COHO_AVX2 COHO_INLINE __m256 load8(const float* x) { return _mm256_loadu_ps(x); }
 COHO_AVX2 COHO_INLINE __m256 load8(const std::uint16_t* x) {
   const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x));
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
 }
 
+// The absmax of a block. Magnitudes are compared as integers, which puts NaN above all numbers.
 template <class Element>
 COHO_AVX2 COHO_INLINE float largest_magnitude(const Element* x, std::int64_t count) {
   const __m256i magnitude = _mm256_set1_epi32(0x7FFFFFFF);
@@ -48,14 +52,17 @@ COHO_AVX2 COHO_INLINE float largest_magnitude(const Element* x, std::int64_t cou
   return std::bit_cast<float>(most);
 }
 
+// The lower three levels of nf4_tree, a register each.
 struct search8 {
   __m256 second, third, fourth;
 };
 
+// −1 in the lanes where `scaled` is above the bound.
 COHO_AVX2 COHO_INLINE __m256i above(__m256 scaled, __m256 bound) {
   return _mm256_castps_si256(_mm256_cmp_ps(scaled, bound, _CMP_GT_OQ));
 }
-COHO_AVX2 COHO_INLINE __m256i index8(__m256 scaled, const search8& bounds) {
+// The codes of 8 elements, by `nf4_encode` in all lanes.
+COHO_AVX2 COHO_INLINE __m256i encode8(__m256 scaled, const search8& bounds) {
   // Comparisons give −1 for true, so subtracting counts.
   __m256i index = _mm256_sub_epi32(_mm256_setzero_si256(), above(scaled, _mm256_set1_ps(nf4_bounds[7])));
   __m256i more = above(scaled, _mm256_permutevar8x32_ps(bounds.second, index));
@@ -66,6 +73,7 @@ COHO_AVX2 COHO_INLINE __m256i index8(__m256 scaled, const search8& bounds) {
   return _mm256_sub_epi32(_mm256_add_epi32(index, index), more);
 }
 
+// 32 elements per iteration, whose codes fill one 16-byte store.
 template <class Element>
 COHO_AVX2 void quantize_avx2(const Element* x, std::int64_t n, std::int64_t block_size, std::uint8_t* codes,
                              float* absmax) {
@@ -79,10 +87,10 @@ COHO_AVX2 void quantize_avx2(const Element* x, std::int64_t n, std::int64_t bloc
     const __m256 inverses = _mm256_set1_ps(inverse);
     std::int64_t i = 0;
     for (; i + 32 <= count; i += 32) {
-      const __m256i a = index8(_mm256_mul_ps(load8(x + i), inverses), bounds);
-      const __m256i b = index8(_mm256_mul_ps(load8(x + i + 8), inverses), bounds);
-      const __m256i c = index8(_mm256_mul_ps(load8(x + i + 16), inverses), bounds);
-      const __m256i d = index8(_mm256_mul_ps(load8(x + i + 24), inverses), bounds);
+      const __m256i a = encode8(_mm256_mul_ps(load8(x + i), inverses), bounds);
+      const __m256i b = encode8(_mm256_mul_ps(load8(x + i + 8), inverses), bounds);
+      const __m256i c = encode8(_mm256_mul_ps(load8(x + i + 16), inverses), bounds);
+      const __m256i d = encode8(_mm256_mul_ps(load8(x + i + 24), inverses), bounds);
       // Each 128-bit half ends with every second pair of bytes of the result.
       const __m256i bytes = _mm256_packus_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d));
       const __m256i words = _mm256_maddubs_epi16(bytes, _mm256_set1_epi16(0x0110));
@@ -90,21 +98,23 @@ COHO_AVX2 void quantize_avx2(const Element* x, std::int64_t n, std::int64_t bloc
       const __m128i ordered = _mm_unpacklo_epi16(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256(pairs, 1));
       _mm_storeu_si128(reinterpret_cast<__m128i*>(codes + i / 2), ordered);
     }
-    nf4_encode_rest(x, i, count, inverse, codes);
+    nf4_encode_tail(x, i, count, inverse, codes);
   }
 }
 
-/// The indices of 8 elements from 4 bytes; only the low four bits of each lane count.
-COHO_AVX2 COHO_INLINE __m256i indices8(const std::uint8_t* codes) {
+// The codes of 8 elements from 4 bytes; only the low four bits of each lane count.
+COHO_AVX2 COHO_INLINE __m256i unpack8(const std::uint8_t* codes) {
   std::int32_t word;
   std::memcpy(&word, codes, 4);
   return _mm256_srlv_epi32(_mm256_set1_epi32(word), _mm256_setr_epi32(4, 0, 12, 8, 20, 16, 28, 24));
 }
-COHO_AVX2 COHO_INLINE __m256 pick8(__m256 low, __m256 high, __m256i index) {
+// Entries of a table of 16 in two registers: bit 3 of an index, moved to the sign, chooses between the halves.
+COHO_AVX2 COHO_INLINE __m256 lookup8(__m256 low, __m256 high, __m256i index) {
   return _mm256_blendv_ps(_mm256_permutevar8x32_ps(low, index), _mm256_permutevar8x32_ps(high, index),
                           _mm256_castsi256_ps(_mm256_slli_epi32(index, 28)));
 }
 
+// The 16 products of a block are computed once and looked up.
 COHO_AVX2 void dequantize_avx2(const std::uint8_t* codes, const float* absmax, std::int64_t n, std::int64_t block_size,
                                float* out) {
   const __m256 low = _mm256_loadu_ps(nf4_values.data()), high = _mm256_loadu_ps(nf4_values.data() + 8);
@@ -115,11 +125,12 @@ COHO_AVX2 void dequantize_avx2(const std::uint8_t* codes, const float* absmax, s
     const __m256 high_products = _mm256_mul_ps(high, _mm256_set1_ps(scale));
     std::int64_t i = 0;
     for (; i + 8 <= count; i += 8)
-      _mm256_storeu_ps(out + i, pick8(low_products, high_products, indices8(codes + i / 2)));
-    nf4_decode_rest(codes, scale, i, count, out);
+      _mm256_storeu_ps(out + i, lookup8(low_products, high_products, unpack8(codes + i / 2)));
+    nf4_decode_tail(codes, scale, i, count, out);
   }
 }
 
+// `nf4_bf16_bits` in 8 lanes.
 COHO_AVX2 COHO_INLINE __m256i bf16_words(__m256 values) {
   const __m256i bits = _mm256_castps_si256(values);
   const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
@@ -151,10 +162,11 @@ COHO_AVX2 void dequantize_bf16_avx2(const std::uint8_t* codes, const float* absm
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i), _mm256_permute2x128_si256(left, right, 0x20));
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i + 16), _mm256_permute2x128_si256(left, right, 0x31));
     }
-    nf4_decode_rest(codes, scale, i, count, out);
+    nf4_decode_tail(codes, scale, i, count, out);
   }
 }
 
+// The sum of 8 lanes, halves first.
 COHO_AVX2 COHO_INLINE float sum8(__m256 v) {
   const __m128 four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
   const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
@@ -163,13 +175,15 @@ COHO_AVX2 COHO_INLINE float sum8(__m256 v) {
 
 // ---- AVX-512 ----
 
+// 16 elements as fp32; bf16 ones are given as bits.
 COHO_AVX512 COHO_INLINE __m512 load16(const float* x) { return _mm512_loadu_ps(x); }
 COHO_AVX512 COHO_INLINE __m512 load16(const std::uint16_t* x) {
   const __m256i bits = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x));
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
 }
 
-COHO_AVX512 COHO_INLINE __m128i index16(__m512 scaled, __m512 bounds) {
+// The codes of 16 elements, a byte each: one register holds the whole tree.
+COHO_AVX512 COHO_INLINE __m128i encode16(__m512 scaled, __m512 bounds) {
   __m512i node = _mm512_set1_epi32(1);
   for (int level = 0; level < 4; ++level) {
     const __mmask16 above = _mm512_cmp_ps_mask(scaled, _mm512_permutexvar_ps(node, bounds), _CMP_GT_OQ);
@@ -179,6 +193,7 @@ COHO_AVX512 COHO_INLINE __m128i index16(__m512 scaled, __m512 bounds) {
   return _mm512_cvtepi32_epi8(_mm512_and_si512(node, _mm512_set1_epi32(15)));
 }
 
+// 32 elements per iteration, whose codes fill one 16-byte store.
 template <class Element>
 COHO_AVX512 void quantize_avx512(const Element* x, std::int64_t n, std::int64_t block_size, std::uint8_t* codes,
                                  float* absmax) {
@@ -192,21 +207,22 @@ COHO_AVX512 void quantize_avx512(const Element* x, std::int64_t n, std::int64_t 
     const __m512 inverses = _mm512_set1_ps(inverse);
     std::int64_t i = 0;
     for (; i + 32 <= count; i += 32) {
-      const __m128i a = index16(_mm512_mul_ps(load16(x + i), inverses), bounds);
-      const __m128i b = index16(_mm512_mul_ps(load16(x + i + 16), inverses), bounds);
+      const __m128i a = encode16(_mm512_mul_ps(load16(x + i), inverses), bounds);
+      const __m128i b = encode16(_mm512_mul_ps(load16(x + i + 16), inverses), bounds);
       const __m128i packed = _mm_packus_epi16(_mm_maddubs_epi16(a, places), _mm_maddubs_epi16(b, places));
       _mm_storeu_si128(reinterpret_cast<__m128i*>(codes + i / 2), packed);
     }
-    nf4_encode_rest(x, i, count, inverse, codes);
+    nf4_encode_tail(x, i, count, inverse, codes);
   }
 }
 
-/// The indices of 16 elements from 8 bytes; only the low four bits of each lane count.
-COHO_AVX512 COHO_INLINE __m512i indices16(const std::uint8_t* codes) {
+// The codes of 16 elements from 8 bytes; only the low four bits of each lane count.
+COHO_AVX512 COHO_INLINE __m512i unpack16(const std::uint8_t* codes) {
   const __m128i packed = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(codes));
   return _mm512_cvtepu8_epi32(_mm_unpacklo_epi8(_mm_srli_epi16(packed, 4), packed));
 }
 
+// The 16 products of a block fit one register, in which each code is looked up.
 COHO_AVX512 void dequantize_avx512(const std::uint8_t* codes, const float* absmax, std::int64_t n,
                                    std::int64_t block_size, float* out) {
   const __m512 values = _mm512_loadu_ps(nf4_values.data());
@@ -216,8 +232,8 @@ COHO_AVX512 void dequantize_avx512(const std::uint8_t* codes, const float* absma
     const __m512 products = _mm512_mul_ps(values, _mm512_set1_ps(scale));
     std::int64_t i = 0;
     for (; i + 16 <= count; i += 16)
-      _mm512_storeu_ps(out + i, _mm512_permutexvar_ps(indices16(codes + i / 2), products));
-    nf4_decode_rest(codes, scale, i, count, out);
+      _mm512_storeu_ps(out + i, _mm512_permutexvar_ps(unpack16(codes + i / 2), products));
+    nf4_decode_tail(codes, scale, i, count, out);
   }
 }
 
@@ -227,11 +243,13 @@ COHO_AVX512 void dequantize_avx512(const std::uint8_t* codes, const float* absma
 // row, and the row in the middle of a byte. `Step(codes, scale, x, sums)` takes `width` elements.
 #define COHO_NF4_MATVEC(NAME, TARGET, VECTOR, ZERO, WIDTH, STEP, SUM)                                              \
   template <int Rows, int Chains>                                                                                  \
-  TARGET void NAME##_rows(const float* x, std::int64_t in, const std::uint8_t* codes, const float* absmax,         \
-                          std::int64_t block_size, std::int64_t first, std::int64_t last, float* y,                \
-                          std::int64_t y_stride) {                                                                 \
+  TARGET void NAME##_rows(const nf4_product& product) {                                                            \
+    const float* const x = product.x;                                                                              \
+    const std::int64_t in = product.in, block_size = product.block_size, last = product.last;                      \
+    const std::uint8_t* const codes = product.codes;                                                               \
+    const float* const absmax = product.absmax;                                                                    \
     const auto tables = NAME##_tables();                                                                           \
-    for (std::int64_t o = first; o < last; ++o) {                                                                  \
+    for (std::int64_t o = product.first; o < last; ++o) {                                                          \
       VECTOR sums[Rows][Chains];                                                                                   \
       float rest[Rows] = {};                                                                                       \
       for (int r = 0; r < Rows; ++r)                                                                               \
@@ -255,18 +273,16 @@ COHO_AVX512 void dequantize_avx512(const std::uint8_t* codes, const float* absma
       for (int r = 0; r < Rows; ++r) {                                                                             \
         float sum = rest[r];                                                                                       \
         for (int c = 0; c < Chains; ++c) sum += SUM(sums[r][c]);                                                   \
-        y[r * y_stride + o] = sum;                                                                                 \
+        product.y[r * product.y_stride + o] = sum;                                                                 \
       }                                                                                                            \
     }                                                                                                              \
   }                                                                                                                \
-  void NAME(const float* x, std::int64_t rows, std::int64_t in, const std::uint8_t* codes, const float* absmax,    \
-            std::int64_t block_size, std::int64_t first, std::int64_t last, float* y, std::int64_t y_stride) {     \
-    using function = void (*)(const float*, std::int64_t, const std::uint8_t*, const float*, std::int64_t,         \
-                              std::int64_t, std::int64_t, float*, std::int64_t);                                   \
+  void NAME(const nf4_product& product) {                                                                          \
+    using function = void (*)(const nf4_product&);                                                                 \
     static constexpr function by_rows[nf4_matvec_rows] = {NAME##_rows<1, 4>, NAME##_rows<2, 2>, NAME##_rows<3, 2>, \
                                                           NAME##_rows<4, 2>, NAME##_rows<5, 1>, NAME##_rows<6, 1>, \
                                                           NAME##_rows<7, 1>, NAME##_rows<8, 1>};                   \
-    by_rows[rows - 1](x, in, codes, absmax, block_size, first, last, y, y_stride);                                 \
+    by_rows[product.rows - 1](product);                                                                            \
   }
 
 struct tables8 {
@@ -275,20 +291,20 @@ struct tables8 {
 COHO_AVX2 COHO_INLINE tables8 matvec_avx2_tables() {
   return {_mm256_loadu_ps(nf4_values.data()), _mm256_loadu_ps(nf4_values.data() + 8)};
 }
-#define COHO_STEP8(CODES, X, CHAIN)                                                                               \
-  {                                                                                                               \
-    const __m256 weights = _mm256_mul_ps(pick8(tables.low, tables.high, indices8(CODES)), _mm256_set1_ps(scale)); \
-    for (int r = 0; r < Rows; ++r)                                                                                \
-      sums[r][CHAIN] = _mm256_fmadd_ps(weights, _mm256_loadu_ps((X) + r * in), sums[r][CHAIN]);                   \
+#define COHO_STEP8(CODES, X, CHAIN)                                                                                \
+  {                                                                                                                \
+    const __m256 weights = _mm256_mul_ps(lookup8(tables.low, tables.high, unpack8(CODES)), _mm256_set1_ps(scale)); \
+    for (int r = 0; r < Rows; ++r)                                                                                 \
+      sums[r][CHAIN] = _mm256_fmadd_ps(weights, _mm256_loadu_ps((X) + r * in), sums[r][CHAIN]);                    \
   }
 COHO_NF4_MATVEC(matvec_avx2, COHO_AVX2, __m256, _mm256_setzero_ps, 8, COHO_STEP8, sum8)
 
 COHO_AVX512 COHO_INLINE __m512 matvec_avx512_tables() { return _mm512_loadu_ps(nf4_values.data()); }
-#define COHO_STEP16(CODES, X, CHAIN)                                                                              \
-  {                                                                                                               \
-    const __m512 weights = _mm512_mul_ps(_mm512_permutexvar_ps(indices16(CODES), tables), _mm512_set1_ps(scale)); \
-    for (int r = 0; r < Rows; ++r)                                                                                \
-      sums[r][CHAIN] = _mm512_fmadd_ps(weights, _mm512_loadu_ps((X) + r * in), sums[r][CHAIN]);                   \
+#define COHO_STEP16(CODES, X, CHAIN)                                                                             \
+  {                                                                                                              \
+    const __m512 weights = _mm512_mul_ps(_mm512_permutexvar_ps(unpack16(CODES), tables), _mm512_set1_ps(scale)); \
+    for (int r = 0; r < Rows; ++r)                                                                               \
+      sums[r][CHAIN] = _mm512_fmadd_ps(weights, _mm512_loadu_ps((X) + r * in), sums[r][CHAIN]);                  \
   }
 COHO_NF4_MATVEC(matvec_avx512, COHO_AVX512, __m512, _mm512_setzero_ps, 16, COHO_STEP16, _mm512_reduce_add_ps)
 

@@ -28,6 +28,7 @@ struct bf16 {
   std::uint16_t bits;
 };
 
+/// A loaded number as fp32, in which all kernels compute.
 __device__ inline float to_float(float x) { return x; }
 __device__ inline float to_float(bf16 x) { return __uint_as_float(static_cast<unsigned>(x.bits) << 16); }
 
@@ -46,10 +47,11 @@ __device__ inline unsigned pack_bf16(float first, float second) {
 #endif
 }
 
+/// Writes one number, rounded to nearest even if the memory holds bf16.
 __device__ inline void store(float* place, float x) { *place = x; }
 __device__ inline void store(bf16* place, float x) { place->bits = static_cast<std::uint16_t>(pack_bf16(x, 0.0f)); }
 
-/// Loads and stores 16 bytes of numbers in memory aligned to 16 bytes.
+/// Writes 16 bytes of numbers to memory aligned to 16 bytes.
 __device__ inline void store16(float* place, const float (&x)[4]) {
   *reinterpret_cast<float4*>(place) = make_float4(x[0], x[1], x[2], x[3]);
 }
@@ -82,6 +84,7 @@ __device__ inline float warp_sum(float x) {
   return x;
 }
 
+/// The largest of a warp's numbers, the same in every lane; all 32 lanes must call it.
 __device__ inline float warp_max(float x) {
   COHO_UNROLL
   for (int distance = warp_size / 2; distance > 0; distance /= 2) {
@@ -103,6 +106,7 @@ __device__ float block_sum(float x, float (&slots)[Warps]) {
   return sum;
 }
 
+/// The largest number of a block, under the conditions of `block_sum`.
 template <int Warps>
 __device__ float block_max(float x, float (&slots)[Warps]) {
   x = warp_max(x);
@@ -114,10 +118,12 @@ __device__ float block_max(float x, float (&slots)[Warps]) {
   return most;
 }
 
-inline bool aligned_to(const void* pointer, std::uintptr_t bytes) {
+/// Whether a host or device address is a multiple of `bytes`.
+inline bool is_aligned(const void* pointer, std::uintptr_t bytes) {
   return reinterpret_cast<std::uintptr_t>(pointer) % bytes == 0;
 }
 
+/// ⌈a/b⌉ without the overflow of a + b − 1.
 constexpr std::int64_t divide_up(std::int64_t a, std::int64_t b) { return a / b + (a % b != 0); }
 
 /// Enqueues `kernel` on blocks·threads threads; returns the launch's own error, not one left by an earlier call.

@@ -31,8 +31,8 @@ struct coho_cuda_nf4 {
 /// scales. `weight`: host pointer. out: [n] of `type`. 16-byte aligned `out`, 4-byte aligned codes and block_size ≥ 8
 /// take the fast path.
 ///
-///     if (const int error = coho_cuda_nf4_dequantise(&weight, buffer, coho_cuda_bfloat16, stream)) …
-int coho_cuda_nf4_dequantise(const coho_cuda_nf4* weight, void* out, int type, void* stream);
+///     if (const int error = coho_cuda_nf4_dequantize(&weight, buffer, coho_cuda_bfloat16, stream)) …
+int coho_cuda_nf4_dequantize(const coho_cuda_nf4* weight, void* out, int type, void* stream);
 
 /// y = x Wᵀ from the codes: x [batch, in], W [rows, in] with weight->n = rows·in, y [batch, rows]; x and y of `type`
 /// and contiguous; 1 ≤ batch ≤ 8, in < 2³⁰. Products and sums in fp32, the scale applied to the sum over each run of 8
@@ -43,25 +43,43 @@ int coho_cuda_nf4_dequantise(const coho_cuda_nf4* weight, void* out, int type, v
 int coho_cuda_nf4_matvec(const coho_cuda_nf4* weight, const void* x, std::int64_t batch, std::int64_t in,
                          std::int64_t rows, void* y, int type, void* stream);
 
+/// A block of columns of logits, with what belongs to it. z = logit·inverse_temperature + bias[c].
+struct coho_cuda_logit_block {
+  float*
+      logits;  // [rows, columns], rows `stride` numbers apart; 16-byte aligned with a stride divisible by 4 is faster
+  std::int64_t stride, rows, columns;  // rows, columns ≥ 1, stride ≥ columns
+  const float* bias;                   // [columns], or null
+  float inverse_temperature;           //
+  const std::int64_t* targets;         // [rows], counted over the whole vocabulary
+  std::int64_t first_column;           // of the block, counted likewise
+};
+
+/// The state of an online softmax over blocks of columns, [rows] each.
+struct coho_cuda_softmax_sums {
+  float* maximum;        // −∞ before the first block
+  float* sum;            //
+  float* weighted_sum;   // or null
+  float* chosen;         // z of the target, once its block was seen
+  float* rescale;        //
+  float* entropy_block;  // contiguous [rows, columns], or null; columns divisible by 4 are faster
+};
+
+/// The upstream gradients of log-probability and entropy, and what they need, [rows] each.
+struct coho_cuda_log_prob_gradient {
+  const float* log_sum_exp;
+  const float* entropy;     // H; needed with d_entropy
+  const float* d_log_prob;  // g; null: 0
+  const float* d_entropy;   // h; null: 0
+};
+
 /// One block of columns of an online softmax over the vocabulary (Milakov and Gimelshein 2018, §3): the kernel for
-/// coho::log_prob_block_kernels, with a stream. With z = logit·inverse_temperature + bias[c] and m' = max(m, max_c z):
+/// coho::log_prob_block_kernels, with a stream. With m' = max(m, max_c z):
 ///   logits ← e = exp(z − m');  rescale = exp(m − m');  sum ← rescale·sum + Σ e;  maximum ← m'
 ///   weighted_sum ← rescale·(weighted_sum + (m − m')·sum) + Σ (z − m')·e;  entropy_block ← (z − m')·e
-/// logits [rows, columns] with rows `stride` numbers apart; bias [columns] or null; targets [rows], counted like
-/// first_column over the whole vocabulary: chosen ← z of the target if it is one of these columns. maximum (−∞ at
-/// first), sum, weighted_sum (or null), chosen, rescale [rows]; entropy_block contiguous [rows, columns], or null. Rows
-/// and columns ≥ 1, stride ≥ columns. 16-byte aligned pointers with a stride divisible by 4 (with entropy_block the
-/// columns too) are faster.
-int coho_cuda_log_prob_forward(float* logits, std::int64_t stride, std::int64_t rows, std::int64_t columns,
-                               const float* bias, float inverse_temperature, const std::int64_t* targets,
-                               std::int64_t first_column, float* maximum, float* sum, float* weighted_sum,
-                               float* chosen, float* rescale, float* entropy_block, void* stream);
+/// The structs are in host memory; their pointers are device pointers.
+int coho_cuda_log_prob_forward(const coho_cuda_logit_block* block, const coho_cuda_softmax_sums* sums, void* stream);
 
-/// logits ← dL/dlogit = inverse_temperature·(g·[c = target] − p·(g + h·(log p + H))) with log p = z − log_sum_exp, the
-/// upstream gradients g = d_log_prob and h = d_entropy (null: 0) and the entropy H, needed with d_entropy; all four
-/// [rows].
-int coho_cuda_log_prob_backward(float* logits, std::int64_t stride, std::int64_t rows, std::int64_t columns,
-                                const float* bias, float inverse_temperature, const std::int64_t* targets,
-                                std::int64_t first_column, const float* log_sum_exp, const float* entropy,
-                                const float* d_log_prob, const float* d_entropy, void* stream);
+/// logits ← dL/dlogit = inverse_temperature·(g·[c = target] − p·(g + h·(log p + H))) with log p = z − log_sum_exp.
+int coho_cuda_log_prob_backward(const coho_cuda_logit_block* block, const coho_cuda_log_prob_gradient* gradient,
+                                void* stream);
 }

@@ -11,8 +11,10 @@ constexpr float no_probability = -128.0f;  // exp of anything less is 0 in fp32;
 
 // Calls f(column, z) for this thread's columns of a row, four adjacent ones at a time if Vector.
 template <bool Vector, typename F>
-__device__ inline void for_columns(const float* line, const float* bias, float inverse_temperature,
-                                   std::int64_t columns, F f) {
+__device__ inline void for_columns(const coho_cuda_logit_block& block, const float* line, F f) {
+  const float* const bias = block.bias;
+  const float inverse_temperature = block.inverse_temperature;
+  const std::int64_t columns = block.columns;
   if constexpr (Vector) {
     const std::int64_t fours = columns / 4;
     for (std::int64_t i = threadIdx.x; i < fours; i += threads) {
@@ -30,38 +32,38 @@ __device__ inline void for_columns(const float* line, const float* bias, float i
   }
 }
 
+// What `for_columns` read, one number or four, is written back.
 __device__ inline void write(float* place, const float (&x)[4]) { store16(place, x); }
 __device__ inline void write(float* place, const float (&x)[1]) { *place = x[0]; }
 
+// The step of the online softmax that launchers.hpp defines, for row blockIdx.x.
 template <bool Vector>
-__global__ void __launch_bounds__(threads)
-    log_prob_forward(float* logits, std::int64_t stride, std::int64_t columns, const float* bias,
-                     float inverse_temperature, const std::int64_t* targets, std::int64_t first_column, float* maximum,
-                     float* sum, float* weighted_sum, float* chosen, float* rescale, float* entropy_block) {
+__global__ void __launch_bounds__(threads) log_prob_forward(coho_cuda_logit_block block, coho_cuda_softmax_sums state) {
   __shared__ float largest[warps], sums[warps], products[warps];
   const std::int64_t row = blockIdx.x;
-  float* const line = logits + row * stride;
+  float* const line = block.logits + row * block.stride;
 
   float most = -infinity;
-  for_columns<Vector>(line, bias, inverse_temperature, columns, [&](std::int64_t, const auto& z) {
+  for_columns<Vector>(block, line, [&](std::int64_t, const auto& z) {
     COHO_UNROLL
     for (float x : z) most = fmaxf(most, x);
   });
   // Read before any thread writes: block_max is the barrier.
-  const float before = maximum[row];
-  float of_target = 0.0f;
-  const std::int64_t target = targets[row] - first_column;
-  const bool inside = target >= 0 && target < columns;
+  const float before = state.maximum[row];
+  float target_logit = 0.0f;
+  const std::int64_t target = block.targets[row] - block.first_column;
+  const bool inside = target >= 0 && target < block.columns;
   if (threadIdx.x == 0 && inside) {
-    of_target = fmaf(line[target], inverse_temperature, bias != nullptr ? __ldg(bias + target) : 0.0f);
+    const float bias = block.bias != nullptr ? __ldg(block.bias + target) : 0.0f;
+    target_logit = fmaf(line[target], block.inverse_temperature, bias);
   }
   const float after = fmaxf(before, block_max(most, largest));
   const float shift = after == -infinity ? 0.0f : after;
 
   float mine = 0.0f, mine_weighted = 0.0f;
-  const bool weighted = weighted_sum != nullptr || entropy_block != nullptr;
-  float* const products_of_row = entropy_block != nullptr ? entropy_block + row * columns : nullptr;
-  for_columns<Vector>(line, bias, inverse_temperature, columns, [&](std::int64_t c, const auto& z) {
+  const bool weighted = state.weighted_sum != nullptr || state.entropy_block != nullptr;
+  float* const products_of_row = state.entropy_block != nullptr ? state.entropy_block + row * block.columns : nullptr;
+  for_columns<Vector>(block, line, [&](std::int64_t c, const auto& z) {
     constexpr int count = sizeof(z) / sizeof(float);
     float e[count];
     COHO_UNROLL
@@ -80,76 +82,73 @@ __global__ void __launch_bounds__(threads)
   if (threadIdx.x != 0) return;
   const bool first = before == -infinity;
   const float factor = first ? 0.0f : expf(before - shift);
-  const float sum_before = sum[row];
-  if (weighted_sum != nullptr) {
-    const float moved = first ? 0.0f : factor * (weighted_sum[row] + (before - shift) * sum_before);
-    weighted_sum[row] = moved + total_weighted;
+  const float sum_before = state.sum[row];
+  if (state.weighted_sum != nullptr) {
+    const float moved = first ? 0.0f : factor * (state.weighted_sum[row] + (before - shift) * sum_before);
+    state.weighted_sum[row] = moved + total_weighted;
   }
-  sum[row] = factor * sum_before + total;
-  maximum[row] = after;
-  rescale[row] = factor;
-  if (inside) chosen[row] = of_target;
+  state.sum[row] = factor * sum_before + total;
+  state.maximum[row] = after;
+  state.rescale[row] = factor;
+  if (inside) state.chosen[row] = target_logit;
 }
 
+// The gradient of launchers.hpp for row blockIdx.x, written over the logits.
 template <bool Vector>
 __global__ void __launch_bounds__(threads)
-    log_prob_backward(float* logits, std::int64_t stride, std::int64_t columns, const float* bias,
-                      float inverse_temperature, const std::int64_t* targets, std::int64_t first_column,
-                      const float* log_sum_exp, const float* entropy, const float* d_log_prob, const float* d_entropy) {
+    log_prob_backward(coho_cuda_logit_block block, coho_cuda_log_prob_gradient gradient) {
   const std::int64_t row = blockIdx.x;
-  float* const line = logits + row * stride;
-  const std::int64_t target = targets[row] - first_column;
-  const float normaliser = log_sum_exp[row];
-  const float g = d_log_prob != nullptr ? d_log_prob[row] : 0.0f;
-  const float h = d_entropy != nullptr ? d_entropy[row] : 0.0f;
-  const float entropy_of_row = d_entropy != nullptr ? entropy[row] : 0.0f;
-  for_columns<Vector>(line, bias, inverse_temperature, columns, [&](std::int64_t c, const auto& z) {
+  float* const line = block.logits + row * block.stride;
+  const std::int64_t target = block.targets[row] - block.first_column;
+  const float normaliser = gradient.log_sum_exp[row];
+  const float g = gradient.d_log_prob != nullptr ? gradient.d_log_prob[row] : 0.0f;
+  const float h = gradient.d_entropy != nullptr ? gradient.d_entropy[row] : 0.0f;
+  const float entropy_of_row = gradient.d_entropy != nullptr ? gradient.entropy[row] : 0.0f;
+  for_columns<Vector>(block, line, [&](std::int64_t c, const auto& z) {
     constexpr int count = sizeof(z) / sizeof(float);
     float d[count];
     COHO_UNROLL
     for (int j = 0; j < count; ++j) {
       const float log_p = z[j] - normaliser;
       const float slope = g + h * (fmaxf(log_p, no_probability) + entropy_of_row);
-      d[j] = inverse_temperature * ((c + j == target ? g : 0.0f) - expf(log_p) * slope);
+      d[j] = block.inverse_temperature * ((c + j == target ? g : 0.0f) - expf(log_p) * slope);
     }
     write(line + c, d);
   });
 }
 
 // Whether each row begins at a multiple of 16 bytes.
-bool vectors_fit(const float* matrix, std::int64_t stride) {
-  return matrix == nullptr || (aligned_to(matrix, 16) && stride % 4 == 0);
+bool rows_are_aligned(const float* matrix, std::int64_t stride) {
+  return matrix == nullptr || (is_aligned(matrix, 16) && stride % 4 == 0);
 }
 
-bool sizes_fit(const float* logits, std::int64_t stride, std::int64_t rows, std::int64_t columns,
-               const std::int64_t* targets) {
-  return logits != nullptr && targets != nullptr && rows >= 1 && columns >= 1 && stride >= columns;
+// The conditions on a block that both launchers share.
+bool is_valid(const coho_cuda_logit_block* block) {
+  return block != nullptr && block->logits != nullptr && block->targets != nullptr && block->rows >= 1 &&
+         block->columns >= 1 && block->stride >= block->columns;
 }
 
 }  // namespace
 }  // namespace coho::trainer::cuda
 
-extern "C" int coho_cuda_log_prob_forward(float* logits, std::int64_t stride, std::int64_t rows, std::int64_t columns,
-                                          const float* bias, float inverse_temperature, const std::int64_t* targets,
-                                          std::int64_t first_column, float* maximum, float* sum, float* weighted_sum,
-                                          float* chosen, float* rescale, float* entropy_block, void* stream) {
+extern "C" int coho_cuda_log_prob_forward(const coho_cuda_logit_block* block, const coho_cuda_softmax_sums* sums,
+                                          void* stream) {
   using namespace coho::trainer::cuda;
-  if (!sizes_fit(logits, stride, rows, columns, targets)) return cudaErrorInvalidValue;
-  if (maximum == nullptr || sum == nullptr || chosen == nullptr || rescale == nullptr) return cudaErrorInvalidValue;
-  const bool vectors = vectors_fit(logits, stride) && vectors_fit(bias, 0) && vectors_fit(entropy_block, columns);
-  return launch(vectors ? log_prob_forward<true> : log_prob_forward<false>, rows, threads, stream, logits, stride,
-                columns, bias, inverse_temperature, targets, first_column, maximum, sum, weighted_sum, chosen, rescale,
-                entropy_block);
+  if (!is_valid(block) || sums == nullptr) return cudaErrorInvalidValue;
+  if (sums->maximum == nullptr || sums->sum == nullptr || sums->chosen == nullptr || sums->rescale == nullptr)
+    return cudaErrorInvalidValue;
+  const bool vectors = rows_are_aligned(block->logits, block->stride) && rows_are_aligned(block->bias, 0) &&
+                       rows_are_aligned(sums->entropy_block, block->columns);
+  return launch(vectors ? log_prob_forward<true> : log_prob_forward<false>, block->rows, threads, stream, *block,
+                *sums);
 }
 
-extern "C" int coho_cuda_log_prob_backward(float* logits, std::int64_t stride, std::int64_t rows, std::int64_t columns,
-                                           const float* bias, float inverse_temperature, const std::int64_t* targets,
-                                           std::int64_t first_column, const float* log_sum_exp, const float* entropy,
-                                           const float* d_log_prob, const float* d_entropy, void* stream) {
+extern "C" int coho_cuda_log_prob_backward(const coho_cuda_logit_block* block,
+                                           const coho_cuda_log_prob_gradient* gradient, void* stream) {
   using namespace coho::trainer::cuda;
-  if (!sizes_fit(logits, stride, rows, columns, targets) || log_sum_exp == nullptr) return cudaErrorInvalidValue;
-  if (d_entropy != nullptr && entropy == nullptr) return cudaErrorInvalidValue;
-  const bool vectors = vectors_fit(logits, stride) && vectors_fit(bias, 0);
-  return launch(vectors ? log_prob_backward<true> : log_prob_backward<false>, rows, threads, stream, logits, stride,
-                columns, bias, inverse_temperature, targets, first_column, log_sum_exp, entropy, d_log_prob, d_entropy);
+  if (!is_valid(block) || gradient == nullptr || gradient->log_sum_exp == nullptr) return cudaErrorInvalidValue;
+  if (gradient->d_entropy != nullptr && gradient->entropy == nullptr) return cudaErrorInvalidValue;
+  const bool vectors = rows_are_aligned(block->logits, block->stride) && rows_are_aligned(block->bias, 0);
+  return launch(vectors ? log_prob_backward<true> : log_prob_backward<false>, block->rows, threads, stream, *block,
+                *gradient);
 }

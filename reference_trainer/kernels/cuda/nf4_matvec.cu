@@ -8,12 +8,12 @@ namespace {
 constexpr int warps = 4;
 constexpr int threads = warps * warp_size;
 constexpr int word_codes = 8;
-constexpr int words_a_lane = 4;
-constexpr int step = word_codes * words_a_lane * warp_size;  // codes of a row per warp and iteration: 1024
+constexpr int words_per_lane = 4;
+constexpr int step = word_codes * words_per_lane * warp_size;  // codes of a row per warp and iteration: 1024
 
 // Rows of W per warp: the loaded part of x serves them all; their codes are loaded before any is used.
 template <int Batch>
-constexpr int rows_a_warp = Batch == 1 ? 4 : 2;
+constexpr int rows_per_warp = Batch == 1 ? 4 : 2;
 
 // Adds the warps' and lanes' partial sums in a fixed order and writes y [batch, rows] for Rows rows from `first` on.
 template <typename X, int Batch, int Rows>
@@ -44,9 +44,9 @@ __device__ void write_sums(const float (&sums)[Rows][Batch], std::int64_t first,
 template <typename X, int Batch>
 __global__ void __launch_bounds__(threads, 5)
     matvec_words(nf4_weight weight, const X* __restrict__ x, int in, std::int64_t rows, X* __restrict__ y) {
-  constexpr int Rows = rows_a_warp<Batch>;
+  constexpr int Rows = rows_per_warp<Batch>;
   COHO_SHARED_VALUES(values);
-  share_values(values);
+  load_shared_values(values);
   __syncthreads();
 
   const int lane = threadIdx.x % warp_size, warp = threadIdx.x / warp_size;
@@ -61,7 +61,7 @@ __global__ void __launch_bounds__(threads, 5)
 
   float sums[Rows][Batch] = {};
   for (int begin = warp * step; begin < in; begin += warps * step) {
-    std::uint32_t codes[Rows][words_a_lane];
+    std::uint32_t codes[Rows][words_per_lane];
     // Lane l holds the scale of the l-th block that the step touches: at most 17 blocks of at least 64 elements.
     float scales[Rows];
     std::int64_t blocks[Rows];
@@ -70,7 +70,7 @@ __global__ void __launch_bounds__(threads, 5)
     COHO_UNROLL
     for (int r = 0; r < Rows; ++r) {
       COHO_UNROLL
-      for (int i = 0; i < words_a_lane; ++i) {
+      for (int i = 0; i < words_per_lane; ++i) {
         codes[r][i] =
             (i * warp_size + lane) * word_codes < count ? __ldg(words[r] + (begin / word_codes + i * warp_size)) : 0u;
       }
@@ -80,7 +80,7 @@ __global__ void __launch_bounds__(threads, 5)
     }
     block_scales(weight, blocks, scales);
     COHO_UNROLL
-    for (int i = 0; i < words_a_lane; ++i) {
+    for (int i = 0; i < words_per_lane; ++i) {
       const int offset = (i * warp_size + lane) * word_codes;
       float w[Rows][word_codes], scale[Rows];
       COHO_UNROLL
@@ -112,7 +112,7 @@ template <typename X, int Batch>
 __global__ void __launch_bounds__(threads)
     matvec_elements(nf4_weight weight, const X* __restrict__ x, int in, std::int64_t rows, X* __restrict__ y) {
   COHO_SHARED_VALUES(values);
-  share_values(values);
+  load_shared_values(values);
   __syncthreads();
 
   const std::int64_t row = blockIdx.x;
@@ -126,13 +126,16 @@ __global__ void __launch_bounds__(threads)
   write_sums<X, Batch, 1>(sums, row, rows, y);
 }
 
+// Finds the kernel compiled for this batch, counting down from Batch, and launches the fast one where width, block size
+// and alignment allow it; returns a cudaError_t.
 template <int Batch, typename X>
 int matvec(const nf4_weight& weight, const X* x, std::int64_t batch, int in, std::int64_t rows, X* y, void* stream) {
   if (batch < Batch) {
     if constexpr (Batch > 1) return matvec<Batch - 1>(weight, x, batch, in, rows, y, stream);
   }
-  if (in % word_codes == 0 && weight.block_shift >= 6 && aligned_to(x, 16) && aligned_to(weight.codes, 4)) {
-    return launch(matvec_words<X, Batch>, divide_up(rows, rows_a_warp<Batch>), threads, stream, weight, x, in, rows, y);
+  if (in % word_codes == 0 && weight.block_shift >= 6 && is_aligned(x, 16) && is_aligned(weight.codes, 4)) {
+    return launch(matvec_words<X, Batch>, divide_up(rows, rows_per_warp<Batch>), threads, stream, weight, x, in, rows,
+                  y);
   }
   return launch(matvec_elements<X, Batch>, rows, threads, stream, weight, x, in, rows, y);
 }
@@ -143,16 +146,16 @@ int matvec(const nf4_weight& weight, const X* x, std::int64_t batch, int in, std
 extern "C" int coho_cuda_nf4_matvec(const coho_cuda_nf4* weight, const void* x, std::int64_t batch, std::int64_t in,
                                     std::int64_t rows, void* y, int type, void* stream) {
   using namespace coho::trainer::cuda;
-  nf4_weight described;
-  if (x == nullptr || y == nullptr || !describe(weight, described)) return cudaErrorInvalidValue;
+  nf4_weight converted;
+  if (x == nullptr || y == nullptr || !to_kernel_weight(weight, converted)) return cudaErrorInvalidValue;
   if (batch < 1 || batch > 8 || in < 1 || in >= 1 << 30 || rows < 1 || rows > weight->n) return cudaErrorInvalidValue;
   if (rows * in != weight->n) return cudaErrorInvalidValue;
   const int width = static_cast<int>(in);
-  if (type == coho_cuda_float32 && aligned_to(x, 4) && aligned_to(y, 4)) {
-    return matvec<8>(described, static_cast<const float*>(x), batch, width, rows, static_cast<float*>(y), stream);
+  if (type == coho_cuda_float32 && is_aligned(x, 4) && is_aligned(y, 4)) {
+    return matvec<8>(converted, static_cast<const float*>(x), batch, width, rows, static_cast<float*>(y), stream);
   }
-  if (type == coho_cuda_bfloat16 && aligned_to(x, 2) && aligned_to(y, 2)) {
-    return matvec<8>(described, static_cast<const bf16*>(x), batch, width, rows, static_cast<bf16*>(y), stream);
+  if (type == coho_cuda_bfloat16 && is_aligned(x, 2) && is_aligned(y, 2)) {
+    return matvec<8>(converted, static_cast<const bf16*>(x), batch, width, rows, static_cast<bf16*>(y), stream);
   }
   return cudaErrorInvalidValue;
 }

@@ -57,6 +57,7 @@ __device__ inline void block_scales(const nf4_weight& weight, const std::int64_t
   }
 }
 
+/// The scale of one block.
 __device__ inline float block_scale(const nf4_weight& weight, std::int64_t block) {
   const std::int64_t blocks[1] = {block};
   float scales[1];
@@ -73,7 +74,7 @@ __device__ inline unsigned code_of(const nf4_weight& weight, std::int64_t elemen
 /// The values in shared memory: constant memory would serialise the codes of a warp, while here sixteen words are in
 /// sixteen banks. Declare with COHO_SHARED_VALUES(name), followed by __syncthreads().
 #define COHO_SHARED_VALUES(name) __shared__ __align__(256) float name[16]
-__device__ inline void share_values(float (&values)[16]) {
+__device__ inline void load_shared_values(float (&values)[16]) {
   if (threadIdx.x < 16) values[threadIdx.x] = nf4_values[threadIdx.x];
 }
 
@@ -86,6 +87,7 @@ __device__ inline unsigned shared_address([[maybe_unused]] const float (&values)
 #endif
 }
 
+/// The value at a shared address that `decode` has computed: a load that needs no conversion to a generic pointer.
 __device__ inline float shared_value(unsigned address, [[maybe_unused]] const float (&values)[16]) {
 #if defined(__CUDA_ARCH__)
   float x;
@@ -111,26 +113,27 @@ __device__ inline void decode(unsigned word, const float (&values)[16], float (&
 }
 
 /// log₂ of a power of two from 2 to 2³⁰; −1 for anything else.
-inline int shift_of(std::int64_t size) {
+inline int exact_log2(std::int64_t size) {
   if (size < 2 || size > 1 << 30 || (size & (size - 1)) != 0) return -1;
   int shift = 0;
   while ((std::int64_t{1} << shift) < size) ++shift;
   return shift;
 }
 
-/// False, with `to` undefined, if the description is invalid.
-inline bool describe(const coho_cuda_nf4* from, nf4_weight& to) {
+/// Converts the launchers' description to the kernels' form. False, with `to` undefined, if it is invalid: null
+/// pointers, no elements, or a block size that is not a power of two from 2 to 2³⁰.
+inline bool to_kernel_weight(const coho_cuda_nf4* from, nf4_weight& to) {
   if (from == nullptr || from->codes == nullptr || from->absmax == nullptr || from->n < 1) return false;
   const bool nested = from->nested_map != nullptr;
   if (nested && from->nested_absmax == nullptr) return false;
-  if (!aligned_to(from->absmax, nested ? 1 : 4)) return false;
+  if (!is_aligned(from->absmax, nested ? 1 : 4)) return false;
   to = {from->codes,
         from->absmax,
         from->nested_map,
         from->nested_absmax,
         from->nested_offset,
-        shift_of(from->block_size),
-        nested ? shift_of(from->nested_block_size) : 0,
+        exact_log2(from->block_size),
+        nested ? exact_log2(from->nested_block_size) : 0,
         from->n};
   return to.block_shift > 0 && to.nested_shift >= 0;
 }

@@ -37,8 +37,8 @@ TEST_CASE("lora: a published adapter's outputs") {
 }
 
 TEST_CASE("lora: scales and refusals") {
-  CHECK(lora_options{.rank = 4, .alpha = 16}.scale_of("q_proj") == 4);
-  CHECK(lora_options{.rank = 4, .alpha = 16, .use_rslora = true}.scale_of("q_proj") == 8);
+  CHECK(lora_options{.rank = 4, .alpha = 16}.module_scale("q_proj") == 4);
+  CHECK(lora_options{.rank = 4, .alpha = 16, .use_rslora = true}.module_scale("q_proj") == 8);
   CHECK_THROWS_AS(lora_options{.dropout = 1}.validate(), option_error);
   CHECK_THROWS_AS((lora_options{.rank_pattern = {{"q_proj", 0}}}.validate()), option_error);
   CHECK_THROWS_AS((lora_options{.rank_pattern = {{"(", 1}}}.validate()), option_error);
@@ -46,10 +46,12 @@ TEST_CASE("lora: scales and refusals") {
   CHECK_THROWS_AS(lora_options{.alpha = 0}.validate(), option_error);
   CHECK_THROWS_AS(lora_adapter(small_weights(), {.rank = 17}, rng{1}), option_error);
   lora_adapter adapter;
-  CHECK_THROWS_AS(adapter.set(small_weights(), "model.layers.9.mlp.up_proj", at::zeros({1, 16}), at::zeros({24, 1}), 1),
-                  argument_error);
-  CHECK_THROWS_AS(adapter.set(small_weights(), "model.layers.0.mlp.up_proj", at::zeros({1, 15}), at::zeros({24, 1}), 1),
-                  argument_error);
+  CHECK_THROWS_AS(
+      adapter.set_pair(small_weights(), "model.layers.9.mlp.up_proj", at::zeros({1, 16}), at::zeros({24, 1}), 1),
+      argument_error);
+  CHECK_THROWS_AS(
+      adapter.set_pair(small_weights(), "model.layers.0.mlp.up_proj", at::zeros({1, 15}), at::zeros({24, 1}), 1),
+      argument_error);
 }
 
 TEST_CASE("lora: patterns give single modules ranks and alphas of their own") {
@@ -57,15 +59,15 @@ TEST_CASE("lora: patterns give single modules ranks and alphas of their own") {
                              .alpha = 8,
                              .rank_pattern = {{"mlp.down_proj", 4}, {"layers.1..*", 1}},
                              .alpha_pattern = {{"v_proj", 6}}};
-  CHECK(options.rank_of("model.layers.0.self_attn.q_proj") == 2);
-  CHECK(options.rank_of("model.layers.1.mlp.down_proj") == 4);  // the first that matches
-  CHECK(options.rank_of("model.layers.1.mlp.up_proj") == 1);
-  CHECK(options.rank_of("model.layers.0.another_mlp.down_proj") == 2);  // a pattern begins at a dot
-  CHECK(options.scale_of("model.layers.0.self_attn.v_proj") == 3);
+  CHECK(options.module_rank("model.layers.0.self_attn.q_proj") == 2);
+  CHECK(options.module_rank("model.layers.1.mlp.down_proj") == 4);  // the first that matches
+  CHECK(options.module_rank("model.layers.1.mlp.up_proj") == 1);
+  CHECK(options.module_rank("model.layers.0.another_mlp.down_proj") == 2);  // a pattern begins at a dot
+  CHECK(options.module_scale("model.layers.0.self_attn.v_proj") == 3);
   lora_adapter adapter(small_weights(), options, rng{1});
   adapter.visit([&](const std::string& path, lora_pair& pair) {
-    CHECK(pair.a.size(0) == options.rank_of(path));
-    CHECK(pair.scale == options.scale_of(path));
+    CHECK(pair.a.size(0) == options.module_rank(path));
+    CHECK(pair.scale == options.module_scale(path));
   });
 }
 
@@ -73,11 +75,11 @@ TEST_CASE("lora: merging over a packed base unpacks it") {
   const llama_weights packed = llama_weights::random(small_config(), rng{7}, 0.3, {.quantize = nf4_options{}});
   lora_adapter adapter(packed, {.rank = 2, .alpha = 4, .targets = {linear_kind::q}}, rng{1});
   adapter.visit([](const std::string&, lora_pair& pair) { pair.b = random_tensor(pair.b.sizes().vec(), 3); });
-  const llama_weights merged = adapter.merged(packed);
+  const llama_weights merged = adapter.merge(packed);
   const lora_pair& pair = adapter.pair(0, linear_kind::q);
   CHECK(largest_difference(merged.blocks[0][linear_kind::q].dense(),
                            packed.blocks[0][linear_kind::q].values(at::kFloat) + 2 * at::matmul(pair.b, pair.a)) <
         1e-5);
   CHECK(at::equal(merged.blocks[0][linear_kind::up].dense(), packed.blocks[0][linear_kind::up].values(at::kFloat)));
-  CHECK(lora_adapter().merged(packed).blocks[1][linear_kind::o].dense().defined());
+  CHECK(lora_adapter().merge(packed).blocks[1][linear_kind::o].dense().defined());
 }

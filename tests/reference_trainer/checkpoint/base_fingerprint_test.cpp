@@ -25,17 +25,17 @@ hf_checkpoint fingerprinted_checkpoint() {
 
 TEST_CASE("base_fingerprint: weights have one fingerprint in fp32 and bf16, and another when a value changes") {
   const auto base = fingerprinted_checkpoint();
-  const auto of_base = fingerprint_of(base);
+  const auto of_base = compute_base_fingerprint(base);
   auto half = base;
   for (auto& entry : half.tensors) entry.second = entry.second.to(at::kBFloat16);
-  CHECK(fingerprint_of(half) == of_base);
-  CHECK(differing_parts(of_base, fingerprint_of(half)).empty());
+  CHECK(compute_base_fingerprint(half) == of_base);
+  CHECK(differing_parts(of_base, compute_base_fingerprint(half)).empty());
 
   const auto changed = [&](const std::string& name) {
     auto other = base;
     other.tensors[name] = base.tensors.at(name).clone();
     other.tensors[name].view({-1})[3] += 1;
-    return differing_parts(of_base, fingerprint_of(other));
+    return differing_parts(of_base, compute_base_fingerprint(other));
   };
   CHECK(changed("model.layers.1.mlp.down_proj.weight") == "linears");
   CHECK(changed("model.layers.1.input_layernorm.weight") == "embedding or norms");
@@ -48,7 +48,7 @@ TEST_CASE("base_fingerprint: a classifier of a base agrees with it, and so does 
   auto classifier = base;
   classifier.tensors.erase("lm_head.weight");
   classifier.tensors["score.weight"] = at::ones({1, 16});
-  CHECK(differing_parts(fingerprint_of(base), fingerprint_of(classifier)).empty());
+  CHECK(differing_parts(compute_base_fingerprint(base), compute_base_fingerprint(classifier)).empty());
 
   const auto packed_copy = [](const hf_checkpoint& from) {
     auto out = from;
@@ -58,13 +58,13 @@ TEST_CASE("base_fingerprint: a classifier of a base agrees with it, and so does 
     }
     return out;
   };
-  const auto packed = fingerprint_of(packed_copy(base));
+  const auto packed = compute_base_fingerprint(packed_copy(base));
   CHECK(packed.packed);
-  CHECK(differing_parts(fingerprint_of(base), packed).empty());
+  CHECK(differing_parts(compute_base_fingerprint(base), packed).empty());
   auto other = base;
   for (auto& [name, tensor] : other.tensors)
     if (name.ends_with("up_proj.weight")) tensor = tensor * 2;
-  CHECK(differing_parts(packed, fingerprint_of(packed_copy(other))) == "linears");
+  CHECK(differing_parts(packed, compute_base_fingerprint(packed_copy(other))) == "linears");
 }
 
 TEST_CASE("base_fingerprint: a large tensor tells by its stretches and its shape") {
@@ -73,19 +73,19 @@ TEST_CASE("base_fingerprint: a large tensor tells by its stretches and its shape
   one.tensors["model.embed_tokens.weight"] = large;
   auto other = one;
   other.tensors["model.embed_tokens.weight"] = large * 1.1;
-  CHECK(fingerprint_of(one) != fingerprint_of(other));
+  CHECK(compute_base_fingerprint(one) != compute_base_fingerprint(other));
   other.tensors["model.embed_tokens.weight"] = large.clone();
-  CHECK(fingerprint_of(one) == fingerprint_of(other));
+  CHECK(compute_base_fingerprint(one) == compute_base_fingerprint(other));
   other.tensors["model.embed_tokens.weight"].view({-1})[0] += 1;
-  CHECK(fingerprint_of(one) != fingerprint_of(other));
+  CHECK(compute_base_fingerprint(one) != compute_base_fingerprint(other));
   other.tensors["model.embed_tokens.weight"] = large.reshape({50, 1000});
-  CHECK(fingerprint_of(one) != fingerprint_of(other));
+  CHECK(compute_base_fingerprint(one) != compute_base_fingerprint(other));
 }
 
 TEST_CASE("base_fingerprint: the file is written and read back, and a damaged one is named") {
   const coho::test::temporary_directory folder;
   CHECK_FALSE(read_fingerprint(folder.path()));
-  const auto fingerprint = fingerprint_of(fingerprinted_checkpoint());
+  const auto fingerprint = compute_base_fingerprint(fingerprinted_checkpoint());
   write_fingerprint(folder.path(), fingerprint, "/models/base");
   const auto stored = read_fingerprint(folder.path());
   REQUIRE(stored);

@@ -27,13 +27,13 @@ struct described_adapter {
     adapter.modules[module] = {at::zeros({rank, 8}), at::zeros({8, rank})};
     scales[module] = scale;
   }
-  void describe(std::int64_t layers) { describe_modules(adapter, scales, layers); }
+  void describe(std::int64_t layers) { infer_lora_config(adapter, scales, layers); }
   /// What the description gives back for every module.
   void check() const {
     for (const auto& [module, pair] : adapter.modules) {
       CAPTURE(module);
-      CHECK(adapter.rank_of(module) == pair.a.size(0));
-      CHECK(adapter.scale_of(module) == Approx(scales.at(module)).epsilon(1e-14));
+      CHECK(adapter.module_rank(module) == pair.a.size(0));
+      CHECK(adapter.module_scale(module) == Approx(scales.at(module)).epsilon(1e-14));
     }
   }
 };
@@ -128,7 +128,7 @@ TEST_CASE("lora patterns: every module needs a scale, and no module needs nothin
   CHECK_THROWS_AS(d.describe(1), coho::argument_error);
   lora_weights empty;
   empty.rank_pattern = {{"x", 2}};
-  describe_modules(empty, {}, 3);
+  infer_lora_config(empty, {}, 3);
   CHECK(empty.rank_pattern.empty());
   CHECK(empty.target_modules.empty());
 }

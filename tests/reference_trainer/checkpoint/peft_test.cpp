@@ -108,17 +108,17 @@ TEST_CASE("peft: the scale is alpha over r, or over its root, by module") {
   lora_weights adapter;
   adapter.rank = 16;
   adapter.alpha = 32;
-  CHECK(adapter.scale_of("model.layers.0.self_attn.q_proj") == 2);
+  CHECK(adapter.module_scale("model.layers.0.self_attn.q_proj") == 2);
   adapter.use_rslora = true;
-  CHECK(adapter.scale_of("model.layers.0.self_attn.q_proj") == 8);
+  CHECK(adapter.module_scale("model.layers.0.self_attn.q_proj") == 8);
   adapter.use_rslora = false;
   adapter.rank_pattern = {{"layers.1.self_attn.q_proj", 4}, {"q_proj", 8}};
   adapter.alpha_pattern = {{"mlp\\..*", 1}};
-  CHECK(adapter.rank_of("model.layers.1.self_attn.q_proj") == 4);
-  CHECK(adapter.rank_of("model.layers.0.self_attn.q_proj") == 8);
-  CHECK(adapter.rank_of("model.layers.0.self_attn.xq_proj") == 16);
-  CHECK(adapter.scale_of("model.layers.0.self_attn.q_proj") == 4);
-  CHECK(adapter.scale_of("model.layers.0.mlp.up_proj") == 1.0 / 16);
+  CHECK(adapter.module_rank("model.layers.1.self_attn.q_proj") == 4);
+  CHECK(adapter.module_rank("model.layers.0.self_attn.q_proj") == 8);
+  CHECK(adapter.module_rank("model.layers.0.self_attn.xq_proj") == 16);
+  CHECK(adapter.module_scale("model.layers.0.self_attn.q_proj") == 4);
+  CHECK(adapter.module_scale("model.layers.0.mlp.up_proj") == 1.0 / 16);
 }
 
 TEST_CASE("peft: patterns keep their order and the matrices must have the rank that they give") {
@@ -132,7 +132,7 @@ TEST_CASE("peft: patterns keep their order and the matrices must have the rank t
   const auto read = read_peft(folder / "a");
   CHECK(read.rank_pattern == adapter.rank_pattern);
   CHECK(read.alpha_pattern == adapter.alpha_pattern);
-  CHECK(read.scale_of("model.layers.1.mlp.down_proj") == 4);
+  CHECK(read.module_scale("model.layers.1.mlp.down_proj") == 4);
   adapter.rank_pattern.clear();
   CHECK_THROWS_WITH(write_peft(folder / "b", adapter),
                     ContainsSubstring("module model.layers.1.mlp.down_proj") && ContainsSubstring("rank 2"));
@@ -329,11 +329,11 @@ TEST_CASE("peft: an adapter that another tool wrote gives that tool's outputs") 
   const auto adapter = read_peft(folder.path());
   const auto& pair = adapter.modules.at("proj");
   const auto golden = read_json(lora / "tiny_lora_logits.json");
-  CHECK(adapter.scale_of("proj") == golden["scale"].get<double>());
+  CHECK(adapter.module_scale("proj") == golden["scale"].get<double>());
   const auto base = read_tensors(lora / "tiny_lora_base.safetensors").at("proj.weight").to(at::kDouble);
   for (std::size_t i = 0; i < golden["inputs"].size(); ++i) {
     const auto x = at::tensor(golden["inputs"][i].get<std::vector<double>>(), at::kDouble);
-    const auto y = base.mv(x) + adapter.scale_of("proj") * pair.b.to(at::kDouble).mv(pair.a.to(at::kDouble).mv(x));
+    const auto y = base.mv(x) + adapter.module_scale("proj") * pair.b.to(at::kDouble).mv(pair.a.to(at::kDouble).mv(x));
     const auto expected = at::tensor(golden["outputs"][i].get<std::vector<double>>(), at::kDouble);
     CHECK((y - expected).abs().max().item<double>() < 1e-6);
   }

@@ -247,10 +247,10 @@ TEST_CASE("safetensors: an empty file keeps its metadata") {
 TEST_CASE("safetensors: dtype names are read as they are written") {
   for (int i = 0; i <= static_cast<int>(tensor_dtype::u64); ++i) {
     const auto type = static_cast<tensor_dtype>(i);
-    CHECK(tensor_dtype_named(name_of(type)) == type);
+    CHECK(find_tensor_dtype(dtype_name(type)) == type);
   }
-  CHECK(bits_of(tensor_dtype::bf16) == 16);
-  CHECK_FALSE(tensor_dtype_named("F31").has_value());
+  CHECK(element_bits(tensor_dtype::bf16) == 16);
+  CHECK_FALSE(find_tensor_dtype("F31").has_value());
 }
 
 TEST_CASE("safetensors: files that other tools wrote are read and rewritten byte for byte in content") {

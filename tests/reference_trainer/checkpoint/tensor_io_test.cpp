@@ -60,7 +60,7 @@ TEST_CASE("tensor_io: bytes that are not aligned are copied") {
   const std::vector<float> numbers{1, 2};
   std::vector<std::byte> bytes(9);
   std::memcpy(bytes.data() + 1, numbers.data(), 8);
-  const auto tensor = tensor_over({tensor_dtype::f32, {2}, std::span<const std::byte>(bytes).subspan(1)}, nullptr);
+  const auto tensor = tensor_from_view({tensor_dtype::f32, {2}, std::span<const std::byte>(bytes).subspan(1)}, nullptr);
   CHECK(tensor.data_ptr() != static_cast<const void*>(bytes.data() + 1));
   CHECK(at::equal(tensor, at::tensor({1.0F, 2.0F})));
 }

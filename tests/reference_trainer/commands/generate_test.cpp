@@ -204,7 +204,7 @@ TEST_CASE("generate: answer files of benchmarks") {
     rng streams[] = {rng(1)};
     generation_engine engine(*model.bank, "policy", {}, model.token_texts());
     const auto out = engine.generate(
-        prompt, {.max_new_tokens = 6, .temperature = 0, .stop = prompts.stop(), .banned = model.never_sampled()},
+        prompt, {.max_new_tokens = 6, .temperature = 0, .stop = prompts.stop(), .banned = model.banned_tokens()},
         model.end_tokens(), streams);
     CHECK(turns[1] == prompts.response_text(out.responses[0]));
   }

@@ -45,12 +45,12 @@ TEST_CASE("preference data: a principle's line is its text, or the collection's 
       {.name = "Concise", .definition = "Be brief.", .negative_definition = "Ramble."},
       {.name = "Honest", .definition = "Be true."}};
   preference_record record;
-  CHECK(principle_lines(record, collection).empty());
+  CHECK(principle_definitions(record, collection).empty());
   record.principles = {{.name = "Concise", .negated = true}, {.name = "Concise"}, {.name = "Kind", .text = "Be kind."}};
-  CHECK(principle_lines(record, collection) == std::vector<std::string>{"Ramble.", "Be brief.", "Be kind."});
-  CHECK_THROWS_AS(principle_lines(record, {}), argument_error);
+  CHECK(principle_definitions(record, collection) == std::vector<std::string>{"Ramble.", "Be brief.", "Be kind."});
+  CHECK_THROWS_AS(principle_definitions(record, {}), argument_error);
   record.principles = {{.name = "Honest", .negated = true}};
-  CHECK_THROWS_AS(principle_lines(record, collection), argument_error);
+  CHECK_THROWS_AS(principle_definitions(record, collection), argument_error);
 }
 
 TEST_CASE("preference data: `reward` trains on the text with which `ppo` asks, whatever line breaks a principle has") {

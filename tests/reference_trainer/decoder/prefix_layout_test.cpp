@@ -148,7 +148,7 @@ TEST_CASE("prefix: over an adapter, a packed base and in bf16") {
   SECTION("LoRA") {
     adapter_bank bank(small_weights());
     bank.add_lora("model", {.rank = 3}, rng{1});
-    bank.at("model").adapter.visit(
+    bank.modify("model").adapter.visit(
         [](const std::string&, lora_pair& pair) { pair.b = random_tensor(pair.b.sizes().vec(), 3).mul(0.3); });
     CHECK(worst_difference(bank, cached, three_groups(23)) < 1e-5);
   }

@@ -61,7 +61,7 @@ class watcher {
 
 }  // namespace
 
-TEST_CASE("recomputed: values and gradients of a chain equal the direct ones bit for bit") {
+TEST_CASE("recompute_in_backward: values and gradients of a chain equal the direct ones bit for bit") {
   constexpr int blocks = 4;
   const bool x_learns = GENERATE(true, false);
   std::vector<at::Tensor> found[2];
@@ -73,7 +73,7 @@ TEST_CASE("recomputed: values and gradients of a chain equal the direct ones bit
     at::Tensor h = x * 1.5;
     for (int i = 0; i < blocks; ++i) {
       const auto f = [a = w[i], b = v[i]](const at::Tensor& in) { return block(in, a, b); };
-      h = again ? recomputed(f, h) : f(h);
+      h = again ? recompute_in_backward(f, h) : f(h);
     }
     const at::Tensor loss = (h * head).square().sum();
     loss.backward();
@@ -89,9 +89,11 @@ TEST_CASE("recomputed: values and gradients of a chain equal the direct ones bit
   }
 }
 
-TEST_CASE("recomputed: gradients by finite differences in double") {
+TEST_CASE("recompute_in_backward: gradients by finite differences in double") {
   const at::Tensor x = leaf({3, 4}, 1, at::kDouble), w = leaf({4, 4}, 2, at::kDouble), v = leaf({4, 4}, 3, at::kDouble);
-  const auto loss = [&] { return recomputed([&](const at::Tensor& in) { return block(in, w, v); }, x).square().sum(); };
+  const auto loss = [&] {
+    return recompute_in_backward([&](const at::Tensor& in) { return block(in, w, v); }, x).square().sum();
+  };
   loss().backward();
   for (const at::Tensor& tensor : {x, w, v}) {
     const at::Tensor flat = tensor.detach().view({-1}), gradient = tensor.grad().view({-1});
@@ -108,45 +110,48 @@ TEST_CASE("recomputed: gradients by finite differences in double") {
   }
 }
 
-TEST_CASE("recomputed: adds to gradients that are views of one buffer") {
+TEST_CASE("recompute_in_backward: adds to gradients that are views of one buffer") {
   at::Tensor buffer = at::full({6}, 10.0), w = random_tensor({2, 3}, 1).set_requires_grad(true);
   w.mutable_grad() = buffer.view({2, 3});
-  recomputed([&](const at::Tensor& x) { return x.matmul(w); }, at::ones({1, 2})).sum().backward();
+  recompute_in_backward([&](const at::Tensor& x) { return x.matmul(w); }, at::ones({1, 2})).sum().backward();
   CHECK(at::equal(buffer, at::full({6}, 11.0)));
   CHECK(w.grad().data_ptr<float>() == buffer.data_ptr<float>());
 }
 
-TEST_CASE("recomputed: one inside another, an unused input, and the input as output") {
+TEST_CASE("recompute_in_backward: one inside another, an unused input, and the input as output") {
   const at::Tensor x = leaf({2, 3}, 1), w = leaf({3, 3}, 2);
   const auto inner = [&](const at::Tensor& in) { return in.matmul(w).tanh(); };
   inner(inner(x)).sum().backward();
   const at::Tensor dx = x.grad().clone(), dw = w.grad().clone();
   x.mutable_grad() = at::Tensor(), w.mutable_grad() = at::Tensor();
-  recomputed([&](const at::Tensor& in) { return recomputed(inner, recomputed(inner, in)); }, x).sum().backward();
+  recompute_in_backward(
+      [&](const at::Tensor& in) { return recompute_in_backward(inner, recompute_in_backward(inner, in)); }, x)
+      .sum()
+      .backward();
   CHECK(at::equal(x.grad(), dx));
   CHECK(at::equal(w.grad(), dw));
 
   w.mutable_grad() = at::Tensor(), x.mutable_grad() = at::Tensor();
-  recomputed([&](const at::Tensor&) { return w * 2; }, x).sum().backward();
+  recompute_in_backward([&](const at::Tensor&) { return w * 2; }, x).sum().backward();
   CHECK(at::equal(w.grad(), at::full({3, 3}, 2.0)));
   CHECK((!x.grad().defined() || x.grad().abs().sum().item<double>() == 0));
-  recomputed([](const at::Tensor& in) { return in; }, x).sum().backward();
+  recompute_in_backward([](const at::Tensor& in) { return in; }, x).sum().backward();
   CHECK(at::equal(x.grad(), at::ones({2, 3})));
   // Nothing learns: backward has nothing to do and says nothing.
-  recomputed([](const at::Tensor& in) { return in * 2; }, at::ones({2})).sum().backward();
+  recompute_in_backward([](const at::Tensor& in) { return in * 2; }, at::ones({2})).sum().backward();
 }
 
-TEST_CASE("recomputed: with gradients off it is the function itself") {
+TEST_CASE("recompute_in_backward: with gradients off it is the function itself") {
   const at::Tensor x = leaf({2}, 1);
   int calls = 0;
   const at::NoGradGuard no_gradient;
-  const at::Tensor out = recomputed([&](const at::Tensor& in) { return ++calls, in * 2; }, x);
+  const at::Tensor out = recompute_in_backward([&](const at::Tensor& in) { return ++calls, in * 2; }, x);
   CHECK(calls == 1);
   CHECK_FALSE(out.requires_grad());
   CHECK(at::equal(out, x * 2));
 }
 
-TEST_CASE("recomputed: dropout that sets its own generator drops the same elements again") {
+TEST_CASE("recompute_in_backward: dropout that sets its own generator drops the same elements again") {
   const at::Tensor x = leaf({400}, 1), w = leaf({400}, 2);
   const auto dropped = [&](const at::Tensor& in) {
     return in * w * random_tensor({400}, 9).gt(0.0).to(at::kFloat);  // the seed is part of f
@@ -154,16 +159,16 @@ TEST_CASE("recomputed: dropout that sets its own generator drops the same elemen
   dropped(x).sum().backward();
   const at::Tensor expected = w.grad().clone();
   w.mutable_grad() = at::Tensor();
-  recomputed(dropped, x).sum().backward();
+  recompute_in_backward(dropped, x).sum().backward();
   CHECK(at::equal(w.grad(), expected));
 }
 
-TEST_CASE("recomputed: what the function throws comes out of forward and backward") {
+TEST_CASE("recompute_in_backward: what the function throws comes out of forward and backward") {
   const at::Tensor x = leaf({2}, 1);
   const auto fails = [](const at::Tensor&) -> at::Tensor { throw std::range_error("forward"); };
-  CHECK_THROWS_AS(recomputed(fails, x), std::range_error);
+  CHECK_THROWS_AS(recompute_in_backward(fails, x), std::range_error);
   int calls = 0;
-  const at::Tensor out = recomputed(
+  const at::Tensor out = recompute_in_backward(
       [&](const at::Tensor& in) {
         if (++calls == 2) throw std::range_error("backward");
         return in * 2;
@@ -171,20 +176,22 @@ TEST_CASE("recomputed: what the function throws comes out of forward and backwar
       x);
   CHECK_THROWS_AS(out.sum().backward(), std::range_error);
   CHECK_FALSE(x.grad().defined());
-  CHECK_THROWS_AS(recomputed(nullptr, x), argument_error);
-  CHECK_THROWS_AS(recomputed(fails, at::Tensor()), argument_error);
+  CHECK_THROWS_AS(recompute_in_backward(nullptr, x), argument_error);
+  CHECK_THROWS_AS(recompute_in_backward(fails, at::Tensor()), argument_error);
 }
 
-TEST_CASE("recomputed: second derivatives and an input that changed are refused") {
+TEST_CASE("recompute_in_backward: second derivatives and an input that changed are refused") {
   const at::Tensor x = leaf({2}, 1);
   const auto square = [](const at::Tensor& in) { return in * in; };
-  CHECK_THROWS_AS(recomputed(square, x).sum().backward({}, true, true), argument_error);
-  const at::Tensor y = x * 2, out = recomputed(square, y);
+  CHECK_THROWS_AS(recompute_in_backward(square, x).sum().backward({}, true, true), argument_error);
+  const at::Tensor y = x * 2, out = recompute_in_backward(square, y);
   y.add_(1);
   CHECK_THROWS_WITH(out.sum().backward(), Catch::Matchers::ContainsSubstring("inplace"));
 }
 
-TEST_CASE("recomputed: what the function makes is gone after forward, after backward, and never all there at once") {
+TEST_CASE(
+    "recompute_in_backward: what the function makes is gone after forward, after backward, and never all there at "
+    "once") {
   constexpr int blocks = 6, parts = 3;
   constexpr std::int64_t size = 1000;
   std::int64_t most[2] = {};
@@ -196,7 +203,7 @@ TEST_CASE("recomputed: what the function makes is gone after forward, after back
       return h;
     };
     at::Tensor h = leaf({size}, 1);
-    for (int i = 0; i < blocks; ++i) h = again ? recomputed(f, h) : f(h);
+    for (int i = 0; i < blocks; ++i) h = again ? recompute_in_backward(f, h) : f(h);
     // Each block's result is the next one's x and stays; what lies between is kept by the direct graph alone.
     CHECK(seen.alive() == (again ? blocks : blocks * parts) * size);
     h.sum().backward();
@@ -209,9 +216,9 @@ TEST_CASE("recomputed: what the function makes is gone after forward, after back
   CHECK(most[1] <= (blocks + parts) * size);
 }
 
-TEST_CASE("recomputed: the function is held as long as the graph, no longer") {
+TEST_CASE("recompute_in_backward: the function is held as long as the graph, no longer") {
   const auto token = std::make_shared<int>(0);
-  at::Tensor out = recomputed([token](const at::Tensor& in) { return in * 2; }, leaf({2}, 1));
+  at::Tensor out = recompute_in_backward([token](const at::Tensor& in) { return in * 2; }, leaf({2}, 1));
   CHECK(token.use_count() == 2);
   out = at::Tensor();
   CHECK(token.use_count() == 1);

@@ -85,7 +85,7 @@ TEST_CASE("what ranks say reaches all") {
     bool right = group.all_gather(std::string(group.rank(), 'x')) == std::vector<std::string>{"", "x", "xx"};
     right = right && group.all_gather(std::span(mine)) == std::vector<double>{1, 2, 2};
     right = right && group.any(group.rank() == 2) && !group.any(false);
-    right = right && group.agree_with_first(group.rank() == 0) && !group.agree_with_first(group.rank() == 1);
+    right = right && group.broadcast_from_first(group.rank() == 0) && !group.broadcast_from_first(group.rank() == 1);
     if (!right) throw error("a rank heard something else");
   });
 }
@@ -101,12 +101,12 @@ TEST_CASE("a group has one share a rank unless told otherwise") {
 }
 
 TEST_CASE("processors are shared by the ranks of a machine, unless the launcher bound them") {
-  CHECK(fair_threads(48, 48, 8) == 6);
-  CHECK(fair_threads(1, 8, 8) == 1);     // bound to a core each
-  CHECK(fair_threads(24, 48, 2) == 24);  // bound to a socket each
-  CHECK(fair_threads(2, 2, 5) == 1);
+  CHECK(threads_per_rank(48, 48, 8) == 6);
+  CHECK(threads_per_rank(1, 8, 8) == 1);     // bound to a core each
+  CHECK(threads_per_rank(24, 48, 2) == 24);  // bound to a socket each
+  CHECK(threads_per_rank(2, 2, 5) == 1);
   process_group alone;
-  CHECK(fair_threads(alone.carrier()) >= 1);
+  CHECK(threads_per_rank(alone.carrier()) >= 1);
 }
 
 TEST_CASE("ranks with another recipe, model or data are found out on all") {
@@ -138,5 +138,5 @@ TEST_CASE("ranks with another recipe, model or data are found out on all") {
              Catch::Matchers::StartsWith("rank 2 has a different file or folder for model.path than rank 0"));
   CHECK_THAT(message(prints("seed = 2\n")), Catch::Matchers::StartsWith("rank 2 has a different recipe than rank 0"));
   on_ranks(2, [&](process_group& group) { require_same_run(group, before); });
-  CHECK(fingerprint_of(folder / "nowhere") == 0);
+  CHECK(hash_path(folder / "nowhere") == 0);
 }

@@ -15,7 +15,7 @@ TEST_CASE("choice: accuracy and its standard error") {
   CHECK(count.accuracy() == 0.8);
   CHECK(count.standard_error() == Approx(0.08));  // √(0.8 · 0.2 / 25)
   CHECK(choice_count{}.standard_error() == 0);
-  CHECK(choice_report(count)["standard_error"].get<double>() == count.standard_error());
+  CHECK(to_json(count)["standard_error"].get<double>() == count.standard_error());
 }
 
 TEST_CASE("choice: the highest score wins, ties do not look at places") {

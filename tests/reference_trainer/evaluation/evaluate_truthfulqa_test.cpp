@@ -30,7 +30,7 @@ std::vector<truthful_item> questions(std::size_t count, std::size_t answers) {
   return out;
 }
 
-choice_odds by_answer(const std::function<double(int)>& odds) {
+choice_log_odds by_answer(const std::function<double(int)>& odds) {
   return [odds](std::span<const std::string> prompts) {
     std::vector<double> out;
     for (const auto& prompt : prompts) out.push_back(odds(std::stoi(prompt.substr(prompt.find('|') + 1))));

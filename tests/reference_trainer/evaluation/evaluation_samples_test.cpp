@@ -54,13 +54,13 @@ TEST_CASE("evaluation_samples: lines that are no records go, and nothing to writ
   const auto path = folder / "s.jsonl";
   write_samples(path, 3, {});
   CHECK_FALSE(std::filesystem::exists(path));
-  CHECK_FALSE(holds_samples(path));
+  CHECK_FALSE(is_samples_file(path));
   write_samples(path, 3, samples_of(3));
-  CHECK(holds_samples(path));
+  CHECK(is_samples_file(path));
   write_samples(path, 3, {});
   CHECK_FALSE(std::filesystem::exists(path));
   write_bytes(path, "{\"instruction\":\"a\",\"responses\":[]}\n");
-  CHECK_FALSE(holds_samples(path));
+  CHECK_FALSE(is_samples_file(path));
   write_bytes(path, "{\"step\":0,\"response\":\"a\"}\n{\"step\":-1}\n[1]\n{\"step\":\"0\"}\n{\"step\":1,\"resp");
   write_samples(path, 5, {});
   CHECK(lines_of(path) == std::vector<std::pair<std::uint64_t, std::string>>{{0, "a"}});

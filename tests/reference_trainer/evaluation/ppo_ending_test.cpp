@@ -14,12 +14,12 @@ TEST_CASE("ppo ending: after the last step, or when the policy is too far away; 
   metrics_log log({});
   const auto never = [](std::uint64_t) { FAIL("there is no evaluation to be interrupted after"); };
   ppo_ending ending({.steps = 5, .stop_kl = 2}, nullptr, log, context, never);
-  CHECK_FALSE(ending.after(0, 0));
-  CHECK_FALSE(ending.after(4, 2));
-  CHECK(ending.after(4, 2.1));
-  CHECK(ending.after(5, 0));
+  CHECK_FALSE(ending.evaluate_and_check_stop(0, 0));
+  CHECK_FALSE(ending.evaluate_and_check_stop(4, 2));
+  CHECK(ending.evaluate_and_check_stop(4, 2.1));
+  CHECK(ending.evaluate_and_check_stop(5, 0));
   ppo_ending far({.steps = 5}, nullptr, log, context, never);
-  CHECK_FALSE(far.after(4, 1e6));
+  CHECK_FALSE(far.evaluate_and_check_stop(4, 1e6));
 
   // As a callback it is told after step 3, the fourth.
   CHECK_FALSE(ending.stop_requested());

@@ -212,8 +212,8 @@ TEST_CASE("ppo evaluation: two ranks share the prompts and find what one finds; 
     const reward_parts parts(run, read_bonus(section, 8), true);
     const auto evaluated = read_ppo_evaluation(section, run.generation);
     const policy_role_options sampling{
-        .banned = model.never_sampled(), .end_tokens = model.end_tokens(), .token_texts = model.token_texts()};
-    const evaluated_training training{model, &judge, prompts, parts, guidelines, sampling, run.generation, {}};
+        .banned = model.banned_tokens(), .end_tokens = model.end_tokens(), .token_texts = model.token_texts()};
+    const evaluation_inputs training{model, &judge, prompts, parts, guidelines, sampling, run.generation, {}};
     ppo_evaluation evaluation(evaluated, evaluation_prompts(evaluated, prompts, guidelines, true, context), training,
                               folder / out, context);
     // A reward that is no number was written as null; whatever is one is better.

@@ -31,7 +31,7 @@ TEST_CASE("preference measures: accuracy, margin, loss and their errors by hand"
   CHECK(tally.right() == 2);
   CHECK(tally.ties() == 1);
   CHECK(tally.accuracy() == 0.625);
-  CHECK(tally.accuracy_error() == Approx(std::sqrt(0.625 * 0.375 / 4)));
+  CHECK(tally.accuracy_standard_error() == Approx(std::sqrt(0.625 * 0.375 / 4)));
   CHECK(tally.score_difference() == 0.5);
   // Squared differences from 0.5: 0.25, 0.25, 2.25, 2.25.
   CHECK(tally.score_difference_standard_error() == Approx(std::sqrt(5.0 / 3 / 4)));
@@ -60,7 +60,7 @@ TEST_CASE("preference measures: calibration by hand") {
   for (const double sign : {1.0, -1.0}) measured.add(sign * logit(0.93));
   measured.add(0);
   measured.add(1e5);
-  const auto table = measured.table();
+  const auto table = measured.mean_bins();
   REQUIRE(table.size() == 10);
   CHECK(table[0].pairs == 1);  // [0.5, 0.55)
   CHECK(table[0].confidence == 0.5);
@@ -94,7 +94,7 @@ TEST_CASE("preference measures: groups by what the record says") {
   measured.add(under({{"Ethical", false}, {"Concise", true}}, 1, 3.0), 1, 1);
   measured.add(under({{"Ethical", false}}), 5, 1);
   measured.add(under({{"Ethical", false}}, 0, 4.0), 6, 1);
-  const auto json = measured.json();
+  const auto json = measured.to_json();
   CHECK(json["pairs"] == 6);
   CHECK(json["right"] == 4);
   CHECK(json["ties"] == 1);
@@ -143,15 +143,15 @@ TEST_CASE("preference measures: groups by what the record says") {
 TEST_CASE("preference measures: equal margins stay together, and plain pairs have no groups") {
   preference_measures measured;
   for (int i = 0; i < 8; ++i) measured.add(under({{"Concise", false}}, 0, i < 6 ? 1.0 : 2.0), 1, 0);
-  const auto margins = measured.json()["by_margin"];
+  const auto margins = measured.to_json()["by_margin"];
   REQUIRE(margins.size() == 2);
   CHECK(margins[0]["pairs"] == 6);
   CHECK(margins[1]["from"] == 2);
-  CHECK(measured.json().count("with_principles") == 0);
+  CHECK(measured.to_json().count("with_principles") == 0);
 
   preference_measures plain;
   plain.add(under({}), 1, 0);
-  CHECK(plain.json().count("by_principle") == 0);
+  CHECK(plain.to_json().count("by_principle") == 0);
   CHECK(plain.groups().rows().empty());
   CHECK(plain.scores().deviation == 0.5);
 }

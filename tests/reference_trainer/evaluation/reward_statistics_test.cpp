@@ -42,7 +42,7 @@ TEST_CASE("reward statistics: what is written reads back") {
   CHECK(read->scores.deviation == 1.0 / 3);
   CHECK(read->scores.minimum == -2);
   CHECK(read->scores.maximum == 3);
-  const auto scale = stored_normalization(folder.path());
+  const auto scale = load_normalization(folder.path());
   CHECK(scale.mean == -0.1);
   CHECK(scale.deviation == 1.0 / 3);
 
@@ -56,10 +56,10 @@ TEST_CASE("reward statistics: what is written reads back") {
 
 TEST_CASE("reward statistics: files that cannot be used are named with their field") {
   const temporary_directory folder;
-  CHECK_THROWS_WITH(stored_normalization(folder.path()), ContainsSubstring("reward_statistics.json: no such file"));
+  CHECK_THROWS_WITH(load_normalization(folder.path()), ContainsSubstring("reward_statistics.json: no such file"));
   const auto refused = [&](const std::string& content, const std::string& field) {
     write_bytes(folder / "reward_statistics.json", content);
-    CHECK_THROWS_WITH(stored_normalization(folder.path()),
+    CHECK_THROWS_WITH(load_normalization(folder.path()),
                       ContainsSubstring("reward_statistics.json") && ContainsSubstring(field));
   };
   refused("{", "");

@@ -237,7 +237,7 @@ TEST_CASE("engine: what is kept of a shared prefix is never that of older weight
   };
   const auto fresh = check_same();
   SECTION("the role gets other weights while it is frozen") {
-    bank.at("policy").adapter.visit(
+    bank.modify("policy").adapter.visit(
         [](const std::string&, lora_pair& pair) { pair.b = random_tensor(pair.b.sizes().vec(), 3).mul(0.3); });
   }
   SECTION("another role takes its name") {

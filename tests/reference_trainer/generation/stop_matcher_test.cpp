@@ -14,8 +14,8 @@ text_end end_of(const std::vector<std::string>& stops, const std::vector<std::st
                 const std::vector<std::string>& tokens) {
   stop_matcher matcher(stops, unfinished);
   for (const auto& text : tokens)
-    if (const auto end = matcher.add(text); end != open) return end;
-  return matcher.waits() ? text_end::unfinished : open;
+    if (const auto end = matcher.append(text); end != open) return end;
+  return matcher.is_undecided() ? text_end::unfinished : open;
 }
 
 }  // namespace
@@ -23,21 +23,21 @@ text_end end_of(const std::vector<std::string>& stops, const std::vector<std::st
 TEST_CASE("stop_matcher: finds stop strings within and across tokens") {
   const std::vector<std::string> stops{"### User", "\n\n"};
   stop_matcher across(stops, none);
-  CHECK(across.add("well ##") == open);
-  CHECK(across.add("# Us") == open);
-  CHECK(across.add("er and more") == finished);
+  CHECK(across.append("well ##") == open);
+  CHECK(across.append("# Us") == open);
+  CHECK(across.append("er and more") == finished);
   stop_matcher within(stops, none);
-  CHECK(within.add("a\n\nb") == finished);
+  CHECK(within.append("a\n\nb") == finished);
   stop_matcher bytes(stops, none);
-  CHECK(bytes.add("x\n") == open);
-  CHECK(bytes.add(" ") == open);
-  CHECK(bytes.add("\n") == open);
-  CHECK(bytes.add("") == open);
-  CHECK(bytes.add("\n") == finished);
+  CHECK(bytes.append("x\n") == open);
+  CHECK(bytes.append(" ") == open);
+  CHECK(bytes.append("\n") == open);
+  CHECK(bytes.append("") == open);
+  CHECK(bytes.append("\n") == finished);
   const std::vector<std::string> one{"a"};
   stop_matcher single(one, none);
-  CHECK(single.add("b") == open);
-  CHECK(single.add("ba") == finished);
+  CHECK(single.append("b") == open);
+  CHECK(single.append("ba") == finished);
 }
 
 TEST_CASE("stop_matcher: strings that end a text without finishing it") {
@@ -63,8 +63,8 @@ TEST_CASE("stop_matcher: a string that the stop string holds counts where the te
   CHECK(end_of({"### User"}, cuts, {"####", " User"}) == unfinished);
 }
 
-TEST_CASE("before_stop: cuts at the first stop string") {
-  CHECK(before_stop("one two three", {"three", "two"}) == "one ");
-  CHECK(before_stop("one", {"two", ""}) == "one");
-  CHECK(before_stop("two", {"two"}).empty());
+TEST_CASE("truncate_at_stop: cuts at the first stop string") {
+  CHECK(truncate_at_stop("one two three", {"three", "two"}) == "one ");
+  CHECK(truncate_at_stop("one", {"two", ""}) == "one");
+  CHECK(truncate_at_stop("two", {"two"}).empty());
 }

@@ -16,7 +16,7 @@
 #include "support/nf4_bytes.hpp"
 
 // Defined by the tests in kernels/cuda.
-extern "C" decltype(coho_cuda_nf4_dequantise) emulated_nf4_dequantise;
+extern "C" decltype(coho_cuda_nf4_dequantize) emulated_nf4_dequantize;
 extern "C" decltype(coho_cuda_nf4_matvec) emulated_nf4_matvec;
 extern "C" decltype(coho_cuda_log_prob_forward) emulated_log_prob_forward;
 extern "C" decltype(coho_cuda_log_prob_backward) emulated_log_prob_backward;
@@ -29,7 +29,7 @@ namespace {
 struct machine {
   at::Device device;
   bool large;  // sizes for a GPU
-  decltype(&coho_cuda_nf4_dequantise) dequantise;
+  decltype(&coho_cuda_nf4_dequantize) dequantize;
   decltype(&coho_cuda_nf4_matvec) matvec;
   decltype(&coho_cuda_log_prob_forward) forward;
   decltype(&coho_cuda_log_prob_backward) backward;
@@ -37,11 +37,11 @@ struct machine {
 
 // The emulation, and a GPU if there is one and the kernels are built; says so if not.
 std::vector<machine> machines() {
-  std::vector<machine> all = {{at::Device(at::kCPU), false, emulated_nf4_dequantise, emulated_nf4_matvec,
+  std::vector<machine> all = {{at::Device(at::kCPU), false, emulated_nf4_dequantize, emulated_nf4_matvec,
                                emulated_log_prob_forward, emulated_log_prob_backward}};
 #ifdef COHO_HAVE_CUDA_KERNELS
   if (at::hasCUDA()) {
-    all.push_back({at::Device(at::kCUDA, 0), true, coho_cuda_nf4_dequantise, coho_cuda_nf4_matvec,
+    all.push_back({at::Device(at::kCUDA, 0), true, coho_cuda_nf4_dequantize, coho_cuda_nf4_matvec,
                    coho_cuda_log_prob_forward, coho_cuda_log_prob_backward});
   } else {
     WARN("no CUDA device: on a GPU skipped, by emulation only");
@@ -116,7 +116,7 @@ TEST_CASE("NF4 dequantisation in CUDA has the CPU kernel's bits in fp32 and bf16
               const at::Tensor buffer = at::full({n + skip + 8}, 77, at::TensorOptions(type).device(m.device));
               const at::Tensor out = buffer.narrow(0, skip, n);
               const int code = type == at::kFloat ? coho_cuda_float32 : coho_cuda_bfloat16;
-              REQUIRE(m.dequantise(&weight.view, out.data_ptr(), code, nullptr) == 0);
+              REQUIRE(m.dequantize(&weight.view, out.data_ptr(), code, nullptr) == 0);
               CHECK(at::equal(out.to(at::kCPU), expected));
               CHECK(buffer.narrow(0, n + skip, 8).eq(77).all().item<bool>());
             }
@@ -142,8 +142,16 @@ TEST_CASE("The NF4 matrix-vector product in CUDA agrees with the CPU kernel and 
           INFO(m.device.str() << ", in " << in << ", rows " << rows << ", batch " << batch << ", " << type);
           const at::Tensor x = at::randn({batch, in}).to(type), numbers = x.to(at::kFloat).contiguous();
           const at::Tensor expected = at::empty({batch, rows});
-          cpu::best_nf4_kernels().matvec(numbers.data_ptr<float>(), batch, in, bytes.codes.data(), weight.scales.data(),
-                                         64, 0, rows, expected.data_ptr<float>(), rows);
+          cpu::best_nf4_kernels().matvec({.x = numbers.data_ptr<float>(),
+                                          .rows = batch,
+                                          .in = in,
+                                          .codes = bytes.codes.data(),
+                                          .absmax = weight.scales.data(),
+                                          .block_size = 64,
+                                          .first = 0,
+                                          .last = rows,
+                                          .y = expected.data_ptr<float>(),
+                                          .y_stride = rows});
           const at::Tensor there = x.to(m.device);
           const auto run = [&] {
             const at::Tensor y = at::empty({batch, rows}, there.options());
@@ -202,10 +210,24 @@ TEST_CASE("The log-prob block in CUDA agrees with the CPU kernel forward and bac
                                                                         .chosen = number(here[3]),
                                                                         .rescale = number(here[4]),
                                                                         .entropy_block = number(products)});
-          REQUIRE(m.forward(number(e_there), columns, rows, columns, biased ? number(bias_block) : nullptr, 0.9f,
-                            targets_there.data_ptr<std::int64_t>(), first, number(there[0]), number(there[1]),
-                            number(there[2]), number(there[3]), number(there[4]), number(products_there),
-                            nullptr) == 0);
+          const auto cuda_block = [&](const at::Tensor& of) {
+            return coho_cuda_logit_block{.logits = number(of),
+                                         .stride = columns,
+                                         .rows = rows,
+                                         .columns = columns,
+                                         .bias = biased ? number(bias_block) : nullptr,
+                                         .inverse_temperature = 0.9f,
+                                         .targets = targets_there.data_ptr<std::int64_t>(),
+                                         .first_column = first};
+          };
+          const coho_cuda_logit_block logits_there = cuda_block(e_there);
+          const coho_cuda_softmax_sums sums_there{.maximum = number(there[0]),
+                                                  .sum = number(there[1]),
+                                                  .weighted_sum = number(there[2]),
+                                                  .chosen = number(there[3]),
+                                                  .rescale = number(there[4]),
+                                                  .entropy_block = number(products_there)};
+          REQUIRE(m.forward(&logits_there, &sums_there, nullptr) == 0);
           CHECK(distance(e_there, e) <= 1e-5);
           CHECK(distance(products_there, products) <= 1e-5);
           for (std::size_t i = 0; i < 5; ++i) CHECK(distance(there[i], here[i]) <= 1e-5);
@@ -218,9 +240,12 @@ TEST_CASE("The log-prob block in CUDA agrees with the CPU kernel forward and bac
                                                                                 .entropy = number(entropy),
                                                                                 .d_log_prob = number(d_log_prob),
                                                                                 .d_entropy = number(d_entropy)});
-          REQUIRE(m.backward(number(gradient_there), columns, rows, columns, biased ? number(bias_block) : nullptr,
-                             0.9f, targets_there.data_ptr<std::int64_t>(), first, number(all_there),
-                             number(entropy_there), number(g_there), number(h_there), nullptr) == 0);
+          const coho_cuda_logit_block slopes_there = cuda_block(gradient_there);
+          const coho_cuda_log_prob_gradient upstream_there{.log_sum_exp = number(all_there),
+                                                           .entropy = number(entropy_there),
+                                                           .d_log_prob = number(g_there),
+                                                           .d_entropy = number(h_there)};
+          REQUIRE(m.backward(&slopes_there, &upstream_there, nullptr) == 0);
           CHECK(distance(gradient_there, gradient) <= 1e-5);
         }
       }

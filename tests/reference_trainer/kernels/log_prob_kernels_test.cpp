@@ -3,5 +3,5 @@
 #include "support/catch.hpp"
 
 TEST_CASE("log_prob_kernels: the CPU takes the library's own loops") {
-  CHECK(coho::trainer::log_prob_kernels_for(at::kCPU) == nullptr);
+  CHECK(coho::trainer::find_log_prob_kernels(at::kCPU) == nullptr);
 }

@@ -170,8 +170,20 @@ TEST_CASE("nf4 kernels: products straight from the codes agree with sums in doub
         const auto p = quantize(kernels, w);
         std::vector<float> dense(w.size()), y(static_cast<std::size_t>(rows * out), -1), parts = y;
         kernels.dequantize(p.codes.data(), p.absmax.data(), in * out, 64, dense.data());
-        kernels.matvec(x.data(), rows, in, p.codes.data(), p.absmax.data(), 64, 0, out, y.data(), out);
-        kernels.matvec(x.data(), rows, in, p.codes.data(), p.absmax.data(), 64, 3, 5, parts.data(), out);
+        const auto multiply = [&](std::int64_t first, std::int64_t last, std::vector<float>& into) {
+          kernels.matvec({.x = x.data(),
+                          .rows = rows,
+                          .in = in,
+                          .codes = p.codes.data(),
+                          .absmax = p.absmax.data(),
+                          .block_size = 64,
+                          .first = first,
+                          .last = last,
+                          .y = into.data(),
+                          .y_stride = out});
+        };
+        multiply(0, out, y);
+        multiply(3, 5, parts);
         for (std::int64_t r = 0; r < rows; ++r) {
           for (std::int64_t o = 0; o < out; ++o) {
             double sum = 0, magnitude = 0;

@@ -17,7 +17,7 @@ const std::vector<token> sequence{3, 1, 4, 1, 5, 9, 2, 6};
 
 void fill_b(adapter_bank& bank, const std::string& role) {
   std::uint64_t seed = 50;
-  bank.at(role).adapter.visit(
+  bank.modify(role).adapter.visit(
       [&](const std::string&, lora_pair& pair) { pair.b = random_tensor(pair.b.sizes().vec(), ++seed) * 0.1; });
 }
 
@@ -52,7 +52,7 @@ TEST_CASE("adapter_bank: a fresh adapter changes nothing, a filled one what its 
   fill_b(bank, "policy");
   const auto adapted = logits_of(bank, "policy", sequence);
   CHECK(largest_difference(adapted, plain) > 0.01);
-  bank.add_full("merged", bank.at("policy").adapter.merged(bank.base()));
+  bank.add_full("merged", bank.at("policy").adapter.merge(bank.base()));
   CHECK(largest_difference(logits_of(bank, "merged", sequence), adapted) < 1e-4);
   CHECK(at::equal(logits_of(bank, "base", sequence), plain));
 }
@@ -247,7 +247,7 @@ TEST_CASE("adapter_bank: a role's revision stays while its weights do") {
   bank.freeze("policy");
   const auto frozen = bank.revision("policy");
   CHECK(frozen != first);
-  bank.at("policy").adapter.set_dropout(0);
+  bank.modify("policy").adapter.set_dropout(0);
   CHECK(bank.revision("policy") != frozen);
   bank.remove("policy");
   bank.add_base("policy");

@@ -17,19 +17,19 @@ namespace {
 
 // The notices of a run that starts here.
 struct watched_run : heard_notices {
-  watched_run() { position_watch::setting().clear(); }
+  watched_run() { position_watch::instance().clear(); }
 };
 
 }  // namespace
 
 TEST_CASE("position watch: the first sequence beyond the positions is said, the others are counted") {
   const watched_run said;
-  auto& watch = position_watch::setting();
-  watch.see(std::vector<std::int64_t>{3, 64}, 64);
+  auto& watch = position_watch::instance();
+  watch.record(std::vector<std::int64_t>{3, 64}, 64);
   CHECK(said.lines().empty());
-  watch.see(std::vector<std::int64_t>{65, 3, 80}, 64);
-  watch.see(std::vector<std::int64_t>{100}, 64);
-  watch.expect(500, 64);
+  watch.record(std::vector<std::int64_t>{65, 3, 80}, 64);
+  watch.record(std::vector<std::int64_t>{100}, 64);
+  watch.warn_ahead(500, 64);
   CHECK(said.lines() == std::vector<std::string>{"note: a sequence has 80 tokens; the model was made for 64"});
   CHECK(watch.count() == 3);
   CHECK(watch.longest() == 100);
@@ -37,21 +37,21 @@ TEST_CASE("position watch: the first sequence beyond the positions is said, the 
 
 TEST_CASE("position watch: what may come is said before it does, and a new start says it again") {
   const watched_run said;
-  auto& watch = position_watch::setting();
-  watch.expect(64, 64);
-  watch.expect(70, 64);
-  watch.see(std::vector<std::int64_t>{65}, 64);
+  auto& watch = position_watch::instance();
+  watch.warn_ahead(64, 64);
+  watch.warn_ahead(70, 64);
+  watch.record(std::vector<std::int64_t>{65}, 64);
   CHECK(said.lines() ==
         std::vector<std::string>{"note: prompt and response may take 70 tokens; the model was made for 64"});
   const watched_run again;
-  watch.see(std::vector<std::int64_t>{65}, 64);
+  watch.record(std::vector<std::int64_t>{65}, 64);
   CHECK(again.lines().size() == 1);
 }
 
 TEST_CASE("position watch: forward passes and decoding are seen, each sequence once") {
   adapter_bank bank(small_weights());  // made for 64 positions
   bank.add_base("policy");
-  auto& watch = position_watch::setting();
+  auto& watch = position_watch::instance();
   const watched_run said;
   logits_of(bank, "policy", random_tokens(64, 23, 1));
   CHECK(said.lines().empty());

@@ -103,7 +103,7 @@ TEST_CASE("model_files: a fresh adapter changes nothing and covers the targets a
 TEST_CASE("model_files: what ends a response and what is never sampled") {
   const loaded_model model = load_model(demo_base());
   CHECK(model.end_tokens() == std::vector<token>{model.tokenizer->eos()});
-  const auto never = model.never_sampled();
+  const auto never = model.banned_tokens();
   const auto banned = [&](token id) { return std::ranges::find(never, id) != never.end(); };
   CHECK(banned(model.tokenizer->unk()));
   CHECK(banned(model.tokenizer->bos()));
@@ -199,7 +199,7 @@ TEST_CASE("model_files: the files of a folder say what begins, ends and belongs 
   CHECK(model.tokenizer->begin_tokens().empty());
   CHECK(model.end_tokens() == std::vector<token>{2, last});
   CHECK(model.tokenizer->eos() == 2);
-  const auto never = model.never_sampled();
+  const auto never = model.banned_tokens();
   CHECK(std::ranges::find(never, token{1}) != never.end());  // the begin piece, though no text has it
   CHECK(std::ranges::find(never, last) == never.end());
 
@@ -215,7 +215,7 @@ TEST_CASE("model_files: the files of a folder say what begins, ends and belongs 
   CHECK(wider.end_tokens() == std::vector<token>{2});
   REQUIRE(heard.lines().size() == 1);
   CHECK_THAT(heard.text(), Catch::Matchers::ContainsSubstring("eos_token_id 1 (\"<s>\") is the tokenizer's begin"));
-  const auto banned = wider.never_sampled();
+  const auto banned = wider.banned_tokens();
   CHECK(std::ranges::find(banned, static_cast<token>(first)) == banned.end());
   CHECK(std::ranges::find(banned, static_cast<token>(first + 1)) != banned.end());  // an id without a token
   CHECK(wider.token_texts()[static_cast<std::size_t>(first) + 2] == "<|y|>");

@@ -199,13 +199,13 @@ TEST_CASE("prompting: prompts that are cut are counted") {
   const chat_message brief[] = {{chat_role::user, "why?"}}, whole[] = {{chat_role::user, question}};
   CHECK(prompts.fits(brief));
   CHECK_FALSE(prompts.fits(whole));
-  CHECK(prompts.cut() == 0);
-  CHECK(cut_note(prompts.cut(), given, 3).empty());
+  CHECK(prompts.cut_count() == 0);
+  CHECK(cut_note(prompts.cut_count(), given, 3).empty());
   prompts.tokens("why?");
   prompts.tokens(question);
   prompts.tokens(question);
-  CHECK(prompts.cut() == 2);
-  const auto note = cut_note(prompts.cut(), given, 3);
+  CHECK(prompts.cut_count() == 2);
+  const auto note = cut_note(prompts.cut_count(), given, 3);
   CHECK(note.find("2 of 3 prompts") != std::string::npos);
   CHECK(note.find("prompt.max_tokens = 5") != std::string::npos);
 }

@@ -146,9 +146,9 @@ TEST_CASE("reward_prompts: answers that differ past the training's limit tie the
   CHECK(trained.cuts().queries == 0);
   const config options(settings{});
   stage_context context("reward", options, false, false, true);
-  CHECK(say_cuts(trained, "reward", context));
-  CHECK_FALSE(say_cuts(reads.make(), "reward", context));
-  CHECK(say_cuts(reads.make({}, "ppo"), "ppo", context));
+  CHECK(log_cuts(trained, "reward", context));
+  CHECK_FALSE(log_cuts(reads.make(), "reward", context));
+  CHECK(log_cuts(reads.make({}, "ppo"), "ppo", context));
 }
 
 TEST_CASE("reward_prompts: templates are named by path or as shipped") {

@@ -32,7 +32,7 @@ loaded_model trained_model(const settings& given, double bias) {
   const at::Tensor values = model.bank->train("a").values();
   const at::NoGradGuard no_gradient;
   values.add_(0.05 * random_tensor({values.numel()}, 9));
-  model.bank->at("a").head = {random_tensor({1, model.bank->config().hidden_size}, 4), at::full({1}, bias)};
+  model.bank->modify("a").head = {random_tensor({1, model.bank->config().hidden_size}, 4), at::full({1}, bias)};
   return model;
 }
 
@@ -80,7 +80,7 @@ TEST_CASE("role files: a head without a bias lies where PEFT and transformers lo
   CHECK(model.bank->at("again").head.bias.item<double>() == 0);
 
   // A bias that came later takes the head elsewhere, and nothing of the other form stays.
-  model.bank->at("a").head.bias = at::full({1}, -2.5);
+  model.bank->modify("a").head.bias = at::full({1}, -2.5);
   save_role(model, "a", folder / "a");
   CHECK(fs::exists(folder / "a/score_head.safetensors"));
   if (kind == "lora") {
@@ -106,7 +106,7 @@ TEST_CASE("role files: a classifier's checkpoint as a base gives its head to the
     CHECK(at::equal(base.bank->at(role).head.weight, head));
 
   // Such a base has no language-model head to fall back to: whole weights stay a classifier, whatever the bias.
-  base.bank->at("whole").head.bias = at::full({1}, 0.5);
+  base.bank->modify("whole").head.bias = at::full({1}, 0.5);
   save_role(base, "whole", folder / "whole");
   CHECK(load_hf_checkpoint(folder / "whole").config.sequence_classification());
   load_role(base, "whole again", folder / "whole");
@@ -121,8 +121,8 @@ TEST_CASE("role files: ranks and scales of single modules come back, and only wh
   lora_adapter adapter;
   const auto set = [&](const std::string& path, std::int64_t rank, double scale) {
     const auto seed = static_cast<std::uint64_t>(10 * rank);
-    adapter.set(model.bank->base(), path, random_tensor({rank, hidden}, seed), random_tensor({hidden, rank}, seed + 1),
-                scale);
+    adapter.set_pair(model.bank->base(), path, random_tensor({rank, hidden}, seed),
+                     random_tensor({hidden, rank}, seed + 1), scale);
   };
   for (int layer = 0; layer < 3; ++layer) set("model.layers." + std::to_string(layer) + ".self_attn.q_proj", 4, 0.5);
   set("model.layers.1.self_attn.o_proj", 7, 1.0 / 3);

@@ -10,7 +10,7 @@ using namespace coho::test;
 // On CPU tensors the operators can be held against the kernels; on a device there are only the operators.
 namespace {
 
-constexpr cpu::adamw_numbers numbers{0.01f, 0.9f, 0.99f, 1e-8f, 0.1f, 2.0f, 3.0f};
+constexpr cpu::adamw_coefficients numbers{0.01f, 0.9f, 0.99f, 1e-8f, 0.1f, 2.0f, 3.0f};
 constexpr std::int64_t n = 5 * 256 + 100;
 
 struct state {

@@ -65,7 +65,7 @@ TEST_CASE("adamw: restored moments go on as if never interrupted") {
     if (other == form) continue;
     adamw third(parts, {.moments = other});
     CHECK_THROWS_WITH(third.restore(1, first.first_moment(), first.second_moment()),
-                      Catch::Matchers::ContainsSubstring(std::string(name_of(other))));
+                      Catch::Matchers::ContainsSubstring(std::string(moment_type_name(other))));
     CHECK(third.steps() == 0);
   }
 }
@@ -88,9 +88,9 @@ TEST_CASE("adamw: the first step is the same in every form, as parameters move b
     set.gradients().copy_(random_tensor({1000}, 3));
     optimizer.step(0.01);
     results.push_back(set.values().clone());
-    CHECK(largest_difference(optimizer.decoded_first_moment(), 0.1 * set.gradients()) <
+    CHECK(largest_difference(optimizer.decode_first_moment(), 0.1 * set.gradients()) <
           (form == moment_type::float32 ? 1e-6 : 5e-3));
-    CHECK(largest_difference(optimizer.decoded_second_moment(), 0.001 * set.gradients().square()) <
+    CHECK(largest_difference(optimizer.decode_second_moment(), 0.001 * set.gradients().square()) <
           (form == moment_type::float32 ? 1e-6 : 1e-4));
   }
   CHECK(largest_difference(results[0], results[1]) < 1e-6);
@@ -111,7 +111,7 @@ TEST_CASE("adamw: steps are the same with any number of threads") {
       set.gradients().copy_(random_tensor({set.count()}, 10 + step));
       optimizer.step(0.01);
     }
-    results.push_back({set.values(), optimizer.decoded_first_moment(), optimizer.decoded_second_moment()});
+    results.push_back({set.values(), optimizer.decode_first_moment(), optimizer.decode_second_moment()});
   }
   at::set_num_threads(before);
   for (const auto& result : results)
@@ -126,7 +126,7 @@ TEST_CASE("adamw: a bfloat16 second moment follows its gradient although each st
   set.gradients().fill_(1.0);
   for (int step = 0; step < 300; ++step) optimizer.step(0);
   // v = 1 − 0.999^300; rounded to the nearest it would have stopped near a fifth.
-  const auto mean = [&] { return optimizer.decoded_second_moment().mean().item<double>(); };
+  const auto mean = [&] { return optimizer.decode_second_moment().mean().item<double>(); };
   CHECK(mean() == Approx(1 - std::pow(0.999, 300)).epsilon(0.005));
   const double high = mean();
   set.gradients().fill_(0.0);

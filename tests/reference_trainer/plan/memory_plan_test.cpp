@@ -171,9 +171,10 @@ TEST_CASE("memory plan: what each phase of a tiny model holds, by hand") {
   // The head takes 2·16·8·4 + 10·8·8 and a block of 10·10·4: less, and at another moment.
   CHECK(scoring.terms.size() == 2);
   // Selective: x, x2, q, k, v, attention's output, gate, up, seven ranks, and two log-sum-exps.
-  CHECK(kept_bytes(options, policy_plan.ranks[0], recomputation::selective) == 4 * (16 + 16 + 8 + 24 + 14) + 8);
-  CHECK(kept_bytes(options, policy_plan.ranks[0], recomputation::none) == 4 * (16 + 16 + 8 + 24 + 14 + 16 + 12) + 8);
-  CHECK(kept_bytes(options, policy_plan.ranks[0], recomputation::full) == 32);
+  CHECK(activation_bytes(options, policy_plan.ranks[0], recomputation::selective) == 4 * (16 + 16 + 8 + 24 + 14) + 8);
+  CHECK(activation_bytes(options, policy_plan.ranks[0], recomputation::none) ==
+        4 * (16 + 16 + 8 + 24 + 14 + 16 + 12) + 8);
+  CHECK(activation_bytes(options, policy_plan.ranks[0], recomputation::full) == 32);
   CHECK(bytes(update, "activations", "kept for backward") == 8 * 2 * 320);
   // Attention again: 3·8 + 9·8 less the feed-forward half's input, gate and up, against 8 + 4·12.
   CHECK(backward_working_bytes(options) == 4 * (96 - 32));
@@ -195,7 +196,7 @@ TEST_CASE("memory plan: what each phase of a tiny model holds, by hand") {
   options.recompute = recomputation::full;
   // The block's input, and of one block all that backward reads with 8 + 3·12 numbers on top.
   CHECK(bytes(phase(plan_memory(options), "update"), "activations", "working set") ==
-        8 * (kept_bytes(options, policy_plan.ranks[0], recomputation::none) + 4 * 44));
+        8 * (activation_bytes(options, policy_plan.ranks[0], recomputation::none) + 4 * 44));
   CHECK(plan.peak_bytes() == plan.resident_bytes() + std::max({rollout.bytes(), scoring.bytes(), update.bytes()}));
   CHECK(plan.phase_bytes(update) == plan.resident_bytes() + update.bytes());
   CHECK(plan.host[0].bytes == 4 * 8 * 4);

@@ -120,9 +120,9 @@ TEST_CASE("dry run: reward model, pre-training and fine-tuning plan one role, ea
 }
 
 TEST_CASE("dry run: what a reward model reads is planned by each stage's own limits") {
-  CHECK_THAT(dry_run(run_ppo, "dromedary-2-70b"), ContainsSubstring("read 1664 tokens a rollout"));
+  CHECK_THAT(dry_run(run_ppo, "dromedary-2-70b"), ContainsSubstring("read 1664 tokens per rollout"));
   CHECK_THAT(dry_run(run_ppo, "dromedary-2-70b", {"ppo.reward_prompt.response_tokens=768"}),
-             ContainsSubstring("read 1408 tokens a rollout"));
+             ContainsSubstring("read 1408 tokens per rollout"));
   const settings pretraining{"pretrain=true"};
   CHECK_THAT(dry_run(run_reward, "dromedary-2-70b", pretraining), ContainsSubstring("taken to have 1280 tokens"));
   CHECK_THAT(dry_run(run_reward, "dromedary-2-70b",

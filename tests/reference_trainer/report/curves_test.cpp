@@ -36,7 +36,7 @@ TEST_CASE("thinning bounds the points and keeps every extreme and both ends") {
   points[31234].second = 50;  // spikes of one step
   points[77777].second = -50;
   points[500].second = std::numeric_limits<double>::quiet_NaN();
-  const auto out = thin(points, 400);
+  const auto out = decimate(points, 400);
   CHECK(out.size() <= 400);
   CHECK(out.size() >= 200);
   CHECK(out.front() == points.front());
@@ -49,8 +49,8 @@ TEST_CASE("thinning bounds the points and keeps every extreme and both ends") {
 
 TEST_CASE("a short curve is not thinned, and one that is all gaps stays one") {
   const curve_points few{{0, 1}, {5, 2}};
-  CHECK(thin(few, 8) == few);
+  CHECK(decimate(few, 8) == few);
   const curve_points none(1000, {0, std::numeric_limits<double>::quiet_NaN()});
-  CHECK(thin(none, 8).size() <= 8);
-  CHECK_THROWS_AS(thin(few, 7), coho::option_error);
+  CHECK(decimate(none, 8).size() <= 8);
+  CHECK_THROWS_AS(decimate(few, 7), coho::option_error);
 }

@@ -123,12 +123,12 @@ TEST_CASE("settings are compared between the runs of a stage") {
   write_ppo_run(folder / "a", 1, 0, "0.02");
   write_ppo_run(folder / "b", 1, 0, "0.1\nlanguage_bonus = 2.0");
   const auto a = named(folder / "a", "a"), b = named(folder / "b", "b");
-  CHECK(setting_table({&a, &b}, false).rows ==
+  CHECK(differing_settings({&a, &b}).rows ==
         std::vector<std::vector<std::string>>{{"ppo.kl_coefficient", "0.02", "0.1"}, {"ppo.language_bonus", "–", "2"}});
-  CHECK(setting_table({&a, &b}, true).rows ==
+  CHECK(shared_settings({&a, &b}).rows ==
         std::vector<std::vector<std::string>>{{"ppo.gamma", "1"}, {"ppo.steps", "100"}, {"seed", "7"}});
-  CHECK(setting_table({&a}, true).rows.size() == 4);
-  CHECK(setting_table({&a}, false).rows.empty());
+  CHECK(shared_settings({&a}).rows.size() == 4);
+  CHECK(differing_settings({&a}).rows.empty());
 }
 
 TEST_CASE("responses before and after stand side by side, types in turn") {

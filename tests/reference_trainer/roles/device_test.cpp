@@ -55,7 +55,7 @@ outcome outcome_on(at::Device device, const setting& s) {
   bank.set_dropout_random(rng{4});
   const lora_options lora{.rank = 8, .dropout = s.dropout};
   bank.add_lora("policy", lora, rng{5});
-  bank.at("policy").adapter.visit([&](const std::string&, lora_pair& pair) {
+  bank.modify("policy").adapter.visit([&](const std::string&, lora_pair& pair) {
     pair.b = test::random_tensor(pair.b.sizes().vec(), 6).mul_(0.05).to(device);
   });
   bank.copy("policy", "value");

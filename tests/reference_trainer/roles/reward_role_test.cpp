@@ -128,11 +128,11 @@ TEST_CASE("reward_role: responses that part behind what is read are read alike")
   const reward_role cut(bank, "reward", *model.tokenizer, plain, {.response_tokens = 6});
   const auto query = [](std::string_view response) { return reward_query{.prompt = "a fox", .response = response}; };
   const std::string same = "the fox is red and the fox is quick", longer = same + " and the owl is not";
-  CHECK(whole.reads_alike(query(same), query(same)));
-  CHECK_FALSE(whole.reads_alike(query(same), query(longer)));
-  CHECK(cut.reads_alike(query(same), query(longer)));
-  CHECK_FALSE(cut.reads_alike(query(same), query("an owl and the fox is quick")));
-  CHECK_FALSE(cut.reads_alike(query("a fox"), query("a fox is")));
+  CHECK(whole.same_tokens_read(query(same), query(same)));
+  CHECK_FALSE(whole.same_tokens_read(query(same), query(longer)));
+  CHECK(cut.same_tokens_read(query(same), query(longer)));
+  CHECK_FALSE(cut.same_tokens_read(query(same), query("an owl and the fox is quick")));
+  CHECK_FALSE(cut.same_tokens_read(query("a fox"), query("a fox is")));
   CHECK(cut.cuts().read == 0);
   CHECK(cut.cuts().responses == 0);
   // The quick look agrees with the tokens whatever the texts.
@@ -145,6 +145,6 @@ TEST_CASE("reward_role: responses that part behind what is read are read alike")
     b.insert(random.index(b.size() + 1), words[random.index(words.size())]);
     if (!is_utf8(b)) continue;
     INFO(a << "|" << b);
-    CHECK(cut.reads_alike(query(a), query(b)) == (cut.tokens(query(a)) == cut.tokens(query(b))));
+    CHECK(cut.same_tokens_read(query(a), query(b)) == (cut.tokens(query(a)) == cut.tokens(query(b))));
   }
 }

@@ -70,11 +70,11 @@ std::map<std::string, double> means(const reward_parts& parts) {
 TEST_CASE("reward_parts: score, bonuses and penalty of each rollout, and their means") {
   reward_parts parts(options(), both(), true);
   const auto all = rollouts();
-  const auto one = parts.of(all.query(1), -1);
+  const auto one = parts.breakdown(all.query(1), -1);
   CHECK(one.score == -1);
   CHECK(one.part("language") == 0);
   CHECK(one.part("length") == Approx(5 * 0.4 * -0.4));
-  const auto cut = parts.of(all.query(2), 2);
+  const auto cut = parts.breakdown(all.query(2), 2);
   CHECK(cut.part("length") == Approx(4));  // 1 is above the cap
   CHECK(cut.earned() == Approx(0.5 + 2 + 4));
 
@@ -111,7 +111,7 @@ TEST_CASE("reward_parts: what an empty response loses is a part of its own") {
   const auto mean = means(parts);
   CHECK(mean.at("reward/empty") == Approx((4 + 1.8) / 3));
   CHECK(mean.at("reward/unfinished") == Approx(-12.0 / 3));
-  const std::vector<double> settled = parts.settled(earned, all.finished, all.empty);
+  const std::vector<double> settled = parts.total_rewards(earned, all.finished, all.empty);
   CHECK(settled == std::vector<double>{4, 4 - 6, 6.5 - 6});
 
   ppo_options scoring = options();
@@ -120,11 +120,11 @@ TEST_CASE("reward_parts: what an empty response loses is a part of its own") {
   plain.on_rollouts(composed(scoring, both(), all));
   CHECK(means(plain).count("reward/empty") == 0);
   CHECK(means(plain).at("reward/unfinished") == Approx(-2));
-  CHECK(plain.settled(earned, all.finished, all.empty) == std::vector<double>{4, earned[1], 6.5 - 6});
+  CHECK(plain.total_rewards(earned, all.finished, all.empty) == std::vector<double>{4, earned[1], 6.5 - 6});
 
   ppo_options replacing = options();
   replacing.shaping.unfinished = unfinished_mode::replace;
-  CHECK(reward_parts(replacing, both(), true).settled(earned, all.finished, all.empty) ==
+  CHECK(reward_parts(replacing, both(), true).total_rewards(earned, all.finished, all.empty) ==
         std::vector<double>{4, -6, -6});
 }
 

@@ -83,14 +83,14 @@ TEST_CASE("self-align settings: the shipped files, the template's stop, the exem
 TEST_CASE("self-align settings: prefix, question and answer share the context") {
   const config options(shipped_files + settings{"self_align.max_new_tokens=100"});
   auto read = read_self_align_settings(options, false);
-  CHECK(measure_room(options, read, 300, 512).question == 112);
+  CHECK(compute_context_budget(options, read, 300, 512).question == 112);
   read.max_question_tokens = 50;
-  CHECK(measure_room(options, read, 300, 512).question == 50);
-  CHECK_THROWS_WITH(measure_room(options, read, 412, 512),
+  CHECK(compute_context_budget(options, read, 300, 512).question == 50);
+  CHECK_THROWS_WITH(compute_context_budget(options, read, 412, 512),
                     ContainsSubstring("self_align.max_new_tokens") &&
                         ContainsSubstring("below 100, as the rules and exemplars take 412 tokens of the model's 512"));
-  CHECK_THROWS_WITH(measure_room(options, read, 512, 512), ContainsSubstring("take 512 tokens"));
-  CHECK_FALSE(measure_room(options, read));  // no tokenizer there
+  CHECK_THROWS_WITH(compute_context_budget(options, read, 512, 512), ContainsSubstring("take 512 tokens"));
+  CHECK_FALSE(compute_context_budget(options, read));  // no tokenizer there
 }
 
 TEST_CASE("self-align settings: by LLaMA-2's tokenizer the shipped prefix leaves room in its context") {
@@ -106,5 +106,5 @@ TEST_CASE("self-align settings: by LLaMA-2's tokenizer the shipped prefix leaves
   CHECK(encode.prefix() == with_begin(tokenizer, read.prompt->prefix()));
   CHECK(encode.begins_with_prefix(encode("  Wie spät ist es?")));
   CHECK(encode.prefix().size() > 2000);
-  CHECK(measure_room(options, read, encode.prefix().size(), 4096).question >= 512);
+  CHECK(compute_context_budget(options, read, encode.prefix().size(), 4096).question >= 512);
 }

@@ -16,7 +16,7 @@ using namespace coho::trainer;
 
 namespace {
 
-constexpr cpu::adamw_numbers plain{0.01f, 0.9f, 0.999f, 1e-8f, 0.0f, 1.0f, 1.0f};
+constexpr cpu::adamw_coefficients plain{0.01f, 0.9f, 0.999f, 1e-8f, 0.0f, 1.0f, 1.0f};
 
 float widened(std::uint16_t bits) { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
 std::uint16_t cut(float value) { return static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(value) >> 16); }
@@ -94,7 +94,7 @@ TEST_CASE("adamw kernels: bfloat16 moments are neighbours of the fp32 ones, in t
 TEST_CASE("adamw kernels: bfloat16 rounding leaves what is exact and what is not finite") {
   const float infinity = std::numeric_limits<float>::infinity();
   // With β1 = β2 = 0 the moments are g and g².
-  const cpu::adamw_numbers direct{0.0f, 0.0f, 0.0f, 1e-8f, 0.0f, 1.0f, 1.0f};
+  const cpu::adamw_coefficients direct{0.0f, 0.0f, 0.0f, 1e-8f, 0.0f, 1.0f, 1.0f};
   const std::vector<float> gradient{0.0f, 1.5f, -0.25f, 1e30f, infinity, -infinity, std::nanf("")};
   std::vector<float> p(gradient.size(), 1.0f);
   std::vector<std::uint16_t> first(gradient.size()), second(gradient.size());
@@ -128,7 +128,7 @@ TEST_CASE("adamw kernels: pieces of a bfloat16 step equal the whole") {
 TEST_CASE("adamw kernels: 8-bit moments are the nearest numbers of the map, and 0 is kept for 0") {
   constexpr std::int64_t n = 2 * cpu::moment_block + 37;  // the last block is short
   // With β1 = β2 = 0 the moments are g and g².
-  const cpu::adamw_numbers direct{0.0f, 0.0f, 0.0f, 1e-8f, 0.0f, 1.0f, 1.0f};
+  const cpu::adamw_coefficients direct{0.0f, 0.0f, 0.0f, 1e-8f, 0.0f, 1.0f, 1.0f};
   auto gradient = normals(n, 2);
   for (std::int64_t i = 0; i < n; ++i) gradient[i] *= static_cast<float>(std::pow(10.0, -static_cast<double>(i % 8)));
   for (std::int64_t i = cpu::moment_block; i < 2 * cpu::moment_block; ++i) gradient[i] = 0;  // a block of zeros

@@ -58,6 +58,26 @@ struct rows_of_logits {
     }
     return out;
   }
+  // `block` as the kernels see it.
+  coho_cuda_logit_block view(std::vector<float>& block, std::int64_t stride, std::int64_t columns,
+                             std::int64_t first) const {
+    return {.logits = block.data(),
+            .stride = stride,
+            .rows = rows,
+            .columns = columns,
+            .bias = bias.data() + first,
+            .inverse_temperature = inverse_temperature,
+            .targets = targets.data(),
+            .first_column = first};
+  }
+  coho_cuda_softmax_sums sums(float* weighted, float* entropy_block) {
+    return {.maximum = maximum.data(),
+            .sum = sum.data(),
+            .weighted_sum = weighted,
+            .chosen = chosen.data(),
+            .rescale = rescale.data(),
+            .entropy_block = entropy_block};
+  }
   double log_sum_exp(std::int64_t r, std::int64_t end) const {
     double most = -infinity, total = 0;
     for (std::int64_t c = 0; c < end; ++c) most = std::max(most, z(r, c));
@@ -80,11 +100,10 @@ void check_forward(rows_of_logits data, std::int64_t columns_a_block, std::int64
     std::vector<float> block = data.block(first, columns, gap),
                        entropies(static_cast<std::size_t>(data.rows * columns) + 4, 7.5f);
     const std::vector<float> before = data.maximum;
-    REQUIRE(coho_cuda_log_prob_forward(block.data(), stride, data.rows, columns, data.bias.data() + first,
-                                       data.inverse_temperature, data.targets.data(), first, data.maximum.data(),
-                                       data.sum.data(), weighted ? data.weighted_sum.data() : nullptr,
-                                       data.chosen.data(), data.rescale.data(),
-                                       entropy_block ? entropies.data() : nullptr, nullptr) == 0);
+    const coho_cuda_logit_block logits = data.view(block, stride, columns, first);
+    const coho_cuda_softmax_sums sums =
+        data.sums(weighted ? data.weighted_sum.data() : nullptr, entropy_block ? entropies.data() : nullptr);
+    REQUIRE(coho_cuda_log_prob_forward(&logits, &sums, nullptr) == 0);
     int wrong = 0;
     for (std::int64_t r = 0; r < data.rows; ++r) {
       const auto row = static_cast<std::size_t>(r);
@@ -145,9 +164,10 @@ TEST_CASE("A block of words that the bias excludes leaves no trace in the state 
     const std::vector<float> nothing(static_cast<std::size_t>(columns), -infinity);
     const auto forward = [&](const std::vector<float>& bias) {
       std::vector<float> block = data.block(0, columns, 0), entropies(block.size());
-      REQUIRE(coho_cuda_log_prob_forward(block.data(), columns, 2, columns, bias.data(), 1.0f, data.targets.data(), 0,
-                                         data.maximum.data(), data.sum.data(), data.weighted_sum.data(),
-                                         data.chosen.data(), data.rescale.data(), entropies.data(), nullptr) == 0);
+      coho_cuda_logit_block logits = data.view(block, columns, columns, 0);
+      logits.bias = bias.data();
+      const coho_cuda_softmax_sums sums = data.sums(data.weighted_sum.data(), entropies.data());
+      REQUIRE(coho_cuda_log_prob_forward(&logits, &sums, nullptr) == 0);
       return block;
     };
     for (const float e : forward(nothing)) CHECK(e == 0.0f);
@@ -178,10 +198,12 @@ TEST_CASE("The gradient of the CUDA log-prob block is that of finite differences
       }
       data.targets = {first + 5, first - 1, first + columns - 1};
       std::vector<float> block = data.block(first, columns, gap);
-      REQUIRE(coho_cuda_log_prob_backward(block.data(), stride, 3, columns, data.bias.data() + first, 0.8f,
-                                          data.targets.data(), first, log_sum_exp.data(),
-                                          given & 2 ? entropy.data() : nullptr, given & 1 ? g.data() : nullptr,
-                                          given & 2 ? h.data() : nullptr, nullptr) == 0);
+      const coho_cuda_logit_block logits = data.view(block, stride, columns, first);
+      const coho_cuda_log_prob_gradient gradient{.log_sum_exp = log_sum_exp.data(),
+                                                 .entropy = given & 2 ? entropy.data() : nullptr,
+                                                 .d_log_prob = given & 1 ? g.data() : nullptr,
+                                                 .d_entropy = given & 2 ? h.data() : nullptr};
+      REQUIRE(coho_cuda_log_prob_backward(&logits, &gradient, nullptr) == 0);
       for (std::int64_t r = 0; r < 3; ++r) {
         const auto row = static_cast<std::size_t>(r);
         for (std::int64_t c = 0; c < columns; ++c) {
@@ -209,9 +231,17 @@ TEST_CASE("The CUDA log-prob block refuses sizes and pointers that cannot be rig
   rows_of_logits data(2, 4, 1.0f, 1);
   const std::uint64_t before = cuda::emulation::blocks_run;
   const auto forward = [&](float* logits, std::int64_t stride, std::int64_t rows, std::int64_t columns, float* sum) {
-    return coho_cuda_log_prob_forward(logits, stride, rows, columns, nullptr, 1.0f, data.targets.data(), 0,
-                                      data.maximum.data(), sum, nullptr, data.chosen.data(), data.rescale.data(),
-                                      nullptr, nullptr);
+    const coho_cuda_logit_block block{.logits = logits,
+                                      .stride = stride,
+                                      .rows = rows,
+                                      .columns = columns,
+                                      .bias = nullptr,
+                                      .inverse_temperature = 1.0f,
+                                      .targets = data.targets.data(),
+                                      .first_column = 0};
+    coho_cuda_softmax_sums sums = data.sums(nullptr, nullptr);
+    sums.sum = sum;
+    return coho_cuda_log_prob_forward(&block, &sums, nullptr);
   };
   float* const sum = data.sum.data();
   CHECK(forward(nullptr, 4, 2, 4, sum) != 0);
@@ -220,9 +250,14 @@ TEST_CASE("The CUDA log-prob block refuses sizes and pointers that cannot be rig
   CHECK(forward(data.logits.data(), 4, 2, 0, sum) != 0);
   CHECK(forward(data.logits.data(), 4, std::int64_t{1} << 31, 4, sum) != 0);
   CHECK(forward(data.logits.data(), 4, 2, 4, nullptr) != 0);
+  CHECK(coho_cuda_log_prob_forward(nullptr, nullptr, nullptr) != 0);
+  CHECK(coho_cuda_log_prob_backward(nullptr, nullptr, nullptr) != 0);
   const auto backward = [&](const float* log_sum_exp, const float* entropy, const float* d_entropy) {
-    return coho_cuda_log_prob_backward(data.logits.data(), 4, 2, 4, nullptr, 1.0f, data.targets.data(), 0, log_sum_exp,
-                                       entropy, nullptr, d_entropy, nullptr);
+    coho_cuda_logit_block block = data.view(data.logits, 4, 4, 0);
+    block.bias = nullptr;
+    const coho_cuda_log_prob_gradient gradient{
+        .log_sum_exp = log_sum_exp, .entropy = entropy, .d_log_prob = nullptr, .d_entropy = d_entropy};
+    return coho_cuda_log_prob_backward(&block, &gradient, nullptr);
   };
   CHECK(backward(nullptr, nullptr, nullptr) != 0);
   CHECK(backward(sum, nullptr, sum) != 0);

@@ -2,7 +2,7 @@
 
 #include "support/cuda_emulation.hpp"  // before the kernels, whose language it is
 
-#include "kernels/cuda/nf4_dequantise.cu"
+#include "kernels/cuda/nf4_dequantize.cu"
 
 #include <cstring>
 #include <vector>
@@ -40,7 +40,7 @@ std::vector<Bits> written(const nf4_bytes& w, std::size_t skip, std::uint64_t* b
   const coho_cuda_nf4 weight = view(w, codes.data() + skip);
   const int type = sizeof(Bits) == 2 ? coho_cuda_bfloat16 : coho_cuda_float32;
   const std::uint64_t before = cuda::emulation::blocks_run;
-  REQUIRE(coho_cuda_nf4_dequantise(&weight, out.data() + skip, type, nullptr) == 0);
+  REQUIRE(coho_cuda_nf4_dequantize(&weight, out.data() + skip, type, nullptr) == 0);
   if (blocks != nullptr) *blocks = cuda::emulation::blocks_run - before;
   for (std::size_t i = 0; i < skip; ++i) REQUIRE(out[i] == untouched);
   for (std::size_t i = skip + count; i < out.size(); ++i) REQUIRE(out[i] == untouched);
@@ -111,7 +111,7 @@ TEST_CASE("NF4 dequantisation refuses what is not a weight and launches nothing"
   const auto refused = [&](auto change) {
     coho_cuda_nf4 weight = view(bytes, bytes.codes.data());
     change(weight);
-    return coho_cuda_nf4_dequantise(&weight, out.data(), coho_cuda_float32, nullptr) == cuda::cudaErrorInvalidValue;
+    return coho_cuda_nf4_dequantize(&weight, out.data(), coho_cuda_float32, nullptr) == cuda::cudaErrorInvalidValue;
   };
   CHECK(refused([](auto& w) { w.codes = nullptr; }));
   CHECK(refused([](auto& w) { w.absmax = nullptr; }));
@@ -122,9 +122,9 @@ TEST_CASE("NF4 dequantisation refuses what is not a weight and launches nothing"
     CHECK(refused([=](auto& w) { w.nested_block_size = size; }));
   }
   coho_cuda_nf4 weight = view(bytes, bytes.codes.data());
-  CHECK(coho_cuda_nf4_dequantise(nullptr, out.data(), coho_cuda_float32, nullptr) != 0);
-  CHECK(coho_cuda_nf4_dequantise(&weight, nullptr, coho_cuda_float32, nullptr) != 0);
-  CHECK(coho_cuda_nf4_dequantise(&weight, out.data(), 2, nullptr) != 0);
-  CHECK(coho_cuda_nf4_dequantise(&weight, reinterpret_cast<char*>(out.data()) + 2, coho_cuda_float32, nullptr) != 0);
+  CHECK(coho_cuda_nf4_dequantize(nullptr, out.data(), coho_cuda_float32, nullptr) != 0);
+  CHECK(coho_cuda_nf4_dequantize(&weight, nullptr, coho_cuda_float32, nullptr) != 0);
+  CHECK(coho_cuda_nf4_dequantize(&weight, out.data(), 2, nullptr) != 0);
+  CHECK(coho_cuda_nf4_dequantize(&weight, reinterpret_cast<char*>(out.data()) + 2, coho_cuda_float32, nullptr) != 0);
   CHECK(cuda::emulation::blocks_run == before);
 }

@@ -1,0 +1,30 @@
+#include "decoder/tensor_conversion.hpp"
+
+#include <algorithm>
+
+namespace coho::trainer {
+
+at::Tensor index_tensor(std::span<const std::int64_t> values, at::Device device) {
+  at::Tensor out = at::empty({static_cast<std::int64_t>(values.size())}, at::kLong);
+  std::copy(values.begin(), values.end(), out.data_ptr<std::int64_t>());
+  return out.to(device);
+}
+
+at::Tensor token_tensor(std::span<const token> tokens, at::Device device) {
+  at::Tensor out = at::empty({static_cast<std::int64_t>(tokens.size())}, at::kLong);
+  std::copy(tokens.begin(), tokens.end(), out.data_ptr<std::int64_t>());
+  return out.to(device);
+}
+
+std::vector<double> to_doubles(const at::Tensor& tensor) {
+  const at::Tensor host = tensor.detach().to(at::kCPU, at::kDouble).contiguous();
+  return {host.data_ptr<double>(), host.data_ptr<double>() + host.numel()};
+}
+
+at::Tensor from_doubles(std::span<const double> numbers, const at::Tensor& like) {
+  at::Tensor out = at::empty({static_cast<std::int64_t>(numbers.size())}, at::kDouble);
+  std::copy(numbers.begin(), numbers.end(), out.data_ptr<double>());
+  return out.to(like.device(), like.scalar_type());
+}
+
+}  // namespace coho::trainer
