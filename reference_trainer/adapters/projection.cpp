@@ -25,10 +25,11 @@ struct call {
   keep_inputs keep = keep_inputs::no;
   struct layer {
     linear_weight weight;
+    at::Tensor bias;
     double scale = 0, dropout = 0;
     rng random{0};
     // Indices in the function's list of tensors, or −1.
-    int w = -1, a = -1, b = -1;
+    int w = -1, bias_at = -1, a = -1, b = -1;
   };
   std::vector<layer> layers;
 };
@@ -47,10 +48,10 @@ at::Tensor dropped(const at::Tensor& x, const call::layer& layer) {
   return out;
 }
 
-// y = x Wᵀ + s u Bᵀ; returns u = drop(x) Aᵀ, undefined without an adapter.
+// y = x Wᵀ + bias + s u Bᵀ; returns u = drop(x) Aᵀ, undefined without an adapter.
 at::Tensor layer_forward(const at::Tensor& x, const call::layer& layer, const at::Tensor& a, const at::Tensor& b,
                          at::Tensor& y) {
-  y = layer.weight.product(x);
+  y = layer.weight.product(x, layer.bias);
   if (!a.defined()) return {};
   const at::Tensor u = at::matmul(dropped(x, layer), in_type_of(x, a).t());
   y.addmm_(u, in_type_of(x, b).t(), 1, layer.scale);
@@ -76,7 +77,7 @@ input_parts make_input(const call& c, const at::Tensor& first, const at::Tensor&
 }
 
 struct projection_function : torch::autograd::Function<projection_function> {
-  // tensors: first, second if there is one, then W, A, B of the layers at their indices.
+  // tensors: first, second if there is one, then W, bias, A, B of the layers at their indices.
   static variable_list forward(AutogradContext* context, at::TensorList tensors, const std::shared_ptr<const call>& c) {
     const at::Tensor first = tensors[0], second = c->from == source::plain ? at::Tensor() : tensors[1];
     const input_parts input = make_input(*c, first, second);
@@ -133,6 +134,7 @@ struct projection_function : torch::autograd::Function<projection_function> {
       if (input_gradient) add_to_dx(layer.weight.transposed_product(g));
       const auto place = [](int index) { return static_cast<std::size_t>(index); };
       if (layer.w >= 0 && wanted[place(layer.w)]) out[place(layer.w)] = at::matmul(g.t(), x);
+      if (layer.bias_at >= 0 && wanted[place(layer.bias_at)]) out[place(layer.bias_at)] = g.sum(0);
       if (layer.a < 0) continue;
       const at::Tensor &a = saved[place(layer.a)], &b = saved[place(layer.b)];
       if (wanted[place(layer.b)]) out[place(layer.b)] = at::matmul(g.t(), u).mul_(layer.scale).to(b.scalar_type());
@@ -182,9 +184,10 @@ std::vector<at::Tensor> run(source from, const at::Tensor& first, const at::Tens
     return static_cast<int>(tensors.size()) - 1;
   };
   for (const projection& linear : linears) {
-    call::layer layer{.weight = *linear.weight};
-    // A dense weight is an argument of the function only if it is trained: nothing else reads its index.
+    call::layer layer{.weight = *linear.weight, .bias = linear.bias != nullptr ? *linear.bias : at::Tensor()};
+    // A dense weight or a bias is an argument of the function only if it is trained: nothing else reads its index.
     if (!layer.weight.quantized() && layer.weight.dense().requires_grad()) layer.w = place(layer.weight.dense());
+    if (layer.bias.defined() && layer.bias.requires_grad()) layer.bias_at = place(layer.bias);
     if (linear.pair != nullptr && linear.pair->defined()) {
       layer.scale = linear.pair->scale;
       layer.dropout = linear.dropout;
