@@ -26,10 +26,11 @@ struct projection_call {
   keep_inputs keep = keep_inputs::no;
   struct layer {
     linear_weight weight;
+    at::Tensor bias;
     double scale = 0, dropout = 0;
     rng random{0};
     // Indices in the function's list of tensors, or −1.
-    int w = -1, a = -1, b = -1;
+    int w = -1, bias_at = -1, a = -1, b = -1;
   };
   std::vector<layer> layers;
 };
@@ -51,10 +52,10 @@ at::Tensor apply_dropout(const at::Tensor& x, const projection_call::layer& laye
   return out;
 }
 
-// y = x Wᵀ + s u Bᵀ; returns u = drop(x) Aᵀ, undefined without an adapter.
+// y = x Wᵀ + bias + s u Bᵀ; returns u = drop(x) Aᵀ, undefined without an adapter.
 at::Tensor layer_forward(const at::Tensor& x, const projection_call::layer& layer, const at::Tensor& a,
                          const at::Tensor& b, at::Tensor& y) {
-  y = layer.weight.product(x);
+  y = layer.weight.product(x, layer.bias);
   if (!a.defined()) return {};
   const at::Tensor u = at::matmul(apply_dropout(x, layer), cast_like(x, a).t());
   y.addmm_(u, cast_like(x, b).t(), 1, layer.scale);
@@ -84,7 +85,7 @@ input_parts make_input(const projection_call& c, const at::Tensor& first, const 
 // The forward pass keeps the function's tensors, the norm's 1/RMS, u of each adapter and, if asked to, the linears'
 // input; the backward pass recomputes the input otherwise. The equations are in projection.hpp.
 struct projection_function : torch::autograd::Function<projection_function> {
-  // tensors: first, second if there is one, then W, A, B of the layers at their indices.
+  // tensors: first, second if there is one, then W, bias, A, B of the layers at their indices.
   static variable_list forward(AutogradContext* context, at::TensorList tensors,
                                const std::shared_ptr<const projection_call>& c) {
     const at::Tensor first = tensors[0], second = c->input == input_kind::plain ? at::Tensor() : tensors[1];
@@ -142,6 +143,7 @@ struct projection_function : torch::autograd::Function<projection_function> {
       if (input_gradient) add_to_dx(layer.weight.transposed_product(g));
       const auto as_size = [](int index) { return static_cast<std::size_t>(index); };
       if (layer.w >= 0 && needs_gradient[as_size(layer.w)]) out[as_size(layer.w)] = at::matmul(g.t(), x);
+      if (layer.bias_at >= 0 && needs_gradient[as_size(layer.bias_at)]) out[as_size(layer.bias_at)] = g.sum(0);
       if (layer.a < 0) continue;
       const at::Tensor &a = saved[as_size(layer.a)], &b = saved[as_size(layer.b)];
       if (needs_gradient[as_size(layer.b)])
@@ -195,9 +197,11 @@ std::vector<at::Tensor> run_projections(input_kind kind, const at::Tensor& first
     return static_cast<int>(tensors.size()) - 1;
   };
   for (const projection& linear : linears) {
-    projection_call::layer layer{.weight = *linear.weight};
-    // A dense weight is an argument of the function only if it is trained: nothing else reads its index.
+    projection_call::layer layer{.weight = *linear.weight,
+                                 .bias = linear.bias != nullptr ? *linear.bias : at::Tensor()};
+    // A dense weight or a bias is an argument of the function only if it is trained: nothing else reads its index.
     if (!layer.weight.quantized() && layer.weight.dense().requires_grad()) layer.w = add_tensor(layer.weight.dense());
+    if (layer.bias.defined() && layer.bias.requires_grad()) layer.bias_at = add_tensor(layer.bias);
     if (linear.pair != nullptr && linear.pair->defined()) {
       layer.scale = linear.pair->scale;
       layer.dropout = linear.dropout;

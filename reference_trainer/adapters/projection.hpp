@@ -14,13 +14,15 @@
 
 namespace coho::trainer {
 
-/// One linear as it is computed: y = x Wᵀ + s · (drop(x) Aᵀ) Bᵀ (Hu et al. 2021; over a packed base, Dettmers et al.
-/// 2023).
+/// One linear as it is computed: y = x Wᵀ + b + s · (drop(x) Aᵀ) Bᵀ (Hu et al. 2021; over a packed base, Dettmers et
+/// al. 2023).
 ///
-/// The pair may be null (no adapter). `dropout` drops elements of the adapter's input like `drop_elements`; the
-/// selection depends only on `random` and the element's index, so running the layer again drops the same elements.
+/// The bias may be null or undefined, the pair null (no adapter). `dropout` drops elements of the adapter's input like
+/// `drop_elements`; the selection depends only on `random` and the element's index, so running the layer again drops
+/// the same elements.
 struct projection {
   const linear_weight* weight = nullptr;
+  const at::Tensor* bias = nullptr;
   const lora_pair* pair = nullptr;
   double dropout = 0;
   rng random{0};
@@ -31,9 +33,9 @@ struct projection {
 enum class keep_inputs { yes, no };
 
 // The three places where a decoder block has linears. Each is one autograd function with a handwritten backward pass:
-// gradients of inputs, A, B, dense weights and norm weights where requested. A packed base is unpacked again for
-// backward, and no dense copy of it is kept; of the adapter, u = x Aᵀ [N, r] is kept.
-//   dB = s gᵀ u,   dA = s (g B)ᵀ drop(x),   dx = g W + s drop((g B) A),   dW = gᵀ x
+// gradients of inputs, A, B, dense weights, biases and norm weights where requested. A packed base is unpacked again
+// for backward, and no dense copy of it is kept; of the adapter, u = x Aᵀ [N, r] is kept.
+//   dB = s gᵀ u,   dA = s (g B)ᵀ drop(x),   dx = g W + s drop((g B) A),   dW = gᵀ x,   db = Σ g
 
 /// x [N, in] → [N, out].
 at::Tensor project(const at::Tensor& x, const projection& linear);

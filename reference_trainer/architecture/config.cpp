@@ -9,6 +9,7 @@
 
 #include <coho/error.hpp>
 
+#include "architecture/model_type.hpp"
 #include "files/json_file.hpp"
 #include "files/json_part.hpp"
 
@@ -86,39 +87,74 @@ rope_options read_rope(const json_part& config) {
 }
 
 /// Fills model_type and architecture; each can be derived from the other.
-void read_architecture(llama_config& config, const json_part& fields) {
-  auto type = fields.text("model_type", "");
-  std::string architecture;
+const model_type& read_architecture(llama_config& config, const json_part& fields) {
+  const auto name = fields.text("model_type", "");
+  const model_type* type = nullptr;
   if (const auto* list = fields.find("architectures")) {
     if (!list->is_array() || list->empty() || !list->front().is_string()) {
       fields.refuse_member("architectures", "must be a list of names");
     }
-    architecture = list->front().get<std::string>();
-    const bool llama = architecture == "LlamaForCausalLM" || architecture == "LlamaForSequenceClassification";
-    const bool mistral = architecture == "MistralForCausalLM" || architecture == "MistralForSequenceClassification";
-    if (!llama && !mistral) {
+    config.architecture = list->front().get<std::string>();
+    type = find_architecture(config.architecture);
+    if (!type) {
       fields.refuse_member(
-          "architectures", "the architecture " + architecture + " is not supported",
-          "supported are LlamaForCausalLM and MistralForCausalLM, and their ForSequenceClassification forms");
+          "architectures", "the architecture " + config.architecture + " is not supported",
+          "supported are " + supported_architectures() + ", and their ForSequenceClassification forms");
     }
-    if (type.empty()) type = llama ? "llama" : "mistral";
-    if (type != (llama ? "llama" : "mistral")) {
-      fields.refuse_member("model_type", "\"" + type + "\" contradicts the architecture " + architecture);
+    if (!name.empty() && name != type->name) {
+      fields.refuse_member("model_type", "\"" + name + "\" contradicts the architecture " + config.architecture);
     }
+  } else {
+    if (name.empty()) fields.refuse_member("model_type", "is missing, and so is architectures");
+    type = find_model_type(name);
+    if (!type) {
+      fields.refuse_member("model_type", "the model type \"" + name + "\" is not supported",
+                           "supported are " + supported_model_types());
+    }
+    config.architecture = std::string(type->prefix) + "ForCausalLM";
   }
-  if (type.empty()) fields.refuse_member("model_type", "is missing, and so is architectures");
-  if (type != "llama" && type != "mistral") {
-    fields.refuse_member("model_type", "the model type \"" + type + "\" is not supported",
-                         "supported are llama and mistral");
+  config.model_type = type->name;
+  return *type;
+}
+
+/// The window of all blocks. Blocks that attend differently would need a cache and a plan each, and are refused.
+void read_sliding_window(llama_config& config, const json_part& fields, const model_type& type) {
+  const char* const field = "sliding_window";
+  if (type.sliding_window && !fields.is_null(field)) config.sliding_window = fields.integer(field, 4096, 1, 1LL << 40);
+  if (type.sliding_window_option && fields.boolean("use_sliding_window", false) && !fields.is_null(field)) {
+    const auto first = fields.integer("max_window_layers", 28, 0, 1LL << 14);
+    if (first == 0) config.sliding_window = fields.integer(field, 4096, 1, 1LL << 40);
+    if (first > 0 && first < config.num_hidden_layers)
+      fields.refuse_member("max_window_layers", "a sliding window in some of the blocks is not supported");
   }
-  config.model_type = type;
-  config.architecture = !architecture.empty() ? architecture
-                        : type == "llama"     ? "LlamaForCausalLM"
-                                              : "MistralForCausalLM";
+  const auto* kinds = fields.find("layer_types");
+  if (!kinds) return;
+  const char* const expected = config.sliding_window ? "sliding_attention" : "full_attention";
+  for (const auto& kind : *kinds) {
+    if (kind != expected)
+      fields.refuse_member("layer_types", "is " + kind.dump() + " for some block, but the other fields say \"" +
+                                              expected +
+                                              "\" for all: attention that differs between blocks is not supported");
+  }
+}
+
+/// Which linears have biases, and whether q and k have norms; a bias that the model type does not have is refused.
+void read_biases(llama_config& config, const json_part& fields, const model_type& type) {
+  const bool attention = fields.boolean("attention_bias", false), mlp = fields.boolean("mlp_bias", false);
+  const auto unsupported = [&](const char* field) {
+    fields.refuse_member(field, "a model of type " + config.model_type + " has no such biases");
+  };
+  if (attention && !type.attention_bias_option && !type.query_key_value_bias) unsupported("attention_bias");
+  if (mlp && !type.mlp_bias_option) unsupported("mlp_bias");
+  config.query_key_value_bias = type.query_key_value_bias || attention;
+  config.output_bias = type.attention_bias_option && attention;
+  config.mlp_bias = mlp;
+  config.query_key_norm = type.query_key_norm;
 }
 
 /// Fills the ids of the begin, end and padding tokens; an id outside the vocabulary is refused.
-void read_special_tokens(llama_config& config, const json_part& fields) {
+void read_special_tokens(llama_config& config, const json_part& fields, const model_type& type) {
+  using optional_id = std::optional<std::int64_t>;
   // Some published files use −1 for "none".
   const auto read_id = [&](const char* field, std::optional<std::int64_t> absent) -> std::optional<std::int64_t> {
     auto id = fields.optional_integer(field);
@@ -127,7 +163,7 @@ void read_special_tokens(llama_config& config, const json_part& fields) {
     if (id && *id >= config.vocab_size) fields.refuse_member(field, std::to_string(*id) + " is not below vocab_size");
     return id;
   };
-  config.bos_token_id = read_id("bos_token_id", 1);
+  config.bos_token_id = read_id("bos_token_id", type.begin_and_end_tokens ? optional_id(1) : std::nullopt);
   config.pad_token_id = read_id("pad_token_id", std::nullopt);
   config.eos_token_ids.clear();
   if (const auto* list = fields.find("eos_token_id"); list && list->is_array()) {
@@ -137,7 +173,7 @@ void read_special_tokens(llama_config& config, const json_part& fields) {
         fields.refuse_member("eos_token_id", std::to_string(id) + " is not below vocab_size");
       config.eos_token_ids.push_back(id);
     }
-  } else if (const auto id = read_id("eos_token_id", 2)) {
+  } else if (const auto id = read_id("eos_token_id", type.begin_and_end_tokens ? optional_id(2) : std::nullopt)) {
     config.eos_token_ids.push_back(*id);
   }
 }
@@ -161,11 +197,18 @@ void read_quantization(llama_config& config, const json_part& fields) {
 
 }  // namespace
 
+std::int64_t llama_config::norm_and_bias_count() const noexcept {
+  const auto biases = (query_key_value_bias ? query_size() + 2 * key_value_size() : 0) +
+                      (output_bias ? hidden_size : 0) + (mlp_bias ? 2 * intermediate_size + hidden_size : 0);
+  const auto norms = 2 * hidden_size + (query_key_norm ? 2 * head_dim : 0);
+  return num_hidden_layers * (norms + biases) + hidden_size;
+}
+
 std::int64_t llama_config::parameter_count() const noexcept {
   const auto attention = hidden_size * (2 * query_size() + 2 * key_value_size());
-  const auto layer = attention + 3 * hidden_size * intermediate_size + 2 * hidden_size;
+  const auto linears = num_hidden_layers * (attention + 3 * hidden_size * intermediate_size);
   const auto head = sequence_classification() ? hidden_size : tie_word_embeddings ? 0 : vocab_size * hidden_size;
-  return vocab_size * hidden_size + num_hidden_layers * layer + hidden_size + head;
+  return vocab_size * hidden_size + linears + norm_and_bias_count() + head;
 }
 
 llama_config llama_config::from_file(const std::filesystem::path& path) {
@@ -176,40 +219,40 @@ llama_config llama_config::from_json(const nlohmann::json& json, std::string_vie
   if (!json.is_object()) throw file_error(path, "", "is not a JSON object");
   const json_part fields(json, path);
   llama_config config;
-  read_architecture(config, fields);
-  const bool mistral = config.model_type == "mistral";
+  const coho::trainer::model_type& type = read_architecture(config, fields);
 
-  config.vocab_size = fields.integer("vocab_size", 32000, 1, 1LL << 30);
+  config.vocab_size = fields.integer("vocab_size", type.vocab_size, 1, 1LL << 30);
   config.hidden_size = fields.integer("hidden_size", 4096, 1, 1 << 20);
-  config.intermediate_size = fields.integer("intermediate_size", mistral ? 14336 : 11008, 1, 1 << 22);
+  config.intermediate_size = fields.integer("intermediate_size", type.intermediate_size, 1, 1 << 22);
   config.num_hidden_layers = fields.integer("num_hidden_layers", 32, 1, 1 << 14);
   config.num_attention_heads = fields.integer("num_attention_heads", 32, 1, 1 << 14);
-  const auto key_value_default = mistral && !fields.is_null("num_key_value_heads") ? 8 : config.num_attention_heads;
+  const bool as_many = type.num_key_value_heads == 0 || fields.is_null("num_key_value_heads");
+  const auto key_value_default = as_many ? config.num_attention_heads : type.num_key_value_heads;
   config.num_key_value_heads = fields.integer("num_key_value_heads", key_value_default, 1, config.num_attention_heads);
   if (config.num_attention_heads % config.num_key_value_heads != 0) {
     fields.refuse_member("num_key_value_heads", "must divide num_attention_heads");
   }
-  if (!fields.find("head_dim") && config.hidden_size % config.num_attention_heads != 0) {
+  const bool derived = type.head_dim == 0 || fields.is_null("head_dim");
+  if (derived && !fields.find("head_dim") && config.hidden_size % config.num_attention_heads != 0) {
     fields.refuse_member("hidden_size", "must be a multiple of num_attention_heads when head_dim is absent");
   }
-  config.head_dim = fields.integer("head_dim", config.hidden_size / config.num_attention_heads, 1, 1 << 16);
+  const auto depth = derived ? config.hidden_size / config.num_attention_heads : type.head_dim;
+  config.head_dim = fields.integer("head_dim", depth, 1, 1 << 16);
   if (config.head_dim % 2 != 0) fields.refuse_member("head_dim", "must be even, for rotary embeddings");
-  config.max_position_embeddings = fields.integer("max_position_embeddings", mistral ? 131072 : 2048, 1, 1LL << 40);
+  config.max_position_embeddings =
+      fields.integer("max_position_embeddings", type.max_position_embeddings, 1, 1LL << 40);
   config.rms_norm_eps = fields.positive("rms_norm_eps", 1e-6);
   if (config.rms_norm_eps > 1) fields.refuse_member("rms_norm_eps", "must not be above 1");
   config.rope = read_rope(fields);
-  if (mistral && !fields.is_null("sliding_window")) {
-    config.sliding_window = fields.integer("sliding_window", 4096, 1, 1LL << 40);
-  }
+  read_sliding_window(config, fields, type);
+  read_biases(config, fields, type);
   config.tie_word_embeddings = fields.boolean("tie_word_embeddings", false);
-  if (fields.boolean("attention_bias", false)) fields.refuse_member("attention_bias", "biases are not supported");
-  if (fields.boolean("mlp_bias", false)) fields.refuse_member("mlp_bias", "biases are not supported");
   const auto activation = fields.text("hidden_act", "");
   if (!activation.empty() && activation != "silu" && activation != "swish") {
     fields.refuse_member("hidden_act", "the activation \"" + activation + "\" is not supported",
                          "only silu is supported");
   }
-  read_special_tokens(config, fields);
+  read_special_tokens(config, fields, type);
   config.torch_dtype = fields.find("dtype") ? fields.text("dtype", "") : fields.text("torch_dtype", "");
   read_quantization(config, fields);
   return config;
@@ -230,8 +273,6 @@ nlohmann::json llama_config::to_json() const {
                       {"rope_theta", rope.theta},
                       {"rope_scaling", nullptr},
                       {"hidden_act", "silu"},
-                      {"attention_bias", false},
-                      {"mlp_bias", false},
                       {"tie_word_embeddings", tie_word_embeddings},
                       {"bos_token_id", nullptr},
                       {"eos_token_id", nullptr},
@@ -241,8 +282,15 @@ nlohmann::json llama_config::to_json() const {
   if (eos_token_ids.size() == 1) json["eos_token_id"] = eos_token_ids.front();
   if (eos_token_ids.size() > 1) json["eos_token_id"] = eos_token_ids;
   if (!torch_dtype.empty()) json["torch_dtype"] = torch_dtype;
-  if (model_type == "mistral")
+  const coho::trainer::model_type& type = *find_model_type(model_type);
+  if (type.attention_bias_option) json["attention_bias"] = query_key_value_bias;
+  if (type.mlp_bias_option) json["mlp_bias"] = mlp_bias;
+  if (type.sliding_window || type.sliding_window_option)
     json["sliding_window"] = sliding_window ? nlohmann::json(*sliding_window) : nlohmann::json();
+  if (type.sliding_window_option) {
+    json["use_sliding_window"] = sliding_window.has_value();
+    json["max_window_layers"] = sliding_window ? 0 : num_hidden_layers;
+  }
   if (sequence_classification()) json["num_labels"] = 1, json["id2label"] = {{"0", "LABEL_0"}};
   if (!quantization.empty()) {
     json["quantization_config"] = {{"quant_method", quantization},

@@ -37,13 +37,14 @@ struct rope_options {
   friend bool operator==(const rope_options&, const rope_options&) = default;
 };
 
-/// The shape of a LLaMA or Mistral decoder from a Hugging Face `config.json`. Each field has the name it has in that
-/// file; fields absent there take the defaults of the model type. Nothing is keyed on a model's name.
+/// The shape of a decoder of LLaMA's kind (LLaMA, Mistral, Qwen2, Qwen3: `model_types`) from a Hugging Face
+/// `config.json`. Each field has the name it has in that file; fields absent there take the defaults of the model type.
+/// Nothing is keyed on a model's name.
 ///
 ///     const auto config = coho::trainer::llama_config::from_file("llama/config.json");
 ///     config.head_dim;  // 128
 struct llama_config {
-  std::string model_type = "llama";  ///< "llama" or "mistral"
+  std::string model_type = "llama";  ///< one of `model_types`
   std::string architecture = "LlamaForCausalLM";
   std::int64_t vocab_size = 32000;
   std::int64_t hidden_size = 4096;
@@ -56,6 +57,10 @@ struct llama_config {
   double rms_norm_eps = 1e-6;
   rope_options rope;
   std::optional<std::int64_t> sliding_window = std::nullopt;  ///< absent: full causal attention
+  bool query_key_value_bias = false;                          ///< q_proj, k_proj and v_proj have biases
+  bool output_bias = false;                                   ///< o_proj has one
+  bool mlp_bias = false;                                      ///< gate_proj, up_proj and down_proj have biases
+  bool query_key_norm = false;                                ///< RMSNorm over each head of q and k before the rotation
   bool tie_word_embeddings = false;
   std::optional<std::int64_t> bos_token_id = 1;
   std::vector<std::int64_t> eos_token_ids = {2};  ///< the file may have one number or a list
@@ -70,11 +75,13 @@ struct llama_config {
   std::int64_t key_value_size() const noexcept { return num_key_value_heads * head_dim; }
   /// Whether the checkpoint has a scalar head (`score.weight`) instead of the language-model head.
   bool sequence_classification() const noexcept { return architecture.ends_with("ForSequenceClassification"); }
+  /// Number of weights in norms and biases.
+  std::int64_t norm_and_bias_count() const noexcept;
   /// Number of weights, including embeddings and heads (a tied head counted once).
   std::int64_t parameter_count() const noexcept;
 
-  /// Throws `file_error` naming the field for architectures, model types and rope types other than those above, biases,
-  /// activations other than SiLU, and numbers out of range.
+  /// Throws `file_error` naming the field for architectures, model types and rope types other than those above,
+  /// attention that differs between blocks, activations other than SiLU, and numbers out of range.
   static llama_config from_file(const std::filesystem::path& path);
   /// Like `from_file`; `path` is used in messages only.
   static llama_config from_json(const nlohmann::json& json, std::string_view path = "config.json");

@@ -33,4 +33,20 @@ std::array<std::int64_t, 2> linear_shape(const llama_config& config, linear_kind
   return {};
 }
 
+bool linear_has_bias(const llama_config& config, linear_kind kind) {
+  switch (kind) {
+    case linear_kind::q:
+    case linear_kind::k:
+    case linear_kind::v:
+      return config.query_key_value_bias;
+    case linear_kind::o:
+      return config.output_bias;
+    case linear_kind::gate:
+    case linear_kind::up:
+    case linear_kind::down:
+      return config.mlp_bias;
+  }
+  return false;
+}
+
 }  // namespace coho::trainer

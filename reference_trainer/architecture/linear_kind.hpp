@@ -23,5 +23,7 @@ std::string_view linear_name(linear_kind kind);
 
 /// Rows and columns of its weight: [out, in].
 std::array<std::int64_t, 2> linear_shape(const llama_config& config, linear_kind kind);
+/// Whether the linear has a bias [out], stored as "….q_proj.bias".
+bool linear_has_bias(const llama_config& config, linear_kind kind);
 
 }  // namespace coho::trainer

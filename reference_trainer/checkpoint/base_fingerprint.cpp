@@ -90,7 +90,7 @@ std::string differing_parts(const base_fingerprint& a, const base_fingerprint& b
   const auto add = [&](bool differs, const char* part) {
     if (differs) out += (out.empty() ? "" : ", ") + std::string(part);
   };
-  add(a.rest != b.rest, "embedding or norms");
+  add(a.rest != b.rest, "embedding, norms or biases");
   add(a.packed == b.packed && a.linears != b.linears, "linears");
   add(!a.head.empty() && !b.head.empty() && a.head != b.head, "head");
   return out;

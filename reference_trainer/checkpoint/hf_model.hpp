@@ -8,7 +8,7 @@
 
 namespace coho::trainer {
 
-/// A LLaMA or Mistral checkpoint in Hugging Face form.
+/// A checkpoint in Hugging Face form, of one of `model_types`.
 struct hf_checkpoint {
   llama_config config;
   tensor_map tensors;               ///< by the checkpoint's names; zero-copy over the mapped files

@@ -23,11 +23,19 @@ std::map<std::string, std::vector<std::int64_t>> hf_shapes(const llama_config& c
   std::map<std::string, std::vector<std::int64_t>> shapes{{"model.embed_tokens.weight", {config.vocab_size, hidden}},
                                                           {"model.norm.weight", {hidden}}};
   const auto linears = layer_linear_shapes(config);
-  for (std::int64_t i = 0; i < config.num_hidden_layers; ++i) {
-    const auto prefix = "model.layers." + std::to_string(i) + ".";
+  for (std::int64_t block = 0; block < config.num_hidden_layers; ++block) {
+    const auto prefix = "model.layers." + std::to_string(block) + ".";
     shapes[prefix + "input_layernorm.weight"] = {hidden};
     shapes[prefix + "post_attention_layernorm.weight"] = {hidden};
     for (const auto& [path, shape] : linears) shapes[prefix + path + ".weight"] = shape;
+    for (std::size_t i = 0; i < linear_kinds; ++i) {
+      const auto kind = static_cast<linear_kind>(i);
+      if (linear_has_bias(config, kind)) shapes[prefix + linear_path(kind) + ".bias"] = {linear_shape(config, kind)[0]};
+    }
+    if (config.query_key_norm) {
+      shapes[prefix + "self_attn.q_norm.weight"] = {config.head_dim};
+      shapes[prefix + "self_attn.k_norm.weight"] = {config.head_dim};
+    }
   }
   if (config.sequence_classification()) {
     shapes["score.weight"] = {1, hidden};

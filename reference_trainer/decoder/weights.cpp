@@ -74,9 +74,15 @@ llama_weights llama_weights::assemble(
     decoder_block block;
     block.input_norm = make(prefix + "input_layernorm.weight", {h});
     block.post_attention_norm = make(prefix + "post_attention_layernorm.weight", {h});
+    if (config.query_key_norm) {
+      block.query_norm = make(prefix + "self_attn.q_norm.weight", {config.head_dim});
+      block.key_norm = make(prefix + "self_attn.k_norm.weight", {config.head_dim});
+    }
     for (std::size_t kind = 0; kind < linear_kinds; ++kind) {
       const auto which = static_cast<linear_kind>(kind);
-      block.linears[kind] = make_linear(prefix + linear_path(which) + ".weight", linear_shape(config, which));
+      const auto shape = linear_shape(config, which);
+      block.linears[kind] = make_linear(prefix + linear_path(which) + ".weight", shape);
+      if (linear_has_bias(config, which)) block.biases[kind] = make(prefix + linear_path(which) + ".bias", {shape[0]});
     }
     out.blocks.push_back(std::move(block));
   }
@@ -109,6 +115,7 @@ llama_weights llama_weights::random(const llama_config& config, rng random, doub
   const double residual = deviation / std::sqrt(2.0 * static_cast<double>(config.num_hidden_layers));
   const auto make = [&](const std::string& name, at::IntArrayRef shape) {
     if (name.ends_with("norm.weight")) return copy_in_form(at::ones(shape, at::kFloat), form);
+    if (name.ends_with(".bias")) return copy_in_form(at::zeros(shape, at::kFloat), form);
     return copy_in_form(normal_tensor(shape, random.split(stream_key(name)), deviation), form);
   };
   const auto make_linear = [&](const std::string& name, at::IntArrayRef shape) {
@@ -143,14 +150,19 @@ llama_weights llama_weights::clone() const {
 
 llama_weights llama_weights::to(at::ScalarType type, at::Device device) const {
   llama_weights out = *this;
-  const auto moved = [&](const at::Tensor& tensor) { return tensor.detach().to(device, type); };
+  const auto moved = [&](const at::Tensor& tensor) {
+    return tensor.defined() ? tensor.detach().to(device, type) : tensor;
+  };
   out.embedding = moved(embedding);
   out.norm = moved(norm);
   out.head = head.is_same(embedding) ? out.embedding : moved(head);
   for (auto& block : out.blocks) {
     block.input_norm = moved(block.input_norm);
     block.post_attention_norm = moved(block.post_attention_norm);
+    block.query_norm = moved(block.query_norm);
+    block.key_norm = moved(block.key_norm);
     for (auto& weight : block.linears) weight = weight.to(type, device);
+    for (auto& bias : block.biases) bias = moved(bias);
   }
   return out;
 }

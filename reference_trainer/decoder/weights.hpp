@@ -21,7 +21,10 @@ namespace coho::trainer {
 struct decoder_block {
   at::Tensor input_norm;           ///< [H]
   at::Tensor post_attention_norm;  ///< [H]
+  at::Tensor query_norm;           ///< [D], over each head of q; undefined where the model has none
+  at::Tensor key_norm;             ///< [D]
   linear_weight linears[linear_kinds];
+  at::Tensor biases[linear_kinds];  ///< [out]; undefined for a linear without one
 
   const linear_weight& operator[](linear_kind kind) const { return linears[static_cast<std::size_t>(kind)]; }
   linear_weight& operator[](linear_kind kind) { return linears[static_cast<std::size_t>(kind)]; }
@@ -36,7 +39,7 @@ struct weight_form {
   std::optional<nf4_options> quantize = std::nullopt;
 };
 
-/// All weights of a LLaMA or Mistral decoder. Copies share storage; `clone` does not.
+/// All weights of a decoder. Copies share storage; `clone` does not.
 struct llama_weights {
   llama_config config;
   at::Tensor embedding;  ///< [V, H]
@@ -52,8 +55,8 @@ struct llama_weights {
   /// file, memory holds the result and one tensor at a time.
   static llama_weights from_tensors(const llama_config& config, std::map<std::string, at::Tensor> tensors,
                                     const weight_form& form);
-  /// Normal(0, `deviation`) matrices (residual outputs scaled by 1/√(2·layers)), unit norms: a fresh model for
-  /// pre-training, or one of any shape for measurements. Converted to `form` one by one.
+  /// Normal(0, `deviation`) matrices (residual outputs scaled by 1/√(2·layers)), unit norms, biases of 0: a fresh model
+  /// for pre-training, or one of any shape for measurements. Converted to `form` one by one.
   static llama_weights random(const llama_config& config, rng random, double deviation = 0.02,
                               const weight_form& form = {});
 
@@ -88,9 +91,15 @@ void llama_weights::visit(Visitor&& visitor) {
     const std::string prefix = "model.layers." + std::to_string(i) + ".";
     visitor(prefix + "input_layernorm.weight", blocks[i].input_norm);
     visitor(prefix + "post_attention_layernorm.weight", blocks[i].post_attention_norm);
+    if (config.query_key_norm) {
+      visitor(prefix + "self_attn.q_norm.weight", blocks[i].query_norm);
+      visitor(prefix + "self_attn.k_norm.weight", blocks[i].key_norm);
+    }
     for (std::size_t kind = 0; kind < linear_kinds; ++kind) {
-      const std::string name = prefix + linear_path(static_cast<linear_kind>(kind)) + ".weight";
-      blocks[i].linears[kind].visit([&](const std::string& part, at::Tensor& tensor) { visitor(name + part, tensor); });
+      const std::string name = prefix + linear_path(static_cast<linear_kind>(kind));
+      blocks[i].linears[kind].visit(
+          [&](const std::string& part, at::Tensor& tensor) { visitor(name + ".weight" + part, tensor); });
+      if (blocks[i].biases[kind].defined()) visitor(name + ".bias", blocks[i].biases[kind]);
     }
   }
   visitor(std::string("model.norm.weight"), norm);

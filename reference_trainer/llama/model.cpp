@@ -28,6 +28,7 @@ struct block_linears {
   projection operator()(linear_kind kind) const {
     const bool adapted = adapter != nullptr && !adapter->empty();
     return {.weight = &block[kind],
+            .bias = &block.biases[static_cast<std::size_t>(kind)],
             .pair = adapted ? &adapter->pair(index, kind) : nullptr,
             .dropout = dropout,
             .random = dropout > 0 ? random.split(index * linear_kinds + static_cast<std::size_t>(kind)) : random};
@@ -44,6 +45,15 @@ at::Tensor feed_forward(const block_linears& linears, const at::Tensor& x, doubl
 // [N, heads · D] → [N, heads, D].
 at::Tensor split_heads(const at::Tensor& x, std::int64_t depth) {
   return x.view({x.size(0), x.size(1) / depth, depth});
+}
+
+// The heads of q or k, normalised if the model does so, then rotated.
+at::Tensor rotated_heads(const at::Tensor& x, const at::Tensor& norm, const llama_config& config,
+                         const rope_cache::tables& rope) {
+  const std::int64_t depth = config.head_dim;
+  if (!norm.defined()) return apply_rope(split_heads(x, depth), rope.cos, rope.sin);
+  return apply_rope(split_heads(rms_norm(x.reshape({-1, depth}), norm, config.rms_norm_eps).view_as(x), depth),
+                    rope.cos, rope.sin);
 }
 
 // How many of the keys before position `first` are out of every window.
@@ -124,8 +134,8 @@ at::Tensor llama_model::run_blocks(const llama_weights& weights, const lora_adap
       const auto attention = [&]() -> at::Tensor {
         const projection into_heads[] = {linears(linear_kind::q), linears(linear_kind::k), linears(linear_kind::v)};
         const auto qkv = project_normed(in, block->input_norm, config_.rms_norm_eps, into_heads, keep);
-        const at::Tensor q = apply_rope(split_heads(qkv[0], config_.head_dim), rope.cos, rope.sin);
-        const at::Tensor k = apply_rope(split_heads(qkv[1], config_.head_dim), rope.cos, rope.sin);
+        const at::Tensor q = rotated_heads(qkv[0], block->query_norm, config_, rope);
+        const at::Tensor k = rotated_heads(qkv[1], block->key_norm, config_, rope);
         const at::Tensor mixed = attend(i, q, k, split_heads(qkv[2], config_.head_dim));
         return in + project(mixed.reshape({in.size(0), config_.query_size()}), linears(linear_kind::o));
       };
@@ -221,8 +231,8 @@ at::Tensor llama_model::decode(const llama_weights& weights, const lora_adapter*
     const block_linears linears{block, adapter, i, 0, rng{0}};
     const projection into_heads[] = {linears(linear_kind::q), linears(linear_kind::k), linears(linear_kind::v)};
     const auto qkv = project_normed(x, block.input_norm, epsilon, into_heads);
-    const at::Tensor q = apply_rope(split_heads(qkv[0], config_.head_dim), rope.cos, rope.sin);
-    const at::Tensor k = apply_rope(split_heads(qkv[1], config_.head_dim), rope.cos, rope.sin);
+    const at::Tensor q = rotated_heads(qkv[0], block.query_norm, config_, rope);
+    const at::Tensor k = rotated_heads(qkv[1], block.key_norm, config_, rope);
     cache.append(i, position, k, split_heads(qkv[2], config_.head_dim));
     const at::Tensor keys = cache.keys(i, n, longest), values = cache.values(i, n, longest);
     const at::Tensor mixed =

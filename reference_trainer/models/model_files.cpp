@@ -71,13 +71,17 @@ void require_base_shape(const llama_config& role, const llama_config& base, cons
   check("rms_norm_eps", role.rms_norm_eps == base.rms_norm_eps);
   check("rope_parameters", role.rope == base.rope);
   check("sliding_window", role.sliding_window == base.sliding_window);
+  check("attention_bias",
+        role.query_key_value_bias == base.query_key_value_bias && role.output_bias == base.output_bias);
+  check("mlp_bias", role.mlp_bias == base.mlp_bias);
+  check("model_type", role.query_key_norm == base.query_key_norm);
 }
 
 /// Throws `file_error` unless the base's folder exists.
 void check_directory(const std::filesystem::path& directory) {
   if (!std::filesystem::exists(directory))
     throw file_error(directory.string(), "", "no such directory",
-                     "give --model the folder of a Hugging Face LLaMA or Mistral checkpoint");
+                     "give --model the folder of a Hugging Face checkpoint");
 }
 
 /// Reports all notes about a folder in one line.

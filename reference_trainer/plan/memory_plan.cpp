@@ -47,7 +47,7 @@ std::int64_t moment_bytes(std::int64_t parameters, moment_type storage) {
 // All parameters of a model: those of full fine-tuning.
 std::int64_t full_parameters(const llama_config& model) {
   const std::int64_t vocabulary = model.vocab_size * model.hidden_size;
-  return linear_parameters(model) + (2 * model.num_hidden_layers + 1) * model.hidden_size +
+  return linear_parameters(model) + model.norm_and_bias_count() +
          vocabulary * (model.tie_word_embeddings || model.sequence_classification() ? 1 : 2);
 }
 
@@ -76,7 +76,7 @@ struct planner {
     plan.resident.push_back({"base", "linears", linears});
     plan.resident.push_back({"base", "embedding", vocabulary});
     if (!m.tie_word_embeddings && !m.sequence_classification()) plan.resident.push_back({"base", "head", vocabulary});
-    plan.resident.push_back({"base", "norms", (2 * m.num_hidden_layers + 1) * m.hidden_size * c});
+    plan.resident.push_back({"base", "norms and biases", m.norm_and_bias_count() * c});
   }
 
   // Parameters of a role besides its scalar head.
@@ -323,7 +323,13 @@ std::int64_t activation_bytes(const memory_plan_options& options, const linear_r
   const std::int64_t low_rank = std::accumulate(ranks.begin(), ranks.end(), std::int64_t{0});
   std::int64_t numbers = 2 * h + (q + 2 * k) + q + 2 * m.intermediate_size + low_rank;
   if (mode == recomputation::none) numbers += 2 * h + m.intermediate_size;
-  return numbers * c + 4 * m.num_attention_heads;
+  std::int64_t statistics = m.num_attention_heads;
+  if (m.query_key_norm) {
+    // q and k before their norms, and the root mean squares.
+    numbers += q + k;
+    statistics += m.num_attention_heads + m.num_key_value_heads;
+  }
+  return numbers * c + 4 * statistics;
 }
 
 std::int64_t forward_working_bytes(const memory_plan_options& options) {

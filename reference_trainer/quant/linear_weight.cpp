@@ -14,8 +14,10 @@ at::Tensor linear_weight::values(at::ScalarType type) const {
   return quantized() ? dequantize(packed_, type) : dense_.to(type);
 }
 
-at::Tensor linear_weight::product(const at::Tensor& x) const {
-  return quantized() ? nf4_linear(x, packed_) : at::linear(x, dense_);
+at::Tensor linear_weight::product(const at::Tensor& x, const at::Tensor& bias) const {
+  if (!quantized()) return bias.defined() ? at::linear(x, dense_, bias) : at::linear(x, dense_);
+  at::Tensor y = nf4_linear(x, packed_);
+  return bias.defined() ? y.add_(bias) : y;
 }
 
 at::Tensor linear_weight::transposed_product(const at::Tensor& g) const {

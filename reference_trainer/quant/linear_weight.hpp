@@ -33,8 +33,8 @@ class linear_weight {
 
   /// The matrix in a type: the dense one itself if it has that type, otherwise a new one.
   at::Tensor values(at::ScalarType type) const;
-  /// x [N, in] → x Wᵀ [N, out]. Records no gradient for packed weights.
-  at::Tensor product(const at::Tensor& x) const;
+  /// x [N, in] → x Wᵀ + b [N, out], without b if it is undefined. Records no gradient for packed weights.
+  at::Tensor product(const at::Tensor& x, const at::Tensor& bias = {}) const;
   /// g [N, out] → g W [N, in].
   at::Tensor transposed_product(const at::Tensor& g) const;
 

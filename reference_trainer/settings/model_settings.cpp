@@ -29,6 +29,17 @@ std::optional<std::filesystem::path> shipped_shape(const std::filesystem::path& 
   }
 }
 
+// "llama-2-13b, llama-2-70b, …", for messages.
+std::string shipped_shapes() {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(shipped_file("configs")))
+    if (entry.path().extension() == ".json") names.push_back(entry.path().stem().string());
+  std::ranges::sort(names);
+  std::string out;
+  for (const auto& name : names) out += (out.empty() ? "" : ", ") + name;
+  return out;
+}
+
 // A table's keys could not hold the dots of a module's path: lines "pattern=number", each number in the range.
 template <class T>
 std::vector<std::pair<std::string, T>> parse_pattern(const std::vector<std::string>& lines, const config& options,
@@ -97,7 +108,7 @@ std::optional<llama_config> find_model_config(const model_settings& settings) {
     if (std::filesystem::is_regular_file(settings.config, none)) return llama_config::from_file(settings.config);
     if (const auto shape = shipped_shape(settings.config)) return llama_config::from_file(*shape);
     throw file_error(settings.config.string(), "", "no such file, and no shipped shape of that name",
-                     "give model.config a config.json, or llama-2-7b, llama-2-13b, llama-2-70b or mistral-7b-v0.1");
+                     "give model.config a config.json, or one of " + shipped_shapes());
   }
   if (const auto file = settings.path / "config.json"; std::filesystem::is_regular_file(file, none))
     return llama_config::from_file(file);

@@ -47,6 +47,15 @@ MODELS = {
     "llama": (transformers.LlamaConfig, transformers.LlamaForCausalLM, transformers.LlamaForSequenceClassification, {}),
     "mistral": (transformers.MistralConfig, transformers.MistralForCausalLM, transformers.MistralForSequenceClassification,
                 {"sliding_window": 6}),
+    "llama with biases": (transformers.LlamaConfig, transformers.LlamaForCausalLM, transformers.LlamaForSequenceClassification,
+                          {"attention_bias": True, "mlp_bias": True}),
+    "qwen2": (transformers.Qwen2Config, transformers.Qwen2ForCausalLM, transformers.Qwen2ForSequenceClassification, {}),
+    "qwen2 with a window": (transformers.Qwen2Config, transformers.Qwen2ForCausalLM, transformers.Qwen2ForSequenceClassification,
+                            {"use_sliding_window": True, "sliding_window": 6, "max_window_layers": 0}),
+    "qwen3": (transformers.Qwen3Config, transformers.Qwen3ForCausalLM, transformers.Qwen3ForSequenceClassification,
+              {"head_dim": 32}),
+    "qwen3 with biases": (transformers.Qwen3Config, transformers.Qwen3ForCausalLM, transformers.Qwen3ForSequenceClassification,
+                          {"head_dim": 32, "attention_bias": True}),
 }
 
 
@@ -123,9 +132,9 @@ class Bench:
             model = (classify if classifier else causal)(config)
             with torch.no_grad():
                 for name, weight in model.named_parameters():
-                    if "norm" in name:
+                    if "norm" in name or name.endswith("bias"):
                         weight.add_(0.2 * torch.randn_like(weight))
-            path = self.new("-".join([kind, *(["tied"] if tied else []), *(["classifier"] if classifier else [])]))
+            path = self.new("-".join([kind.replace(" ", "-"), *(["tied"] if tied else []), *(["classifier"] if classifier else [])]))
             model.save_pretrained(path)
             shutil.copy(TOKENIZER, path)
             self.bases[key] = path

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include <ATen/ATen.h>
@@ -37,6 +38,22 @@ inline trainer::llama_config small_config(std::int64_t window = 0, bool tied = f
 /// Weights large enough that logits differ by whole numbers.
 inline trainer::llama_weights small_weights(std::int64_t window = 0, bool tied = false) {
   return trainer::llama_weights::random(small_config(window, tied), rng{7}, 0.3);
+}
+
+/// The same decoder with everything that an architecture may add: biases on all linears, norms of q and k; none of them
+/// at the value that changes nothing.
+inline trainer::llama_weights small_weights_with_biases_and_head_norms() {
+  trainer::llama_config config = small_config();
+  config.query_key_value_bias = config.output_bias = config.mlp_bias = config.query_key_norm = true;
+  auto out = trainer::llama_weights::random(config, rng{7}, 0.3);
+  rng random{8};
+  out.visit([&](const std::string& name, at::Tensor& tensor) {
+    const bool norm = name.ends_with("q_norm.weight") || name.ends_with("k_norm.weight");
+    if (!norm && !name.ends_with(".bias")) return;
+    for (std::int64_t i = 0; i < tensor.numel(); ++i)
+      tensor.data_ptr<float>()[i] = static_cast<float>(0.3 * random.normal() + (norm ? 1 : 0));
+  });
+  return out;
 }
 
 inline at::Tensor random_tensor(std::vector<std::int64_t> sizes, std::uint64_t seed, at::ScalarType type = at::kFloat) {

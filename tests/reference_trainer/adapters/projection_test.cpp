@@ -74,6 +74,24 @@ TEST_CASE("projection: a plain one has the value and gradients of its formula") 
   check_same(gradients(all, {y}), gradients(all, {expected}));
 }
 
+TEST_CASE("projection: a bias is added, and trained where it requires a gradient") {
+  leaves all;
+  const at::Tensor x = all.add(random_tensor({rows, in_size}, 1)), bias = all.add(random_tensor({7}, 6));
+  lora_pair pair = pair_for(7, 3);
+  pair.a = all.add(pair.a);
+  pair.b = all.add(pair.b);
+  const at::Tensor dense = random_tensor({7, in_size}, 2);
+  for (const bool packed : {false, true}) {
+    const linear_weight weight = packed ? linear_weight(quantize_nf4(dense)) : linear_weight(dense);
+    const at::Tensor y = project(x, {.weight = &weight, .bias = &bias, .pair = &pair});
+    const at::Tensor expected = composite(x, weight.values(at::kFloat), pair) + bias;
+    check_same({y}, {expected});
+    check_same(gradients(all, {y}), gradients(all, {expected}));
+    const at::NoGradGuard no_gradient;
+    check_same({project(x, {.weight = &weight, .bias = &bias, .pair = &pair})}, {expected});
+  }
+}
+
 TEST_CASE("projection: a norm and three linears share one input, whether it is kept or made again") {
   const std::int64_t sizes[] = {8, 4, 6};
   for (const keep_inputs keep : {keep_inputs::no, keep_inputs::yes}) {

@@ -58,6 +58,44 @@ TEST_CASE("llama_config: model type and architecture stand for each other and mu
   CHECK_THROWS_AS(llama_config::from_json(nlohmann::json::array()), coho::file_error);
 }
 
+TEST_CASE("llama_config: what an architecture adds") {
+  const auto llama = with({});
+  CHECK_FALSE((llama.query_key_value_bias || llama.output_bias || llama.mlp_bias || llama.query_key_norm));
+  const auto biased = with({{"attention_bias", true}, {"mlp_bias", true}});
+  CHECK((biased.query_key_value_bias && biased.output_bias && biased.mlp_bias));
+  const auto qwen2 = with({}, "qwen2");
+  CHECK(qwen2.query_key_value_bias);
+  CHECK_FALSE((qwen2.output_bias || qwen2.query_key_norm));
+  CHECK(qwen2.vocab_size == 151936);
+  CHECK(qwen2.num_key_value_heads == qwen2.num_attention_heads);
+  CHECK_FALSE(qwen2.bos_token_id.has_value());
+  CHECK(qwen2.eos_token_ids.empty());
+  const auto qwen3 = with({{"hidden_size", 1024}, {"num_attention_heads", 16}}, "qwen3");
+  CHECK(qwen3.query_key_norm);
+  CHECK_FALSE(qwen3.query_key_value_bias);
+  CHECK(qwen3.head_dim == 128);
+  CHECK(with({{"attention_bias", true}}, "qwen3").output_bias);
+  for (const auto& config : {llama, biased, qwen2, qwen3}) CHECK(llama_config::from_json(config.to_json()) == config);
+}
+
+TEST_CASE("llama_config: a sliding window holds for all blocks or none") {
+  CHECK_FALSE(with({{"sliding_window", 9}}, "qwen2").sliding_window.has_value());
+  const nlohmann::json window{{"use_sliding_window", true}, {"sliding_window", 9}, {"num_hidden_layers", 4}};
+  const auto from = [&](std::int64_t layers) {
+    auto json = window;
+    json["max_window_layers"] = layers;
+    return json;
+  };
+  CHECK(with(from(0), "qwen2").sliding_window == 9);
+  CHECK_FALSE(with(from(4), "qwen2").sliding_window.has_value());
+  check_refused(from(2), "max_window_layers: a sliding window in some of the blocks is not supported", "qwen2");
+  const auto everywhere = with(from(0), "qwen3");
+  CHECK(llama_config::from_json(everywhere.to_json()) == everywhere);
+  CHECK(with({{"layer_types", {"full_attention", "full_attention"}}}, "qwen3").sliding_window == std::nullopt);
+  check_refused({{"layer_types", {"full_attention", "sliding_attention"}}}, "layer_types", "qwen3");
+  check_refused({{"layer_types", "full"}}, "layer_types", "qwen3");
+}
+
 TEST_CASE("llama_config: each number is checked and named") {
   for (const char* field : {"vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
                             "num_attention_heads", "num_key_value_heads", "head_dim", "max_position_embeddings"}) {
@@ -77,8 +115,8 @@ TEST_CASE("llama_config: each number is checked and named") {
   check_refused({{"hidden_size", 32}}, "head_dim: must be even");
   check_refused({{"sliding_window", 0}}, "sliding_window", "mistral");
   check_refused({{"tie_word_embeddings", 1}}, "tie_word_embeddings");
-  check_refused({{"attention_bias", true}}, "attention_bias: biases are not supported");
-  check_refused({{"mlp_bias", true}}, "mlp_bias");
+  check_refused({{"attention_bias", true}}, "attention_bias: a model of type mistral has no such biases", "mistral");
+  check_refused({{"mlp_bias", true}}, "mlp_bias", "qwen3");
   check_refused({{"hidden_act", "gelu"}}, "\"gelu\" is not supported");
   check_refused({{"quantization_config", {{"quant_method", "gptq"}}}}, "\"gptq\" is not supported");
   CHECK(with({{"head_dim", 96}}).query_size() == 32 * 96);

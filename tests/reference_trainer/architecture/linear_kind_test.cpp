@@ -21,6 +21,12 @@ TEST_CASE("linear kinds: each has its path, name and shape") {
     CHECK(linear_path(kind) == expected[i].first);
     CHECK((linear_shape(model, kind) == expected[i].second));
   }
+  model.query_key_value_bias = true;
+  CHECK(linear_has_bias(model, linear_kind::q));
+  CHECK(linear_has_bias(model, linear_kind::v));
+  CHECK_FALSE(linear_has_bias(model, linear_kind::o));
+  model.mlp_bias = true;
+  CHECK(linear_has_bias(model, linear_kind::down));
   CHECK(linear_name(linear_kind::o) == "o_proj");
   CHECK(linear_name(linear_kind::down) == "down_proj");
 }

@@ -7,8 +7,12 @@ using namespace coho::trainer;
 TEST_CASE("hf_shapes: the shapes add up to the number of parameters") {
   llama_config config;
   config.num_key_value_heads = 8;
-  for (const bool tied : {false, true}) {
-    config.tie_word_embeddings = tied;
+  for (const int features : {0, 1, 2, 4, 8, 15}) {
+    config.tie_word_embeddings = features % 2 != 0;
+    config.query_key_value_bias = config.output_bias = (features & 2) != 0;
+    config.mlp_bias = (features & 4) != 0;
+    config.query_key_norm = (features & 8) != 0;
+    CAPTURE(features);
     std::int64_t total = 0;
     for (const auto& [name, shape] : hf_shapes(config)) {
       std::int64_t count = 1;
@@ -32,6 +36,9 @@ TEST_CASE("hf_shapes: grouped-query attention, tied heads and classifiers") {
   CHECK_FALSE(hf_shapes(config).contains("lm_head.weight"));
   config.architecture = "LlamaForSequenceClassification";
   CHECK(hf_shapes(config).at("score.weight") == std::vector<std::int64_t>{1, 4096});
+  config.query_key_value_bias = config.query_key_norm = true;
+  CHECK(hf_shapes(config).at("model.layers.1.self_attn.v_proj.bias") == std::vector<std::int64_t>{1024});
+  CHECK(hf_shapes(config).at("model.layers.1.self_attn.k_norm.weight") == std::vector<std::int64_t>{128});
   CHECK(is_layer_linear("model.layers.3.mlp.up_proj.weight"));
   CHECK_FALSE(is_layer_linear("model.layers.3.input_layernorm.weight"));
   CHECK_FALSE(is_layer_linear("lm_head.weight"));

@@ -76,13 +76,15 @@ TEST_CASE("adapter_bank: a copy goes its own way") {
 }
 
 TEST_CASE("adapter_bank: gradients arrive in the one buffer, and the buffer is what runs") {
-  adapter_bank bank(small_weights(0, true));
+  const bool tied = GENERATE(true, false);
+  const llama_weights weights = tied ? small_weights(0, true) : small_weights_with_biases_and_head_norms();
+  adapter_bank bank(weights);
   bank.add_full("own");
   auto& parameters = bank.train("own");
   CHECK(&parameters == &bank.train("own"));
   // A tied head is the embedding itself: trained once, read in both places.
-  CHECK(parameters.count() == small_config(0, true).parameter_count());
-  CHECK(bank.head("own").data_ptr() == bank.at("own").weights.embedding.data_ptr());
+  CHECK(parameters.count() == weights.config.parameter_count());
+  CHECK((bank.head("own").data_ptr() == bank.at("own").weights.embedding.data_ptr()) == tied);
   const std::int64_t length[] = {static_cast<std::int64_t>(sequence.size())};
   const auto forward = [&] {
     const auto hidden = bank.hidden("own", token_tensor(sequence), sequence_layout(length));
@@ -184,11 +186,13 @@ TEST_CASE("adapter_bank: adapters learn over a packed base what they learn over 
 }
 
 TEST_CASE("adapter_bank: whatever is kept for backward, the gradients are the same bits") {
-  double kept_loss = 0, loss = 0;
-  const at::Tensor kept = gradients_over(small_weights(), recomputation::none, &kept_loss);
-  for (const recomputation kind : {recomputation::selective, recomputation::full}) {
-    CHECK(at::equal(gradients_over(small_weights(), kind, &loss), kept));
-    CHECK(loss == kept_loss);
+  for (const llama_weights& weights : {small_weights(), small_weights_with_biases_and_head_norms()}) {
+    double kept_loss = 0, loss = 0;
+    const at::Tensor kept = gradients_over(weights, recomputation::none, &kept_loss);
+    for (const recomputation kind : {recomputation::selective, recomputation::full}) {
+      CHECK(at::equal(gradients_over(weights, kind, &loss), kept));
+      CHECK(loss == kept_loss);
+    }
   }
 }
 

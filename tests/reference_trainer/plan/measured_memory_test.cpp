@@ -17,7 +17,7 @@ using namespace coho::test;
 TEST_CASE("memory plan: four roles over one base hold just the bytes that were planned") {
   const bool tied = GENERATE(false, true);
   CAPTURE(tied);
-  adapter_bank bank(small_weights(0, tied));
+  adapter_bank bank(tied ? small_weights(0, true) : small_weights_with_biases_and_head_norms());
   const lora_options low_rank{.rank = 3};
   bank.add_base("reference");
   bank.add_lora("policy", low_rank, rng{1});
@@ -30,8 +30,7 @@ TEST_CASE("memory plan: four roles over one base hold just the bytes that were p
   for (const auto* set : {&policy, &value}) held += static_cast<std::int64_t>(set->gradients().nbytes());
   for (const auto* optimizer : {&policy_optimizer, &value_optimizer}) held += optimizer->state_bytes();
 
-  memory_plan_options options{
-      .model = small_config(0, tied), .base = base_storage::float32, .compute = compute_type::float32};
+  memory_plan_options options{.model = bank.config(), .base = base_storage::float32, .compute = compute_type::float32};
   const std::vector<linear_ranks> ranks{{3, 3, 3, 3, 3, 3, 3}};
   options.roles = {{.name = "reference"},
                    {.name = "policy", .ranks = ranks, .trained = true},
@@ -66,8 +65,9 @@ token_batch random_batch(std::size_t sequences, std::size_t length) {
 }
 
 // Wide enough that what libtorch holds of its own does not count.
-llama_config wide_config(std::int64_t key_value_heads) {
+llama_config wide_config(std::int64_t key_value_heads, bool biases_and_head_norms = false) {
   llama_config model = small_config();
+  model.query_key_value_bias = model.query_key_norm = biases_and_head_norms;
   model.vocab_size = 2000;
   model.hidden_size = 384;
   model.intermediate_size = 1024;
@@ -150,7 +150,7 @@ TEST_CASE("memory plan: scoring by the base and by an adapter takes the memory t
 }
 
 TEST_CASE("memory plan: an update takes the memory that was planned, within a tenth") {
-  const llama_config model = wide_config(6);
+  const llama_config model = wide_config(6, GENERATE(false, true));
   const auto kind = GENERATE(recomputation::none, recomputation::selective, recomputation::full);
   const double dropout = kind == recomputation::selective ? 0.1 : 0;
   adapter_bank bank = wide_bank(model);

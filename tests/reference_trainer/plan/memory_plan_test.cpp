@@ -71,7 +71,7 @@ TEST_CASE("memory plan: the tensors of a tiny model by hand") {
   CHECK(plan.group_bytes("base", "linears") == 4 * 960);
   CHECK(plan.group_bytes("base", "embedding") == 4 * 80);
   CHECK(plan.group_bytes("base", "head") == 4 * 80);
-  CHECK(plan.group_bytes("base", "norms") == 4 * 5 * 8);
+  CHECK(plan.group_bytes("base", "norms and biases") == 4 * 5 * 8);
   CHECK(plan.resident_bytes() == 4 * options.model.parameter_count());
   CHECK(plan.peak_bytes() == plan.resident_bytes());
   CHECK(plan.phases.empty());

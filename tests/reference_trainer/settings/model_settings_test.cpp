@@ -41,7 +41,25 @@ TEST_CASE("model settings: the shipped shapes have the parameters of the models 
   CHECK(count("llama-2-13b") == 13'015'864'320);
   CHECK(count("llama-2-70b") == 68'976'648'192);
   CHECK(count("mistral-7b-v0.1") == 7'241'732'096);
+  CHECK(count("mistral-7b-v0.3") == 7'248'023'552);
+  CHECK(count("mistral-nemo-12b") == 12'247'782'400);
+  CHECK(count("llama-3.1-8b") == 8'030'261'248);
+  CHECK(count("llama-3.1-70b") == 70'553'706'496);
+  CHECK(count("llama-3.2-1b") == 1'235'814'400);
+  CHECK(count("llama-3.2-3b") == 3'212'749'824);
+  CHECK(count("qwen2.5-0.5b") == 494'032'768);
+  CHECK(count("qwen2.5-1.5b") == 1'543'714'304);
+  CHECK(count("qwen2.5-7b") == 7'615'616'512);
+  CHECK(count("qwen3-0.6b") == 596'049'920);
+  CHECK(count("qwen3-1.7b") == 1'720'574'976);
+  CHECK(count("qwen3-4b") == 4'022'468'096);
+  CHECK(count("qwen3-8b") == 8'190'735'360);
+  CHECK(count("smollm2-135m") == 134'515'008);
+  CHECK(count("smollm2-360m") == 361'821'120);
+  CHECK(count("smollm2-1.7b") == 1'711'376'384);
   CHECK(find_model_config({.path = {}, .config = "mistral-7b-v0.1"})->sliding_window == 4096);
+  CHECK_THROWS_WITH(find_model_config({.path = {}, .config = "llama-9"}),
+                    Catch::Matchers::ContainsSubstring("llama-2-13b, llama-2-70b, llama-2-7b, llama-3.1-70b"));
 }
 
 TEST_CASE("model settings: a shape is looked for in model.config, then in the folder, then among the shipped ones") {
