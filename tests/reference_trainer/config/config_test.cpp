@@ -287,7 +287,7 @@ TEST_CASE("options: an override of a section of other stages is refused unless t
     return message_of([&] { c.check_unknown(); });
   };
   CHECK(problem(recipe({"ppo.steps=3"})) ==
-        "--set ppo.steps=3: ppo.steps has no effect here: ppo is a section of other stages");
+        "--set ppo.steps=3: ppo.steps has no effect here: this stage does not read the section ppo");
   CHECK(problem(recipe()) == "");  // those of the file are for other stages
   const auto shared = recipe({"ppo.steps=3"});
   shared.share_overrides();
