@@ -21,6 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// The files that a stage reads and that do not exist, shipped ones aside, as "sft.data = d.jsonl".
 std::vector<std::string> missing_files(const config& options) {
   std::vector<std::string> out;
   for (const auto& [key, path] : options.read_paths())
@@ -30,7 +31,8 @@ std::vector<std::string> missing_files(const config& options) {
   return out;
 }
 
-// Each stage reads the file anew: a clone would not know a key's line.
+// Has a stage read the recipe as --dry-run does. Each stage reads the file anew: the keys that one declares are not
+// another's.
 stage_verdict dry_run(const fs::path& recipe, const recipe_stage& stage, const std::vector<subcommand>& all,
                       const config& overrides) {
   stage_verdict out{.stage = stage.title(), .problem = {}, .missing = {}};
