@@ -210,7 +210,7 @@ TEST_CASE("mistake 8: accumulation weighs tokens alike, not micro-batches") {
   // At ratio 1 dL/d log p_t = −A_t / 4, and d log p / d logit of the sampled token is 1 − p.
   const auto& table = world.policy.contexts();
   const std::vector<token> prompt{small_world::prompt};
-  const auto context = table.after(prompt);
+  const auto context = table.context_after(prompt);
   const auto p = world.policy.probabilities(context);
   // First tokens of the two responses meet in the prompt's context.
   const double d_token1 = -seen.advantages(0) / 4 * (1 - p(1)) - seen.advantages(3) / 4 * (-p(1));

@@ -49,7 +49,8 @@ inline void check_groups(std::span<const std::size_t> offsets, std::size_t rewar
   throw argument_error(std::string(who) + ": the rewards of group " + std::to_string(group) +
                        ", or their deviation, are not finite");
 }
-/// Apart from the throw, which would keep the loop around the call from staying in registers.
+/// Throws `throw_group_not_finite` unless `finite`. The throw is a function of its own, so that the loop around the
+/// call keeps its numbers in registers.
 inline void require_finite_group(bool finite, std::size_t group, const char* who) {
   if (!finite) throw_group_not_finite(group, who);
 }

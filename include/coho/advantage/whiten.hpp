@@ -1,10 +1,9 @@
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cmath>
+#include <concepts>
 #include <cstddef>
-#include <cstdint>
 #include <span>
 #include <type_traits>
 #include <utility>

@@ -203,8 +203,8 @@ class preference_aggregator {
   }
 
  private:
-  // The same from the scores of `scores`. Draws the same numbers from `random` whatever they decide, so that an option
-  // or rule changes no later choice.
+  // The same from the scores of `scores`. The numbers of rules and noise are drawn whether used or not, so that a rule
+  // or gate changes no later choice.
   template <class Numbers>
   std::optional<preference> draw_preference(const Numbers& numbers, const rule_facts& facts, rng& random) const {
     const std::size_t count = std::min(options_.sizes(random), drawable_);

@@ -34,14 +34,14 @@ class judge_prompt {
         template_.source_name() + ": a judge template must end in an open parenthesis, after which the letter is read");
   }
 
-  /// The prompt of one comparison; `output_a` is shown first, `dimension` is the principle's name.
+  /// The prompt of one comparison; `output_a` is shown first.
   template <class = detail::if_called>
   std::string operator()(std::string_view instruction, std::string_view output_a, std::string_view output_b,
-                         std::string_view dimension, std::string_view definition) const {
+                         std::string_view principle_name, std::string_view definition) const {
     return template_.render({{"UserInstruction", instruction},
                              {"OutputA", output_a},
                              {"OutputB", output_b},
-                             {"Dimension", single_line(dimension)},
+                             {"Dimension", single_line(principle_name)},
                              {"Definition", single_line(definition)}});
   }
 

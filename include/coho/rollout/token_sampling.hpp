@@ -66,7 +66,7 @@ class basic_token_sampler {
 
   const token_sampling_options& options() const noexcept { return options_; }
 
-  /// Draws one token; uses one number of `random`, or none at temperature 0.
+  /// Draws one token; uses one uniform number of `random`, or none at temperature 0.
   sampled_token operator()(std::span<const Logit> logits, rng& random) const {
     const sums all = sum_exponentials(logits);
     const bool truncated = (options_.top_k != 0 && options_.top_k < logits.size()) || options_.top_p < 1;

@@ -5,6 +5,7 @@
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
 #include <coho/optimization/gradient_clipping.hpp>
+#include <coho/parallel/all_reduce.hpp>
 
 #include "support/catch.hpp"
 #include "support/small_models.hpp"

@@ -1,6 +1,7 @@
 #include "roles/value_role.hpp"
 
 #include <coho/optimization/gradient_clipping.hpp>
+#include <coho/parallel/all_reduce.hpp>
 
 #include "support/catch.hpp"
 #include "support/small_models.hpp"

@@ -16,7 +16,7 @@
 
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
-#include <coho/optimization/gradient_clipping.hpp>
+#include <coho/parallel/all_reduce.hpp>
 #include <coho/rng.hpp>
 #include <coho/rollout/sampled_rollouts.hpp>
 #include <coho/rollout/trajectory.hpp>

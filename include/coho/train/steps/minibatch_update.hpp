@@ -16,6 +16,7 @@
 #include <coho/error.hpp>
 #include <coho/kl/kl_loss.hpp>
 #include <coho/optimization/gradient_step.hpp>
+#include <coho/parallel/all_reduce.hpp>
 #include <coho/parallel/gradient_sum.hpp>
 #include <coho/parallel/shards.hpp>
 #include <coho/reduce.hpp>
