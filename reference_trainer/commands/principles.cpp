@@ -49,7 +49,7 @@ void show_collection(const fs::path& file) {
 
 // Whether the collection passed.
 bool print_check(const fs::path& file, const principle_check_options& options) {
-  const auto report = check_collection(file, options);
+  const auto report = check_principle_file(file, options);
   std::vector<std::string> columns{"principle", "weight", "drawn", "negation", "words", "characters"};
   if (options.count_tokens) columns.emplace_back("tokens");
   text_table table(columns);

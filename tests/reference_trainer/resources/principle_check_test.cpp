@@ -6,10 +6,12 @@
 #include <coho/error.hpp>
 #include <coho/principle/sampling.hpp>
 
+#include "resources/inclusion_probabilities.hpp"
 #include "resources/principle_file.hpp"
 #include "support/catch.hpp"
 #include "support/shared_data.hpp"
 #include "support/temporary_directory.hpp"
+#include "text/text_overlap.hpp"
 
 using namespace coho;
 using namespace coho::trainer;
@@ -21,7 +23,7 @@ namespace {
 principle_report check_text(std::string_view text, const principle_check_options& options = {}) {
   const temporary_directory folder;
   write_bytes(folder / "mine.json", text);
-  return check_collection(folder / "mine.json", options);
+  return check_principle_file(folder / "mine.json", options);
 }
 
 // One line a finding.
@@ -161,7 +163,7 @@ TEST_CASE("the shipped collections are sound") {
   std::set<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(source_dir() / "reference_trainer" / "principles")) {
     CAPTURE(entry.path());
-    const auto report = check_collection(entry.path());
+    const auto report = check_principle_file(entry.path());
     INFO(said(report));
     CHECK(report.sound());
     names.insert(entry.path().stem().string());
@@ -179,7 +181,7 @@ TEST_CASE("collections that others published can be read and checked") {
   std::size_t read = 0;
   for (const auto& entry : std::filesystem::directory_iterator(*data / "principles")) {
     if (entry.path().extension() != ".json") continue;
-    CHECK(check_collection(entry.path()).entries.size() == load_principles(entry.path()).size());
+    CHECK(check_principle_file(entry.path()).entries.size() == load_principles(entry.path()).size());
     ++read;
   }
   CHECK(read == 5);
