@@ -49,11 +49,11 @@ struct prompt_counts {
   }
 };
 
-/// All sources combined, named "total".
-prompt_counts total_of(const std::vector<prompt_counts>& sources);
+/// The counts of all sources added up, named "total".
+prompt_counts sum_counts(const std::vector<prompt_counts>& sources);
 
 /// One row per source and one of totals; one column per reason for which any record was removed.
-std::string counts_table(const std::vector<prompt_counts>& sources);
+std::string format_counts_table(const std::vector<prompt_counts>& sources);
 
 /// {"seed", "sources": [{"name","path","read","kept","asked"?,"short_by"?,"repaired","removed":{reason: number},
 /// "languages": {code: number}, "parts"?: {name: {"read", "drawn", "asked"?}}}], "total": {…}}; every reason is listed.

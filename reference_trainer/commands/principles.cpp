@@ -8,6 +8,7 @@
 #include "commands/commands.hpp"
 #include "config/read_options.hpp"
 #include "files/data_files.hpp"
+#include "observe/format.hpp"
 #include "observe/table.hpp"
 #include "resources/principle_check.hpp"
 #include "resources/principle_file.hpp"

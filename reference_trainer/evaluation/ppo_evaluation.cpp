@@ -13,7 +13,7 @@
 
 #include "config/read_options.hpp"
 #include "files/json_file.hpp"
-#include "observe/table.hpp"
+#include "observe/format.hpp"
 
 namespace coho::trainer {
 namespace {

@@ -8,7 +8,7 @@
 #include "architecture/storage_types.hpp"
 #include "config/read_options.hpp"
 #include "distributed/process_group.hpp"
-#include "observe/table.hpp"
+#include "observe/format.hpp"
 #include "plan/plan_report.hpp"
 #include "run/training_run.hpp"
 
