@@ -21,7 +21,6 @@
 #include "demo/world.hpp"
 #include "files/atomic_file.hpp"
 #include "files/data_files.hpp"
-#include "files/json_file.hpp"
 #include "observe/process_usage.hpp"
 #include "rollouts/symbolic_rewards.hpp"
 #include "run/report_error.hpp"

@@ -14,7 +14,7 @@
 #include <coho/error.hpp>
 
 #include "files/crc32c.hpp"
-#include "files/protobuf_writer.hpp"
+#include "files/protobuf.hpp"
 
 namespace coho::trainer {
 

@@ -9,7 +9,7 @@
 #include <coho/error.hpp>
 
 #include "files/file_kind.hpp"
-#include "files/protobuf_reader.hpp"
+#include "files/protobuf.hpp"
 #include "text/utf8.hpp"
 #include "tokenizer/character_map.hpp"
 #include "tokenizer_json/byte_fallback.hpp"

@@ -16,6 +16,7 @@
 using namespace coho::trainer;
 using namespace coho::test;
 using Catch::Matchers::ContainsSubstring;
+using coho::prompt_type;
 
 namespace {
 
