@@ -41,7 +41,7 @@ struct prompt_counts {
     const std::size_t drawn = kept + of(prompt_removal::held_out);
     return asked && *asked > drawn ? *asked - drawn : 0;
   }
-  /// A drawn prompt goes to the file of held-out prompts.
+  /// Counts a drawn prompt, which was counted as kept, as held out; `language` is its own.
   void hold_out(const std::string& language) {
     --kept;
     ++of(prompt_removal::held_out);

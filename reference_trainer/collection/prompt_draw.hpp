@@ -22,7 +22,7 @@ struct drawn_prompt {
 
 /// Draws n from a stream without replacement, each set of n equally likely: every prompt has a random number that
 /// depends on seed, source and its hash, and the n smallest are drawn. So the draw does not depend on the order of the
-/// prompts, and prompts added to a source change the draw only where they enter it.
+/// prompts (a bottom-k sample), and prompts added to a source change the draw only where they enter it.
 ///
 ///     prompt_draw draw(seed, "dolly", 10000);
 ///     if (draw.accepts(hash)) draw.add({.hash = hash, …});

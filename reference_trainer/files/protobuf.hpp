@@ -58,7 +58,7 @@ class protobuf_reader {
   std::uint64_t number() const noexcept { return number_; }
   /// The bytes of a text, message or fixed-size number; empty for a varint.
   std::string_view bytes() const noexcept { return bytes_; }
-  /// The value of a fixed32 float; 0 for other fields.
+  /// The value of a float (fixed32); 0 for a field that has not four bytes.
   float real() const noexcept {
     float value = 0;
     if (bytes_.size() == 4) std::memcpy(&value, bytes_.data(), 4);
@@ -108,6 +108,7 @@ class protobuf_writer {
     append_varint(value);
     return *this;
   }
+  /// A double, of fixed size (wire type 1).
   protobuf_writer& float64(std::uint32_t field, double value) {
     tag(field, 1);
     append_little_endian(value);
@@ -120,6 +121,7 @@ class protobuf_writer {
     content_ += value;
     return *this;
   }
+  /// A float, of fixed size (wire type 5).
   protobuf_writer& float32(std::uint32_t field, float value) {
     tag(field, 5);
     append_little_endian(value);
@@ -139,6 +141,7 @@ class protobuf_writer {
     for (; value >= 0x80; value >>= 7) content_ += static_cast<char>(value | 0x80);
     content_ += static_cast<char>(value);
   }
+  // The bytes of a number as this machine has them.
   template <class Value>
   void append_little_endian(Value value) {
     static_assert(std::endian::native == std::endian::little);

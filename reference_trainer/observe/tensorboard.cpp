@@ -20,6 +20,7 @@ namespace coho::trainer {
 
 namespace {
 
+// The bytes of a number as this machine has them.
 template <class Value>
 void append_raw(std::string& out, Value value) {
   char buffer[sizeof value];

@@ -226,6 +226,7 @@ json to_json(const preference_record& record) {
   return out;
 }
 
+// A reply of a conversation tree is left out; a response of another form is dropped.
 bool from_json(const json& value, const jsonl_reader& at, prompt_record& record) {
   const record_fields fields(value, at);
   if (is_own_prompt(fields)) {
@@ -248,6 +249,7 @@ bool from_json(const json& value, const jsonl_reader& at, prompt_record& record)
   return true;
 }
 
+// A conversation that ends with a question is trained on up to the reply before it.
 bool from_json(const json& value, const jsonl_reader& at, sft_record& record) {
   const record_fields fields(value, at);
   read_exchange(value, fields, record);
@@ -267,6 +269,7 @@ bool from_json(const json& value, const jsonl_reader& at, sft_record& record) {
   return true;
 }
 
+// A pair counts as two finished responses.
 bool from_json(const json& value, const jsonl_reader& at, sample_record& record) {
   const record_fields fields(value, at);
   if (fields.has_all("instruction", "output_1", "output_2")) {
@@ -301,6 +304,7 @@ bool from_json(const json& value, const jsonl_reader& at, pair_record& record) {
   return true;
 }
 
+// Scores of each principle: in order, then swapped.
 bool from_json(const json& value, const jsonl_reader& at, judgement_record& record) {
   const record_fields fields(value, at);
   if (!fields.has("scores") || !read_own_pair(fields, record.pair)) {
@@ -317,6 +321,7 @@ bool from_json(const json& value, const jsonl_reader& at, judgement_record& reco
   return true;
 }
 
+// The released SALMON form is our own with tuples of principles next to it.
 bool from_json(const json& value, const jsonl_reader& at, preference_record& record) {
   const record_fields fields(value, at);
   const bool tuples = fields.has("dimensions");

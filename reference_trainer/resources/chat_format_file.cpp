@@ -14,8 +14,8 @@
 namespace coho::trainer {
 namespace {
 
-// An object of the file; `name` is its prefix ("system."). Every field must be read before `refuse_unknown`, which
-// refuses the others.
+// An object of the file; `name` is its prefix ("system."). Unlike json_part it knows which fields were asked for. Every
+// field must be read before `refuse_unknown`, which refuses the others.
 class format_fields {
  public:
   format_fields(std::string file, std::string name, const nlohmann::json& value)

@@ -36,6 +36,7 @@ std::size_t count_words(std::string_view text) {
 // Reads what can be read of each entry, then compares entries with one another.
 class collection_checker {
  public:
+  // Runs all checks; `finish` returns what they found.
   collection_checker(const nlohmann::json& list, const principle_check_options& options) : options_(options) {
     for (std::size_t i = 0; i < list.size(); ++i) read_entry(i, list[i]);
     check_names();

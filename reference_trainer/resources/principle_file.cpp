@@ -25,6 +25,7 @@ constexpr std::array<std::string_view, 4> members{"dimension", "definition", "ne
 // One entry of the list; errors name its number and its dimension, if it has one.
 class principle_entry {
  public:
+  // Refuses anything but an object of known members.
   principle_entry(const std::filesystem::path& path, std::size_t index, const nlohmann::json& value)
       : path_(path.string()), place_("entry " + std::to_string(index + 1)), value_(value) {
     if (!value.is_object()) fail("is not a JSON object", form);

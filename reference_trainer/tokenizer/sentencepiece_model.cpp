@@ -24,6 +24,7 @@ class model_parser {
  public:
   explicit model_parser(std::string_view path) : path_(path) {}
 
+  // ModelProto: pieces, trainer_spec, normalizer_spec, denormalizer_spec; its self-test data are skipped.
   sentencepiece_model parse(std::string_view bytes) {
     protobuf_reader reader(bytes);
     while (reader.next()) {
