@@ -29,8 +29,8 @@ bool is_first_message(const record_fields& fields);
 /// ratio of at most 2, to be left out. Throws `file_error` at the record's place for any other form.
 bool read_foreign_preference(const record_fields& fields, preference_record& record);
 
-/// Adds the principles of the released SALMON form, which are Python tuples printed into strings, and sets the dominant
-/// one and the label's margin from their scores.
+/// Replaces the principles by those of the released SALMON form, which are Python tuples printed into strings, and sets
+/// the dominant one and the label's margin from their scores.
 void read_released_principles(const record_fields& fields, preference_record& record);
 
 }  // namespace coho::trainer
