@@ -5,7 +5,7 @@
 #include <torch/cuda.h>
 #include <torch/version.h>
 
-#include "observe/resources.hpp"
+#include "observe/process_usage.hpp"
 
 #if TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 10)
 #define COHO_BENCH_ALLOCATOR_TELLS

@@ -6,12 +6,12 @@
 #include <coho/error.hpp>
 #include <coho/rng.hpp>
 
-#include "files/atomic_file.hpp"
 #include "jsonl/record_fields.hpp"
 
 namespace coho::trainer {
 namespace {
 
+// The field "turns": as many non-empty texts as the benchmark has.
 std::vector<std::string> read_user_turns(const record_fields& record, std::size_t expected) {
   const json& list = record["turns"];
   std::vector<std::string> out;
@@ -27,7 +27,8 @@ std::vector<std::string> read_user_turns(const record_fields& record, std::size_
   return out;
 }
 
-benchmark_question fastchat_question(answer_form form, const json& value, const record_fields& record) {
+// {question_id, category, turns}; the id is kept as it is written, number or text.
+benchmark_question read_fastchat_question(answer_form form, const json& value, const record_fields& record) {
   if (!record.has_all("question_id", "turns"))
     record.fail_unknown_form("FastChat question", "{question_id, category, turns}");
   const json& id = value.at("question_id");
@@ -38,8 +39,8 @@ benchmark_question fastchat_question(answer_form form, const json& value, const 
 }
 
 // Two 64-bit hashes: FastChat's ids are random UUIDs, of which only uniqueness matters.
-std::string answer_id(const benchmark_question& question, const std::vector<std::string>& turns,
-                      const answer_identity& identity) {
+std::string hash_answer(const benchmark_question& question, const std::vector<std::string>& turns,
+                        const answer_identity& identity) {
   std::string text = identity.model_id + '\0' + question.id;
   for (const auto& turn : turns) text += '\0' + turn;
   std::string out;
@@ -50,9 +51,9 @@ std::string answer_id(const benchmark_question& question, const std::vector<std:
 
 }  // namespace
 
-std::optional<benchmark_question> read_question(answer_form form, const json& value, const jsonl_reader& at) {
+std::optional<benchmark_question> read_benchmark_question(answer_form form, const json& value, const jsonl_reader& at) {
   const record_fields record(value, at);
-  if (is_fastchat(form)) return fastchat_question(form, value, record);
+  if (is_fastchat(form)) return read_fastchat_question(form, value, record);
   benchmark_question out;
   if (!from_json(value, at, out.prompt)) return std::nullopt;
   out.before = out.prompt.messages();
@@ -68,7 +69,7 @@ json answer_record(answer_form form, const benchmark_question& question, const s
   if (is_fastchat(form)) {
     json out;
     out["question_id"] = json::parse(question.id);
-    out["answer_id"] = answer_id(question, turns, identity);
+    out["answer_id"] = hash_answer(question, turns, identity);
     out["model_id"] = identity.model_id;
     out["choices"] = json::array({{{"index", 0}, {"turns", turns}}});
     out["tstamp"] = identity.timestamp;
@@ -94,48 +95,6 @@ double fastchat_temperature(std::string_view category) {
   for (const auto& [known, temperature] : temperatures)
     if (known == category) return temperature;
   return 0.7;
-}
-
-bool answer_writer::is_complete(const std::filesystem::path& path, answer_form form) {
-  if (form != answer_form::alpaca_eval) return jsonl_writer::is_complete(path);
-  // Records next to a list are of a later run.
-  return std::filesystem::is_regular_file(path) && !std::filesystem::exists(path.string() + ".records") &&
-         !std::filesystem::exists(path.string() + ".records.partial");
-}
-
-answer_writer::answer_writer(std::filesystem::path path, answer_form form, bool resume) : path_(std::move(path)) {
-  if (form != answer_form::alpaca_eval) {
-    lines_.emplace(path_, resume);
-    finished_ = lines_->finished();
-    return;
-  }
-  if (std::filesystem::is_directory(path_))
-    throw file_error(path_.string(), "", "cannot be written: it is a directory", "give a file's name");
-  records_ = path_;
-  records_ += ".records";
-  const bool listed = std::filesystem::exists(path_);
-  finished_ = resume && is_complete(path_, form);
-  if (finished_) return;
-  std::error_code ignored;
-  if (!resume) std::filesystem::remove(records_, ignored);
-  lines_.emplace(records_, resume);
-  if (listed) lines_->keep_empty();
-  if (lines_->finished()) finish();  // everything was answered, and the run ended before the list was written
-}
-
-void answer_writer::finish() {
-  if (finished_) return;
-  lines_->finish();
-  finished_ = true;
-  if (records_.empty()) return;
-  atomic_file list(path_);
-  jsonl_reader reader(records_);
-  const char* gap = "[\n";
-  for (json record; reader.next(record); gap = ",\n") list.write(gap + record.dump());
-  list.write(reader.count() == 0 ? "[]\n" : "\n]\n");
-  list.commit();
-  std::error_code ignored;
-  std::filesystem::remove(records_, ignored);
 }
 
 }  // namespace coho::trainer

@@ -39,7 +39,7 @@ struct benchmark_question {
 
 /// Reads one value of a question file; nothing for a record that is not a question, such as a reply in a conversation
 /// tree. Throws file_error at the reader's place.
-std::optional<benchmark_question> read_question(answer_form form, const json& value, const jsonl_reader& at);
+std::optional<benchmark_question> read_benchmark_question(answer_form form, const json& value, const jsonl_reader& at);
 
 /// The fields of an answer other than its text.
 struct answer_identity {
@@ -55,25 +55,5 @@ json answer_record(answer_form form, const benchmark_question& question, const s
 /// The sampling temperature that FastChat uses for a category of MT-Bench: 0.7 for writing and roleplay, 0 for
 /// extraction, math, coding and reasoning, 0.1 for stem and humanities, 0.7 for any other.
 double fastchat_temperature(std::string_view category);
-
-/// Writes answers so that a kill loses at most the record in flight, and the file appears under its name when it is
-/// complete. JSON Lines are written by jsonl_writer; a list is collected in `<path>.records` and written at the end.
-class answer_writer {
- public:
-  answer_writer(std::filesystem::path path, answer_form form, bool resume);
-  /// Whether a run that resumes would find the file finished. Changes nothing.
-  static bool is_complete(const std::filesystem::path& path, answer_form form);
-
-  void write(const json& record) { lines_->write(record); }
-  void finish();
-  /// Records in the file, including those of earlier runs.
-  std::size_t count() const noexcept { return lines_ ? lines_->count() : 0; }
-  bool finished() const noexcept { return finished_; }
-
- private:
-  std::filesystem::path path_, records_;
-  std::optional<jsonl_writer> lines_;
-  bool finished_ = false;
-};
 
 }  // namespace coho::trainer

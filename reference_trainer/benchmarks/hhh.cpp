@@ -16,7 +16,8 @@ namespace coho::trainer {
 
 namespace {
 
-void read_task(const std::filesystem::path& path, std::vector<hhh_item>& out) {
+// Appends the examples of one task.json.
+void read_hhh_task(const std::filesystem::path& path, std::vector<hhh_item>& out) {
   // Keys in file order: the order of the answers is part of the data.
   const json task = read_ordered_json(path);
   if (!task.is_object() || !task.contains("examples") || !task["examples"].is_array()) {
@@ -51,9 +52,9 @@ std::vector<hhh_item> read_hhh(const std::filesystem::path& path) {
       if (entry.path().filename() == "task.json") tasks.insert(entry.path());
     }
     if (tasks.empty()) throw file_error(path.string(), "", "contains no task.json");
-    for (const auto& task : tasks) read_task(task, out);
+    for (const auto& task : tasks) read_hhh_task(task, out);
   } else {
-    read_task(path, out);
+    read_hhh_task(path, out);
   }
   if (out.empty()) throw file_error(path.string(), "", "contains no examples");
   return out;

@@ -19,10 +19,12 @@ namespace coho::trainer {
 ///     std::string prompt = wording({question, answer});
 class question_wording {
  public:
+  /// `source_name`: the file in messages.
   question_wording(std::string_view text, std::string_view source_name, const std::vector<std::string>& placeholders);
+  /// Reads a text file of at most 1 MiB.
   static question_wording from_file(const std::filesystem::path& path, const std::vector<std::string>& placeholders);
 
-  /// The values in the order of the placeholders given at construction.
+  /// The text with values in place of placeholders, in the order in which these were given at construction.
   std::string operator()(const std::vector<std::string_view>& values) const;
 
  private:

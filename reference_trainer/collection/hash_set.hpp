@@ -13,14 +13,15 @@ class hash_set {
   /// Whether it is new. 0 is reserved and counts as 1.
   bool insert(std::uint64_t hash) {
     if (4 * (count_ + 1) > 3 * slots_.size()) grow();
-    return place(hash == 0 ? 1 : hash);
+    return insert_hash(hash == 0 ? 1 : hash);
   }
   std::size_t size() const noexcept { return count_; }
   /// Bytes of memory; half as much again while growing.
   std::size_t bytes() const noexcept { return slots_.capacity() * sizeof(std::uint64_t); }
 
  private:
-  bool place(std::uint64_t hash) {
+  /// Linear probing; `hash` is not 0, which marks a free slot.
+  bool insert_hash(std::uint64_t hash) {
     const std::size_t mask = slots_.size() - 1;
     for (std::size_t at = hash & mask;; at = (at + 1) & mask) {
       if (slots_[at] == hash) return false;
@@ -30,11 +31,12 @@ class hash_set {
       return true;
     }
   }
+  /// Doubles the slots: at most three quarters are used.
   void grow() {
     const auto old = std::exchange(slots_, std::vector<std::uint64_t>(slots_.empty() ? 1024 : 2 * slots_.size()));
     count_ = 0;
     for (const auto hash : old)
-      if (hash != 0) place(hash);
+      if (hash != 0) insert_hash(hash);
   }
 
   std::vector<std::uint64_t> slots_;

@@ -8,7 +8,7 @@ namespace coho::trainer {
 namespace {
 
 // ASCII letters in lower case, white space as one space, typographic apostrophes as plain ones.
-std::string plain_wording(std::string_view text) {
+std::string normalize_wording(std::string_view text) {
   constexpr std::string_view apostrophe = "\xE2\x80\x99";
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -64,7 +64,7 @@ constexpr std::array<tell_tale_pair, 7> tell_tale_pairs{{{"premise", "hypothesis
 }  // namespace
 
 bool is_inference_question(std::string_view text) {
-  const std::string wording = plain_wording(text);
+  const std::string wording = normalize_wording(text);
   const auto holds = [&](std::string_view words) { return wording.find(words) != std::string::npos; };
   return std::ranges::any_of(tell_tales, holds) || std::ranges::any_of(tell_tale_pairs, [&](const auto& pair) {
            return holds(pair.first) && holds(pair.second);

@@ -9,7 +9,8 @@
 namespace coho::trainer {
 namespace {
 
-nlohmann::ordered_json as_json(const prompt_counts& counts) {
+// One source, or the total, which has no path.
+nlohmann::ordered_json counts_to_json(const prompt_counts& counts) {
   nlohmann::ordered_json out{{"name", counts.name}};
   if (!counts.path.empty()) out["path"] = counts.path.string();
   out["read"] = counts.read;
@@ -29,7 +30,7 @@ nlohmann::ordered_json as_json(const prompt_counts& counts) {
 
 }  // namespace
 
-prompt_counts total_of(const std::vector<prompt_counts>& sources) {
+prompt_counts sum_counts(const std::vector<prompt_counts>& sources) {
   prompt_counts out{.name = "total", .path = {}};
   for (const auto& source : sources) {
     out.read += source.read;
@@ -41,8 +42,8 @@ prompt_counts total_of(const std::vector<prompt_counts>& sources) {
   return out;
 }
 
-std::string counts_table(const std::vector<prompt_counts>& sources) {
-  const auto total = total_of(sources);
+std::string format_counts_table(const std::vector<prompt_counts>& sources) {
+  const auto total = sum_counts(sources);
   std::vector<std::string> columns{"source", "read", "kept"};
   std::vector<std::size_t> shown;
   for (std::size_t i = 0; i < prompt_removals; ++i) {
@@ -65,8 +66,8 @@ std::string counts_table(const std::vector<prompt_counts>& sources) {
 
 nlohmann::ordered_json counts_json(const std::vector<prompt_counts>& sources, std::uint64_t seed) {
   nlohmann::ordered_json out{{"seed", seed}, {"sources", nlohmann::ordered_json::array()}};
-  for (const auto& source : sources) out["sources"].push_back(as_json(source));
-  out["total"] = as_json(total_of(sources));
+  for (const auto& source : sources) out["sources"].push_back(counts_to_json(source));
+  out["total"] = counts_to_json(sum_counts(sources));
   return out;
 }
 

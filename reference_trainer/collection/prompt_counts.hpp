@@ -41,7 +41,7 @@ struct prompt_counts {
     const std::size_t drawn = kept + of(prompt_removal::held_out);
     return asked && *asked > drawn ? *asked - drawn : 0;
   }
-  /// A drawn prompt goes to the file of held-out prompts.
+  /// Counts a drawn prompt, which was counted as kept, as held out; `language` is its own.
   void hold_out(const std::string& language) {
     --kept;
     ++of(prompt_removal::held_out);
@@ -49,11 +49,11 @@ struct prompt_counts {
   }
 };
 
-/// All sources combined, named "total".
-prompt_counts total_of(const std::vector<prompt_counts>& sources);
+/// The counts of all sources added up, named "total".
+prompt_counts sum_counts(const std::vector<prompt_counts>& sources);
 
 /// One row per source and one of totals; one column per reason for which any record was removed.
-std::string counts_table(const std::vector<prompt_counts>& sources);
+std::string format_counts_table(const std::vector<prompt_counts>& sources);
 
 /// {"seed", "sources": [{"name","path","read","kept","asked"?,"short_by"?,"repaired","removed":{reason: number},
 /// "languages": {code: number}, "parts"?: {name: {"read", "drawn", "asked"?}}}], "total": {…}}; every reason is listed.

@@ -5,21 +5,21 @@
 namespace coho::trainer {
 namespace {
 
-constexpr auto by_number = [](const auto& a, const auto& b) { return a.first < b.first; };
+constexpr auto by_key = [](const auto& a, const auto& b) { return a.first < b.first; };
 
 }  // namespace
 
 bool prompt_draw::add(const drawn_prompt& prompt) {
   const bool full = heap_.size() >= count_;
-  heap_.emplace_back(number(prompt.hash), prompt);
-  std::ranges::push_heap(heap_, by_number);
+  heap_.emplace_back(random_key(prompt.hash), prompt);
+  std::ranges::push_heap(heap_, by_key);
   if (!full) return false;
-  std::ranges::pop_heap(heap_, by_number);
+  std::ranges::pop_heap(heap_, by_key);
   heap_.pop_back();
   return true;
 }
 
-std::vector<drawn_prompt> prompt_draw::take() {
+std::vector<drawn_prompt> prompt_draw::extract() {
   std::vector<drawn_prompt> out;
   out.reserve(heap_.size());
   for (const auto& [number, prompt] : heap_) out.push_back(prompt);

@@ -22,10 +22,10 @@ struct drawn_prompt {
 
 /// Draws n from a stream without replacement, each set of n equally likely: every prompt has a random number that
 /// depends on seed, source and its hash, and the n smallest are drawn. So the draw does not depend on the order of the
-/// prompts, and prompts added to a source change the draw only where they enter it.
+/// prompts (a bottom-k sample), and prompts added to a source change the draw only where they enter it.
 ///
 ///     prompt_draw draw(seed, "dolly", 10000);
-///     if (draw.wants(hash)) draw.add({.hash = hash, …});
+///     if (draw.accepts(hash)) draw.add({.hash = hash, …});
 class prompt_draw {
  public:
   prompt_draw(std::uint64_t seed, std::string_view source, std::size_t count = std::numeric_limits<std::size_t>::max())
@@ -33,19 +33,20 @@ class prompt_draw {
 
   /// Whether a prompt with this hash is among the n smallest so far. False is final; true may be overtaken by later
   /// prompts.
-  bool wants(std::uint64_t hash) const {
-    return heap_.size() < count_ || (count_ > 0 && number(hash) < heap_[0].first);
+  bool accepts(std::uint64_t hash) const {
+    return heap_.size() < count_ || (count_ > 0 && random_key(hash) < heap_[0].first);
   }
 
-  /// Adds a prompt that is wanted. Returns whether another one was evicted.
+  /// Adds a prompt that `accepts` has accepted. Returns whether another one was evicted.
   bool add(const drawn_prompt& prompt);
 
   std::size_t size() const noexcept { return heap_.size(); }
-  /// Takes the prompts out, in unspecified order.
-  std::vector<drawn_prompt> take();
+  /// Returns the drawn prompts in unspecified order, and starts over.
+  std::vector<drawn_prompt> extract();
 
  private:
-  std::uint64_t number(std::uint64_t hash) const { return stream_.split(hash).bits64(); }
+  /// The random number of a prompt.
+  std::uint64_t random_key(std::uint64_t hash) const { return stream_.split(hash).bits64(); }
 
   rng stream_;
   std::size_t count_;

@@ -97,9 +97,9 @@ subcommand make_chat_command();
 subcommand make_eval_command();
 
 /// `coho principles list`: the shipped collections, one per line. `coho principles show NAME…`: their principles as
-/// text. `coho principles check FILE|NAME…`: what check_collection finds, with a table of weights, the probability of
-/// being drawn, and lengths; exit status 1 when something is wrong.
-/// With model.path also lengths in tokens: only the model's tokenizer is read.
+/// text. `coho principles check FILE|NAME…`: what check_principle_file finds, with a table of weights, the probability
+/// of being drawn, and lengths; exit status 1 when something is wrong. With model.path also lengths in tokens: only the
+/// model's tokenizer is read.
 subcommand make_principles_command();
 
 /// `coho quantize`: packs the linears of a checkpoint as NF4 and writes it in bitsandbytes' form, which this program

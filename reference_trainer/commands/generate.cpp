@@ -10,6 +10,7 @@
 #include <coho/error.hpp>
 
 #include "benchmarks/answer_files.hpp"
+#include "benchmarks/answer_writer.hpp"
 #include "commands/commands.hpp"
 #include "config/read_options.hpp"
 #include "files/atomic_file.hpp"
@@ -161,7 +162,7 @@ class generator {
       jsonl_reader reader(file);
       std::optional<benchmark_question> question;
       const auto read = [&](const json& value) {
-        question = read_question(form_, value, reader);
+        question = read_benchmark_question(form_, value, reader);
         return question.has_value();
       };
       while (next_usable(reader, read)) use(std::move(*question));

@@ -8,6 +8,7 @@
 #include "commands/commands.hpp"
 #include "config/read_options.hpp"
 #include "files/data_files.hpp"
+#include "observe/format.hpp"
 #include "observe/table.hpp"
 #include "resources/principle_check.hpp"
 #include "resources/principle_file.hpp"
@@ -51,7 +52,7 @@ void print_collection(const fs::path& file) {
 
 // Prints the table and the findings of a check. Returns whether nothing is wrong; notes are allowed.
 bool print_check(const fs::path& file, const principle_check_options& options) {
-  const auto report = check_collection(file, options);
+  const auto report = check_principle_file(file, options);
   std::vector<std::string> columns{"principle", "weight", "drawn", "negation", "words", "characters"};
   if (options.count_tokens) columns.emplace_back("tokens");
   text_table table(columns);

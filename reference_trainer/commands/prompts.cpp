@@ -95,7 +95,7 @@ class prompt_collection {
     if (counts.read == 0) throw file_error(source.path.string(), "", "has no records");
     for (std::size_t i = 0; i < draws.size(); ++i) {
       if (!counts.parts.empty()) counts.parts[i].drawn = draws[i].size();
-      for (const auto& prompt : draws[i].take()) {
+      for (const auto& prompt : draws[i].extract()) {
         ++counts.kept;
         ++counts.languages[languages_[prompt.language]];
         drawn_.push_back(prompt);
@@ -180,7 +180,7 @@ class prompt_collection {
     if (excluded_.contains(hash)) return prompt_removal::excluded;
     if (!seen_.insert(hash)) return prompt_removal::duplicate;
     // Prompts that can no longer be drawn are not measured: most, in a large source.
-    if (!draw.wants(hash)) return prompt_removal::not_drawn;
+    if (!draw.accepts(hash)) return prompt_removal::not_drawn;
     const std::size_t tokens = tokenizer_->encode(text).size();
     if (tokens < settings_.minimum_tokens) return prompt_removal::too_short;
     if (settings_.maximum_tokens > 0 && tokens > settings_.maximum_tokens) return prompt_removal::too_long;
@@ -303,7 +303,7 @@ class prompts_stage : public stage {
     auto bar = context.start_progress(name_, 0, "records");
     for (const auto& source : settings_.sources)
       if (source.count != 0u) prompts.read(source, context, bar);
-    const auto total = total_of(prompts.counts());
+    const auto total = sum_counts(prompts.counts());
     check_counts(settings_, prompts.counts(), name_, context);
     require_argument(total.kept > 0, "no prompt remains of " + std::to_string(total.read) + " records: see " + name_ +
                                          ".minimum_tokens, .maximum_tokens and .languages");
@@ -318,7 +318,7 @@ class prompts_stage : public stage {
     bar.finish(std::to_string(total.kept - settings_.held_out) + " prompts → " + out_.string() +
                (held_out ? ", " + std::to_string(settings_.held_out) + " held out → " + settings_.held_out_file.string()
                          : std::string()));
-    std::cout << counts_table(prompts.counts());
+    std::cout << format_counts_table(prompts.counts());
   }
 
  private:

@@ -8,7 +8,7 @@
 #include "config/read_options.hpp"
 #include "decoder/weights.hpp"
 #include "models/model_files.hpp"
-#include "observe/table.hpp"
+#include "observe/format.hpp"
 #include "run/stage.hpp"
 #include "settings/model_settings.hpp"
 

@@ -21,6 +21,7 @@
 #include "models/model_files.hpp"
 #include "models/prompter.hpp"
 #include "models/self_align_encoder.hpp"
+#include "observe/format.hpp"
 #include "observe/table.hpp"
 #include "plan/plan_settings.hpp"
 #include "plan/self_align_plan.hpp"

@@ -4,7 +4,7 @@
 #include <map>
 #include <unordered_set>
 
-#include "observe/table.hpp"
+#include "observe/format.hpp"
 #include "text/text_units.hpp"
 #include "text/utf8.hpp"
 #include "text/white_space.hpp"

@@ -6,8 +6,8 @@
 
 #include "config/config.hpp"
 #include "config/recipe_option.hpp"
-#include "records/identity_file.hpp"
 #include "records/records.hpp"
+#include "resources/identity_file.hpp"
 
 namespace coho::trainer {
 

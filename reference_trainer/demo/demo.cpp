@@ -22,7 +22,7 @@
 #include "files/atomic_file.hpp"
 #include "files/data_files.hpp"
 #include "files/json_file.hpp"
-#include "observe/resources.hpp"
+#include "observe/process_usage.hpp"
 #include "program/stage_options.hpp"
 #include "run/report_error.hpp"
 #include "run/stage.hpp"

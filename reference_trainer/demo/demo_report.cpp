@@ -7,6 +7,7 @@
 #include "demo/language.hpp"
 #include "demo/principles.hpp"
 #include "files/json_file.hpp"
+#include "observe/format.hpp"
 #include "observe/table.hpp"
 
 namespace coho::trainer::demo {

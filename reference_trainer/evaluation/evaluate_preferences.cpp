@@ -14,6 +14,7 @@
 #include "files/data_files.hpp"
 #include "models/model_files.hpp"
 #include "models/reward_model_role.hpp"
+#include "observe/format.hpp"
 #include "observe/summary.hpp"
 #include "observe/table.hpp"
 #include "resources/principle_file.hpp"

@@ -13,6 +13,7 @@
 #include "files/data_files.hpp"
 #include "files/json_file.hpp"
 #include "models/model_files.hpp"
+#include "observe/format.hpp"
 #include "observe/table.hpp"
 #include "roles/judge_role.hpp"
 #include "run/output_file.hpp"

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "files/atomic_file.hpp"
+#include "observe/format.hpp"
 #include "observe/table.hpp"
 #include "text/utf8.hpp"
 

@@ -3,7 +3,7 @@
 #include <string>
 
 #include "distributed/process_group.hpp"
-#include "observe/table.hpp"
+#include "observe/format.hpp"
 
 namespace coho::trainer {
 

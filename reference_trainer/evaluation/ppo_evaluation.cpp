@@ -13,7 +13,7 @@
 #include <coho/train/steps/sample_and_score.hpp>
 
 #include "files/json_file.hpp"
-#include "observe/table.hpp"
+#include "observe/format.hpp"
 
 namespace coho::trainer {
 namespace {

@@ -8,6 +8,8 @@
 #include <coho/error.hpp>
 #include <coho/math.hpp>
 
+#include "observe/format.hpp"
+
 namespace coho::trainer {
 namespace {
 

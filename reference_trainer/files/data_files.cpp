@@ -92,7 +92,8 @@ std::vector<std::filesystem::path> list_data_files(const std::filesystem::path& 
     if (is_data && entry.is_regular_file() && !is_excluded(entry.path())) out.push_back(entry.path());
   }
   if (out.empty())
-    throw file_error(path.string(), "", "is a folder without .json, .jsonl, .json.gz or .jsonl.gz files");
+    throw file_error(path.string(), "", "is a folder without .json, .jsonl, .json.gz or .jsonl.gz files",
+                     "give a folder that holds some, or a file");
   std::ranges::sort(out);
   return out;
 }

@@ -12,35 +12,35 @@ namespace {
 
 using namespace std::string_view_literals;
 
-enum class remedy { lfs, columns, unpack_archive, unpack, pickle, gguf, other };
+enum class remedy_kind { lfs, columns, unpack_archive, unpack, pickle, gguf, other };
 
 struct signature {
   std::string_view bytes, what;
-  remedy mend;
+  remedy_kind mend;
 };
 
 // Longer signatures before their own prefixes.
 constexpr std::array signatures{
-    signature{"PAR1"sv, "is a Parquet file", remedy::columns},
-    signature{"PARE"sv, "is an encrypted Parquet file", remedy::columns},
-    signature{"ARROW1"sv, "is an Arrow file", remedy::columns},
-    signature{"FEA1"sv, "is a Feather file", remedy::columns},
-    signature{"\xFF\xFF\xFF\xFF"sv, "is an Arrow stream, the format of Hugging Face's datasets", remedy::columns},
-    signature{"PK\x03\x04"sv, "is a zip archive", remedy::unpack_archive},
-    signature{"PK\x05\x06"sv, "is an empty zip archive", remedy::unpack_archive},
-    signature{"7z\xBC\xAF\x27\x1C"sv, "is a 7z archive", remedy::unpack_archive},
-    signature{"\x1F\x8B"sv, "is compressed with gzip", remedy::unpack},
-    signature{"\x28\xB5\x2F\xFD"sv, "is compressed with zstd", remedy::unpack},
-    signature{"\xFD\x37zXZ\x00"sv, "is compressed with xz", remedy::unpack},
-    signature{"\x04\x22\x4D\x18"sv, "is compressed with lz4", remedy::unpack},
-    signature{"GGUF"sv, "is a GGUF file (llama.cpp's)", remedy::gguf},
-    signature{"lmgg"sv, "is a GGML file (llama.cpp's older format)", remedy::gguf},
-    signature{"tjgg"sv, "is a GGML file (llama.cpp's older format)", remedy::gguf},
-    signature{"\x93NUMPY"sv, "is a NumPy array", remedy::other},
-    signature{"\x89HDF"sv, "is an HDF5 file", remedy::other},
-    signature{"SQLite format 3"sv, "is a SQLite database", remedy::columns},
-    signature{"Obj\x01"sv, "is an Avro file", remedy::columns},
-    signature{"%PDF"sv, "is a PDF document", remedy::other},
+    signature{"PAR1"sv, "is a Parquet file", remedy_kind::columns},
+    signature{"PARE"sv, "is an encrypted Parquet file", remedy_kind::columns},
+    signature{"ARROW1"sv, "is an Arrow file", remedy_kind::columns},
+    signature{"FEA1"sv, "is a Feather file", remedy_kind::columns},
+    signature{"\xFF\xFF\xFF\xFF"sv, "is an Arrow stream, the format of Hugging Face's datasets", remedy_kind::columns},
+    signature{"PK\x03\x04"sv, "is a zip archive", remedy_kind::unpack_archive},
+    signature{"PK\x05\x06"sv, "is an empty zip archive", remedy_kind::unpack_archive},
+    signature{"7z\xBC\xAF\x27\x1C"sv, "is a 7z archive", remedy_kind::unpack_archive},
+    signature{"\x1F\x8B"sv, "is compressed with gzip", remedy_kind::unpack},
+    signature{"\x28\xB5\x2F\xFD"sv, "is compressed with zstd", remedy_kind::unpack},
+    signature{"\xFD\x37zXZ\x00"sv, "is compressed with xz", remedy_kind::unpack},
+    signature{"\x04\x22\x4D\x18"sv, "is compressed with lz4", remedy_kind::unpack},
+    signature{"GGUF"sv, "is a GGUF file (llama.cpp's)", remedy_kind::gguf},
+    signature{"lmgg"sv, "is a GGML file (llama.cpp's older format)", remedy_kind::gguf},
+    signature{"tjgg"sv, "is a GGML file (llama.cpp's older format)", remedy_kind::gguf},
+    signature{"\x93NUMPY"sv, "is a NumPy array", remedy_kind::other},
+    signature{"\x89HDF"sv, "is an HDF5 file", remedy_kind::other},
+    signature{"SQLite format 3"sv, "is a SQLite database", remedy_kind::columns},
+    signature{"Obj\x01"sv, "is an Avro file", remedy_kind::columns},
+    signature{"%PDF"sv, "is a PDF document", remedy_kind::other},
 };
 
 // Protocols 2 to 5, and the format that PyTorch wrote before 1.6.
@@ -132,47 +132,49 @@ std::string expected_format(file_use use) {
 }
 
 // The mend of the error: it depends on what the file was opened as.
-std::string remedy_text(remedy mend, file_use use) {
+std::string remedy_text(remedy_kind mend, file_use use) {
   const bool text = use == file_use::records || use == file_use::document || use == file_use::text;
   switch (mend) {
-    case remedy::lfs:
+    case remedy_kind::lfs:
       return "fetch them with `git lfs pull`, or download it";
-    case remedy::columns:
+    case remedy_kind::columns:
       return text ? "export it as JSON Lines (for example with pandas' to_json)" : "give " + expected_format(use);
-    case remedy::unpack_archive:
+    case remedy_kind::unpack_archive:
       return use == file_use::weights
                  ? "if it is a PyTorch checkpoint, convert it once in Python, if you trust it "
                    "(save_pretrained(folder, safe_serialization=True)); otherwise unpack it and give the file inside"
                  : "unpack it and give the file inside";
-    case remedy::unpack:
+    case remedy_kind::unpack:
       return use == file_use::records ? "unpack it; gzip is the only compression that is read" : "unpack it";
-    case remedy::pickle:
+    case remedy_kind::pickle:
       return use == file_use::weights ? "convert it once in Python, if you trust it: load it with transformers and "
                                         "call save_pretrained(folder, safe_serialization=True)"
                                       : "write its content as " + expected_format(use) + " in Python, if you trust it";
-    case remedy::gguf:
+    case remedy_kind::gguf:
       return "give the folder of the Hugging Face checkpoint it was made from";
-    case remedy::other:
+    case remedy_kind::other:
       break;
   }
   return "give " + expected_format(use);
 }
 
-file_kind make_kind(std::string what, remedy mend, file_use use) { return {std::move(what), remedy_text(mend, use)}; }
+file_kind make_kind(std::string what, remedy_kind mend, file_use use) {
+  return {std::move(what), remedy_text(mend, use)};
+}
 
 }  // namespace
 
 std::optional<file_kind> recognise_file(std::string_view bytes, file_use use) {
-  if (auto pointer = describe_lfs_pointer(bytes)) return make_kind(std::move(*pointer), remedy::lfs, use);
+  if (auto pointer = describe_lfs_pointer(bytes)) return make_kind(std::move(*pointer), remedy_kind::lfs, use);
   for (const auto& known : signatures) {
     if (bytes.starts_with(known.bytes)) return make_kind(std::string(known.what), known.mend, use);
   }
-  if (is_bzip2(bytes)) return make_kind("is compressed with bzip2", remedy::unpack, use);
-  if (is_tar(bytes)) return make_kind("is a tar archive", remedy::unpack_archive, use);
+  if (is_bzip2(bytes)) return make_kind("is compressed with bzip2", remedy_kind::unpack, use);
+  if (is_tar(bytes)) return make_kind("is a tar archive", remedy_kind::unpack_archive, use);
   if (is_pickle(bytes))
-    return make_kind("is a pickle, which can run code when opened, so it is not read", remedy::pickle, use);
+    return make_kind("is a pickle, which can run code when opened, so it is not read", remedy_kind::pickle, use);
   if (use != file_use::weights) {
-    if (is_safetensors(bytes)) return make_kind("is a safetensors file", remedy::other, use);
+    if (is_safetensors(bytes)) return make_kind("is a safetensors file", remedy_kind::other, use);
     if (const auto wide = wide_encoding(bytes)) return file_kind{"is text in " + *wide, "save it as UTF-8"};
   }
   if (use != file_use::text && is_web_page(bytes))

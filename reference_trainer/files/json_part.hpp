@@ -47,23 +47,29 @@ class basic_json_part {
   std::vector<basic_json_part> items() const;
   std::vector<basic_json_part> items(std::string_view member) const { return at(member).items(); }
 
-  /// This value as text.
+  /// This value as text; refused if it is not a string.
   std::string text() const;
+  /// The text of a member that must be there.
   std::string text(std::string_view member) const { return at(member).text(); }
+  /// The text of a member, or `otherwise` if it is absent.
   std::string text(std::string_view member, std::string_view otherwise) const;
+  /// true or false, or `otherwise` if the member is absent.
   bool boolean(std::string_view member, bool otherwise) const;
 
   /// This value as an integer within 64 bits, signed.
   std::int64_t integer() const;
+  /// Nothing if the member is absent.
   std::optional<std::int64_t> optional_integer(std::string_view member) const;
-  /// A member within [low, high].
+  /// A member within [low, high], or `otherwise` if it is absent.
   std::int64_t integer(std::string_view member, std::int64_t otherwise, std::int64_t low, std::int64_t high) const;
   /// An id or a count: a whole number from 0 to 2^30.
   std::int64_t count() const;
+  /// The same of a member that must be there.
   std::int64_t count(std::string_view member) const { return at(member).count(); }
 
+  /// A finite number; nothing if the member is absent.
   std::optional<double> optional_number(std::string_view member) const;
-  /// A number above 0.
+  /// A number above 0, or `otherwise` if the member is absent.
   double positive(std::string_view member, double otherwise) const;
 
  private:

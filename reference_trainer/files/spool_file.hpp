@@ -25,6 +25,7 @@ class spool_file {
     std::uint32_t size = 0;
   };
 
+  /// Creates and unlinks the file. An empty one that a killed run left is replaced.
   explicit spool_file(const std::filesystem::path& owner);
   spool_file(const spool_file&) = delete;
   spool_file& operator=(const spool_file&) = delete;

@@ -42,6 +42,7 @@ struct jsonl_reader::state {
   jsonl_options options;
   std::string text;
 
+  // Opens the file; zlib reads plain files too.
   state(const std::filesystem::path& p, const jsonl_options& given) : path(p), options(given) {
     if (std::filesystem::is_directory(path))
       throw file_error(path.string(), "", "is a directory, but a file is needed");

@@ -18,6 +18,7 @@ class python_literal_parser {
  public:
   explicit python_literal_parser(std::string_view text) : rest_(text) {}
 
+  // The whole text: nothing may follow the value.
   std::optional<json> parse() {
     auto value = parse_value(0);
     skip_space();

@@ -17,16 +17,25 @@ namespace coho::trainer {
 
 namespace {
 
-void append_curves(std::vector<std::pair<std::string, curve>>& curves,
-                   std::map<std::string, std::size_t, std::less<>>& index, const std::string& name, std::int64_t step,
-                   double value) {
-  const auto [found, added] = index.try_emplace(name, curves.size());
-  if (added) curves.emplace_back(name, curve{});
-  curves[found->second].second.emplace_back(step, value);
+// The curve of a name, a new one at the end if there is none.
+curve& find_or_add_curve(std::vector<std::pair<std::string, curve>>& curves,
+                         std::map<std::string, std::size_t, std::less<>>& index, std::string_view name) {
+  const auto [found, added] = index.try_emplace(std::string(name), curves.size());
+  if (added) curves.emplace_back(std::string(name), curve{});
+  return curves[found->second].second;
+}
+
+// Adds the numbers of one line of the file to the curves of their names.
+void append_line(std::vector<std::pair<std::string, curve>>& curves,
+                 std::map<std::string, std::size_t, std::less<>>& index, const json& line) {
+  const auto step = line["step"].get<std::int64_t>();
+  for (const auto& [name, value] : line.items())
+    if (name != "step" && value.is_number())
+      find_or_add_curve(curves, index, name).emplace_back(step, value.get<double>());
 }
 
 // The whole lines of a file whose last line a kill may have torn.
-std::string whole_lines(const std::filesystem::path& path) {
+std::string read_complete_lines(const std::filesystem::path& path) {
   auto text = read_file(path);
   text.resize(text.rfind('\n') + 1);
   return text;
@@ -38,15 +47,15 @@ metrics_log::metrics_log(const std::filesystem::path& directory, std::optional<s
   if (directory.empty()) return;
   if (!resume_from) std::filesystem::remove_all(directory / "tensorboard");  // two runs in one folder would overlay
   path_ = directory / "metrics.jsonl";
-  if (resume_from && std::filesystem::exists(path_)) keep_before(*resume_from);
+  if (resume_from && std::filesystem::exists(path_)) drop_lines_from(*resume_from);
   board_.emplace(directory / "tensorboard", resume_from);
   file_ = std::fopen(path_.c_str(), resume_from ? "abe" : "wbe");
   if (file_ == nullptr) throw file_error(path_.string(), "", std::string("cannot be written: ") + std::strerror(errno));
 }
 
-void metrics_log::keep_before(std::int64_t step) {
+void metrics_log::drop_lines_from(std::int64_t step) {
   std::string kept;
-  const auto text = whole_lines(path_);
+  const auto text = read_complete_lines(path_);
   std::size_t number = 1;
   for (std::size_t begin = 0; begin < text.size(); ++number) {
     const auto end = text.find('\n', begin) + 1;
@@ -59,10 +68,7 @@ void metrics_log::keep_before(std::int64_t step) {
     if (line.is_object() && line.contains("step") && line["step"].is_number_integer() &&
         line["step"].get<std::int64_t>() < step) {
       kept.append(text, begin, end - begin);
-      for (const auto& [name, value] : line.items()) {
-        if (name != "step" && value.is_number())
-          append_curves(curves_, index_, name, line["step"].get<std::int64_t>(), value.get<double>());
-      }
+      append_line(curves_, index_, line);
     }
     begin = end;
   }
@@ -78,16 +84,10 @@ metrics_log::~metrics_log() {
   if (file_ != nullptr) std::fclose(file_);
 }
 
-curve& metrics_log::curve_of(std::string_view name) {
-  const auto [found, added] = index_.try_emplace(std::string(name), curves_.size());
-  if (added) curves_.emplace_back(std::string(name), curve{});
-  return curves_[found->second].second;
-}
-
 void metrics_log::scalar(std::string_view name, std::int64_t step, double value) {
   if (step != step_) write_line();
   step_ = step;
-  curve_of(name).emplace_back(step, value);
+  find_or_add_curve(curves_, index_, name).emplace_back(step, value);
   if (file_ == nullptr) return;
   pending_.emplace_back(name, value);
   board_->scalar(name, step, value);
@@ -136,10 +136,7 @@ std::vector<std::pair<std::string, curve>> metrics_log::read(const std::filesyst
     if (!line.is_object() || !line.contains("step") || !line["step"].is_number_integer()) {
       reader.fail("a line of metrics needs an integer \"step\"");
     }
-    for (const auto& [name, value] : line.items()) {
-      if (name != "step" && value.is_number())
-        append_curves(curves, index, name, line["step"].get<std::int64_t>(), value.get<double>());
-    }
+    append_line(curves, index, line);
   }
   return curves;
 }

@@ -36,12 +36,15 @@ class metrics_log {
   metrics_log(const metrics_log&) = delete;
   metrics_log& operator=(const metrics_log&) = delete;
 
+  /// Adds a value to a curve; a new step writes the line of the last one.
   void scalar(std::string_view name, std::int64_t step, double value);
   /// Several values of one step: `log.scalars(step, {{"reward", r}, {"kl", k}})`.
   void scalars(std::int64_t step, std::initializer_list<std::pair<std::string_view, double>> values);
-  /// TensorBoard only.
+  /// Markdown, for TensorBoard only.
   void text(std::string_view name, std::int64_t step, std::string_view markdown);
+  /// For TensorBoard only.
   void histogram(std::string_view name, std::int64_t step, std::span<const double> values);
+  /// Writes the line of the current step and hands everything to the system.
   void flush();
 
   /// By name, in the order of first appearance.
@@ -54,9 +57,10 @@ class metrics_log {
   static std::vector<std::pair<std::string, curve>> read(const std::filesystem::path& directory);
 
  private:
-  void keep_before(std::int64_t step);
+  /// Keeps the lines of an earlier run before a step, in the file and as curves.
+  void drop_lines_from(std::int64_t step);
+  /// Writes the values of the step, if there are any.
   void write_line();
-  curve& curve_of(std::string_view name);
 
   std::filesystem::path path_;
   std::FILE* file_ = nullptr;

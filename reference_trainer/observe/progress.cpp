@@ -3,80 +3,25 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <ostream>
-#include <sys/ioctl.h>
-#include <unistd.h>
 #include <utility>
 
-#include "observe/table.hpp"
+#include "observe/format.hpp"
 
 namespace coho::trainer {
 
 namespace {
 
-std::size_t terminal_width() {
-  struct ::winsize size {};
-  if (::ioctl(2, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
-  return 80;
-}
-
-std::string print_number(const char* format, double value) {
+// By a printf format of one double.
+std::string print_with(const char* format, double value) {
   char buffer[64];
   std::snprintf(buffer, sizeof buffer, format, value);
   return buffer;
 }
 
-std::string print_rate(double rate) { return print_number(rate >= 100 ? "%.0f" : rate >= 1 ? "%.1f" : "%.2g", rate); }
+// Two digits below 1, where a rate is of slow steps.
+std::string format_rate(double rate) { return print_with(rate >= 100 ? "%.0f" : rate >= 1 ? "%.1f" : "%.2g", rate); }
 
 }  // namespace
-
-console::console(std::ostream& stream, bool live, bool quiet, std::function<std::size_t()> width)
-    : stream_(stream), width_(width ? std::move(width) : terminal_width), live_(live), quiet_(quiet) {}
-
-// A line that wraps could not be redrawn in place, and the cursor stays in its row only while the last column is free;
-// the echo of ^C needs two more. A note may contain anything: a control character would move the cursor.
-std::string console::cut() const {
-  std::string text = shown_;
-  std::ranges::replace_if(
-      text, [](unsigned char c) { return c < 0x20 || c == 0x7F; }, ' ');
-  const std::size_t width = std::max<std::size_t>(width_(), 1);
-  return std::string(first_columns(text, width - (width > 20 ? 3 : 1)));
-}
-
-// One write each: stderr is unbuffered, and anything between two writes (the echo of ^C, another program's line) would
-// shift the rest.
-void console::print(std::string_view line) {
-  if (quiet_) return;
-  const std::lock_guard lock(mutex_);
-  std::string out = shown_.empty() ? "" : "\r\033[K";
-  out.append(line).append("\n");
-  if (!shown_.empty()) out += cut();
-  stream_ << out << std::flush;
-}
-
-void console::redraw(std::string_view line) {
-  if (quiet_ || !live_) return;
-  const std::lock_guard lock(mutex_);
-  if (shown_.empty() && line.empty()) return;
-  shown_ = line;
-  stream_ << "\r\033[K" + cut() << std::flush;
-}
-
-std::string format_duration(double seconds) {
-  if (!std::isfinite(seconds) || seconds < 0) return "?";
-  char buffer[64];
-  const auto whole = static_cast<long long>(std::llround(seconds));
-  if (seconds < 9.95) {
-    std::snprintf(buffer, sizeof buffer, "%.1f s", seconds);
-  } else if (whole < 60) {
-    std::snprintf(buffer, sizeof buffer, "%lld s", whole);
-  } else if (whole < 3600) {
-    std::snprintf(buffer, sizeof buffer, "%lld m %02lld s", whole / 60, whole % 60);
-  } else {
-    std::snprintf(buffer, sizeof buffer, "%lld h %02lld m", whole / 3600, whole % 3600 / 60);
-  }
-  return buffer;
-}
 
 progress::progress(std::shared_ptr<console> terminal, std::string_view label, std::size_t total, std::string_view unit)
     : terminal_(std::move(terminal)),
@@ -144,7 +89,7 @@ std::string progress::line(double elapsed, bool final_line) const {
   out += " ";
   if (total_ > 0 && !final_line) {
     const double share = std::min(1.0, static_cast<double>(done_) / static_cast<double>(total_));
-    out += print_number("%3.0f %% ", std::floor(100 * share));
+    out += print_with("%3.0f %% ", std::floor(100 * share));
   }
   out += std::to_string(done_);
   if (total_ > 0 && done_ != total_) out += "/" + std::to_string(total_);
@@ -153,7 +98,7 @@ std::string progress::line(double elapsed, bool final_line) const {
   const auto worked = static_cast<double>(done_ - started_at_);
   const double rate = elapsed > 0 ? worked / elapsed : 0;
   if (worked > 0 && rate > 0) {
-    out += rate >= 1 ? ", " + print_rate(rate) + "/s" : print_number(", %.1f s each", 1 / rate);
+    out += rate >= 1 ? ", " + format_rate(rate) + "/s" : print_with(", %.1f s each", 1 / rate);
   }
   if (final_line) {
     out += ", " + format_duration(elapsed);
@@ -161,7 +106,7 @@ std::string progress::line(double elapsed, bool final_line) const {
     out += ", " + format_duration(static_cast<double>(total_ - done_) / rate) + " left";
   }
   for (const auto& [unit, amount] : counts_)
-    if (amount > 0 && elapsed > 0) out += ", " + print_rate(amount / elapsed) + " " + unit + "/s";
+    if (amount > 0 && elapsed > 0) out += ", " + format_rate(amount / elapsed) + " " + unit + "/s";
   if (!note_.empty()) out += "  " + note_;
   return out;
 }

@@ -2,44 +2,15 @@
 
 #include <chrono>
 #include <cstddef>
-#include <functional>
-#include <iosfwd>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
+#include "observe/console.hpp"
+
 namespace coho::trainer {
-
-/// A stream for users (stderr) on which log lines and one live line share the last row. Thread-safe.
-///
-/// A live line is cut to the terminal's width, which is queried each time it is drawn because a window may be resized.
-/// Wide characters (CJK, emoji) take two columns.
-class console {
- public:
-  /// `live`: the stream is a terminal, so a line can be redrawn. `quiet`: nothing is printed. `width`: the columns of
-  /// the terminal, by default those of stderr.
-  console(std::ostream& stream, bool live, bool quiet, std::function<std::size_t()> width = {});
-
-  /// Prints a line above the live line.
-  void print(std::string_view line);
-  /// Redraws the live line; only on a terminal. An empty text removes it.
-  void redraw(std::string_view line);
-
-  bool live() const noexcept { return live_; }
-  bool quiet() const noexcept { return quiet_; }
-
- private:
-  std::string cut() const;
-
-  std::ostream& stream_;
-  std::function<std::size_t()> width_;
-  std::mutex mutex_;
-  std::string shown_;  ///< the whole live line
-  bool live_, quiet_;
-};
 
 /// Progress of one stage: label, percentage done, rate, time left, and a note.
 ///
@@ -54,12 +25,14 @@ class progress {
  public:
   using clock = std::chrono::steady_clock;
 
+  /// `total`: 0 if it is unknown, then neither percentage nor time left are shown. `unit`: of the steps.
   progress(std::shared_ptr<console> terminal, std::string_view label, std::size_t total, std::string_view unit = "");
   progress(progress&&) noexcept = default;
   progress& operator=(progress&&) = delete;
   /// Ends the line if `finish` was not called (an exception propagates, or the stage was interrupted).
   ~progress();
 
+  /// Adds finished steps; the line is shown if it is time. A note that is not empty replaces the running one.
   void advance(std::size_t steps = 1, std::string_view note = {});
   /// Adds an amount of something that has a separate rate in the line; several units appear in the order in which they
   /// were first counted. Call it before the matching `advance`.
@@ -77,7 +50,9 @@ class progress {
   clock::duration plain_interval = std::chrono::seconds(30);
 
  private:
+  /// Since the start, or since `start_at`.
   double seconds() const;
+  /// Redraws the line, or prints it where there is no terminal.
   void show();
 
   std::shared_ptr<console> terminal_;
@@ -87,8 +62,5 @@ class progress {
   clock::time_point start_, last_shown_;
   bool finished_ = false;
 };
-
-/// "45 s", "3 m 05 s", "2 h 07 m".
-std::string format_duration(double seconds);
 
 }  // namespace coho::trainer

@@ -28,7 +28,7 @@ summary summary::read(const std::filesystem::path& path) {
   return summary(parsed);
 }
 
-ordered_json& summary::place(std::string_view key) {
+ordered_json& summary::find_or_create(std::string_view key) {
   auto* node = root_.get();
   for (;;) {
     const auto dot = key.find('.');
@@ -42,13 +42,13 @@ ordered_json& summary::place(std::string_view key) {
 }
 
 void summary::set(std::string_view key, double value) {
-  place(key) = std::isfinite(value) ? ordered_json(value) : ordered_json();
+  find_or_create(key) = std::isfinite(value) ? ordered_json(value) : ordered_json();
 }
-void summary::set(std::string_view key, std::int64_t value) { place(key) = value; }
-void summary::set(std::string_view key, std::uint64_t value) { place(key) = value; }
-void summary::set(std::string_view key, bool value) { place(key) = value; }
-void summary::set(std::string_view key, std::string_view value) { place(key) = std::string(value); }
-void summary::set(std::string_view key, const ordered_json& value) { place(key) = value; }
+void summary::set(std::string_view key, std::int64_t value) { find_or_create(key) = value; }
+void summary::set(std::string_view key, std::uint64_t value) { find_or_create(key) = value; }
+void summary::set(std::string_view key, bool value) { find_or_create(key) = value; }
+void summary::set(std::string_view key, std::string_view value) { find_or_create(key) = std::string(value); }
+void summary::set(std::string_view key, const ordered_json& value) { find_or_create(key) = value; }
 
 std::optional<double> summary::number(std::string_view key) const {
   const auto* node = root_.get();

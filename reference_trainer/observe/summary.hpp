@@ -29,6 +29,7 @@ class summary {
   summary(summary&&) noexcept;
   summary& operator=(summary&&) noexcept;
 
+  /// Sets the value under a key, or replaces it.
   void set(std::string_view key, double value);
   void set(std::string_view key, std::int64_t value);
   void set(std::string_view key, std::uint64_t value);
@@ -44,10 +45,13 @@ class summary {
 
   /// Indented, with a final newline.
   std::string text() const;
+  /// Writes `text` through `atomic_file`.
   void write(const std::filesystem::path& path) const;
 
  private:
-  nlohmann::ordered_json& place(std::string_view key);
+  /// The value under a dotted key; missing objects on the way are created. Throws `argument_error` for a key below one
+  /// that has a value.
+  nlohmann::ordered_json& find_or_create(std::string_view key);
 
   std::unique_ptr<nlohmann::ordered_json> root_;
 };

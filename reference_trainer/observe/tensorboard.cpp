@@ -14,12 +14,13 @@
 #include <coho/error.hpp>
 
 #include "files/crc32c.hpp"
-#include "files/protobuf_writer.hpp"
+#include "files/protobuf.hpp"
 
 namespace coho::trainer {
 
 namespace {
 
+// The bytes of a number as this machine has them.
 template <class Value>
 void append_raw(std::string& out, Value value) {
   char buffer[sizeof value];

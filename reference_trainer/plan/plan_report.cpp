@@ -2,6 +2,7 @@
 
 #include <string_view>
 
+#include "observe/format.hpp"
 #include "observe/table.hpp"
 
 namespace coho::trainer {

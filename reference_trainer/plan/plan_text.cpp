@@ -6,7 +6,7 @@
 #include <coho/error.hpp>
 
 #include "architecture/storage_types.hpp"
-#include "observe/table.hpp"
+#include "observe/format.hpp"
 #include "plan/plan_report.hpp"
 
 namespace coho::trainer {

@@ -5,7 +5,7 @@
 #include "architecture/storage_types.hpp"
 #include "files/data_files.hpp"
 #include "models/self_align_encoder.hpp"
-#include "observe/table.hpp"
+#include "observe/format.hpp"
 #include "plan/memory_plan.hpp"
 #include "plan/plan_text.hpp"
 

@@ -22,18 +22,19 @@ class message_reader {
         record_(record),
         where_("field \"" + std::string(field) + "\", message " + std::to_string(number)) {}
 
+  // The message; a call of a tool is refused, and thoughts next to an answer are counted as dropped.
   chat_message operator()() const {
     const bool hub = message_.is_object() && message_.contains("role");
     const bool share = message_.is_object() && message_.contains("from");
     if ((!hub && !share) || !message_.at(hub ? "role" : "from").is_string())
       record_.fail(where_ + " is neither {role, content} nor {from, value}");
-    chat_message out{.role = role_of(message_.at(hub ? "role" : "from").get<std::string>())};
+    chat_message out{.role = parse_role(message_.at(hub ? "role" : "from").get<std::string>())};
     for (const auto* name : {"tool_calls", "function_call"})
       if (message_.contains(name) && !message_.at(name).is_null() && !message_.at(name).empty())
         record_.fail(where_ + " calls a tool (\"" + name + "\")", "remove conversations with tools");
-    out.text = text_of(hub ? "content" : "value");
+    out.text = read_text(hub ? "content" : "value");
     if (out.role != chat_role::assistant) return out;
-    out.weight = weight();
+    out.weight = read_weight();
     for (const auto* name : {"reasoning_content", "reasoning", "thinking"})
       if (message_.contains(name) && message_.at(name).is_string() && message_.at(name) != "")
         dropped_parts::of_run().add(
@@ -46,7 +47,8 @@ class message_reader {
   }
 
  private:
-  chat_role role_of(const std::string& name) const {
+  // The names of Hugging Face's, ShareGPT's and OpenAssistant's collections.
+  chat_role parse_role(const std::string& name) const {
     const auto is = [&](auto... names) { return ((name == names) || ...); };
     if (is("user", "human", "prompter")) return chat_role::user;
     if (is("assistant", "gpt", "chatgpt", "model", "bot")) return chat_role::assistant;
@@ -57,7 +59,8 @@ class message_reader {
          "the known speakers are user, human, prompter, assistant, gpt, model and system");
   }
 
-  std::string text_of(const char* name) const {
+  // The content: text, or the texts of a list of parts, joined.
+  std::string read_text(const char* name) const {
     if (!message_.contains(name))
       fail(" is neither {role, content} nor {from, value}: it has no \"" + std::string(name) + "\"");
     const json& content = message_.at(name);
@@ -76,7 +79,8 @@ class message_reader {
     return out;
   }
 
-  double weight() const {
+  // 1 if the message has none.
+  double read_weight() const {
     if (!message_.contains("weight") || message_.at("weight").is_null()) return 1;
     const json& weight = message_.at("weight");
     if (!weight.is_number() || !(weight.get<double>() >= 0) || !std::isfinite(weight.get<double>()))
@@ -89,7 +93,8 @@ class message_reader {
   std::string where_;
 };
 
-std::string_view name_of(chat_role role) {
+// As errors name it.
+std::string_view role_name(chat_role role) {
   return role == chat_role::user ? "user" : role == chat_role::assistant ? "assistant" : "system";
 }
 
@@ -111,7 +116,8 @@ std::optional<heading> next_heading(std::string_view text, std::size_t from, boo
   return std::nullopt;
 }
 
-bool parts_at_blank_lines(std::string_view text) {
+// Whether any heading after the first follows a blank line: then those that do not are part of a message.
+bool has_blank_line_headings(std::string_view text) {
   return text.find("\n\nAssistant:") != std::string_view::npos || text.find("\n\nHuman:", 2) != std::string_view::npos;
 }
 
@@ -133,9 +139,9 @@ conversation read_conversation(const json& list, const record_fields& record, st
     if (blank) read.fail(" is empty", "remove the conversation, or end it before that message");
     const auto due = (out.turns.size() % 2 == 0) != continues ? chat_role::user : chat_role::assistant;
     if (message.role != due)
-      read.fail(" is the " + std::string(name_of(message.role)) + "'s where the " + std::string(name_of(due)) +
+      read.fail(" is the " + std::string(role_name(message.role)) + "'s where the " + std::string(role_name(due)) +
                     "'s is expected",
-                "user and assistant take turns, the user first");
+                "user and assistant set_system turns, the user first");
     out.turns.push_back(std::move(message));
   }
   if (out.turns.empty()) record.fail(where + " has no message of a user");
@@ -181,7 +187,7 @@ std::vector<chat_message> read_history(const record_fields& record) {
 std::string read_system(const record_fields& record) {
   std::string out;
   std::string_view from;
-  const auto take = [&](std::string_view name, std::string text) {
+  const auto set_system = [&](std::string_view name, std::string text) {
     if (trim_white_space(text).empty()) return;
     if (!out.empty() && out != text)
       record.fail("\"" + std::string(from) + "\" and \"" + std::string(name) + "\" have different system texts",
@@ -189,14 +195,14 @@ std::string read_system(const record_fields& record) {
     out = std::move(text);
     from = name;
   };
-  take("system", record.optional_text("system"));
-  take("system_prompt", record.optional_text("system_prompt"));
+  set_system("system", record.optional_text("system"));
+  set_system("system_prompt", record.optional_text("system_prompt"));
   if (is_list_of_messages(record, "history"))
-    take("history", read_conversation(record["history"], record, "history").system);
+    set_system("history", read_conversation(record["history"], record, "history").system);
   return out;
 }
 
-void add_columns(conversation& talk, const record_fields& record) {
+void merge_columns(conversation& talk, const record_fields& record) {
   auto system = read_system(record);
   if (!system.empty() && !talk.system.empty() && system != talk.system)
     record.fail("the conversation has a system message and the record has another system text", "remove one of them");
@@ -218,7 +224,7 @@ bool is_transcript(std::string_view text) {
 
 std::vector<chat_message> read_transcript(std::string_view text) {
   const auto whole = unify_line_breaks(text);
-  const bool apart = parts_at_blank_lines(whole);
+  const bool apart = has_blank_line_headings(whole);
   std::vector<chat_message> out;
   for (auto at = next_heading(whole, 0, apart); at;) {
     const auto next = next_heading(whole, at->end, apart);

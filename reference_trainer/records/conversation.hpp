@@ -42,7 +42,7 @@ std::string read_system(const record_fields& record);
 
 /// Merges the columns "system" and "history" into a conversation: the history comes before its turns. Throws
 /// `file_error` if they contradict a system message, or the history is given twice.
-void add_columns(conversation& talk, const record_fields& record);
+void merge_columns(conversation& talk, const record_fields& record);
 
 /// The words before a turn of a transcript.
 inline constexpr std::string_view human_heading = "Human:", assistant_heading = "Assistant:";

@@ -19,13 +19,13 @@ namespace coho::trainer {
 namespace {
 
 // A text as turns: those of a transcript, or one question.
-std::vector<chat_message> turns_of(std::string_view text) {
+std::vector<chat_message> parse_turns(std::string_view text) {
   if (is_transcript(text)) return read_transcript(text);
   return {{chat_role::user, std::string(text)}};
 }
 
 // A field with a conversation: text, a transcript, messages, or the root of a conversation tree.
-conversation conversation_of(const record_fields& fields, std::string_view name) {
+conversation read_conversation_field(const record_fields& fields, std::string_view name) {
   const auto& value = fields[name];
   if (value.is_null()) fields.fail_type(name, "text or messages");
   if (value.is_array()) return read_conversation(value, fields, name);
@@ -33,19 +33,21 @@ conversation conversation_of(const record_fields& fields, std::string_view name)
     return {.turns = {{chat_role::user, value.at("text").get<std::string>()}}};
   if (value.is_object() && (value.contains("role") || value.contains("from")))
     return read_conversation(json::array({value}), fields, name);
-  return {.turns = turns_of(fields.text(name))};
+  return {.turns = parse_turns(fields.text(name))};
 }
 
-bool holds_messages(const record_fields& fields, std::string_view name) {
+// Present and not an empty list, which tables have for records without a conversation.
+bool has_messages(const record_fields& fields, std::string_view name) {
   return fields.has_value(name) && fields[name] != json::array();
 }
 
-std::string_view conversation_name(const record_fields& fields) {
-  return holds_messages(fields, "conversations") ? "conversations" : "messages";
+// The one of the two that `has_conversation` found.
+std::string_view conversation_field(const record_fields& fields) {
+  return has_messages(fields, "conversations") ? "conversations" : "messages";
 }
 
 // Counts the columns of a record that its conversation does not use.
-void count_unused(const record_fields& fields, const conversation& talk) {
+void count_unused_columns(const record_fields& fields, const conversation& talk) {
   for (const auto* name : {"instruction", "prompt", "question"}) {
     if (!fields.has_value(name) || fields[name] == "") continue;
     const auto text = fields[name].is_string() ? fields.text(name) : std::string();
@@ -54,14 +56,14 @@ void count_unused(const record_fields& fields, const conversation& talk) {
     });
     if (!within)
       dropped_parts::of_run().add("a \"" + std::string(name) + "\" that its \"" +
-                                      std::string(conversation_name(fields)) +
+                                      std::string(conversation_field(fields)) +
                                       "\" does not have, and which is not used",
                                   fields.at());
   }
 }
 
 // The reply to a prompt: text, one message, or messages, the assistant's first.
-std::vector<chat_message> replies_of(const record_fields& fields, std::string_view name) {
+std::vector<chat_message> read_replies(const record_fields& fields, std::string_view name) {
   const auto& value = fields[name];
   if (value.is_string()) return {{chat_role::assistant, value.get<std::string>()}};
   auto out = read_conversation(value.is_object() ? json::array({value}) : value, fields, name, true).turns;
@@ -75,7 +77,7 @@ void add_response(conversation& talk, const record_fields& fields) {
   for (const auto* name : {"response", "completion", "output", "answer"}) {
     if (!fields.has(name) || fields[name].is_null() || fields[name] == "") continue;
     if (talk.asks()) {
-      for (auto& reply : replies_of(fields, name)) talk.turns.push_back(std::move(reply));
+      for (auto& reply : read_replies(fields, name)) talk.turns.push_back(std::move(reply));
       return;
     }
     if (fields.has("problem") || fields[name] == talk.turns.back().text) return;
@@ -95,6 +97,7 @@ void set_prompt(conversation talk, const record_fields& fields, prompt_record& r
   record.history = std::move(talk.turns);
 }
 
+// Stanford Human Preferences: {history, human_ref_A, human_ref_B, labels}.
 void read_shp(const record_fields& fields, preference_record& record) {
   const double label = fields.number("labels");
   if (label != 0 && label != 1) fields.fail_type("labels", "1 (A preferred) or 0 (B preferred)");
@@ -104,15 +107,16 @@ void read_shp(const record_fields& fields, preference_record& record) {
   record.preferred = label == 1 ? 1 : 2;
 }
 
-void read_answers(const record_fields& fields, preference_record& record) {
+// {Question, Answer1, Answer2, Preference}, where the texts may begin with "Human:" and "Assistant:".
+void read_question_answers(const record_fields& fields, preference_record& record) {
   const auto strip = [](std::string text, std::string_view opening) {
     const auto trimmed = trim_white_space(text);
     return std::string(trimmed.starts_with(opening) ? trim_white_space(trimmed.substr(opening.size()))
                                                     : std::string_view(text));
   };
   const auto question = fields.text("Question");
-  conversation talk{.turns =
-                        is_transcript(question) ? read_transcript(question) : turns_of(strip(question, human_heading))};
+  conversation talk{.turns = is_transcript(question) ? read_transcript(question)
+                                                     : parse_turns(strip(question, human_heading))};
   if (!talk.asks()) fields.fail("\"Question\" does not end with a question");
   set_prompt(std::move(talk), fields, record.prompt);
   record.response_1 = strip(fields.text("Answer1"), assistant_heading);
@@ -122,6 +126,7 @@ void read_answers(const record_fields& fields, preference_record& record) {
   record.preferred = preferred == "Answer1" ? 1 : 2;
 }
 
+// Whether a list of messages is a whole conversation, rather than only the answer.
 bool begins_with_question(const json& list) {
   if (!list.is_array() || list.empty() || !list[0].is_object()) return false;
   for (const auto* role : {"role", "from"})
@@ -130,12 +135,14 @@ bool begins_with_question(const json& list) {
   return false;
 }
 
-bool says_the_same(const chat_message& a, const chat_message& b) {
+// Apart from white space at the ends, which copies of a conversation often differ in.
+bool is_same_message(const chat_message& a, const chat_message& b) {
   return a.role == b.role && trim_white_space(a.text) == trim_white_space(b.text);
 }
 
-// One side of a preference as a whole conversation. `prompt` is empty if the record has no field for it.
-conversation side_of(const record_fields& fields, std::string_view name, const conversation& prompt, bool& whole) {
+// One side of a preference as a whole conversation. `prompt` is empty if the record has no field for it. `whole`: set
+// to whether the side had the questions too, rather than only the answer to `prompt`.
+conversation read_side(const record_fields& fields, std::string_view name, const conversation& prompt, bool& whole) {
   const auto& value = fields[name];
   whole = begins_with_question(value);
   if (whole) {
@@ -147,7 +154,7 @@ conversation side_of(const record_fields& fields, std::string_view name, const c
   if (!prompt.turns.empty() && value.is_string() && is_transcript(fields.text(name))) {
     conversation out{.turns = read_transcript(fields.text(name))};
     whole = out.turns.size() > prompt.turns.size() && !out.asks() &&
-            std::ranges::equal(prompt.turns, std::span(out.turns).first(prompt.turns.size()), says_the_same);
+            std::ranges::equal(prompt.turns, std::span(out.turns).first(prompt.turns.size()), is_same_message);
     if (whole) return out;
   }
   if (prompt.turns.empty()) {
@@ -161,7 +168,7 @@ conversation side_of(const record_fields& fields, std::string_view name, const c
     return out;
   }
   conversation out = prompt;
-  for (auto& reply : replies_of(fields, name)) out.turns.push_back(std::move(reply));
+  for (auto& reply : read_replies(fields, name)) out.turns.push_back(std::move(reply));
   return out;
 }
 
@@ -177,11 +184,12 @@ void check_same_prompt(const record_fields& fields, const conversation& prompt, 
 }
 
 // Splits the two conversations after their last common question: the rest is compared, as a text.
-void part(const record_fields& fields, conversation chosen, conversation rejected, preference_record& record) {
+void split_at_first_difference(const record_fields& fields, conversation chosen, conversation rejected,
+                               preference_record& record) {
   if (chosen.system != rejected.system) fields.fail("\"chosen\" and \"rejected\" have different system texts");
   auto& a = chosen.turns;
   auto& b = rejected.turns;
-  auto parting = static_cast<std::size_t>(std::ranges::mismatch(a, b, says_the_same).in1 - a.begin());
+  auto parting = static_cast<std::size_t>(std::ranges::mismatch(a, b, is_same_message).in1 - a.begin());
   while (parting > 0 && (parting >= a.size() || parting >= b.size() || a[parting].role != chat_role::assistant ||
                          b[parting].role != chat_role::assistant))
     --parting;
@@ -194,18 +202,20 @@ void part(const record_fields& fields, conversation chosen, conversation rejecte
 }
 
 // The answer is not part of the question: an answer at the end of the conversation is removed if it is the chosen one.
-void drop_answer(const record_fields& fields, std::string_view name, conversation& talk) {
+void remove_chosen_answer(const record_fields& fields, std::string_view name, conversation& talk) {
   if (talk.asks()) return;
   const auto& value = fields["chosen"];
   const auto chosen = begins_with_question(value) ? read_conversation(value, fields, "chosen").turns.back()
-                                                  : replies_of(fields, "chosen").front();
+                                                  : read_replies(fields, "chosen").front();
   if (trim_white_space(chosen.text) != trim_white_space(talk.turns.back().text) || talk.turns.size() < 2)
     fields.fail("field \"" + std::string(name) + "\" ends with an assistant's message that is not \"chosen\"",
                 "end it with the question; the answers are \"chosen\" and \"rejected\"");
   talk.turns.pop_back();
 }
 
-std::optional<json> tuple_field(const record_fields& fields, std::string_view name, std::size_t size) {
+// A list, or a text with the Python literal of one; nothing if the field is absent. `size`: how many items it must
+// have, 0: any number.
+std::optional<json> read_tuple(const record_fields& fields, std::string_view name, std::size_t size) {
   if (!fields.has(name)) return std::nullopt;
   const auto& value = fields[name];
   auto list = value.is_string() ? parse_python_literal(value.get<std::string>()) : std::optional(value);
@@ -216,7 +226,8 @@ std::optional<json> tuple_field(const record_fields& fields, std::string_view na
   return list;
 }
 
-prompt_type type_of(const json& value, const record_fields& fields) {
+// By number or by name.
+prompt_type parse_prompt_type(const json& value, const record_fields& fields) {
   for (const auto type : prompt_types)
     if (value == static_cast<int>(type) || value == name_of(type)) return type;
   fields.fail_type("question_type", "0 (general), 1 (reasoning) or 2 (red-teaming)");
@@ -227,28 +238,28 @@ prompt_type type_of(const json& value, const record_fields& fields) {
 void read_prompt_details(const record_fields& fields, prompt_record& record) {
   if (const auto factor = fields.optional_number("length_bonus")) record.length_bonus = factor;
   if (fields.has("question_type") && !fields["question_type"].is_null())
-    record.type = type_of(fields["question_type"], fields);
+    record.type = parse_prompt_type(fields["question_type"], fields);
   record.source = fields.text_or_empty("source");
   record.language = fields.text_or_empty("language");
 }
 
-bool foreign_exchange(const json& value, const record_fields& fields, sft_record& record) {
+bool read_foreign_exchange(const json& value, const record_fields& fields, sft_record& record) {
   conversation talk;
   if (value.is_string()) {
-    talk.turns = turns_of(value.get<std::string>());
+    talk.turns = parse_turns(value.get<std::string>());
   } else if (has_conversation(fields)) {
-    const auto name = conversation_name(fields);
+    const auto name = conversation_field(fields);
     talk = read_conversation(fields[name], fields, name);
-    count_unused(fields, talk);
+    count_unused_columns(fields, talk);
   } else if (fields.has_value("question")) {
-    talk = conversation_of(fields, "question");
+    talk = read_conversation_field(fields, "question");
     if (is_reasoning_question(fields)) record.prompt.type = prompt_type::reasoning;
   } else if (fields.has_value("problem") && fields.has_value("solution")) {
     talk.turns = {{chat_role::user, fields.text("problem")}};
     talk.turns.push_back({chat_role::assistant, fields.text("solution")});
     record.prompt.type = prompt_type::reasoning;
   } else if (fields.has_value("prompt")) {
-    talk = conversation_of(fields, "prompt");
+    talk = read_conversation_field(fields, "prompt");
   } else if (fields.has_value("turns")) {
     const auto& turns = fields["turns"];
     if (!turns.is_array() || turns.empty() || !turns[0].is_string()) fields.fail_type("turns", "a list of texts");
@@ -263,7 +274,7 @@ bool foreign_exchange(const json& value, const record_fields& fields, sft_record
   }
   if (fields.has_value("tools") && !fields["tools"].empty() && fields["tools"] != "")
     dropped_parts::of_run().add("a list of \"tools\", which is not used", fields.at());
-  add_columns(talk, fields);
+  merge_columns(talk, fields);
   add_response(talk, fields);
   if (!talk.asks()) {
     record.response = std::move(talk.turns.back().text);
@@ -277,7 +288,7 @@ bool foreign_exchange(const json& value, const record_fields& fields, sft_record
 }
 
 bool has_conversation(const record_fields& fields) {
-  return holds_messages(fields, "conversations") || holds_messages(fields, "messages");
+  return has_messages(fields, "conversations") || has_messages(fields, "messages");
 }
 
 bool is_reasoning_question(const record_fields& fields) {
@@ -291,13 +302,13 @@ bool is_first_message(const record_fields& fields) {
   return !reply && fields["role"] == "prompter" && !(fields.has("deleted") && fields["deleted"] == true);
 }
 
-bool foreign_preference(const record_fields& fields, preference_record& record) {
+bool read_foreign_preference(const record_fields& fields, preference_record& record) {
   if (fields.has_all("history", "human_ref_A", "human_ref_B", "labels")) {
     read_shp(fields, record);
     return !fields.has("score_ratio") || fields.number("score_ratio") > 2;
   }
   if (fields.has_all("Question", "Answer1", "Answer2", "Preference")) {
-    read_answers(fields, record);
+    read_question_answers(fields, record);
     return true;
   }
   if (!fields.has_all("chosen", "rejected")) {
@@ -312,19 +323,19 @@ bool foreign_preference(const record_fields& fields, preference_record& record) 
   conversation prompt;
   for (const auto* name : {"conversations", "prompt", "instruction", "question", "messages"}) {
     if (!fields.has(name) || fields[name].is_null()) continue;
-    prompt = conversation_of(fields, name);
+    prompt = read_conversation_field(fields, name);
     if (name == std::string_view("instruction")) {
       const auto input = fields.optional_text("input");
       if (!input.empty()) prompt.turns.back().text += "\n\n" + input;
     }
-    drop_answer(fields, name, prompt);
+    remove_chosen_answer(fields, name, prompt);
     if (is_blank(prompt.turns.back().text)) fields.fail("the prompt is empty");
-    add_columns(prompt, fields);
+    merge_columns(prompt, fields);
     break;
   }
   bool whole_chosen = false, whole_rejected = false;
-  auto chosen = side_of(fields, "chosen", prompt, whole_chosen),
-       rejected = side_of(fields, "rejected", prompt, whole_rejected);
+  auto chosen = read_side(fields, "chosen", prompt, whole_chosen),
+       rejected = read_side(fields, "rejected", prompt, whole_rejected);
   if (whole_chosen) check_same_prompt(fields, prompt, chosen);
   if (whole_rejected) check_same_prompt(fields, prompt, rejected);
   if (prompt.turns.empty() && !read_history(fields).empty())
@@ -337,14 +348,14 @@ bool foreign_preference(const record_fields& fields, preference_record& record) 
       fields.fail("a conversation in \"chosen\" or \"rejected\" has a different system text than the record",
                   "remove one of them");
   }
-  part(fields, std::move(chosen), std::move(rejected), record);
+  split_at_first_difference(fields, std::move(chosen), std::move(rejected), record);
   return true;
 }
 
 void read_released_principles(const record_fields& fields, preference_record& record) {
-  const auto names = tuple_field(fields, "dimensions", 0);
-  const auto negated = tuple_field(fields, "negative_definitions", names->size());
-  const auto scores = tuple_field(fields, "dimension_scores", names->size());
+  const auto names = read_tuple(fields, "dimensions", 0);
+  const auto negated = read_tuple(fields, "negative_definitions", names->size());
+  const auto scores = read_tuple(fields, "dimension_scores", names->size());
   record.principles.clear();
   for (std::size_t i = 0; i < names->size(); ++i) {
     if (!(*names)[i].is_string()) fields.fail("field \"dimensions\" must contain names");

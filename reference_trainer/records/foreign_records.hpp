@@ -8,9 +8,9 @@ namespace coho::trainer {
 /// Optional details of a prompt in any form: length_bonus, question_type (its number or name), source, language.
 void read_prompt_details(const record_fields& fields, prompt_record& record);
 
-/// Reads a prompt, and a response if there is one, from the forms of other projects; a reply at the end of a
-/// conversation is the response. False: none of these forms.
-bool foreign_exchange(const json& value, const record_fields& fields, sft_record& record);
+/// Reads a prompt, and a response if there is one, from the forms of other projects (from_json lists them); a reply at
+/// the end of a conversation is the response. False: none of these forms. Throws `file_error` at the record's place.
+bool read_foreign_exchange(const json& value, const record_fields& fields, sft_record& record);
 
 /// Whether a record has its conversation as a list, in "conversations" or "messages". Such a list takes precedence over
 /// "instruction", "prompt" or "question".
@@ -25,10 +25,12 @@ bool is_reasoning_question(const record_fields& fields);
 bool is_tree_message(const record_fields& fields);
 bool is_first_message(const record_fields& fields);
 
-/// A human preference in another project's form, or `file_error`. False: leave it out.
-bool foreign_preference(const record_fields& fields, preference_record& record);
+/// Reads a human preference in another project's form (from_json lists them). False: it is one of SHP with a score
+/// ratio of at most 2, to be left out. Throws `file_error` at the record's place for any other form.
+bool read_foreign_preference(const record_fields& fields, preference_record& record);
 
-/// The principles of the released SALMON form: Python tuples printed into strings.
+/// Replaces the principles by those of the released SALMON form, which are Python tuples printed into strings, and sets
+/// the dominant one and the label's margin from their scores.
 void read_released_principles(const record_fields& fields, preference_record& record);
 
 }  // namespace coho::trainer

@@ -12,88 +12,58 @@
 
 #include <coho/error.hpp>
 
+#include "files/file_descriptor.hpp"
+
 namespace coho::trainer {
-
-// Not in the anonymous namespace: a member of a template instantiated elsewhere has this type.
-namespace record_store_files {
-
-class descriptor {
- public:
-  explicit descriptor(int number) : number_(number) {}
-  ~descriptor() {
-    if (number_ >= 0) ::close(number_);
-  }
-  descriptor(descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
-  int number() const { return number_; }
-
- private:
-  int number_;
-};
-
-}  // namespace record_store_files
 
 namespace {
 
-using record_store_files::descriptor;
-
 // An unlinked file, which disappears with the process, however that ends.
-descriptor nameless_file(const std::filesystem::path& packed) {
+file_descriptor create_unlinked_file(const std::filesystem::path& packed) {
   std::string name = (std::filesystem::temp_directory_path() / "coho-records-XXXXXX").string();
-  descriptor out(::mkostemp(name.data(), O_CLOEXEC));
-  if (out.number() < 0)
+  file_descriptor out(::mkostemp(name.data(), O_CLOEXEC));
+  if (!out.is_open())
     throw file_error(packed.string(), "", "cannot be unpacked into " + name + ": " + std::string(std::strerror(errno)),
                      "set TMPDIR to a folder with enough space");
   ::unlink(name.c_str());
   return out;
 }
 
-void append(int file, std::string_view text, const std::filesystem::path& packed) {
-  while (!text.empty()) {
-    const auto written = ::write(file, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0)
-      throw file_error(packed.string(), "", "cannot be unpacked: " + std::string(std::strerror(errno)),
-                       "set TMPDIR to a folder with enough space for the unpacked text");
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
-}
-
 }  // namespace
 
+// A file that stays open: its own, or the unlinked one into which it is unpacked.
 template <class Record>
 struct record_store<Record>::source {
   record_reader<Record> reader;
-  bool spooled;
-  record_store_files::descriptor file;
+  bool unpacks;
+  file_descriptor file;
   std::uint64_t written = 0;
 
   explicit source(const std::filesystem::path& path)
       : reader(path),
-        spooled(!reader.reader().seekable()),
-        file(spooled ? nameless_file(path) : descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC))) {
-    if (file.number() < 0) throw file_error(path.string(), "", "cannot be read: " + std::string(std::strerror(errno)));
+        unpacks(!reader.reader().seekable()),
+        file(unpacks ? create_unlinked_file(path) : file_descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC))) {
+    if (!file.is_open()) throw file_error(path.string(), "", "cannot be read: " + std::string(std::strerror(errno)));
   }
 
-  // The offset of the record that was read last.
-  std::uint64_t keep_place() {
+  // Keeps the record that was read last, and returns its offset: in the file itself, or in the unpacked copy.
+  std::uint64_t store_last() {
     const auto& at = reader.reader();
-    if (!spooled) return at.offset();
-    append(file.number(), at.text(), at.path());
+    if (!unpacks) return at.offset();
+    if (!write_all(file.number(), at.text()))
+      throw file_error(at.path().string(), "", "cannot be unpacked: " + std::string(std::strerror(errno)),
+                       "set TMPDIR to a folder with enough space for the unpacked text");
     return std::exchange(written, written + at.text().size());
   }
 
-  std::string text_at(std::uint64_t offset, std::size_t size) const {
+  // The text of a record that was kept.
+  std::string read_text(std::uint64_t offset, std::size_t size) const {
     std::string out(size, '\0');
-    for (std::size_t done = 0; done < size;) {
-      const auto got = ::pread(file.number(), out.data() + done, size - done, static_cast<off_t>(offset + done));
-      if (got < 0 && errno == EINTR) continue;
-      if (got <= 0) changed();
-      done += static_cast<std::size_t>(got);
-    }
+    if (read_at(file.number(), out, offset) != static_cast<std::ptrdiff_t>(size)) fail_changed();
     return out;
   }
 
-  [[noreturn]] void changed() const {
+  [[noreturn]] void fail_changed() const {
     throw file_error(reader.reader().path().string(), "", "has changed since it was first read",
                      "do not change a file during training; start again");
   }
@@ -101,13 +71,13 @@ struct record_store<Record>::source {
 
 template <class Record>
 record_store<Record>::record_store(std::span<const std::filesystem::path> paths, std::size_t limit,
-                                   const std::function<void(const Record&, const jsonl_reader&)>& look) {
+                                   const std::function<void(const Record&, const jsonl_reader&)>& inspect) {
   for (const auto& path : paths) {
     auto& from = *sources_.emplace_back(std::make_unique<source>(path));
     std::size_t kept = 0;
     for (Record record; (limit == 0 || kept < limit) && from.reader.next(record); ++kept) {
-      if (look) look(record, from.reader.reader());
-      places_.push_back({from.keep_place(), static_cast<std::uint32_t>(from.reader.reader().text().size()),
+      if (inspect) inspect(record, from.reader.reader());
+      places_.push_back({from.store_last(), static_cast<std::uint32_t>(from.reader.reader().text().size()),
                          static_cast<std::uint32_t>(sources_.size() - 1)});
     }
     counts_.push_back({path, kept, from.reader.left_out()});
@@ -122,7 +92,7 @@ template <class Record>
 Record record_store<Record>::operator[](std::size_t i) const {
   const place& where = places_.at(i);
   const source& from = *sources_[where.source];
-  const std::string text = from.text_at(where.offset, where.size);
+  const std::string text = from.read_text(where.offset, where.size);
   Record out;
   // It was readable the first time.
   try {
@@ -130,7 +100,7 @@ Record record_store<Record>::operator[](std::size_t i) const {
   } catch (const json::exception&) {
   } catch (const error&) {
   }
-  from.changed();
+  from.fail_changed();
 }
 
 template class record_store<preference_record>;

@@ -35,14 +35,15 @@ class record_store {
     std::size_t kept = 0, left_out = 0;
   };
 
-  /// `limit`: only the first `limit` records of each file; 0: all. `look` sees each record as it is read, and may
+  /// `limit`: only the first `limit` records of each file; 0: all. `inspect` sees each record as it is read, and may
   /// throw.
   explicit record_store(std::span<const std::filesystem::path> paths, std::size_t limit = 0,
-                        const std::function<void(const Record&, const jsonl_reader&)>& look = {});
+                        const std::function<void(const Record&, const jsonl_reader&)>& inspect = {});
   ~record_store();
   record_store(const record_store&) = delete;
 
   std::size_t size() const noexcept { return places_.size(); }
+  /// Reads record `i` from the disk again.
   Record operator[](std::size_t i) const;
   const std::vector<file_counts>& files() const noexcept { return counts_; }
 

@@ -20,7 +20,9 @@ namespace coho::trainer {
 
 namespace {
 
-void put_prompt(json& out, const prompt_record& record) {
+// Fields with their default value are left out, except "instruction" and "input". The history is written as pairs of
+// question and answer, with weights if any is not 1.
+void write_prompt_fields(json& out, const prompt_record& record) {
   out["instruction"] = record.instruction;
   out["input"] = record.input;
   if (!record.output.empty()) out["output"] = record.output;
@@ -41,14 +43,15 @@ void put_prompt(json& out, const prompt_record& record) {
   if (weighted) out["history_weights"] = std::move(weights);
 }
 
-conversation talk_of(const prompt_record& record) {
+// The history and the last question as one conversation.
+conversation prompt_conversation(const prompt_record& record) {
   conversation out{.system = record.system, .turns = record.history};
   out.turns.push_back({chat_role::user, record.question()});
   return out;
 }
 
 // A prompt in coho's own form: "instruction", and the optional fields next to it.
-prompt_record own_prompt(const record_fields& fields) {
+prompt_record read_own_prompt(const record_fields& fields) {
   prompt_record record;
   record.instruction = fields.text("instruction");
   record.input = fields.optional_text(fields.has("input") ? "input" : "context");
@@ -60,17 +63,18 @@ prompt_record own_prompt(const record_fields& fields) {
   return record;
 }
 
+// A conversation takes precedence over an "instruction" next to it.
 bool is_own_prompt(const record_fields& fields) { return fields.has_value("instruction") && !has_conversation(fields); }
 
 // A prompt and a response if there is one, of our forms or others'.
 void read_exchange(const json& value, const record_fields& fields, sft_record& record) {
   if (is_own_prompt(fields)) {
-    record.prompt = own_prompt(fields);
+    record.prompt = read_own_prompt(fields);
     record.response = std::exchange(record.prompt.output, {});
     for (const auto* name : {"response", "completion"}) {
       if (fields.has_value(name)) record.response = fields.text(name);
     }
-  } else if (!foreign_exchange(value, fields, record)) {
+  } else if (!read_foreign_exchange(value, fields, record)) {
     fields.fail_unknown_form("supervised",
                              "{instruction, input?, output}, {prompt, response or completion}, {question, answer}, "
                              "{conversations} and {messages}");
@@ -89,6 +93,7 @@ void read_exchange(const json& value, const record_fields& fields, sft_record& r
   record.prompt.output.clear();
 }
 
+// The field "responses".
 std::vector<std::string> read_responses(const record_fields& fields) {
   const auto& list = fields["responses"];
   if (!list.is_array()) fields.fail_type("responses", "a list of texts");
@@ -100,7 +105,8 @@ std::vector<std::string> read_responses(const record_fields& fields) {
   return out;
 }
 
-bool own_pair(const record_fields& fields, pair_record& record) {
+// A pair in one of coho's two forms; false if the record has neither.
+bool read_own_pair(const record_fields& fields, pair_record& record) {
   if (fields.has_all("instruction", "output_1", "output_2")) {
     record.response_1 = fields.text("output_1");
     record.response_2 = fields.text("output_2");
@@ -113,13 +119,14 @@ bool own_pair(const record_fields& fields, pair_record& record) {
   } else {
     return false;
   }
-  record.prompt = own_prompt(fields);
+  record.prompt = read_own_prompt(fields);
   return true;
 }
 
-void own_preference(const json& value, const jsonl_reader& at, preference_record& record) {
+// {instruction, output_1, output_2, preference}, with the principles that `aggregate` writes.
+void read_own_preference(const json& value, const jsonl_reader& at, preference_record& record) {
   const record_fields fields(value, at);
-  record.prompt = own_prompt(fields);
+  record.prompt = read_own_prompt(fields);
   record.response_1 = fields.text("output_1");
   record.response_2 = fields.text("output_2");
   const double preferred = fields.number("preference");
@@ -145,10 +152,10 @@ void own_preference(const json& value, const jsonl_reader& at, preference_record
 
 }  // namespace
 
-std::string prompt_record::text() const { return dialogue_text(talk_of(*this)); }
+std::string prompt_record::text() const { return dialogue_text(prompt_conversation(*this)); }
 
 std::vector<chat_message> prompt_record::messages() const {
-  auto talk = talk_of(*this);
+  auto talk = prompt_conversation(*this);
   if (!talk.system.empty()) talk.turns.insert(talk.turns.begin(), {chat_role::system, talk.system});
   return talk.turns;
 }
@@ -161,13 +168,13 @@ std::vector<chat_message> sft_record::messages() const {
 
 json to_json(const prompt_record& record) {
   json out;
-  put_prompt(out, record);
+  write_prompt_fields(out, record);
   return out;
 }
 
 json to_json(const sft_record& record) {
   json out;
-  put_prompt(out, record.prompt);
+  write_prompt_fields(out, record.prompt);
   out["output"] = record.response;
   if (record.weight != 1) out["weight"] = record.weight;
   if (!record.finished) out["finished"] = false;
@@ -176,7 +183,7 @@ json to_json(const sft_record& record) {
 
 json to_json(const sample_record& record) {
   json out;
-  put_prompt(out, record.prompt);
+  write_prompt_fields(out, record.prompt);
   out["responses"] = record.responses;
   out["finished"] = record.finished;
   return out;
@@ -184,7 +191,7 @@ json to_json(const sample_record& record) {
 
 json to_json(const pair_record& record) {
   json out;
-  put_prompt(out, record.prompt);
+  write_prompt_fields(out, record.prompt);
   out["output_1"] = record.response_1;
   out["output_2"] = record.response_2;
   return out;
@@ -199,7 +206,7 @@ json to_json(const judgement_record& record) {
 
 json to_json(const preference_record& record) {
   json out;
-  put_prompt(out, record.prompt);
+  write_prompt_fields(out, record.prompt);
   out["output_1"] = record.response_1;
   out["output_2"] = record.response_2;
   out["preference"] = record.preferred;
@@ -219,10 +226,11 @@ json to_json(const preference_record& record) {
   return out;
 }
 
+// A reply of a conversation tree is left out; a response of another form is dropped.
 bool from_json(const json& value, const jsonl_reader& at, prompt_record& record) {
   const record_fields fields(value, at);
   if (is_own_prompt(fields)) {
-    record = own_prompt(fields);
+    record = read_own_prompt(fields);
     return true;
   }
   if (is_tree_message(fields)) {
@@ -230,7 +238,7 @@ bool from_json(const json& value, const jsonl_reader& at, prompt_record& record)
     return is_first_message(fields);
   }
   sft_record with_response;
-  if (!foreign_exchange(value, fields, with_response)) {
+  if (!read_foreign_exchange(value, fields, with_response)) {
     fields.fail_unknown_form(
         "prompt",
         "{instruction, input?}, {prompt}, {question, answer?}, {problem, solution}, {conversations}, "
@@ -241,6 +249,7 @@ bool from_json(const json& value, const jsonl_reader& at, prompt_record& record)
   return true;
 }
 
+// A conversation that ends with a question is trained on up to the reply before it.
 bool from_json(const json& value, const jsonl_reader& at, sft_record& record) {
   const record_fields fields(value, at);
   read_exchange(value, fields, record);
@@ -260,10 +269,11 @@ bool from_json(const json& value, const jsonl_reader& at, sft_record& record) {
   return true;
 }
 
+// A pair counts as two finished responses.
 bool from_json(const json& value, const jsonl_reader& at, sample_record& record) {
   const record_fields fields(value, at);
   if (fields.has_all("instruction", "output_1", "output_2")) {
-    record.prompt = own_prompt(fields);
+    record.prompt = read_own_prompt(fields);
     record.responses = {fields.text("output_1"), fields.text("output_2")};
     record.finished = {true, true};
     return true;
@@ -271,7 +281,7 @@ bool from_json(const json& value, const jsonl_reader& at, sample_record& record)
   if (!fields.has_all("instruction", "responses"))
     fields.fail_unknown_form(
         "sample", "{instruction, input?, responses, finished?} and {instruction, input?, output_1, output_2}");
-  record.prompt = own_prompt(fields);
+  record.prompt = read_own_prompt(fields);
   record.responses = read_responses(fields);
   record.finished.assign(record.responses.size(), true);
   if (!fields.has("finished")) return true;
@@ -287,16 +297,17 @@ bool from_json(const json& value, const jsonl_reader& at, sample_record& record)
 
 bool from_json(const json& value, const jsonl_reader& at, pair_record& record) {
   const record_fields fields(value, at);
-  if (!own_pair(fields, record)) {
+  if (!read_own_pair(fields, record)) {
     fields.fail_unknown_form(
         "pair", "{instruction, input?, output_1, output_2} and {instruction, input?, responses} with two responses");
   }
   return true;
 }
 
+// Scores of each principle: in order, then swapped.
 bool from_json(const json& value, const jsonl_reader& at, judgement_record& record) {
   const record_fields fields(value, at);
-  if (!fields.has("scores") || !own_pair(fields, record.pair)) {
+  if (!fields.has("scores") || !read_own_pair(fields, record.pair)) {
     fields.fail_unknown_form("judgement", "{instruction, input?, output_1, output_2, scores}");
   }
   if (!fields["scores"].is_object())
@@ -310,13 +321,14 @@ bool from_json(const json& value, const jsonl_reader& at, judgement_record& reco
   return true;
 }
 
+// The released SALMON form is our own with tuples of principles next to it.
 bool from_json(const json& value, const jsonl_reader& at, preference_record& record) {
   const record_fields fields(value, at);
   const bool tuples = fields.has("dimensions");
   if (fields.has_all("instruction", "output_1", "output_2", "preference")) {
-    own_preference(value, at, record);
+    read_own_preference(value, at, record);
     if (tuples) read_released_principles(fields, record);
-  } else if (!foreign_preference(fields, record)) {
+  } else if (!read_foreign_preference(fields, record)) {
     return false;
   }
   // The margin of a human preference: a column of that name, as in other trainers.

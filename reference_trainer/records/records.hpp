@@ -149,8 +149,11 @@ class record_reader {
  public:
   explicit record_reader(const std::filesystem::path& path) : reader_(path) {}
 
+  /// The next record that is used; false at the end. Throws `file_error` for a bad one (but see bad_records), and at
+  /// the end of a file without any.
   bool next(Record& record);
 
+  /// Records returned so far, and those that their form excludes.
   std::size_t kept() const noexcept { return kept_; }
   std::size_t left_out() const noexcept { return left_out_; }
   const jsonl_reader& reader() const noexcept { return reader_; }

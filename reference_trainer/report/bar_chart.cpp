@@ -3,7 +3,7 @@
 
 #include <coho/error.hpp>
 
-#include "observe/table.hpp"
+#include "observe/format.hpp"
 #include "report/chart.hpp"
 #include "report/chart_parts.hpp"
 

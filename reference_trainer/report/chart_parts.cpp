@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include "observe/table.hpp"
+#include "observe/format.hpp"
 #include "report/chart.hpp"
 
 namespace coho::trainer::chart_parts {

@@ -4,7 +4,7 @@
 
 #include <coho/error.hpp>
 
-#include "observe/table.hpp"
+#include "observe/format.hpp"
 #include "report/chart.hpp"
 #include "report/chart_parts.hpp"
 #include "report/curves.hpp"

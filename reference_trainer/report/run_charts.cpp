@@ -5,7 +5,7 @@
 #include <cmath>
 #include <optional>
 
-#include "observe/table.hpp"
+#include "observe/format.hpp"
 #include "report/curves.hpp"
 
 namespace coho::trainer {

@@ -6,8 +6,8 @@
 #include <coho/error.hpp>
 #include <coho/version.hpp>
 
+#include "observe/format.hpp"
 #include "observe/progress.hpp"
-#include "observe/table.hpp"
 #include "report/run_charts.hpp"
 
 namespace coho::trainer {

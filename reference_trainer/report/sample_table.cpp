@@ -4,7 +4,7 @@
 
 #include <coho/error.hpp>
 
-#include "observe/table.hpp"
+#include "observe/format.hpp"
 #include "report/chart.hpp"
 #include "report/text_difference.hpp"
 #include "text/utf8.hpp"

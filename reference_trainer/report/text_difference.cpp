@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "observe/table.hpp"
+#include "observe/format.hpp"
 #include "text/utf8.hpp"
 
 namespace coho::trainer {

@@ -14,7 +14,8 @@
 namespace coho::trainer {
 namespace {
 
-// An object of the file; `name` is its prefix ("system."). Every field must be read before `finish`.
+// An object of the file; `name` is its prefix ("system."). Unlike json_part it knows which fields were asked for. Every
+// field must be read before `refuse_unknown`, which refuses the others.
 class format_fields {
  public:
   format_fields(std::string file, std::string name, const nlohmann::json& value)
@@ -24,6 +25,7 @@ class format_fields {
     throw file_error(file_, "field \"" + name_ + std::string(field) + "\"", what, mend);
   }
 
+  // Text of messages: refused if it spells a begin or end token.
   std::string text(const std::string& field, const std::string& fallback = {}) {
     const auto* value = find(field);
     if (value == nullptr) return fallback;
@@ -36,21 +38,23 @@ class format_fields {
     return out;
   }
 
-  bool flag(const std::string& field) {
+  // False if it is absent.
+  bool boolean(const std::string& field) {
     const auto* value = find(field);
     if (value != nullptr && !value->is_boolean())
       fail(field, "is of type " + std::string(value->type_name()) + ", expected true or false");
     return value != nullptr && value->get<bool>();
   }
 
-  /// Whether the field has the second of two words.
-  bool second(const std::string& field, const std::string& first_word, const std::string& second_word) {
+  // Whether the field has the second of two words; absent, it has the first.
+  bool is_second_choice(const std::string& field, const std::string& first_word, const std::string& second_word) {
     const auto word = text(field, first_word);
     if (word != first_word && word != second_word)
       fail(field, "is \"" + word + "\", expected \"" + first_word + "\" or \"" + second_word + "\"");
     return word == second_word;
   }
 
+  // Empty if it is absent.
   std::vector<std::string> texts(const std::string& field) {
     const auto* value = find(field);
     if (value == nullptr) return {};
@@ -61,6 +65,7 @@ class format_fields {
     return value->get<std::vector<std::string>>();
   }
 
+  // An empty one if it is absent.
   format_fields object(const std::string& field) {
     static const nlohmann::json none = nlohmann::json::object();
     const auto* value = find(field);
@@ -69,7 +74,8 @@ class format_fields {
     return {file_, name_ + field + ".", value == nullptr ? none : *value};
   }
 
-  void finish() const {
+  // A misspelled field would otherwise be ignored.
+  void refuse_unknown() const {
     for (const auto& [name, ignored] : value_.items()) {
       if (std::ranges::find(known_, name) != known_.end()) continue;
       std::string all;
@@ -79,6 +85,7 @@ class format_fields {
   }
 
  private:
+  // Null if it is absent; the name counts as known from now on.
   const nlohmann::json* find(const std::string& field) {
     known_.push_back(field);
     const auto found = value_.find(field);
@@ -103,18 +110,18 @@ chat_format load_chat_format(const std::filesystem::path& path) {
   out.default_system = system.text("default");
   out.system_prefix = system.text("prefix");
   out.system_suffix = system.text("suffix");
-  out.system_inside_user = system.second("place", "before_user", "inside_user");
+  out.system_inside_user = system.is_second_choice("place", "before_user", "inside_user");
   out.user_prefix = user.text("prefix");
   out.user_suffix = user.text("suffix");
   out.assistant_prefix = assistant.text("prefix");
   out.response_prefix = assistant.text("response_prefix");
   out.history_gap = assistant.text("history_gap");
   out.assistant_suffix = assistant.text("suffix");
-  out.begin_each_exchange = all.second("begin_token", "conversation", "each_exchange");
-  out.end_each_reply = all.second("end_token", "none", "each_reply");
-  out.trim_messages = all.flag("trim");
+  out.begin_each_exchange = all.is_second_choice("begin_token", "conversation", "each_exchange");
+  out.end_each_reply = all.is_second_choice("end_token", "none", "each_reply");
+  out.trim_messages = all.boolean("trim");
   out.stop = all.texts("stop");
-  for (const auto* part : {&system, &user, &assistant, &all}) part->finish();
+  for (const auto* part : {&system, &user, &assistant, &all}) part->refuse_unknown();
   if (out.assistant_prefix.empty() && out.user_suffix.empty())
     assistant.fail("prefix", "is empty, and so is \"user.suffix\": nothing separates question and answer",
                    "set one of them");

@@ -17,6 +17,7 @@ namespace coho::trainer {
 
 namespace {
 
+// The mend of most errors.
 constexpr std::string_view exemplar_form = "write {\"question\", \"input\" (optional), \"thoughts\", \"answer\"}";
 constexpr std::array<std::string_view, 4> exemplar_members{"question", "input", "thoughts", "answer"};
 

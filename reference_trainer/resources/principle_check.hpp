@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <filesystem>
 #include <functional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +25,7 @@ struct principle_measures {
   std::size_t characters = 0, words = 0, tokens = 0;
 };
 
+/// What a check found.
 struct principle_report {
   std::vector<principle_measures> entries;
   std::vector<principle_finding> findings;
@@ -44,21 +44,6 @@ struct principle_check_options {
 /// negation missing where others have one. Notes: a collection without negations, entries of weight 0, fewer drawable
 /// principles than `drawn_together`. Throws `file_error` for a file that is missing, not JSON or not a list,
 /// `option_error` for options out of range.
-principle_report check_collection(const std::filesystem::path& path, const principle_check_options& options = {});
-
-/// The fraction of text that two definitions share, 0 to 1: the Jaccard index of their sets of four consecutive
-/// letters, ignoring case and everything except letters and digits; a difference of a word or two in a sentence gives
-/// 0.8 and more. Works for scripts without spaces between words.
-double text_overlap(std::string_view a, std::string_view b);
-
-/// Whether a text ends like a sentence: with ". ! ? …" or their wide forms, optionally followed by quotes or brackets.
-bool ends_as_sentence(std::string_view text);
-
-/// For each weight, the probability that its entry is among `count` drawn by sample_without_replacement. Weights of 0
-/// are never drawn; if at most `count` others exist, all of those are.
-///
-/// Drawing is a race of independent exponential clocks with rates w, so that p_i = ∫₀¹ P(fewer than count of the others
-/// have rung when u = exp(−w_i t)) du, each j ≠ i with 1 − u^{w_j/w_i}.
-std::vector<double> inclusion_probabilities(std::span<const double> weights, std::size_t count);
+principle_report check_principle_file(const std::filesystem::path& path, const principle_check_options& options = {});
 
 }  // namespace coho::trainer

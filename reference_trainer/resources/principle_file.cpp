@@ -22,9 +22,11 @@ constexpr std::string_view form =
     "write {\"dimension\", \"definition\", \"negative_definition\" (optional), \"weight\" (optional)}";
 constexpr std::array<std::string_view, 4> members{"dimension", "definition", "negative_definition", "weight"};
 
-class entry {
+// One entry of the list; errors name its number and its dimension, if it has one.
+class principle_entry {
  public:
-  entry(const std::filesystem::path& path, std::size_t index, const nlohmann::json& value)
+  // Refuses anything but an object of known members.
+  principle_entry(const std::filesystem::path& path, std::size_t index, const nlohmann::json& value)
       : path_(path.string()), place_("entry " + std::to_string(index + 1)), value_(value) {
     if (!value.is_object()) fail("is not a JSON object", form);
     if (const auto name = value.find("dimension"); name != value.end() && name->is_string()) {
@@ -39,6 +41,7 @@ class entry {
     throw file_error(path_, place_, what, mend);
   }
 
+  // Empty if a member that is not required is absent or null.
   std::string text(const char* key, bool required) const {
     const auto found = value_.find(key);
     if (found == value_.end() || (!required && found->is_null())) {
@@ -53,6 +56,7 @@ class entry {
     return out;
   }
 
+  // 1 if it is absent or null.
   double weight() const {
     const auto found = value_.find("weight");
     if (found == value_.end() || found->is_null()) return 1.0;
@@ -75,7 +79,7 @@ std::vector<principle> load_principles(const std::filesystem::path& path) {
   if (list.empty()) throw file_error(path.string(), "", "has no principles", form);
   std::vector<principle> out;
   for (std::size_t i = 0; i < list.size(); ++i) {
-    const entry one(path, i, list[i]);
+    const principle_entry one(path, i, list[i]);
     principle p{.name = one.text("dimension", true),
                 .definition = one.text("definition", true),
                 .negative_definition = one.text("negative_definition", false),

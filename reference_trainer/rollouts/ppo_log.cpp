@@ -5,7 +5,7 @@
 #include <iterator>
 #include <span>
 
-#include "observe/table.hpp"
+#include "observe/format.hpp"
 
 namespace coho::trainer {
 namespace {

@@ -6,7 +6,7 @@
 
 #include <coho/eigen/as_array.hpp>
 
-#include "observe/table.hpp"
+#include "observe/format.hpp"
 
 namespace coho::trainer {
 namespace {

@@ -1,5 +1,6 @@
 #include "text/utf8.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cstdint>
 #include <system_error>
@@ -60,6 +61,16 @@ std::size_t utf8_previous(std::string_view text, std::size_t end) noexcept {
   do --end;
   while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0u) == 0x80u);
   return end;
+}
+
+std::vector<std::string_view> split_utf8(std::string_view text) {
+  std::vector<std::string_view> out;
+  while (!text.empty()) {
+    const std::size_t length = std::max<std::size_t>(1, utf8_length(text));
+    out.push_back(text.substr(0, length));
+    text.remove_prefix(length);
+  }
+  return out;
 }
 
 std::string repair_utf8(std::string_view text) {

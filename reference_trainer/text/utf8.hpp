@@ -2,6 +2,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace coho::trainer {
 
@@ -16,6 +17,9 @@ std::size_t find_invalid_utf8(std::string_view text) noexcept;
 
 /// The number of characters (code points) of a UTF-8 text; of any other, of bytes that are not continuation bytes.
 std::size_t count_utf8_characters(std::string_view text) noexcept;
+
+/// The characters of a text, in order; a byte that is not part of one stands for itself.
+std::vector<std::string_view> split_utf8(std::string_view text);
 
 /// The code point of the well-formed character at the start of `text`, whose `utf8_length` is not 0.
 char32_t utf8_code_point(std::string_view text) noexcept;

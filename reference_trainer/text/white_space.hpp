@@ -12,8 +12,9 @@ bool is_line_end(char32_t code_point) noexcept;
 
 /// Strips white space of any script at both ends. Invalid UTF-8 is not white space.
 std::string_view trim_white_space(std::string_view text) noexcept;
-/// The same at one end.
+/// The same at the beginning only.
 std::string_view trim_leading_white_space(std::string_view text) noexcept;
+/// The same at the end only.
 std::string_view trim_trailing_white_space(std::string_view text) noexcept;
 
 /// Strips the given characters (bytes) at both ends.

@@ -9,7 +9,7 @@
 #include <coho/error.hpp>
 
 #include "files/file_kind.hpp"
-#include "files/protobuf_reader.hpp"
+#include "files/protobuf.hpp"
 #include "text/utf8.hpp"
 #include "tokenizer/character_map.hpp"
 #include "tokenizer_json/byte_fallback.hpp"
@@ -24,6 +24,7 @@ class model_parser {
  public:
   explicit model_parser(std::string_view path) : path_(path) {}
 
+  // ModelProto: pieces, trainer_spec, normalizer_spec, denormalizer_spec; its self-test data are skipped.
   sentencepiece_model parse(std::string_view bytes) {
     protobuf_reader reader(bytes);
     while (reader.next()) {

@@ -24,6 +24,7 @@ class special_token_decision {
     out_.contradictions = std::move(files_.contradictions);
   }
 
+  // `model_ends`: the end tokens of config.json.
   special_token_ids decide(const std::vector<std::int64_t>& model_ends) {
     keep_usable_added_tokens();
     decide_begin();

@@ -122,6 +122,7 @@ class tokenizer_files_reader {
     }
   }
 
+  // tokenizer_config.json: names, whether begin and end tokens are added, added tokens by id.
   void read_config(const json_part& json) {
     constexpr const char* file = "tokenizer_config.json";
     read_names(json, file);

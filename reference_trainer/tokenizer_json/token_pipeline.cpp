@@ -94,6 +94,7 @@ struct token_pipeline::added_parts {
   std::map<token, std::string> normalized;  ///< of tokens that are searched for in another form than they have
   added_token_finder before, after;         ///< the normalizer
 
+  // Tokens that the normalizer may change are searched for after it, in the form that it gives them.
   added_parts(std::vector<added_token> added, const text_normalizer& normalizer) : tokens(std::move(added)) {
     std::ranges::sort(tokens, {}, &added_token::id);
     std::vector<added_token_finder::entry> raw, read;

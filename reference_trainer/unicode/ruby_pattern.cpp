@@ -46,6 +46,7 @@ class ruby_translation {
  public:
   explicit ruby_translation(std::string_view expression) : rest_(expression) {}
 
+  // The expression in PCRE2's syntax.
   std::string translate() {
     while (!rest_.empty()) {
       const char c = rest_.front();

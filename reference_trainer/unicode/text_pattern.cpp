@@ -39,6 +39,7 @@ struct match_workspace {
       pcre2_jit_stack_create(std::size_t{32} << 10, std::size_t{64} << 20, nullptr)};
   std::unique_ptr<pcre2_match_context, deleter<pcre2_match_context_free>> context{pcre2_match_context_create(nullptr)};
 
+  // Without a stack of its own (which not every system allows) PCRE2 uses 32 KiB.
   match_workspace() {
     if (!data || !context) throw std::bad_alloc();
     if (stack) pcre2_jit_stack_assign(context.get(), nullptr, stack.get());

@@ -7,6 +7,7 @@
 
 #include <coho/error.hpp>
 
+#include "benchmarks/answer_writer.hpp"
 #include "support/catch.hpp"
 #include "support/shared_data.hpp"
 #include "support/temporary_directory.hpp"
@@ -24,7 +25,7 @@ benchmark_question read_text(answer_form form, std::string_view text) {
   jsonl_reader reader(folder / "mine.jsonl");
   json value;
   REQUIRE(reader.next(value));
-  auto question = read_question(form, value, reader);
+  auto question = read_benchmark_question(form, value, reader);
   REQUIRE(question);
   return *question;
 }
@@ -165,7 +166,7 @@ TEST_CASE("answers: the published question files are read whole") {
     jsonl_reader reader(*data / "questions" / (name + "_question.jsonl"));
     std::set<std::string> ids, categories;
     for (json value; reader.next(value);) {
-      const auto question = read_question(form, value, reader);
+      const auto question = read_benchmark_question(form, value, reader);
       REQUIRE(question);
       ids.insert(question->id);
       categories.insert(question->category);

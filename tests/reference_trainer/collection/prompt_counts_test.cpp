@@ -26,7 +26,7 @@ TEST_CASE("counts: totals, and how many are missing") {
   const auto sources = two_sources();
   CHECK(sources[0].short_by() == 2);
   CHECK(sources[1].short_by() == 0);
-  const auto total = total_of(sources);
+  const auto total = sum_counts(sources);
   CHECK(total.read == 15);
   CHECK(total.kept == 10);
   CHECK(total.repaired == 1);
@@ -50,7 +50,7 @@ TEST_CASE("counts: held-out prompts are removed ones that were asked for, and pa
 
 TEST_CASE("counts: the table has a column a reason that occurred, the file has them all") {
   const auto sources = two_sources();
-  const auto table = counts_table(sources);
+  const auto table = format_counts_table(sources);
   CHECK(table.starts_with("source  read  kept  duplicate  too long\n"));
   CHECK_THAT(table, ContainsSubstring("\na         10     6          3         1\n"));
   CHECK_THAT(table, ContainsSubstring("\ntotal     15    10          3         2\n"));

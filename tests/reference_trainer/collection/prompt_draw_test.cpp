@@ -19,14 +19,14 @@ std::set<std::uint64_t> drawn(std::uint64_t seed, std::string_view source, std::
   prompt_draw draw(seed, source, count);
   std::size_t displaced = 0, refused = 0;
   for (const auto hash : hashes) {
-    if (draw.wants(hash))
+    if (draw.accepts(hash))
       displaced += draw.add({.hash = hash});
     else
       ++refused;
   }
   CHECK(draw.size() + displaced + refused == hashes.size());
   std::set<std::uint64_t> out;
-  for (const auto& prompt : draw.take()) out.insert(prompt.hash);
+  for (const auto& prompt : draw.extract()) out.insert(prompt.hash);
   CHECK(draw.size() == 0);
   return out;
 }

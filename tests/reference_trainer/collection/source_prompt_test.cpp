@@ -16,6 +16,7 @@
 using namespace coho::trainer;
 using namespace coho::test;
 using Catch::Matchers::ContainsSubstring;
+using coho::prompt_type;
 
 namespace {
 
@@ -98,13 +99,13 @@ TEST_CASE("sources: system texts and later questions are left out and counted") 
   dropped.clear();
   read_one(R"({"messages":[{"role":"system","content":"S"},{"role":"user","content":"Why?"},
 {"role":"assistant","content":"So."},{"role":"user","content":"And?"}]})");
-  CHECK(dropped.lines() ==
+  CHECK(dropped.report_lines() ==
         std::vector<std::string>{"note: 1 record: a system text, which is left out: `prompts` keeps questions",
                                  "note: 1 record: later questions, which are left out: `prompts` keeps the first"});
   dropped.clear();
   read_one(R"({"messages":[{"role":"system","content":" "},{"role":"user","content":"Why?"},
 {"role":"assistant","content":"So."}]})");
-  CHECK(dropped.lines().empty());
+  CHECK(dropped.report_lines().empty());
   // Wherever the earlier turns stand, the first question is the prompt.
   for (
       const std::string line :
@@ -115,7 +116,7 @@ TEST_CASE("sources: system texts and later questions are left out and counted") 
     CAPTURE(line);
     dropped.clear();
     CHECK(read_one(line).prompt.instruction == "Why?");
-    CHECK(dropped.lines().size() == 2);
+    CHECK(dropped.report_lines().size() == 2);
   }
   dropped.clear();
   CHECK(read_one(R"({"messages":null,"prompt":{"role":"user","content":"Why?"}})").prompt.instruction == "Why?");

@@ -266,8 +266,8 @@ TEST_CASE("sft: all replies of a conversation are trained on, or the last, or th
   // Each reply has the limit of its own.
   dropped_parts::of_run().clear();
   CHECK(trained(record, trained_replies::all, 1) == " the the");
-  REQUIRE(dropped_parts::of_run().lines().size() == 1);
-  CHECK_THAT(dropped_parts::of_run().lines()[0], Catch::Matchers::ContainsSubstring("sft.max_response_tokens"));
+  REQUIRE(dropped_parts::of_run().report_lines().size() == 1);
+  CHECK_THAT(dropped_parts::of_run().report_lines()[0], Catch::Matchers::ContainsSubstring("sft.max_response_tokens"));
   dropped_parts::of_run().clear();
 }
 

@@ -11,7 +11,7 @@
 
 #include "files/atomic_file.hpp"
 #include "files/read_file.hpp"
-#include "observe/resources.hpp"
+#include "observe/process_usage.hpp"
 #include "support/catch.hpp"
 #include "support/shared_data.hpp"
 #include "support/temporary_directory.hpp"

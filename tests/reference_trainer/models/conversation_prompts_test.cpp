@@ -328,8 +328,8 @@ TEST_CASE("conversations: a system text of a record's own takes the template's p
   const std::vector<chat_message> talk{{chat_role::system, "be brief."}, {chat_role::user, "why?"}};
   CHECK(prompts.tokens(talk) == make_prompter(config(settings{"prompt.format=dromedary"}), demo_model()).tokens(talk));
   CHECK(prompts.tokens(talk) != prompts.tokens("why?"));
-  REQUIRE(dropped_parts::of_run().lines().size() == 1);
-  CHECK_THAT(dropped_parts::of_run().lines()[0], ContainsSubstring("replaces prompt.template"));
+  REQUIRE(dropped_parts::of_run().report_lines().size() == 1);
+  CHECK_THAT(dropped_parts::of_run().report_lines()[0], ContainsSubstring("replaces prompt.template"));
   dropped_parts::of_run().clear();
 
   // A template of the plain format has one place: the replies before the last are read only.
@@ -338,6 +338,6 @@ TEST_CASE("conversations: a system text of a record's own takes the template's p
       make_prompter(config(settings{"prompt.template=" + (folder / "plain.txt").string()}), demo_model());
   const auto example = make_supervised_example(read_talk(forms_of(invented_talks()[2])[0]), plain, 0);
   CHECK(example.token_weights.empty());
-  CHECK(dropped_parts::of_run().lines().size() == 1);
+  CHECK(dropped_parts::of_run().report_lines().size() == 1);
   dropped_parts::of_run().clear();
 }

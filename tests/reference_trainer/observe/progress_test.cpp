@@ -5,6 +5,7 @@
 #include <sstream>
 #include <string>
 
+#include "observe/format.hpp"
 #include "support/catch.hpp"
 
 using namespace coho::trainer;

@@ -4,6 +4,7 @@
 
 #include <coho/error.hpp>
 
+#include "observe/format.hpp"
 #include "support/catch.hpp"
 
 using namespace coho::trainer;

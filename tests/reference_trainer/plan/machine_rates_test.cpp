@@ -2,7 +2,7 @@
 
 #include <coho/error.hpp>
 
-#include "observe/resources.hpp"
+#include "observe/process_usage.hpp"
 #include "support/catch.hpp"
 
 using namespace coho::trainer;

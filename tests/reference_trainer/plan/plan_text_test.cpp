@@ -6,7 +6,7 @@
 #include <coho/error.hpp>
 
 #include "commands/commands.hpp"
-#include "observe/table.hpp"
+#include "observe/format.hpp"
 #include "plan/memory_plan.hpp"
 #include "support/catch.hpp"
 #include "support/stage_runs.hpp"

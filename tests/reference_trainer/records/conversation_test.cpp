@@ -81,8 +81,8 @@ TEST_CASE("conversation: weights, an unfinished answer, an unanswered question a
   CHECK(open.prompt.text() == "Who?");
   CHECK(open.response == "I.");
   CHECK(open.weight == 0.5);
-  REQUIRE(dropped_parts::of_run().lines().size() == 1);
-  CHECK_THAT(dropped_parts::of_run().lines()[0], ContainsSubstring("unanswered question"));
+  REQUIRE(dropped_parts::of_run().report_lines().size() == 1);
+  CHECK_THAT(dropped_parts::of_run().report_lines()[0], ContainsSubstring("unanswered question"));
   dropped_parts::of_run().clear();
 }
 
@@ -104,7 +104,7 @@ TEST_CASE("conversation: columns that a conversation leaves no place for are cou
   const auto lost = [&](const std::string& more_of_message, const std::string& more) {
     dropped_parts::of_run().clear();
     record_of<sft_record>("{" + talk + more_of_message + "}]" + more + "}");
-    const auto lines = dropped_parts::of_run().lines();
+    const auto lines = dropped_parts::of_run().report_lines();
     dropped_parts::of_run().clear();
     return lines.empty() ? "nothing" : lines.front();
   };

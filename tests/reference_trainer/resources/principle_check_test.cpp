@@ -1,10 +1,8 @@
 #include "resources/principle_check.hpp"
 
-#include <algorithm>
 #include <set>
 
 #include <coho/error.hpp>
-#include <coho/principle/sampling.hpp>
 
 #include "resources/principle_file.hpp"
 #include "support/catch.hpp"
@@ -21,7 +19,7 @@ namespace {
 principle_report check_text(std::string_view text, const principle_check_options& options = {}) {
   const temporary_directory folder;
   write_bytes(folder / "mine.json", text);
-  return check_collection(folder / "mine.json", options);
+  return check_principle_file(folder / "mine.json", options);
 }
 
 // One line a finding.
@@ -32,79 +30,7 @@ std::string said(const principle_report& report) {
   return out;
 }
 
-// The definition itself: all orders in which `count` entries can be drawn.
-void add_draws(const std::vector<double>& weights, std::size_t count, double left, double p, std::vector<bool>& drawn,
-               std::vector<double>& out) {
-  if (count == 0) {
-    for (std::size_t i = 0; i < weights.size(); ++i)
-      if (drawn[i]) out[i] += p;
-    return;
-  }
-  for (std::size_t i = 0; i < weights.size(); ++i) {
-    if (drawn[i]) continue;
-    drawn[i] = true;
-    add_draws(weights, count - 1, left - weights[i], p * weights[i] / left, drawn, out);
-    drawn[i] = false;
-  }
-}
-
-std::vector<double> by_enumeration(const std::vector<double>& weights, std::size_t count) {
-  std::vector<double> out(weights.size(), 0.0);
-  std::vector<bool> drawn(weights.size(), false);
-  double sum = 0;
-  for (const double w : weights) sum += w;
-  add_draws(weights, count, sum, 1, drawn, out);
-  return out;
-}
-
 }  // namespace
-
-TEST_CASE("principle check: the probability of being drawn is that of drawing one after the other") {
-  // By hand: of weights 2, 1, 1 two are drawn: the first is missing with 2 · (1/4 · 1/3) = 1/6.
-  const auto small = inclusion_probabilities(std::vector{2.0, 1.0, 1.0}, 2);
-  CHECK(small[0] == Approx(5.0 / 6).epsilon(1e-9));
-  CHECK(small[1] == Approx(7.0 / 12).epsilon(1e-9));
-
-  for (const auto& weights : {std::vector<double>{3, 2, 1, 1, 1, 3, 3, 1, 1, 3, 1, 1, 4, 2},
-                              {1, 129, 1, 1, 129, 3, 0.5},
-                              {1e-3, 1, 1, 1000}}) {
-    const auto exact = by_enumeration(weights, 3), measured = inclusion_probabilities(weights, 3);
-    for (std::size_t i = 0; i < weights.size(); ++i) CHECK(measured[i] == Approx(exact[i]).epsilon(1e-7));
-  }
-  CHECK(inclusion_probabilities(std::vector{1.0, 0.0, 1.0}, 3) == std::vector<double>{1, 0, 1});
-  CHECK(inclusion_probabilities(std::vector{1.0, 1.0}, 0) == std::vector<double>{0, 0});
-  CHECK_THROWS_AS(inclusion_probabilities(std::vector{-1.0}, 1), argument_error);
-}
-
-TEST_CASE("principle check: what is likely to be drawn is drawn as often by the sampler") {
-  const std::vector<double> weights{4, 2, 1, 1, 0};
-  std::vector<double> share(weights.size(), 0.0);
-  for (std::uint64_t i = 0; i < 20000; ++i) {
-    rng random(3, i);
-    for (const auto index : sample_without_replacement(weights, 2, random)) share[index] += 1.0 / 20000;
-  }
-  const auto expected = inclusion_probabilities(weights, 2);
-  for (std::size_t i = 0; i < weights.size(); ++i) CHECK(std::abs(share[i] - expected[i]) < 0.015);  // four deviations
-}
-
-TEST_CASE("principle check: sentences and their ends") {
-  for (const char* good :
-       {"So.", "So!", "Why?", "So. \n", "He said \"so.\"", "(So.)", "好。", "「好。」", "And so on…"})
-    CHECK(ends_as_sentence(good));
-  for (const char* bad : {"", "So", "So,", "So;", "So:", "\"So\"", "好", "So. Then"})
-    CHECK_FALSE(ends_as_sentence(bad));
-}
-
-TEST_CASE("principle check: overlap of texts") {
-  CHECK(text_overlap("Be kind.", "be  KIND!") == 1);
-  CHECK(text_overlap("abcd", "wxyz") == 0);
-  CHECK(text_overlap("", "") == 1);
-  // " abc", "abcd", "bcd " against " abc", "abce", "bce ": one of five.
-  CHECK(text_overlap("abcd", "abce") == Approx(0.2));
-  CHECK(text_overlap("The AI keeps its answer short and to the point, without needless words.",
-                     "The AI keeps its answer brief and to the point, without needless words.") > 0.7);
-  CHECK(text_overlap("请用中文简短地回答每一个问题。", "请用中文简短地回答每一个问题！") == 1);
-}
 
 TEST_CASE("principle check: a sound collection has nothing said against it, and its lengths measured") {
   const auto report = check_text(
@@ -161,7 +87,7 @@ TEST_CASE("the shipped collections are sound") {
   std::set<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(source_dir() / "reference_trainer" / "principles")) {
     CAPTURE(entry.path());
-    const auto report = check_collection(entry.path());
+    const auto report = check_principle_file(entry.path());
     INFO(said(report));
     CHECK(report.sound());
     names.insert(entry.path().stem().string());
@@ -179,7 +105,7 @@ TEST_CASE("collections that others published can be read and checked") {
   std::size_t read = 0;
   for (const auto& entry : std::filesystem::directory_iterator(*data / "principles")) {
     if (entry.path().extension() != ".json") continue;
-    CHECK(check_collection(entry.path()).entries.size() == load_principles(entry.path()).size());
+    CHECK(check_principle_file(entry.path()).entries.size() == load_principles(entry.path()).size());
     ++read;
   }
   CHECK(read == 5);

@@ -28,7 +28,9 @@ struct scratch_file {
   std::filesystem::path path;
 };
 
-std::vector<coho::principle> load_text(std::string_view content) { return load_principles(scratch_file(content).path); }
+std::vector<coho::principle> load_principles_from(std::string_view content) {
+  return load_principles(scratch_file(content).path);
+}
 
 std::filesystem::path shipped_principles(const std::string& name) {
   return coho::test::source_dir() / "reference_trainer" / "principles" / (name + ".json");
@@ -51,7 +53,7 @@ const std::vector<std::string> excluded_from_aggregation{"Overall Helpful", "Nat
 }  // namespace
 
 TEST_CASE("principles are read with their optional members") {
-  const auto list = load_text(R"([{"dimension": "Kind", "definition": "Be kind."},
+  const auto list = load_principles_from(R"([{"dimension": "Kind", "definition": "Be kind."},
     {"dimension": "Brief", "definition": "Be brief.", "negative_definition": "Be long.", "weight": 2.5},
     {"weight": 0, "definition": "x", "dimension": "Off", "negative_definition": null}])");
   REQUIRE(list.size() == 3);
@@ -61,27 +63,29 @@ TEST_CASE("principles are read with their optional members") {
 }
 
 TEST_CASE("errors name the file and the entry") {
-  CHECK_THROWS_WITH(load_text("{}"),
+  CHECK_THROWS_WITH(load_principles_from("{}"),
                     ContainsSubstring("coho_principle_file_") && ContainsSubstring("not a JSON array"));
-  CHECK_THROWS_WITH(load_text("[]"), ContainsSubstring("no principles"));
-  CHECK_THROWS_AS(load_text("[{"), coho::file_error);
-  CHECK_THROWS_WITH(load_text("[1]"), ContainsSubstring("entry 1: is not a JSON object"));
-  CHECK_THROWS_WITH(load_text(R"([{"dimension": "A", "definition": "a"}, {"definition": "b"}])"),
+  CHECK_THROWS_WITH(load_principles_from("[]"), ContainsSubstring("no principles"));
+  CHECK_THROWS_AS(load_principles_from("[{"), coho::file_error);
+  CHECK_THROWS_WITH(load_principles_from("[1]"), ContainsSubstring("entry 1: is not a JSON object"));
+  CHECK_THROWS_WITH(load_principles_from(R"([{"dimension": "A", "definition": "a"}, {"definition": "b"}])"),
                     ContainsSubstring("entry 2: has no \"dimension\""));
-  CHECK_THROWS_WITH(load_text(R"([{"dimension": "A"}])"), ContainsSubstring("entry 1 (\"A\"): has no \"definition\""));
-  CHECK_THROWS_WITH(load_text(R"([{"dimension": "A", "definition": " "}])"),
+  CHECK_THROWS_WITH(load_principles_from(R"([{"dimension": "A"}])"),
+                    ContainsSubstring("entry 1 (\"A\"): has no \"definition\""));
+  CHECK_THROWS_WITH(load_principles_from(R"([{"dimension": "A", "definition": " "}])"),
                     ContainsSubstring("\"definition\" is empty"));
-  CHECK_THROWS_WITH(load_text(R"([{"dimension": 3, "definition": "a"}])"),
+  CHECK_THROWS_WITH(load_principles_from(R"([{"dimension": 3, "definition": "a"}])"),
                     ContainsSubstring("\"dimension\" is not a string"));
-  CHECK_THROWS_WITH(load_text(R"([{"dimension": "A", "definition": "a", "weight": -2}])"),
+  CHECK_THROWS_WITH(load_principles_from(R"([{"dimension": "A", "definition": "a", "weight": -2}])"),
                     ContainsSubstring("entry 1 (\"A\"): \"weight\" is -2"));
-  CHECK_THROWS_WITH(load_text(R"([{"dimension": "A", "definition": "a", "weight": "2"}])"),
+  CHECK_THROWS_WITH(load_principles_from(R"([{"dimension": "A", "definition": "a", "weight": "2"}])"),
                     ContainsSubstring("not a number"));
-  CHECK_THROWS_WITH(load_text(R"([{"dimension": "A", "definition": "a", "wieght": 2}])"),
+  CHECK_THROWS_WITH(load_principles_from(R"([{"dimension": "A", "definition": "a", "wieght": 2}])"),
                     ContainsSubstring("unknown member \"wieght\""));
-  CHECK_THROWS_WITH(load_text(R"([{"dimension": "A", "definition": "a"}, {"dimension": "A", "definition": "b"}])"),
-                    ContainsSubstring("entry 2 (\"A\"): has the same dimension as entry 1"));
-  CHECK_THROWS_WITH(load_text(R"([{"dimension": "A", "definition": "a", "weight": 0}])"),
+  CHECK_THROWS_WITH(
+      load_principles_from(R"([{"dimension": "A", "definition": "a"}, {"dimension": "A", "definition": "b"}])"),
+      ContainsSubstring("entry 2 (\"A\"): has the same dimension as entry 1"));
+  CHECK_THROWS_WITH(load_principles_from(R"([{"dimension": "A", "definition": "a", "weight": 0}])"),
                     ContainsSubstring("positive weight"));
   CHECK_THROWS_AS(load_principles("/nowhere/principles.json"), coho::file_error);
 }

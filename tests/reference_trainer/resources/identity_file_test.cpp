@@ -1,4 +1,4 @@
-#include "records/identity_file.hpp"
+#include "resources/identity_file.hpp"
 
 #include <algorithm>
 #include <set>

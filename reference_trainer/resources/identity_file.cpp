@@ -1,4 +1,4 @@
-#include "records/identity_file.hpp"
+#include "resources/identity_file.hpp"
 
 #include <optional>
 #include <string_view>
@@ -15,8 +15,8 @@ namespace {
 
 constexpr std::string_view identity_form = "write {\"questions\": [\"…\"], \"answers\": [\"…\"]}";
 
-// Nothing if a placeholder is neither {name} nor {maker}.
-std::optional<std::string> filled_in(std::string_view text, const assistant_identity& identity) {
+// The text with name and maker in place of {name} and {maker}; nothing if it has another brace.
+std::optional<std::string> fill_placeholders(std::string_view text, const assistant_identity& identity) {
   std::string out;
   while (!text.empty()) {
     const auto open = text.find('{');
@@ -62,7 +62,7 @@ std::vector<sft_record> load_identity(const std::filesystem::path& path, const a
       for (const auto& text : given) {
         if (!text.is_string() || text.get<std::string>().find_first_not_of(" \t\r\n") == std::string::npos)
           fail(member + " contains something other than text");
-        auto filled = filled_in(text.get<std::string>(), identity);
+        auto filled = fill_placeholders(text.get<std::string>(), identity);
         if (!filled) fail(member + " contains a placeholder other than {name} and {maker}");
         found.push_back(std::move(*filled));
       }

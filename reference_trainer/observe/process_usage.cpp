@@ -1,4 +1,4 @@
-#include "observe/resources.hpp"
+#include "observe/process_usage.hpp"
 
 #include <fstream>
 #include <sys/resource.h>

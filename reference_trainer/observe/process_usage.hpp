@@ -5,7 +5,7 @@
 
 namespace coho::trainer {
 
-/// The peak memory of this process, in bytes.
+/// The peak memory of this process (resident set), in bytes; 0 if the system does not say.
 std::uint64_t peak_rss_bytes() noexcept;
 /// Its current memory, in bytes; 0 if the system does not say.
 std::uint64_t current_rss_bytes() noexcept;
