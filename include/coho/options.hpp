@@ -106,8 +106,8 @@ concept optional_described = described<typename detail::optional_value<T>::type>
 template <class T>
 concept option_number = std::is_arithmetic_v<T> && !std::is_same_v<T, bool>;
 
-/// "finite and at least 0", "in (0, 1)", "0 (off) or finite and greater than 1"; for whole numbers "at least 1". Empty where
-/// every value of the type is allowed.
+/// "finite and at least 0", "in (0, 1)", "0 (off) or finite and greater than 1"; for whole numbers "at least 1". Empty
+/// where every value of the type is allowed.
 template <class = detail::if_called>
 std::string allowed_text(const option_range& range, bool whole = false) {
   std::ostringstream out;

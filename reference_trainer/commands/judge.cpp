@@ -68,9 +68,9 @@ class judge_stage : public stage {
  public:
   judge_stage(const config& options, stage_context& context)
       : adapter_(read_starting_adapter(options)), out_(context.out_or("judgements.jsonl")) {
-    const auto read = read_section<judge_options>(
-        options.section("judge"),
-        {.principles = shipped_file("principles/reward_model.json"), .template_path = shipped_file("prompts/judge.txt")});
+    const auto read = read_section<judge_options>(options.section("judge"),
+                                                  {.principles = shipped_file("principles/reward_model.json"),
+                                                   .template_path = shipped_file("prompts/judge.txt")});
     samples_ = read.samples;
     choice_ = read.pairs;
     choice_.random = pairing_rng(context.seed);

@@ -10,7 +10,7 @@
 
 #include "config/read_options.hpp"
 #include "config/spelling.hpp"
-#include "observe/table.hpp"
+#include "observe/format.hpp"
 #include "program/stage_options.hpp"
 #include "run/stage.hpp"
 

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "config/spelling.hpp"
-#include "observe/table.hpp"
+#include "observe/format.hpp"
 
 namespace coho::trainer {
 namespace {

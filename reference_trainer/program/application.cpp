@@ -13,7 +13,7 @@
 #include "jsonl/bad_records.hpp"
 #include "jsonl/dropped_parts.hpp"
 #include "llama/position_watch.hpp"
-#include "observe/table.hpp"
+#include "observe/format.hpp"
 #include "program/find_recipe.hpp"
 #include "program/run_subcommand.hpp"
 #include "program/stage_options.hpp"

@@ -200,5 +200,6 @@ TEST_CASE("mistake 11: a supervised run does not go on with another seed or batc
   supervised_trainer other_seed{policy, optimizer, {.batch_size = 4, .seed = 2}};
   CHECK_THROWS_WITH(other_seed.restore(begun.save()), "seed = 2 is not allowed: it must be 1, as in the saved run");
   supervised_trainer other_size{policy, optimizer, {.batch_size = 8, .seed = 1}};
-  CHECK_THROWS_WITH(other_size.restore(begun.save()), "batch_size = 8 is not allowed: it must be 4, as in the saved run");
+  CHECK_THROWS_WITH(other_size.restore(begun.save()),
+                    "batch_size = 8 is not allowed: it must be 4, as in the saved run");
 }

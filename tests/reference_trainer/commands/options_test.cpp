@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "commands/commands.hpp"
-#include "observe/table.hpp"
+#include "observe/format.hpp"
 #include "program/application.hpp"
 #include "support/catch.hpp"
 

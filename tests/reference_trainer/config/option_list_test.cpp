@@ -5,7 +5,7 @@
 
 #include <coho/train/options/ppo_options.hpp>
 
-#include "observe/table.hpp"
+#include "observe/format.hpp"
 #include "support/catch.hpp"
 
 using namespace coho::trainer;

@@ -66,8 +66,8 @@ TEST_CASE("preference data: `reward` trains on the text with which `ppo` asks, w
 
   const principle_sampler sampler(collection);
   rng random(1);
-  const auto asked =
-      compose_guideline({}, sampler.definitions(std::vector<std::size_t>{0, 1, 2}), intervention_position::last, random);
+  const auto asked = compose_guideline({}, sampler.definitions(std::vector<std::size_t>{0, 1, 2}),
+                                       intervention_position::last, random);
   CHECK(prompt(trained.prompt, trained.response, trained.principles) == prompt("Who?", "I.", asked));
   CHECK(prompt("Who?", "I.", asked) == "Who?\nI.\n- Say it plainly.\n- Be brief.\n- Be true.\nIt is");
 }
