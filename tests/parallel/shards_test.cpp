@@ -86,7 +86,7 @@ TEST_CASE("sequences are partitioned so that shards hold equally many of even wo
 TEST_CASE("sums of shards are added in the order of the shards") {
   // In another order the small numbers would be lost one by one.
   const std::vector<double> terms{1e16, 1, -1e16, 1, 1, 1};
-  const auto sum_counts = [&](std::size_t ranks) {
+  const auto total_of = [&](std::size_t ranks) {
     double out = 0;
     test::run_ranks(
         ranks,
@@ -105,5 +105,5 @@ TEST_CASE("sums of shards are added in the order of the shards") {
     return out;
   };
   const double one = std::accumulate(terms.begin(), terms.end(), 0.0);
-  for (const std::size_t ranks : {1U, 2U, 4U, 6U}) CHECK(sum_counts(ranks) == one);
+  for (const std::size_t ranks : {1U, 2U, 4U, 6U}) CHECK(total_of(ranks) == one);
 }
