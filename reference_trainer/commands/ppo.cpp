@@ -28,6 +28,7 @@
 #include "rollouts/rl_prompts.hpp"
 #include "rollouts/rollout_board.hpp"
 #include "rollouts/symbolic_rewards.hpp"
+#include "run/output_file.hpp"
 #include "run/stage.hpp"
 #include "run/training_loop.hpp"
 #include "run/training_run.hpp"
@@ -345,8 +346,8 @@ class ppo_stage : public stage {
       : out_(context.out_or("ppo")), settings_(read_ppo(options, context, out_)) {}
 
   void check(const config& options, stage_context&) override {
-    check_output_folder(out_, {settings_.planned.model.path, settings_.read.policy, settings_.read.reward_model});
-    check_output_folder(out_ / "best", {settings_.read.policy, settings_.read.reward_model});
+    refuse_same_folder(out_, {settings_.planned.model.path, settings_.read.policy, settings_.read.reward_model});
+    refuse_same_folder(out_ / "best", {settings_.read.policy, settings_.read.reward_model});
     check_ppo(options.section("ppo"), settings_);
   }
 

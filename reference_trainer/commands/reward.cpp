@@ -158,7 +158,7 @@ class held_out_evaluation {
     done_ = done;
     if (out.empty()) return *last_;  // another rank writes
     nlohmann::ordered_json report{{"step", done}};
-    report.update(last_->json());
+    report.update(last_->to_json());
     summary(report).write(out / "evaluation.json");
     return *last_;
   }
@@ -187,7 +187,7 @@ class reward_stage : public stage {
       : settings_(read_reward(options, context)), out_(settings_.out) {}
 
   void check(const config&, stage_context&) override {
-    check_output_folder(out_, {settings_.planned.model.path, settings_.read.from});
+    refuse_same_folder(out_, {settings_.planned.model.path, settings_.read.from});
     if (settings_.read.files.evaluation_share > 0)
       refuse_same_file("out", out_ / "held_out.jsonl", settings_.read.files.data);
   }

@@ -1,6 +1,7 @@
 #include "models/model_files.hpp"
 
 #include <algorithm>
+#include <initializer_list>
 #include <map>
 
 #include <ATen/detail/CUDAHooksInterface.h>
@@ -173,15 +174,6 @@ loaded_model load_model(const std::filesystem::path& directory, const weight_for
   out.base_head = std::move(head);
   out.fingerprint = fingerprint;
   return out;
-}
-
-void check_output_folder(const std::filesystem::path& out, std::initializer_list<std::filesystem::path> inputs) {
-  for (const auto& input : inputs) {
-    std::error_code none;
-    if (!input.empty() && std::filesystem::equivalent(out, input, none))
-      throw config_error("out = " + out.string() +
-                         " is the folder of a model that this stage reads: give another folder");
-  }
 }
 
 namespace {

@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -50,9 +49,6 @@ loaded_model load_model(const std::filesystem::path& directory, const weight_for
 loaded_model load_model(const model_settings& settings, at::Device device, std::uint64_t seed);
 /// The same with device and seed of a run. Throws config_error if this program or machine has no such device.
 loaded_model load_model(const model_settings& settings, const stage_context& context);
-
-/// Throws config_error if a stage's output folder is one of the models that it reads, because saving would destroy it.
-void check_output_folder(const std::filesystem::path& out, std::initializer_list<std::filesystem::path> inputs);
 
 /// Adds a role from files: a PEFT directory (adapter_config.json), a Hugging Face directory (separate weights), or,
 /// with an empty path, the base itself. A scalar head stored with it is loaded too, as is that of a

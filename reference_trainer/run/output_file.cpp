@@ -19,6 +19,15 @@ void refuse_same_file(std::string_view key, const std::filesystem::path& out,
   }
 }
 
+void refuse_same_folder(const std::filesystem::path& out, const std::vector<std::filesystem::path>& inputs) {
+  for (const auto& input : inputs) {
+    std::error_code none;
+    if (!input.empty() && std::filesystem::equivalent(out, input, none))
+      throw config_error("out = " + out.string() +
+                         " is the folder of a model that this stage reads: give another folder");
+  }
+}
+
 void create_parent_folder(const std::filesystem::path& out) {
   const auto folder = out.parent_path();
   if (folder.empty()) return;
