@@ -98,7 +98,6 @@ struct ppo_settings {
   std::optional<guideline_source> guidelines{};
   reward_prompt_settings reward_prompt{};
   plan_settings planned{};
-
   const ppo_options& options() const { return training.options; }
 };
 

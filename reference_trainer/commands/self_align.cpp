@@ -29,6 +29,8 @@
 #include "roles/policy_role.hpp"
 #include "run/output_file.hpp"
 #include "run/stage.hpp"
+#include "settings/generation_settings.hpp"
+#include "settings/model_settings.hpp"
 #include "settings/self_align_settings.hpp"
 #include "text/utf8.hpp"
 
