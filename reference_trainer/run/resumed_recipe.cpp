@@ -44,8 +44,8 @@ fs::path last_name(const fs::path& path) { return (path / "").parent_path().file
 bool is_same_file(const fs::path& saved, const fs::path& now) {
   if (saved == now) return true;
   if (is_missing(saved)) return last_name(saved) == last_name(now);
-  const auto fingerprint = fingerprint_of(saved);
-  return fingerprint != 0 && fingerprint == fingerprint_of(now);
+  const auto hash = hash_path(saved);
+  return hash != 0 && hash == hash_path(now);
 }
 
 bool are_same_files(const std::string& key, const config& saved, const config& now) {
