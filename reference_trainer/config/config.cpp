@@ -292,8 +292,9 @@ void config::check_unknown() const {
     if (state_->declared.contains(key) || (empty_section && ((own && top == key) || holds_declared(key)))) continue;
     const auto from = config(state_, "").place(key);
     if (!own && state_->other_sections.contains(top)) {
-      if (state_->shared_overrides || !from.starts_with("--")) continue;
-      throw config_error(from + ": " + key + " has no effect here: " + top + " is a section of other stages");
+      // A flag may set the key of a section that one form of its stage reads: `reward --pretrain --data`.
+      if (state_->shared_overrides || !from.starts_with("--set ")) continue;
+      throw config_error(from + ": " + key + " has no effect here: this stage does not read the section " + top);
     }
     if (const auto known = state_->shared.find(key); known != state_->shared.end()) {
       if (!state_->shared_overrides && from.starts_with("--"))

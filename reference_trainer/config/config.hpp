@@ -106,7 +106,7 @@ class config {
   /// Declares keys that this stage accepts without reading them.
   void declare(std::initializer_list<std::string_view> keys) const;
   /// Sections that belong to other stages: their keys in the file are not unknown, unless this stage reads from them
-  /// too. Overrides of them are refused, as they have no effect, unless `share_overrides` was called.
+  /// too. `--set` of one is refused, as it has no effect, unless `share_overrides` was called.
   void allow_sections(std::span<const std::string> names) const;
   /// Keys that other stages read from sections that this one reads from too. One recipe serves all stages, so they may
   /// be in its file: their values are checked, not used. An override of one is refused, as it has no effect.

@@ -121,9 +121,9 @@ inline std::string print_toml(const toml::node& node, toml::format_flags flags) 
 inline constexpr toml::format_flags recipe_format =
     toml::toml_formatter::default_flags & ~toml::format_flags::indentation;
 
-// For messages, which are one line: a string with line breaks is printed with escapes.
+// For messages, which are one line: line breaks of strings are printed as escapes.
 inline std::string print_value(const toml::node& node) {
-  return print_toml(node, recipe_format & ~toml::format_flags::allow_multi_line_strings);
+  return escape_controls(print_toml(node, recipe_format & ~toml::format_flags::allow_multi_line_strings));
 }
 
 // For people, not for a parser: strings without quotes, 2.0 as 2.

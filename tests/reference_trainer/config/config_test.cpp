@@ -287,7 +287,7 @@ TEST_CASE("options: an override of a section of other stages is refused unless t
     return message_of([&] { c.check_unknown(); });
   };
   CHECK(problem(recipe({"ppo.steps=3"})) ==
-        "--set ppo.steps=3: ppo.steps has no effect here: ppo is a section of other stages");
+        "--set ppo.steps=3: ppo.steps has no effect here: this stage does not read the section ppo");
   CHECK(problem(recipe()) == "");  // those of the file are for other stages
   const auto shared = recipe({"ppo.steps=3"});
   shared.share_overrides();
@@ -299,7 +299,7 @@ TEST_CASE("options: the place of a section that only an override made is the ove
   CHECK(message_of([&] { c.get<int>("sft.epochs", 1); }).starts_with("--set sft.epochs.x=3: sft.epochs is a section"));
   const auto broken = recipe({"ppo.steps=a\nb"});
   CHECK(message_of([&] { broken.get<int>("ppo.steps", 1); }) ==
-        "--set ppo.steps=a\\nb: ppo.steps is a string (\"a\\nb\"), expected an integer");
+        "--set ppo.steps=a\\nb: ppo.steps is a string ('a\\nb'), expected an integer");
   CHECK_THAT(message_of([] { recipe({"a\nb"}); }), ContainsSubstring("--set a\\nb: expected key=value"));
 }
 

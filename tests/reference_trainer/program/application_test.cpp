@@ -199,7 +199,7 @@ TEST_CASE("wrong input gives one line and an exit code by kind") {
       {{"generate", "--model", "m", "--seed", ""}, 2, "--seed \"\": expected a value"},
       {{"generate", "--model", "m", "--out", ""}, 2, "--out \"\": expected a value"},
       {{"generate", "--model", "m", "-c", ""}, 2, "--config \"\": expected a value"},
-      {{"generate", "--model", "m", "--set", "ppo.steps=1"}, 3, "ppo is a section of other stages"},
+      {{"generate", "--model", "m", "--set", "ppo.steps=1"}, 3, "this stage does not read the section ppo"},
       {{"fail", "--set", "kind=missing"}, 4, "/nonexistent/x: cannot be read"},
       {{"fail", "--set", "kind=write"}, 9, "/nonexistent/x: cannot be written"},
       {{"fail", "--set", "kind=bad"}, 5, "/dev/null: line 1: is not JSON"},

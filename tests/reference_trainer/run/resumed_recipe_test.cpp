@@ -62,7 +62,7 @@ TEST_CASE("resumed_recipe: a changed option is refused with its place and both v
   // One that is left out is its default; one that the run did not have is an addition; all are named.
   const auto all = run.resume({"sft.learning_rate.kind=linear", "ppo.adaptive_kl.target=6"});
   for (const std::string part :
-       {"default: seed = 1, but the run was started with 3", "default: sft.learning_rate.peak = 0.0001",
+       {"default: seed = 1, but the run was started with 3", "default: sft.learning_rate.peak = 1e-04",
         "sft.learning_rate.kind = linear, but the run was started with cosine",
         "ppo.adaptive_kl.target = 6, but the run was started with none"})
     CHECK_THAT(all, ContainsSubstring(part));
