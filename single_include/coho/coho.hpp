@@ -1948,7 +1948,8 @@ inline void check_groups(std::span<const std::size_t> offsets, std::size_t rewar
   throw argument_error(std::string(who) + ": the rewards of group " + std::to_string(group) +
                        ", or their deviation, are not finite");
 }
-/// Apart from the throw, which would keep the loop around the call from staying in registers.
+/// Throws `throw_group_not_finite` unless `finite`. The throw is a function of its own, so that the loop around the
+/// call keeps its numbers in registers.
 inline void require_finite_group(bool finite, std::size_t group, const char* who) {
   if (!finite) throw_group_not_finite(group, who);
 }
@@ -6987,14 +6988,14 @@ class judge_prompt {
         template_.source_name() + ": a judge template must end in an open parenthesis, after which the letter is read");
   }
 
-  /// The prompt of one comparison; `output_a` is shown first, `dimension` is the principle's name.
+  /// The prompt of one comparison; `output_a` is shown first.
   template <class = detail::if_called>
   std::string operator()(std::string_view instruction, std::string_view output_a, std::string_view output_b,
-                         std::string_view dimension, std::string_view definition) const {
+                         std::string_view principle_name, std::string_view definition) const {
     return template_.render({{"UserInstruction", instruction},
                              {"OutputA", output_a},
                              {"OutputB", output_b},
-                             {"Dimension", single_line(dimension)},
+                             {"Dimension", single_line(principle_name)},
                              {"Definition", single_line(definition)}});
   }
 
@@ -7770,8 +7771,8 @@ class preference_aggregator {
   }
 
  private:
-  // The same from the scores of `scores`. Draws the same numbers from `random` whatever they decide, so that an option
-  // or rule changes no later choice.
+  // The same from the scores of `scores`. The numbers of rules and noise are drawn whether used or not, so that a rule
+  // or gate changes no later choice.
   template <class Numbers>
   std::optional<preference> draw_preference(const Numbers& numbers, const rule_facts& facts, rng& random) const {
     const std::size_t count = std::min(options_.sizes(random), drawable_);
@@ -10456,7 +10457,7 @@ class basic_token_sampler {
 
   const token_sampling_options& options() const noexcept { return options_; }
 
-  /// Draws one token; uses one number of `random`, or none at temperature 0.
+  /// Draws one token; uses one uniform number of `random`, or none at temperature 0.
   sampled_token operator()(std::span<const Logit> logits, rng& random) const {
     const sums all = sum_exponentials(logits);
     const bool truncated = (options_.top_k != 0 && options_.top_k < logits.size()) || options_.top_p < 1;
