@@ -15,6 +15,7 @@
 #include "program/subcommand.hpp"
 #include "run/report_error.hpp"
 #include "run/stage.hpp"
+#include "settings/model_settings.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -26,7 +27,8 @@ std::vector<std::string> missing_files(const config& options) {
   std::vector<std::string> out;
   for (const auto& [key, path] : options.read_paths())
     if (key != "out" && !path.empty() && is_missing(path) && is_missing(find_principle_file(path)) &&
-        is_missing(find_prompt_file(path)) && !(key == "sft.data" && sft_data_settings::is_identity(path)))
+        is_missing(find_prompt_file(path)) && !(key == "sft.data" && sft_data_settings::is_identity(path)) &&
+        !(key == "model.config" && shipped_shape(path)))
       out.push_back(key + " = " + path.string());
   return out;
 }

@@ -17,18 +17,6 @@
 namespace coho::trainer {
 namespace {
 
-// The file of the shape that a path is named after; nothing where none has that name.
-std::optional<std::filesystem::path> shipped_shape(const std::filesystem::path& path) {
-  // "llama-2-70b" and "models/llama-2-70b/" name the same shape; a dot in a name is not an extension.
-  auto name = path.filename().empty() ? path.parent_path().filename().string() : path.filename().string();
-  if (!name.ends_with(".json")) name += ".json";
-  try {
-    return shipped_file("configs/" + name);
-  } catch (const file_error&) {
-    return std::nullopt;
-  }
-}
-
 // "llama-2-13b, llama-2-70b, …", for messages.
 std::string shipped_shapes() {
   std::vector<std::string> names;
@@ -73,6 +61,17 @@ std::vector<linear_ranks> ranks_by_block(std::int64_t blocks, Rank rank) {
 }
 
 }  // namespace
+
+std::optional<std::filesystem::path> shipped_shape(const std::filesystem::path& path) {
+  // A dot in a name is not an extension.
+  auto name = path.filename().empty() ? path.parent_path().filename().string() : path.filename().string();
+  if (!name.ends_with(".json")) name += ".json";
+  try {
+    return shipped_file("configs/" + name);
+  } catch (const file_error&) {
+    return std::nullopt;
+  }
+}
 
 void model_settings::settle(const coho::trainer::config& section) {
   if (random_weights) {

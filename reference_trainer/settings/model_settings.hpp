@@ -66,6 +66,10 @@ std::filesystem::path read_starting_adapter(const config& options);
 /// The section `model` of a stage with such a role, or without.
 option_section model_section(bool with_adapter = false);
 
+/// The file of the shipped shape that a path is named after, as "llama-2-70b" and "models/llama-2-70b/"; nothing where
+/// none has that name.
+std::optional<std::filesystem::path> shipped_shape(const std::filesystem::path& path);
+
 /// The model's shape: `model.config` when given, else config.json in `model.path`, else a shipped shape of that
 /// folder's name. Nothing if there is none; `file_error` when `model.config` names nothing or the file cannot be
 /// used. Opens no weights.
