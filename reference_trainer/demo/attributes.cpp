@@ -87,7 +87,7 @@ attributes parse_attributes(std::string_view reply_text, std::string_view prompt
     }
     rest.remove_prefix(one.size());
   }
-  return seen.finish(identify_language(text), count_words(text));
+  return seen.finish(identify_demo_language(text), count_words(text));
 }
 
 attributes measure_attributes(const reply& r, const prompt& p) {

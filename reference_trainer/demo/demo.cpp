@@ -345,7 +345,7 @@ class demo_base_stage : public trainer::stage {
 subcommand make_demo_command() {
   // Registered here and not in the run, because the demo's recipe names it and is used by every stage.
   register_language_identifier("toy_world", [](std::string_view text) {
-    return std::to_string(static_cast<int>(demo::identify_language(text)));
+    return std::to_string(static_cast<int>(demo::identify_demo_language(text)));
   });
   return {.name = "demo",
           .help = "the whole of SALMON in a toy world, from judge to policy, in minutes",

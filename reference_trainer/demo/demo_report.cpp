@@ -63,7 +63,7 @@ report_samples make_sample_table(const std::vector<demo_run>& runs, std::size_t 
       for (const auto& [wanted, count] : {std::pair(language::a, readable), std::pair(language::b, others)}) {
         std::size_t left = count;
         for (std::size_t i = 0; i < records.size() && left > 0; ++i) {
-          if (identify_language(records[i].prompt.text()) != wanted) continue;
+          if (identify_demo_language(records[i].prompt.text()) != wanted) continue;
           chosen.push_back(i);
           out.rows.push_back({records[i].prompt.text(), {}});
           --left;

@@ -35,14 +35,14 @@ TEST_CASE("every sentence and prompt of the world is identified exactly", "[demo
       for (std::uint8_t object = 0; object < object_count; ++object) {
         for (std::uint8_t variant = 0; variant < facts_per_object; ++variant) {
           const std::string text = render(sentence{kind, object, variant}, in);
-          CHECK(identify_language(text) == in);
+          CHECK(identify_demo_language(text) == in);
           collect_words(text, words);
         }
       }
     }
     for (prompt p : all_prompts()) {
       p.in = in;
-      CHECK(identify_language(render(p)) == in);
+      CHECK(identify_demo_language(render(p)) == in);
       collect_words(render(p), words);
     }
   }
@@ -63,10 +63,10 @@ TEST_CASE("every sentence and prompt of the world is identified exactly", "[demo
 }
 
 TEST_CASE("mixed and empty texts have no language", "[demo][language]") {
-  CHECK(identify_language("") == language::neither);
-  CHECK(identify_language(" .?, ") == language::neither);
-  CHECK(identify_language("the fox is red. thiu fexu usu ridu.") == language::neither);
+  CHECK(identify_demo_language("") == language::neither);
+  CHECK(identify_demo_language(" .?, ") == language::neither);
+  CHECK(identify_demo_language("the fox is red. thiu fexu usu ridu.") == language::neither);
   // One word of five in the other language is 20 %: not more than 80 %.
-  CHECK(identify_language("the fox lives in ridu") == language::neither);
-  CHECK(identify_language("one two three four five ridu") == language::a);
+  CHECK(identify_demo_language("the fox lives in ridu") == language::neither);
+  CHECK(identify_demo_language("one two three four five ridu") == language::a);
 }

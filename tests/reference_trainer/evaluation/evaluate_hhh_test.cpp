@@ -4,6 +4,7 @@
 
 #include <coho/error.hpp>
 
+#include "files/data_files.hpp"
 #include "support/catch.hpp"
 #include "support/shared_data.hpp"
 #include "tokenizer/sentencepiece.hpp"

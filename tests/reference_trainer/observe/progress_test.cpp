@@ -12,7 +12,7 @@ using namespace coho::trainer;
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
-std::ptrdiff_t lines(const std::string& text) { return std::count(text.begin(), text.end(), '\n'); }
+std::ptrdiff_t count_lines(const std::string& text) { return std::count(text.begin(), text.end(), '\n'); }
 }  // namespace
 
 TEST_CASE("durations read well at every size") {
@@ -51,7 +51,7 @@ TEST_CASE("a log file gets few lines however many steps there are") {
     bar.finish();
     bar.finish();
   }
-  CHECK(lines(stream.str()) == 1);
+  CHECK(count_lines(stream.str()) == 1);
   CHECK(stream.str().find('\r') == std::string::npos);
   CHECK_THAT(stream.str(), ContainsSubstring("100000"));
 }
@@ -62,7 +62,7 @@ TEST_CASE("plain lines appear when the interval has passed") {
   bar.plain_interval = {};
   bar.advance();
   bar.advance();
-  CHECK(lines(stream.str()) == 2);
+  CHECK(count_lines(stream.str()) == 2);
 }
 
 TEST_CASE("on a terminal log lines go above the live line, and the end leaves one line") {
