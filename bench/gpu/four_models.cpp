@@ -9,7 +9,7 @@
 #include <coho/rng.hpp>
 
 #include "decoder/packed_batch.hpp"
-#include "decoder/tensor_conversion.hpp"
+#include "roles/host_numbers.hpp"
 
 namespace coho::bench {
 

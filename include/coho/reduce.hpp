@@ -165,7 +165,7 @@ struct make_token_weights_fn {
 inline constexpr make_token_weights_fn make_token_weights{};
 
 struct weighted_sum_fn {
-  /// Σ_t w_t·x_t over the tokens with w_t ≠ 0, in double; differentiable on tensors.
+  /// Σ_t w_t·x_t over the tokens with w_t ≠ 0: a double; of tensors, 0-d in their own type and differentiable.
   /// Throws argument_error when the lengths differ.
   ///
   ///     auto mean_kl = coho::weighted_sum(coho::kl_estimate(log_probs, reference), weights);

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <optional>
 
-#include "benchmarks/answer_files.hpp"
+#include "benchmarks/benchmark_records.hpp"
 #include "jsonl/jsonl.hpp"
 
 namespace coho::trainer {

@@ -8,7 +8,7 @@
 
 #include "commands/commands.hpp"
 #include "config/read_options.hpp"
-#include "evaluation/aggregate_summary.hpp"
+#include "datasets/aggregate_summary.hpp"
 #include "files/atomic_file.hpp"
 #include "files/data_files.hpp"
 #include "records/records.hpp"

@@ -76,7 +76,7 @@ subcommand make_ppo_command();
 
 /// `coho generate`: continues one prompt, every prompt of a file, or, with neither, only the begin token.
 ///
-/// For external judges it answers in their formats (answer_files.hpp). One prompt: its continuation goes to
+/// For external judges it answers in their formats (benchmark_records.hpp). One prompt: its continuation goes to
 /// stdout as it is sampled, or to `--out`. A file: one JSON record per prompt, to stdout or to `--out`, where an
 /// interrupted run goes on with `--resume`. Record i draws from rng(seed).split(i), so that its text does not depend on
 /// the batch, nor on where a run was interrupted.

@@ -9,8 +9,8 @@
 
 #include <coho/error.hpp>
 
-#include "benchmarks/answer_files.hpp"
 #include "benchmarks/answer_writer.hpp"
+#include "benchmarks/benchmark_records.hpp"
 #include "commands/commands.hpp"
 #include "config/read_options.hpp"
 #include "files/atomic_file.hpp"

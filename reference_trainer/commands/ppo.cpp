@@ -15,6 +15,7 @@
 #include "evaluation/ppo_ending.hpp"
 #include "evaluation/ppo_evaluation.hpp"
 #include "evaluation/reward_statistics.hpp"
+#include "models/ppo_roles.hpp"
 #include "models/prompter.hpp"
 #include "models/reward_model_role.hpp"
 #include "plan/plan_settings.hpp"
@@ -23,13 +24,13 @@
 #include "roles/value_role.hpp"
 #include "rollouts/initial_scale.hpp"
 #include "rollouts/ppo_log.hpp"
-#include "rollouts/ppo_roles.hpp"
 #include "rollouts/reward_parts.hpp"
 #include "rollouts/rl_prompts.hpp"
 #include "rollouts/rollout_board.hpp"
 #include "rollouts/symbolic_rewards.hpp"
 #include "run/output_file.hpp"
 #include "run/stage.hpp"
+#include "run/training_checkpoints.hpp"
 #include "run/training_loop.hpp"
 #include "run/training_run.hpp"
 #include "settings/bonus_settings.hpp"
@@ -102,7 +103,7 @@ struct ppo_settings {
 };
 
 // All sections. The ranks are joined here, so that their number of shards is known to the plan.
-ppo_settings read_ppo(const config& options, stage_context& context, const std::filesystem::path& out) {
+ppo_settings read_ppo_settings(const config& options, stage_context& context, const std::filesystem::path& out) {
   const config section = options.section("ppo");
   ppo_settings read;
   read_options(section, read.read);
@@ -210,7 +211,7 @@ class ppo_run {
     training_checkpoints checkpoints(out_ / "checkpoints", saves.save_every, saves.keep, context_.ranks);
     checkpoints.add("policy", policy_parameters_, policy_optimizer_);
     checkpoints.add("value", value_parameters_, value_optimizer_);
-    const auto saved = checkpoints.start(context_.resume);
+    const auto saved = checkpoints.restore_or_clear(context_.resume);
     set_normalization(saved);
 
     auto reward = [&](std::span<const reward_query> queries) {
@@ -342,7 +343,7 @@ class ppo_run {
 class ppo_stage : public stage {
  public:
   ppo_stage(const config& options, stage_context& context)
-      : out_(context.out_or("ppo")), settings_(read_ppo(options, context, out_)) {}
+      : out_(context.out_or("ppo")), settings_(read_ppo_settings(options, context, out_)) {}
 
   void check(const config& options, stage_context&) override {
     refuse_same_folder(out_, {settings_.planned.model.path, settings_.read.policy, settings_.read.reward_model});

@@ -24,6 +24,7 @@
 #include "plan/plan_text.hpp"
 #include "run/output_file.hpp"
 #include "run/stage.hpp"
+#include "run/training_checkpoints.hpp"
 #include "run/training_loop.hpp"
 #include "run/training_run.hpp"
 #include "settings/fit_settings.hpp"
@@ -128,7 +129,7 @@ void apply_flags_to_pretraining(config options) {
 }
 
 // The section of the stage, or of pre-training, and those that both share.
-reward_settings read_reward(const config& options, stage_context& context) {
+reward_settings read_reward_settings(const config& options, stage_context& context) {
   reward_settings read;
   read.pretraining = read_section<reward_choice>(options).pretrain;
   read.section = read.pretraining ? "preference_pretraining" : "reward";
@@ -184,7 +185,7 @@ void log_evaluation(metrics_log& log, std::int64_t step, const preference_measur
 class reward_stage : public stage {
  public:
   reward_stage(const config& options, stage_context& context)
-      : settings_(read_reward(options, context)), out_(settings_.out) {}
+      : settings_(read_reward_settings(options, context)), out_(settings_.out) {}
 
   void check(const config&, stage_context&) override {
     refuse_same_folder(out_, {settings_.planned.model.path, settings_.read.from});
@@ -228,7 +229,7 @@ class reward_stage : public stage {
     const checkpoint_options& saves = settings_.read.fit.checkpoints;
     training_checkpoints checkpoints(out_ / "checkpoints", saves.save_every, saves.keep, context.ranks);
     checkpoints.add("reward", *parameters_, *optimizer_);
-    if (const auto saved = checkpoints.start(context.resume)) restore_position(*trainer_, *saved);
+    if (const auto saved = checkpoints.restore_or_clear(context.resume)) restore_position(*trainer_, *saved);
     training_loop loop(
         context, checkpoints, out_, {.title = "reward model", .first = trainer_->save().step, .steps = steps_},
         [&](const reward_model_statistics& s, metrics_log& log, progress& bar) {

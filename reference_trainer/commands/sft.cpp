@@ -23,6 +23,7 @@
 #include "roles/policy_role.hpp"
 #include "run/output_file.hpp"
 #include "run/stage.hpp"
+#include "run/training_checkpoints.hpp"
 #include "run/training_loop.hpp"
 #include "run/training_run.hpp"
 #include "settings/fit_settings.hpp"
@@ -141,7 +142,7 @@ class sft_stage : public stage {
     const checkpoint_options& saves = settings_.read.fit.checkpoints;
     training_checkpoints checkpoints(out_ / "checkpoints", saves.save_every, saves.keep, context.ranks);
     checkpoints.add("policy", *parameters_, *optimizer_);
-    if (const auto saved = checkpoints.start(context.resume)) restore_position(*trainer_, *saved);
+    if (const auto saved = checkpoints.restore_or_clear(context.resume)) restore_position(*trainer_, *saved);
     training_loop loop(
         context, checkpoints, out_,
         {.title = "sft", .first = trainer_->save().step, .steps = settings_.read.fit.step_count(examples_.size())},

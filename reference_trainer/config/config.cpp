@@ -7,6 +7,7 @@
 #include "config/recipe_file.hpp"
 #include "config/renamed_keys.hpp"
 #include "config/spelling.hpp"
+#include "config/toml_text.hpp"
 #include "config/toml_values.hpp"
 #include "files/atomic_file.hpp"
 
@@ -257,7 +258,7 @@ std::string last_name(const std::string& key) { return key.substr(key.rfind('.')
 
 // The known key meant by an unknown one in the wrong group or section, or misspelt there; empty: none. The same name
 // elsewhere is as likely a mistake as a misspelling, first in the key's own section.
-std::string same_name_elsewhere(const std::string& key, const std::vector<std::string>& candidates) {
+std::string likely_key(const std::string& key, const std::vector<std::string>& candidates) {
   const auto section = key.substr(0, key.find('.') + 1);
   std::vector<std::string> own;
   for (const auto& candidate : candidates)
@@ -306,7 +307,7 @@ void config::check_unknown() const {
     if (const auto now = renamed_key(key); !now.empty()) throw config_error(from + ": " + key + " is now " + now);
     std::vector<std::string> candidates(state_->declared.begin(), state_->declared.end());
     auto meant = nearest(key, candidates);
-    if (meant.empty()) meant = same_name_elsewhere(key, candidates);
+    if (meant.empty()) meant = likely_key(key, candidates);
     if (meant.empty()) meant = nearest_renamed_key(key);
     if (meant.empty() && !own) {
       const std::vector<std::string> sections(state_->other_sections.begin(), state_->other_sections.end());

@@ -3,135 +3,22 @@
 // Conversions between TOML nodes and C++ values. For the readers of recipes only: the TOML library is slow to
 // compile, and its types are kept out of what stages include.
 
-#include <algorithm>
-#include <cctype>
-#include <charconv>
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
 #include <limits>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 #include <toml++/toml.h>
 
-#include "config/spelling.hpp"
+#include "config/toml_keys.hpp"
 
 namespace coho::trainer {
-
-// The parts of a dotted key; never empty: those of "" are one empty part.
-inline std::vector<std::string> split_key(std::string_view key) {
-  std::vector<std::string> parts(1);
-  for (const char c : key) {
-    if (c == '.') {
-      parts.emplace_back();
-    } else {
-      parts.back() += c;
-    }
-  }
-  return parts;
-}
-
-// Whether every part is a name that TOML takes without quotes: letters, digits, _ and -.
-inline bool is_bare_key(std::string_view key) {
-  const auto parts = split_key(key);
-  return std::ranges::all_of(parts, [](const std::string& part) {
-    return !part.empty() &&
-           std::ranges::all_of(part, [](unsigned char c) { return std::isalnum(c) || c == '_' || c == '-'; });
-  });
-}
-
-// An entry of a list of sections, by its name or by its number from 0; null where the list has none.
-template <class List>
-auto* find_entry(List& list, std::string_view part) {
-  using table = std::remove_pointer_t<decltype(list.get(0)->as_table())>;
-  std::size_t place = 0;
-  for (auto& item : list) {
-    auto* entry = item.as_table();
-    if (entry != nullptr && (*entry)["name"].template value<std::string_view>() == part) return entry;
-  }
-  const auto read = std::from_chars(part.data(), part.data() + part.size(), place);
-  const bool number = read.ec == std::errc() && read.ptr == part.data() + part.size();
-  return number && place < list.size() ? list.get(place)->as_table() : static_cast<table*>(nullptr);
-}
-
-// The value or section of a dotted key; null where a part of the key is absent or a value.
-inline const toml::node* find_node(const toml::table& root, std::string_view key) {
-  const toml::node* node = &root;
-  for (const auto& part : split_key(key)) {
-    if (const auto* list = node->as_array()) {
-      node = find_entry(*list, part);
-    } else {
-      const auto* table = node->as_table();
-      node = table == nullptr ? nullptr : table->get(part);
-    }
-    if (node == nullptr) return nullptr;
-  }
-  return node;
-}
-
-// The section that holds a key's last part, created where absent; null where a value is in the way, or a list of
-// sections has no such entry.
-inline toml::table* make_parent_section(toml::table& root, const std::vector<std::string>& parts) {
-  auto* table = &root;
-  for (std::size_t i = 0; i + 1 < parts.size(); ++i) {
-    auto* next = table->get(parts[i]);
-    if (next == nullptr) next = &table->insert(parts[i], toml::table{}).first->second;
-    if (auto* list = next->as_array()) {
-      if (i + 2 >= parts.size()) return nullptr;
-      table = find_entry(*list, parts[++i]);
-    } else {
-      table = next->as_table();
-    }
-    if (table == nullptr) return nullptr;
-  }
-  return table;
-}
-
-// Sets a key and creates its sections; without effect where `make_parent_section` finds none.
-template <class Value>
-void store(toml::table& root, std::string_view key, Value&& value) {
-  const auto parts = split_key(key);
-  if (auto* parent = make_parent_section(root, parts))
-    parent->insert_or_assign(parts.back(), std::forward<Value>(value));
-}
-
-// As TOML that reads back as the same value, a list on one line; `flags` of toml++'s formatter.
-inline std::string print_toml(const toml::node& node, toml::format_flags flags) {
-  if (const auto* number = node.as_floating_point(); number != nullptr && std::isfinite(number->get())) {
-    const auto text = shortest_text(number->get());
-    return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
-  }
-  if (const auto* list = node.as_array()) {
-    std::string out;
-    for (const auto& item : *list) out += (out.empty() ? "" : ", ") + print_toml(item, flags);
-    return out.empty() ? "[]" : "[ " + out + " ]";
-  }
-  std::ostringstream out;
-  node.visit([&](const auto& value) { out << toml::toml_formatter(value, flags); });
-  return out.str();
-}
-
-inline constexpr toml::format_flags recipe_format =
-    toml::toml_formatter::default_flags & ~toml::format_flags::indentation;
-
-// For messages, which are one line: line breaks of strings are printed as escapes.
-inline std::string print_value(const toml::node& node) {
-  return escape_controls(print_toml(node, recipe_format & ~toml::format_flags::allow_multi_line_strings));
-}
-
-// For people, not for a parser: strings without quotes, 2.0 as 2.
-inline std::string text_for_people(const toml::node& node) {
-  if (const auto* text = node.as_string()) return text->get();
-  const auto* number = node.as_floating_point();
-  return number == nullptr ? print_value(node) : shortest_text(number->get());
-}
 
 // The type of a value with its article, as in "sft.epochs is a string".
 inline std::string_view describe_type(const toml::node& node) {
@@ -150,34 +37,6 @@ inline std::string_view describe_type(const toml::node& node) {
       return "a section";
     default:
       return "a date or time";
-  }
-}
-
-// A section with its own keys first, then the sections in it, each under its whole name.
-inline void print_section(const toml::table& table, const std::string& name, std::string& out) {
-  const auto heading = [&](const char* open, const std::string& of, const char* close) {
-    out += (out.empty() ? "" : "\n") + std::string(open) + of + close + "\n";
-  };
-  const auto list_of_sections = [](const toml::node& node) {
-    const auto* list = node.as_array();
-    return list != nullptr && !list->empty() && list->is_array_of_tables();
-  };
-  const auto whole = [&](std::string_view key) { return (name.empty() ? "" : name + ".") + std::string(key); };
-  for (const auto& [key, node] : table)
-    if (!node.is_table() && !list_of_sections(node))
-      out += std::string(key.str()) + " = " + print_toml(node, recipe_format) + "\n";
-  for (const auto& [key, node] : table) {
-    if (const auto* inner = node.as_table()) {
-      const bool own = std::ranges::any_of(
-          *inner, [&](const auto& entry) { return !entry.second.is_table() && !list_of_sections(entry.second); });
-      if (own || inner->empty()) heading("[", whole(key.str()), "]");
-      print_section(*inner, whole(key.str()), out);
-    } else if (list_of_sections(node)) {
-      for (const auto& entry : *node.as_array()) {
-        heading("[[", whole(key.str()), "]]");
-        print_section(*entry.as_table(), whole(key.str()), out);
-      }
-    }
   }
 }
 

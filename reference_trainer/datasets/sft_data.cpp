@@ -32,7 +32,7 @@ std::vector<sft_record> load_sft_records(const sft_data_settings& settings) {
   std::vector<sft_record> out;
   for (const auto& file : settings.files) {
     if (sft_data_settings::is_identity(file)) {
-      const auto records = load_identity(shipped_file("prompts/identity.json"), settings.identity);
+      const auto records = load_identity_records(shipped_file("prompts/identity.json"), settings.identity);
       const std::size_t count = std::min(limit, settings.identity_repeats * records.size());
       // Each pass begins one record later, so that the alternating `sft.templates` do not each get the same records.
       for (std::size_t i = 0; i < count; ++i) out.push_back(records[(i + i / records.size()) % records.size()]);

@@ -16,15 +16,4 @@ at::Tensor token_tensor(std::span<const token> tokens, at::Device device) {
   return out.to(device);
 }
 
-std::vector<double> to_doubles(const at::Tensor& tensor) {
-  const at::Tensor host = tensor.detach().to(at::kCPU, at::kDouble).contiguous();
-  return {host.data_ptr<double>(), host.data_ptr<double>() + host.numel()};
-}
-
-at::Tensor from_doubles(std::span<const double> numbers, const at::Tensor& like) {
-  at::Tensor out = at::empty({static_cast<std::int64_t>(numbers.size())}, at::kDouble);
-  std::copy(numbers.begin(), numbers.end(), out.data_ptr<double>());
-  return out.to(like.device(), like.scalar_type());
-}
-
 }  // namespace coho::trainer

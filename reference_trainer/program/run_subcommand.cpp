@@ -42,7 +42,9 @@ recipe_key find_key(const config& options, const std::string& option) {
   return search(option.substr(dot + 1), true);
 }
 
-[[noreturn]] void throw_at_its_key(const config& options, const option_error& problem) {
+// Throws the problem as a config_error: the library's name of the option is replaced by the recipe's key with its
+// place, and what follows " = " in the message is kept. Where no key sets the option, it is thrown unchanged.
+[[noreturn]] void rethrow_as_config_error(const config& options, const option_error& problem) {
   const auto key = find_key(options, problem.option());
   if (key.name.empty()) throw problem;
   const std::string_view text = problem.what();
@@ -71,7 +73,7 @@ void run_subcommand(const subcommand& command, const config& options, stage_cont
   try {
     command.run(options, context);
   } catch (const option_error& problem) {
-    throw_at_its_key(options, problem);
+    rethrow_as_config_error(options, problem);
   } catch (const config_error&) {
     declare_all(command, options);
     options.check_unknown();

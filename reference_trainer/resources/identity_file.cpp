@@ -38,7 +38,7 @@ std::optional<std::string> fill_placeholders(std::string_view text, const assist
 
 }  // namespace
 
-std::vector<sft_record> load_identity(const std::filesystem::path& path, const assistant_identity& identity) {
+std::vector<sft_record> load_identity_records(const std::filesystem::path& path, const assistant_identity& identity) {
   const json list = read_json(path);
   if (!list.is_array())
     throw file_error(path.string(), "", "is not a JSON array of questions and answers", identity_form);

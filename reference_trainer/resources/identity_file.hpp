@@ -21,7 +21,7 @@ struct assistant_identity {
 /// Throws `file_error` naming the entry for a missing, empty or mistyped member, a member that the form does not have,
 /// another placeholder, and an empty list.
 ///
-///     auto records = load_identity(shipped_file("prompts/identity.json"), {"Dromedary-2", "an open research team"});
-std::vector<sft_record> load_identity(const std::filesystem::path& path, const assistant_identity& identity);
+///     auto records = load_identity_records(shipped_file("prompts/identity.json"), {"Dromedary-2", "an open research team"});
+std::vector<sft_record> load_identity_records(const std::filesystem::path& path, const assistant_identity& identity);
 
 }  // namespace coho::trainer

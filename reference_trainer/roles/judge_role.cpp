@@ -11,6 +11,7 @@
 #include "decoder/packed_batch.hpp"
 #include "decoder/tensor_conversion.hpp"
 #include "kernels/log_prob_kernels.hpp"
+#include "roles/host_numbers.hpp"
 
 namespace coho::trainer {
 

@@ -8,8 +8,8 @@
 #include <coho/torch/fused_log_probs.hpp>
 
 #include "decoder/packed_batch.hpp"
-#include "decoder/tensor_conversion.hpp"
 #include "kernels/log_prob_kernels.hpp"
+#include "roles/host_numbers.hpp"
 
 namespace coho::trainer {
 

@@ -7,7 +7,7 @@
 #include <coho/error.hpp>
 
 #include "decoder/packed_batch.hpp"
-#include "decoder/tensor_conversion.hpp"
+#include "roles/host_numbers.hpp"
 
 namespace coho::trainer {
 namespace {

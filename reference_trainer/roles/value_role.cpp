@@ -3,7 +3,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include "decoder/packed_batch.hpp"
-#include "decoder/tensor_conversion.hpp"
+#include "roles/host_numbers.hpp"
 
 namespace coho::trainer {
 

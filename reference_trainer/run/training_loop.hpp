@@ -13,6 +13,7 @@
 
 #include "observe/metrics_log.hpp"
 #include "run/stage_context.hpp"
+#include "run/training_checkpoints.hpp"
 #include "run/training_run.hpp"
 
 namespace coho::trainer {
@@ -29,7 +30,7 @@ struct loop_extent {
 /// log, bar)` writes a step's scalars, counts its tokens and returns the text of the progress line; `position()` is the
 /// checkpoint state besides weights and moments.
 ///
-///     const auto saved = checkpoints.start(context.resume);
+///     const auto saved = checkpoints.restore_or_clear(context.resume);
 ///     if (saved) trainer.restore(…);
 ///     training_loop loop(context, checkpoints, out, {.title = "sft", .first = trainer.save().step, .steps = steps},
 ///                        describe, position);

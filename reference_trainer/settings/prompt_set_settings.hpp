@@ -83,7 +83,7 @@ struct prompt_set_settings {
     visit(otherwise("all", {"languages", "languages of the prompts that are kept; \"un\": not identified"}),
           o.languages...);
   }
-  /// Throws config_error for limits that leave no prompt.
+  /// Throws config_error for limits that leave no prompt, and for an empty held_out_file.
   void settle(const config& section) const;
 };
 /// The section of that name for lists of options, and the keys of a source as source.NAME.

@@ -86,7 +86,8 @@ class ruby_translation {
     out_.append(rest_.substr(0, count));
     skip(count);
   }
-  // The members within a class, or a class of its own.
+  // The members within a class, or a class of its own. `negated` is of a class of its own only: within a class give the
+  // members of the complement.
   void append_set(std::string_view members, bool in_class, bool negated = false) {
     if (in_class)
       out_.append(members);

@@ -107,7 +107,8 @@ class plackett_luce_loss {
 
   // One ranking of n answers, and memory that the next one reuses.
   struct ranking {
-    std::vector<double> score, odds, rest;  // e^score of each, and of those not yet placed, up to a common factor
+    std::vector<double> score;
+    std::vector<double> strength, rest;  // e^score of each, and of those not yet placed, up to a common factor
     double highest = 0;
     std::size_t ranked = 0;  // places that count
     double weight = 0;
@@ -148,7 +149,7 @@ class plackett_luce_loss {
       const double weight = static_cast<double>(weights[g]);
       if (weight == 0 || ranked == 0) continue;
       score.resize(n);
-      group.odds.resize(n);
+      group.strength.resize(n);
       group.rest.resize(n);
       group.ranked = ranked;
       group.weight = weight;
@@ -161,7 +162,7 @@ class plackett_luce_loss {
       Number* const slopes = Gradient ? result.d_scores.data() + begin : nullptr;
       group.highest = highest;
       const bool near = highest - lowest < widest_range;
-      value += weight * (near ? loss_by_odds<Gradient>(group, slopes) : loss_by_logarithms<Gradient>(group, slopes));
+      value += weight * (near ? group_loss_by_strengths<Gradient>(group, slopes) : group_loss_in_log_space<Gradient>(group, slopes));
       if constexpr (!Gradient) continue;
       for (std::size_t k = 0; k < ranked; ++k) {
         for (std::size_t j = k + 1; j < n; ++j) right += detail::heaviside(score[k] - score[j]);
@@ -174,22 +175,22 @@ class plackett_luce_loss {
     return result;
   }
 
-  // If a group's scores are further apart, odds could underflow. NaN and infinity fail this test too.
+  // If a group's scores are further apart, strengths could underflow. NaN and infinity fail this test too.
   static constexpr double widest_range = 500;
 
   // The loss of a group without its weight, and its weighted gradient in `slopes`, with one exponential per score:
-  // Σ_{k≤j, ranked} odds_j/rest_k, less 1 where j is ranked. There, odds_j/rest_j − 1 is −rest_{j+1}/rest_j.
+  // Σ_{k≤j, ranked} strength_j/rest_k, less 1 where j is ranked. There, strength_j/rest_j − 1 is −rest_{j+1}/rest_j.
   template <bool Gradient, class Number>
-  static double loss_by_odds(ranking& group, Number* slopes) {
-    auto& [score, odds, rest, highest, ranked, weight] = group;
+  static double group_loss_by_strengths(ranking& group, Number* slopes) {
+    auto& [score, strength, rest, highest, ranked, weight] = group;
     const std::size_t n = score.size();
     double total = 0, loss = 0, passed = 0;
-    for (std::size_t k = n; k-- > 0;) rest[k] = total += odds[k] = std::exp(score[k] - highest);
+    for (std::size_t k = n; k-- > 0;) rest[k] = total += strength[k] = std::exp(score[k] - highest);
     for (std::size_t k = 0; k < n; ++k) {
-      double slope = odds[k] * passed;
+      double slope = strength[k] * passed;
       if (k < ranked) {
         // log1p of the odds against: the logarithm of the rounded sum, plus what rounding removed.
-        const double against = rest[k + 1] / odds[k], whole = 1 + against, share = 1 / whole;
+        const double against = rest[k + 1] / strength[k], whole = 1 + against, share = 1 / whole;
         loss += std::log(whole) + (against - (whole - 1)) * share;
         slope -= against * share;
         passed += 1 / rest[k];
@@ -201,7 +202,7 @@ class plackett_luce_loss {
 
   // The same for scores any distance apart, infinite ones included.
   template <bool Gradient, class Number>
-  static double loss_by_logarithms(ranking& group, Number* slopes) {
+  static double group_loss_in_log_space(ranking& group, Number* slopes) {
     const auto& score = group.score;
     auto& rest = group.rest;
     const std::size_t n = score.size();

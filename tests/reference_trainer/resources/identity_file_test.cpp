@@ -18,7 +18,7 @@ namespace {
 std::vector<sft_record> identity_of(std::string_view content, const assistant_identity& identity = {"Ada", "us"}) {
   const coho::test::temporary_directory folder;
   coho::test::write_bytes(folder / "i.json", content);
-  return load_identity(folder / "i.json", identity);
+  return load_identity_records(folder / "i.json", identity);
 }
 
 }  // namespace
@@ -51,7 +51,7 @@ TEST_CASE("identity files that cannot be used are refused, naming the entry") {
 }
 
 TEST_CASE("identity: the shipped questions are many, each asked once, and every answer says who speaks") {
-  const auto records = load_identity(shipped_file("prompts/identity.json"), {"Xantippe-9", "the makers of Q"});
+  const auto records = load_identity_records(shipped_file("prompts/identity.json"), {"Xantippe-9", "the makers of Q"});
   CHECK(records.size() == 70);
   std::set<std::string> questions, answers;
   for (const auto& record : records) {

@@ -1,3 +1,4 @@
+#include "run/training_checkpoints.hpp"
 #include "run/training_run.hpp"
 
 #include <algorithm>

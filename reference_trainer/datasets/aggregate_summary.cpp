@@ -1,4 +1,4 @@
-#include "evaluation/aggregate_summary.hpp"
+#include "datasets/aggregate_summary.hpp"
 
 #include <nlohmann/json.hpp>
 

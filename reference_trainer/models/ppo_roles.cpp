@@ -1,4 +1,4 @@
-#include "rollouts/ppo_roles.hpp"
+#include "models/ppo_roles.hpp"
 
 #include <string>
 

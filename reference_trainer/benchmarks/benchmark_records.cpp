@@ -1,4 +1,4 @@
-#include "benchmarks/answer_files.hpp"
+#include "benchmarks/benchmark_records.hpp"
 
 #include <array>
 #include <utility>
