@@ -27,7 +27,6 @@
 #include "rollouts/reward_parts.hpp"
 #include "rollouts/rl_prompts.hpp"
 #include "rollouts/rollout_board.hpp"
-#include "rollouts/symbolic_rewards.hpp"
 #include "run/output_file.hpp"
 #include "run/stage.hpp"
 #include "run/training_checkpoints.hpp"
