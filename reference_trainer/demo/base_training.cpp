@@ -11,6 +11,7 @@
 #include "models/model_files.hpp"
 #include "observe/format.hpp"
 #include "observe/metrics_log.hpp"
+#include "optimization/adamw.hpp"
 #include "roles/policy_role.hpp"
 #include "run/stage_context.hpp"
 #include "run/training_run.hpp"

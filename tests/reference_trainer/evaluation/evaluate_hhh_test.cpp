@@ -4,7 +4,6 @@
 
 #include <coho/error.hpp>
 
-#include "files/data_files.hpp"
 #include "support/catch.hpp"
 #include "support/shared_data.hpp"
 #include "tokenizer/sentencepiece.hpp"
@@ -117,7 +116,7 @@ TEST_CASE("hhh: the wording's placeholders are checked, and texts are not expand
   CHECK_THROWS_AS(choice_prompt("{Input} {Input} {OutputA} {OutputB} is", "t"), file_error);
   CHECK_THROWS_AS(choice_prompt("{Input} {OutputA} {OutputB}\n", "t"), file_error);
   const auto shipped = choice_prompt::from_file(test::source_dir() / "reference_trainer" / "prompts" / "hhh.txt");
-  CHECK_FALSE(shipped_file("i", "a", "b").ends_with("\n"));
+  CHECK_FALSE(shipped("i", "a", "b").ends_with("\n"));
 }
 
 TEST_CASE("hhh: long texts keep their last tokens, marked") {
