@@ -96,7 +96,8 @@ bool marks(const jinja::statement& s) {
         if constexpr (std::is_same_v<form_type, generation_statement>) {
           return true;
         } else if constexpr (std::is_same_v<form_type, if_statement>) {
-          return marks(form.otherwise) || std::ranges::any_of(form.branches, [](const auto& b) { return marks(b.second); });
+          return marks(form.otherwise) ||
+                 std::ranges::any_of(form.branches, [](const auto& b) { return marks(b.second); });
         } else if constexpr (std::is_same_v<form_type, for_statement>) {
           return marks(form.body) || marks(form.otherwise);
         } else if constexpr (std::is_same_v<form_type, macro_statement>) {

@@ -153,11 +153,13 @@ value interpreter::result(const call_expression& e) {
 }
 
 value interpreter::result(const filter_expression& e) {
+  if (e.apply == nullptr) throw failure(unknown_filter(e.name));
   const auto input = e.input ? evaluate(*e.input) : std::exchange(block_, value());
   return e.apply(box_, input, evaluated(e.given));
 }
 
 value interpreter::result(const test_expression& e) {
+  if (e.ask == nullptr) throw failure(unknown_test(e.name));
   const auto tested = evaluate(*e.tested);
   return value::boolean(e.ask(box_, tested, evaluated(e.given)) != e.negated);
 }

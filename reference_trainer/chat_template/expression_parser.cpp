@@ -24,7 +24,8 @@ value constant_text(std::string words) { return {kind::text, std::make_shared<te
 }  // namespace
 
 expression_parser::level::level(expression_parser& parser) : parser_(parser) {
-  if (parser.level_ >= deepest) parser.tokens_.refuse(parser.tokens_.offset(), "expressions within each other, more than 200 deep");
+  if (parser.level_ >= deepest)
+    parser.tokens_.refuse(parser.tokens_.offset(), "expressions within each other, more than 200 deep");
   ++parser.level_;
 }
 
@@ -35,7 +36,16 @@ expression_ptr expression_parser::make(std::size_t offset, std::size_t depth, fo
 
 expression_ptr expression_parser::expression(bool with_condition) {
   const level deeper(*this);
-  return with_condition ? conditional_expression() : logical(true);
+  const auto known = std::exchange(within_, true);
+  auto out = with_condition ? conditional_expression() : logical(true);
+  within_ = known;
+  if (!within_) require_known();
+  return out;
+}
+
+void expression_parser::require_known() {
+  if (!unknown_.empty() && !optional_) tokens_.refuse(unknown_.front().first, unknown_.front().second);
+  unknown_.clear();
 }
 
 expression_ptr expression_parser::tuple(bool with_condition, std::string_view end_name) {
@@ -58,6 +68,7 @@ expression_ptr expression_parser::tuple(bool with_condition, std::string_view en
 }
 
 expression_ptr expression_parser::conditional_expression() {
+  const auto before = unknown_.size();
   auto out = logical(true);
   while (tokens_.is_name("if")) {
     const auto offset = tokens_.next().offset;
@@ -65,6 +76,7 @@ expression_ptr expression_parser::conditional_expression() {
     auto otherwise = tokens_.take_name("else") ? expression() : nullptr;
     const auto depth = std::max({depth_of(out), depth_of(condition), depth_of(otherwise)});
     out = make(offset, depth, conditional{std::move(condition), std::move(out), std::move(otherwise)});
+    unknown_.resize(before);
   }
   return out;
 }
@@ -91,9 +103,9 @@ expression_ptr expression_parser::negation() {
 
 std::optional<comparison_operator> expression_parser::take_comparison() {
   static constexpr std::pair<std::string_view, comparison_operator> symbols[] = {
-      {"==", comparison_operator::equal},      {"!=", comparison_operator::unequal},
-      {"<", comparison_operator::less},        {"<=", comparison_operator::less_equal},
-      {">", comparison_operator::greater},     {">=", comparison_operator::greater_equal}};
+      {"==", comparison_operator::equal},  {"!=", comparison_operator::unequal},
+      {"<", comparison_operator::less},    {"<=", comparison_operator::less_equal},
+      {">", comparison_operator::greater}, {">=", comparison_operator::greater_equal}};
   for (const auto& [symbol, op] : symbols)
     if (tokens_.take_symbol(symbol)) return op;
   if (tokens_.take_name("in")) return comparison_operator::in;
@@ -173,7 +185,8 @@ expression_ptr expression_parser::unary(bool with_filters) {
     const auto offset = tokens_.next().offset;
     auto operand = unary(false);
     const auto depth = operand->depth;
-    out = make(offset, depth, unary_operation{minus ? unary_operator::negative : unary_operator::positive, std::move(operand)});
+    out = make(offset, depth,
+               unary_operation{minus ? unary_operator::negative : unary_operator::positive, std::move(operand)});
   } else {
     out = primary();
   }

@@ -5,6 +5,8 @@
 #include <initializer_list>
 #include <optional>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "chat_template/syntax_tree.hpp"
 #include "chat_template/token_stream.hpp"
@@ -23,7 +25,10 @@ class expression_parser {
   expression_ptr tuple(bool with_condition = true, std::string_view end_name = {});
   /// `| filter | filter` after `input`, which may be null; the first bar is there or not.
   expression_ptr filters(expression_ptr input, bool without_bar);
-  /// What names are called, for macros that take any arguments.
+  /// Within an `if` a filter or test that is not known is refused only where it is reached, as in Jinja. Returns what
+  /// was set before.
+  bool set_optional(bool optional) { return std::exchange(optional_, optional); }
+  /// Called for each name, for macros that take any arguments.
   std::function<void(std::string_view)> on_name;
 
   /// Refuses to go deeper than the stack allows. Call it in recursive rules.
@@ -40,6 +45,7 @@ class expression_parser {
 
  private:
   using form_type = jinja::expression::form_type;
+  void require_known();
   expression_ptr make(std::size_t offset, std::size_t depth, form_type form);
 
   expression_ptr conditional_expression();
@@ -68,6 +74,9 @@ class expression_parser {
 
   token_stream& tokens_;
   std::size_t level_ = 0;
+  bool optional_ = false;
+  bool within_ = false;                                       ///< an expression is being read
+  std::vector<std::pair<std::size_t, std::string>> unknown_;  ///< where, and why, within the expression that is read
 };
 
 }  // namespace coho::trainer::jinja

@@ -114,7 +114,8 @@ value interpreter::filtered(const for_statement& s, const value& iterable) {
           if (!outer) throw failure("a loop with a condition was used after the block around it");
           const new_scope inner(*this, outer);
           assign(s.item, *item);
-          if (is_true(evaluate(*s.condition))) return item;
+          // As Jinja: what was unpacked is packed again, as a tuple.
+          if (is_true(evaluate(*s.condition))) return filled(s.item);
         }
         return std::nullopt;
       },
@@ -127,11 +128,13 @@ interpreter::flow interpreter::run(const for_statement& s) {
   const auto loop = box_.loop(iterate(box_, over), over);
   bool any = false;
   while (advance(loop.as<loop_object>())) {
-    any = true;
     const new_scope inner(*this);
     scope_->set("loop", loop);
     assign(s.item, loop.as<loop_object>().current);
-    if (execute(s.body) == flow::leave) break;
+    const auto end = execute(s.body);
+    // As Jinja: a loop whose passes are all left by break or continue runs its else.
+    any = any || end == flow::on;
+    if (end == flow::leave) break;
   }
   if (any) return flow::on;
   const new_scope inner(*this);
@@ -156,6 +159,13 @@ void interpreter::assign(const target& to, value item) {
   const auto space = find(to.name);
   if (!space.is(kind::name_space)) throw failure("cannot assign attribute on non-namespace object");
   box_.set_attribute(space.as<namespace_object>(), to.attribute, std::move(item));
+}
+
+value interpreter::filled(const target& to) {
+  if (!to.is_tuple) return find(to.name);
+  std::vector<value> items;
+  for (const auto& each : to.targets) items.push_back(filled(each));
+  return box_.tuple(std::move(items));
 }
 
 interpreter::flow interpreter::run(const set_statement& s) {
@@ -183,7 +193,11 @@ interpreter::flow interpreter::run(const set_block_statement& s) {
 interpreter::flow interpreter::run(const filter_statement& s) {
   const new_scope inner(*this);
   auto [words, end] = captured(s.body);
-  if (end == flow::on) write(text_of(box_, through(s.filters, std::move(words))));
+  if (end != flow::on) return end;
+  const auto filtered = through(s.filters, std::move(words));
+  if (!filtered.is(kind::text))
+    throw failure("the filters of a block must make a str, not " + std::string(type_name(filtered)));
+  write(filtered.text());
   return end;
 }
 
@@ -245,9 +259,11 @@ void interpreter::bind(const macro_definition& macro, const arguments& given) {
   }
   const auto count = std::min(macro.parameters.size(), given.positional.size());
   if (macro.takes_varargs)
-    scope_->set("varargs", box_.tuple({given.positional.begin() + static_cast<std::ptrdiff_t>(count), given.positional.end()}));
+    scope_->set("varargs",
+                box_.tuple({given.positional.begin() + static_cast<std::ptrdiff_t>(count), given.positional.end()}));
   else if (count < given.positional.size())
-    throw failure("macro '" + macro.name + "' takes not more than " + std::to_string(macro.parameters.size()) + " argument(s)");
+    throw failure("macro '" + macro.name + "' takes not more than " + std::to_string(macro.parameters.size()) +
+                  " argument(s)");
 }
 
 }  // namespace coho::trainer::jinja

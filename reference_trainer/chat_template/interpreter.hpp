@@ -87,6 +87,8 @@ class interpreter {
   value call_macro(const macro_definition& macro, const std::shared_ptr<scope>& around, const arguments& given);
   void bind(const macro_definition& macro, const arguments& given);
   void assign(const target& to, value item);
+  /// What an assignment filled, as a value: that of a tuple is a tuple.
+  value filled(const target& to);
   void write(std::string_view words);
   /// What statements write, and how they end.
   std::pair<std::string, flow> captured(const statements& body);

@@ -57,7 +57,9 @@ class lexer {
  private:
   std::string_view rest() const { return text_.substr(at_); }
   bool follows(std::string_view words) const { return rest().starts_with(words); }
-  void add(token_kind kind, std::size_t offset, std::string text) { tokens_.push_back({kind, offset, std::move(text)}); }
+  void add(token_kind kind, std::size_t offset, std::string text) {
+    tokens_.push_back({kind, offset, std::move(text)});
+  }
 
   void skip_space() { at_ += rest().size() - stripped(rest(), side::left).size(); }
 
@@ -164,7 +166,8 @@ class lexer {
       else
         token();
     }
-    source_.refuse(begin, variable ? "a print statement does not end: }} is missing" : "a tag does not end: %} is missing");
+    source_.refuse(begin,
+                   variable ? "a print statement does not end: }} is missing" : "a tag does not end: %} is missing");
   }
 
   void token() {
@@ -187,9 +190,7 @@ class lexer {
   // The number of characters of digits with single underscores between them, from a position.
   std::size_t digits(std::size_t from, std::string_view allowed) const {
     std::size_t at = from;
-    const auto is_one = [&](std::size_t i) {
-      return i < text_.size() && allowed.find(text_[i]) != allowed.npos;
-    };
+    const auto is_one = [&](std::size_t i) { return i < text_.size() && allowed.find(text_[i]) != allowed.npos; };
     while (is_one(at) || (at > from && at < text_.size() && text_[at] == '_' && is_one(at + 1))) ++at;
     return at - from;
   }

@@ -15,7 +15,8 @@ class parser {
  public:
   explicit parser(const template_source& source) : tokens_(source), expressions_(tokens_) {
     expressions_.on_name = [this](std::string_view name) {
-      if (name == "caller" && macro_ != nullptr) tokens_.refuse(tokens_.offset(), "'caller' in a macro is not supported");
+      if (name == "caller" && macro_ != nullptr)
+        tokens_.refuse(tokens_.offset(), "'caller' in a macro is not supported");
       if (macro_ != nullptr && name == "varargs") macro_->takes_varargs = true;
       if (macro_ != nullptr && name == "kwargs") macro_->takes_kwargs = true;
     };
@@ -51,15 +52,19 @@ class parser {
       }
     }
     if (ends.size() == 0) return {};
-    tokens_.refuse(open_.back().second, "the tag '" + open_.back().first + "' is not closed by '" +
-                                            std::string(*(ends.end() - 1)) + "'");
+    tokens_.refuse(open_.back().second,
+                   "the tag '" + open_.back().first + "' is not closed by '" + std::string(*(ends.end() - 1)) + "'");
   }
 
   // The body of a tag that is being read, from the end of its first part.
-  std::string body(names ends, statements& out) {
+  // `optional`: the bodies of an `if`, of which one may not be reached.
+  std::string body(names ends, statements& out, bool optional = false) {
+    const bool before = expressions_.set_optional(optional);
     tokens_.take_symbol(":");
     tokens_.expect(token_kind::block_end, "%}");
-    return until(ends, out);
+    auto end = until(ends, out);
+    expressions_.set_optional(before);
+    return end;
   }
 
   void statement_of(const std::string& tag, statements& out, names ends) {
@@ -117,11 +122,13 @@ class parser {
   if_statement if_tag() {
     if_statement out;
     for (std::string end = "elif"; end == "elif";) {
+      const bool before = expressions_.set_optional(true);
       auto condition = expressions_.tuple(false);
+      expressions_.set_optional(before);
       statements branch;
-      end = body({"elif", "else", "endif"}, branch);
+      end = body({"elif", "else", "endif"}, branch, true);
       out.branches.emplace_back(std::move(condition), std::move(branch));
-      if (end == "else") body({"endif"}, out.otherwise);
+      if (end == "else") body({"endif"}, out.otherwise, true);
     }
     return out;
   }
@@ -144,7 +151,9 @@ class parser {
   target assigned(std::string_view end, bool attributes) {
     target out;
     out.offset = tokens_.offset();
-    const auto ends = [&] { return tokens_.is_symbol("=") || tokens_.is(token_kind::block_end) || tokens_.is_name(end); };
+    const auto ends = [&] {
+      return tokens_.is_symbol("=") || tokens_.is(token_kind::block_end) || tokens_.is_name(end);
+    };
     do {
       if (!out.targets.empty() && (ends() || tokens_.is_symbol(")"))) {
         out.is_tuple = true;

@@ -117,11 +117,12 @@ expression_ptr expression_parser::filters(expression_ptr input, bool without_bar
     const auto offset = tokens_.offset();
     const auto name = dotted_name();
     const filter apply = find_filter(name);
-    if (apply == nullptr) tokens_.refuse(offset, "the filter '" + name + "' is not supported");
+    if (apply == nullptr) unknown_.emplace_back(offset, unknown_filter(name));
     std::size_t depth = input ? input->depth : 0;
     auto given = tokens_.is_symbol("(") ? arguments(depth) : call_arguments();
-    input = make(offset, depth, filter_expression{std::move(input), apply, std::move(given)});
+    input = make(offset, depth, filter_expression{std::move(input), name, apply, std::move(given)});
   }
+  if (!within_) require_known();
   return input;
 }
 
@@ -131,7 +132,7 @@ expression_ptr expression_parser::test(expression_ptr tested) {
   const auto offset = tokens_.offset();
   const auto name = dotted_name();
   const jinja::test ask = find_test(name);
-  if (ask == nullptr) tokens_.refuse(offset, "the test '" + name + "' is not supported");
+  if (ask == nullptr) unknown_.emplace_back(offset, unknown_test(name));
   auto depth = tested->depth;
   call_arguments given;
   const auto kind = tokens_.current().kind;
@@ -145,7 +146,7 @@ expression_ptr expression_parser::test(expression_ptr tested) {
     given.positional.push_back(postfix(primary()));
     depth = std::max(depth, given.positional.back()->depth);
   }
-  return make(offset, depth, test_expression{std::move(tested), ask, negated, std::move(given)});
+  return make(offset, depth, test_expression{std::move(tested), name, ask, negated, std::move(given)});
 }
 
 }  // namespace coho::trainer::jinja

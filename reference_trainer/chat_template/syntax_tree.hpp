@@ -85,21 +85,26 @@ struct call_expression {
 };
 struct filter_expression {
   expression_ptr input;  ///< null for the block of a filter
-  filter apply;
+  std::string name;
+  filter apply;  ///< null if there is none of that name: it fails where it is reached
   call_arguments given;
 };
 struct test_expression {
   expression_ptr tested;
-  test ask;
+  std::string name;
+  test ask;  ///< null if there is none of that name
   bool negated;
   call_arguments given;
 };
 
+inline std::string unknown_filter(const std::string& name) { return "the filter '" + name + "' is not supported"; }
+inline std::string unknown_test(const std::string& name) { return "the test '" + name + "' is not supported"; }
+
 struct expression {
-  using form_type = std::variant<literal, name_reference, sequence_display, dict_display, unary_operation,
-                                 binary_operation, logical_operation, concatenation, comparison, conditional,
-                                 attribute_access, item_access, slice_access, call_expression, filter_expression,
-                                 test_expression>;
+  using form_type =
+      std::variant<literal, name_reference, sequence_display, dict_display, unary_operation, binary_operation,
+                   logical_operation, concatenation, comparison, conditional, attribute_access, item_access,
+                   slice_access, call_expression, filter_expression, test_expression>;
   std::size_t offset;
   std::size_t depth;  ///< of expressions within this one, itself included
   form_type form;
@@ -112,7 +117,7 @@ using statements = std::vector<statement>;
 struct target {
   std::size_t offset = 0;
   std::string name;
-  std::string attribute;       ///< empty if it is not an attribute
+  std::string attribute;        ///< empty if it is not an attribute
   std::vector<target> targets;  ///< of a tuple
   bool is_tuple = false;
 };

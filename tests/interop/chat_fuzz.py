@@ -35,7 +35,8 @@ METHODS = ["strip()", "lstrip()", "rstrip()", "strip('Hd')", "upper()", "lower()
            "isdecimal()", "isascii()", "isprintable()", "partition(', ')", "rpartition('l')", "center(15, '*')", "ljust(15)", "rjust(15, '.')", "zfill(15)", "get('a')",
            "get('zz', 1)", "items()|list", "keys()|list", "values()|list", "index(1)", "count(1)", "copy()", "items()", "append(1)", "update({})", "pop()",
            "upper", "nope", "nope()", "__class__", "name", "a", "0", "role"]
-BINARY = ["+", "-", "*", "/", "//", "%", "**", "~", "==", "!=", "<", "<=", ">", ">=", "and", "or", "in", "not in"]
+# Not **: of -1 ** n Jinja writes Python whose value is another than that of its own folding.
+BINARY = ["+", "-", "*", "/", "//", "%", "~", "==", "!=", "<", "<=", ">", ">=", "and", "or", "in", "not in"]
 
 
 def atom(r):
@@ -45,9 +46,69 @@ def atom(r):
     return r.choice(TEXTS) if k < 0.75 else r.choice(NUMBERS) if k < 0.93 else r.choice(["true", "False", "none", "[]", "()", "{}"])
 
 
+def text(r, depth):
+    """An expression whose value is most likely a text; those below are of numbers and of lists."""
+    if depth <= 0 or r.random() < 0.15:
+        return r.choice(["s", "empty", "spaced", "lines", "unicode", "quoted", "digits", "real", *TEXTS])
+    k, of = r.randrange(9), text(r, depth - 1)
+    if k < 3:
+        return f"{wrapped(r, of)}|{r.choice(TEXT_FILTERS)}"
+    if k < 5:
+        return f"({of}).{r.choice(TEXT_METHODS)}"
+    if k == 5:
+        return f"({of} {r.choice(['+', '~'])} {text(r, depth - 1)})"
+    if k == 6:
+        return f"({of})[{r.choice(['1:', ':-1', '::2', '::-1', '2:5', '-3:', '0', '-1', ':3', '5:1:-2'])}]"
+    if k == 7:
+        return f"({of} if {number(r, 1)} > 1 else {text(r, depth - 1)})"
+    return r.choice([f"({number(r, depth - 1)})|string", f"({sequence(r, depth - 1)})|join('{r.choice(', +')}')", f"({sequence(r, depth - 1)})|tojson", f"({of}) * 2"])
+
+
+def number(r, depth):
+    if depth <= 0 or r.random() < 0.2:
+        return r.choice(["n", "zero", "minus", "big", "x", "tiny", "yes", *NUMBERS])
+    k, of = r.randrange(5), number(r, depth - 1)
+    if k < 2:
+        return f"({of} {r.choice(['+', '-', '*', '/', '//', '%', '+', '-'])} {number(r, depth - 1)})"
+    if k == 2:
+        return f"({of})|{r.choice(['abs', 'round', 'round(1)', 'round(2, method=%s)' % repr('floor'), 'int', 'float', 'string|float', 'string|int', 'round(-1)'])}"
+    if k == 3:
+        return r.choice([f"({sequence(r, depth - 1)})|length", f"({text(r, depth - 1)})|length", f"({text(r, depth - 1)}).count('l')", f"({text(r, depth - 1)})|int", "rows|sum('v')"])
+    return r.choice([f"-({of})", f"(2 ** (({of})|int % 5))", f"(x ** 3)", f"({of})|int % 7", f"({of} if {text(r, 1)} else {number(r, 1)})"])
+
+
+def sequence(r, depth):
+    if depth <= 0 or r.random() < 0.2:
+        return r.choice(["list", "words", "mixed", "pairs", "rows", "messages", "none_list", "range(5)", "range(9, 0, -2)", "s", "d"])
+    k, of = r.randrange(6), sequence(r, depth - 1)
+    if k < 2:
+        return f"({of})|{r.choice(LIST_FILTERS)}"
+    if k == 2:
+        return f"({text(r, depth - 1)}).{r.choice(['split()', 'splitlines()', 'split(%s)' % repr('l'), 'rsplit(none, 1)', 'partition(%s)' % repr(' '), 'split(%s, 1)' % repr('e')])}"
+    if k == 3:
+        return f"({of})|list" + r.choice(["[1:]", "[::-1]", "[:2]", "[-2:]", "[::2]"])
+    if k == 4:
+        return f"[{', '.join(r.choice([text, number, sequence])(r, depth - 1) for _ in range(r.randrange(4)))}]"
+    return f"(({of})|list + ({sequence(r, depth - 1)})|list)"
+
+
+def typed(r, depth):
+    out = r.choice([text, text, number, sequence])(r, depth)
+    return f"({out})|list" if r.random() < 0.3 else out
+
+
+TEXT_FILTERS = ["trim", "upper", "lower", "title", "capitalize", "string", "replace('l', 'L')", "replace('', '.', 3)", "indent", "indent(2, true)", "tojson", "center(30)",
+                "default('d')", "trim('Hd')", "reverse", "e", "safe", "first", "last", "list|join('.')", "tojson(ensure_ascii=true)", "wordcount|string", "escape|upper", "safe|trim"]
+TEXT_METHODS = [m for m in METHODS[:60] if not m.startswith(("format", "get", "index", "rindex", "join(mixed", "items", "keys", "values", "copy", "append", "update", "pop"))]
+LIST_FILTERS = ["list", "reverse|list", "unique|list", "map('string')|list", "map('upper')|list", "select|list", "reject('none')|list", "select('string')|list", "batch(2)|list",
+                "map('string')|sort", "select('number')|sort(reverse=true)", "map('length')|list", "map(attribute='0')|list", "select('defined')|list", "first|list", "map('string')|unique|list"]
+
+
 def expression(r, depth):
     if depth <= 0:
         return atom(r)
+    if r.random() < 0.85:
+        return typed(r, depth)
     inner = lambda: expression(r, depth - 1 - r.randrange(2))
     k = r.randrange(20)
     if k < 4:

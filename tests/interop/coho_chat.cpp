@@ -3,8 +3,8 @@
 //     {"template": text, "variables": object, "limits": {name: number}}     limits are optional
 //
 // and prints an object per case: {"text": …, "generated": [[begin, end], …]} in bytes, or {"error": …, "line": …} where
-// the template fails. The time is 2024-07-26 08:05:09. After `rounds N` as arguments: N renderings of each case, and the
-// processor's seconds of one as "seconds".
+// the template fails. The time is 2024-07-26 08:05:09. After `rounds N` as arguments: N renderings of each case, and
+// the processor's seconds of one as "seconds".
 #include <ctime>
 #include <exception>
 #include <iostream>

@@ -2,6 +2,7 @@
 #include <string>
 
 #include "chat_template/builtins/loop.hpp"
+#include "chat_template/builtins/markup.hpp"
 #include "chat_template/builtins/methods.hpp"
 #include "chat_template/values/operators.hpp"
 #include "chat_template/values/python_text.hpp"
@@ -30,7 +31,8 @@ std::optional<value> element(sandbox& box, const value& object, const value& key
     return found != nullptr ? std::optional(*found) : std::nullopt;
   }
   if (!key.is_integral()) return std::nullopt;
-  const auto size = object.is(kind::text) || object.is_sequence() || object.is(kind::range) ? length_of(object) : std::nullopt;
+  const auto size =
+      object.is(kind::text) || object.is_sequence() || object.is(kind::range) ? length_of(object) : std::nullopt;
   if (!size) return std::nullopt;
   const auto length = static_cast<std::int64_t>(*size);
   const auto at = key.integral() < 0 ? key.integral() + length : key.integral();
@@ -43,7 +45,7 @@ std::optional<value> element(sandbox& box, const value& object, const value& key
   }
   box.work(object.text().size());
   const auto rest = std::string_view(object.text()).substr(byte_of_character(object.text(), index));
-  return box.text(std::string(rest.substr(0, utf8_length(rest))));
+  return box.text(std::string(rest.substr(0, utf8_length(rest))), object.is_markup());
 }
 
 std::int64_t bound(const value& given, std::int64_t otherwise, std::int64_t length, bool backwards) {
@@ -68,6 +70,8 @@ std::optional<value> find_attribute(sandbox& box, const value& object, std::stri
     return found != nullptr ? std::optional(*found) : std::nullopt;
   }
   if (object.is(kind::loop)) return loop_attribute(box, object, name);
+  if (object.is_markup() && (name == "join" || name == "format" || name == "replace"))
+    throw failure("the method '" + std::string(name) + "' of a safe or escaped text is not supported");
   if (object.is(kind::range)) {
     const auto& range = object.as<range_object>();
     if (name == "start" || name == "stop" || name == "step")
@@ -76,7 +80,12 @@ std::optional<value> find_attribute(sandbox& box, const value& object, std::stri
   if (object.is(kind::function) && name == "name") return box.text(object.as<function_object>().name);
   if (const method found = find_method(object.kind(), name))
     return box.function(
-        std::string(name), [&box, object, found](const arguments& given) { return found(box, object, given); }, object);
+        std::string(name),
+        [&box, object, found, escapes = object.is_markup()](const arguments& given) {
+          if (object.is(kind::text)) box.work(object.text().size());
+          return escapes ? marked_up(box, found(box, object, given)) : found(box, object, given);
+        },
+        object);
   if (is_unsupported_attribute(object.kind(), name))
     throw failure("'" + std::string(type_name(object)) + "." + std::string(name) + "' is not supported");
   return std::nullopt;
@@ -99,7 +108,8 @@ value get_item(sandbox& box, const value& object, const value& key) {
     return missing_attribute(box, object, key.text());
   }
   const bool shown = key.is_number() || key.is_none();
-  return box.undefined(described(object) + " has no element " + (shown ? repr_of(box, key) : std::string(type_name(key))));
+  return box.undefined(described(object) + " has no element " +
+                       (shown ? repr_of(box, key) : std::string(type_name(key))));
 }
 
 value get_slice(sandbox& box, const value& object, const value& start, const value& stop, const value& step) {
@@ -120,25 +130,25 @@ value get_slice(sandbox& box, const value& object, const value& start, const val
   const auto from = bound(start, backwards ? length - 1 : 0, length, backwards);
   const auto to = bound(stop, backwards ? -1 : length, length, backwards);
   if (object.is(kind::text))
-    return box.text(sliced(object.text(), from, to, by, static_cast<std::size_t>(length)));
+    return box.text(sliced(object.text(), from, to, by, static_cast<std::size_t>(length)), object.is_markup());
   if (object.is(kind::range)) {
     // Beyond 64 bits the range ends there: it has at most one item more.
     __extension__ using wide = __int128;
     const auto narrow = [](wide x) { return static_cast<std::int64_t>(std::clamp<wide>(x, INT64_MIN, INT64_MAX)); };
     const auto& range = object.as<range_object>();
     return box.range(narrow(range.start + wide(from) * range.step), narrow(range.start + wide(to) * range.step),
-                     narrow(wide(range.step) * by));
+                     narrow(wide(range.step) * (step.is_none() ? 1 : step.integral())));
   }
   std::vector<value> out;
-  for (auto at = from; backwards ? at > to : at < to; at += by) out.push_back(object.items()[static_cast<std::size_t>(at)]);
+  for (auto at = from; backwards ? at > to : at < to; at += by)
+    out.push_back(object.items()[static_cast<std::size_t>(at)]);
   box.step(out.size());
   return box.sequence(object.kind(), std::move(out));
 }
 
 value call(const value& function, const arguments& given) {
   if (function.is_undefined()) refuse_undefined(function);
-  if (!function.is(kind::function))
-    throw failure("'" + std::string(type_name(function)) + "' object is not callable");
+  if (!function.is(kind::function)) throw failure("'" + std::string(type_name(function)) + "' object is not callable");
   return function.as<function_object>().call(given);
 }
 

@@ -35,9 +35,9 @@ class percent_reader {
       box_.require_string(out_.size());
     }
     // What can be subscripted may be a mapping, of which nothing need be used.
-    const bool mapping = given_.is(kind::dict) || given_.is(kind::list) || given_.is(kind::range) || given_.is_undefined();
-    if (used_ < count() && !mapping)
-      throw failure("not all arguments converted during string formatting");
+    const bool mapping =
+        given_.is(kind::dict) || given_.is(kind::list) || given_.is(kind::range) || given_.is_undefined();
+    if (used_ < count() && !mapping) throw failure("not all arguments converted during string formatting");
     return std::move(out_);
   }
 
@@ -129,7 +129,8 @@ class percent_reader {
   void number(const value& item, format_specification form, bool left) {
     if (item.is_undefined()) refuse_undefined(item);
     if (!item.is_number())
-      throw failure(std::string("%") + form.type + " format: a real number is required, not " + std::string(type_name(item)));
+      throw failure(std::string("%") + form.type + " format: a real number is required, not " +
+                    std::string(type_name(item)));
     // Zeros go between the sign and the digits.
     form.align = left ? '<' : form.fill == "0" ? '=' : '>';
     if (left) form.fill = " ";
@@ -210,7 +211,8 @@ class brace_reader {
     auto found = lookup(text.substr(0, end));
     text.remove_prefix(end);
     if (text.starts_with('!')) {
-      if (text.size() < 2 || (text.size() > 2 && text[2] != ':')) throw failure("expected ':' after conversion specifier");
+      if (text.size() < 2 || (text.size() > 2 && text[2] != ':'))
+        throw failure("expected ':' after conversion specifier");
       if (text[1] != 's' && text[1] != 'r') throw failure("only the conversions !s and !r are supported");
       found = box_.text(text[1] == 's' ? text_of(box_, found) : repr_of(box_, found));
       text.remove_prefix(2);

@@ -36,7 +36,8 @@ dictionary entries(sandbox& box, std::string_view function, const arguments& giv
       for (const auto& pair : items_of(box, from)) {
         const auto two = items_of(box, pair);
         if (two.size() != 2)
-          throw failure("dictionary update sequence element has length " + std::to_string(two.size()) + "; 2 is required");
+          throw failure("dictionary update sequence element has length " + std::to_string(two.size()) +
+                        "; 2 is required");
         out.set(two[0], two[1]);
       }
     }
@@ -49,7 +50,8 @@ value name_space(sandbox& box, const arguments& given) {
   const auto attributes = entries(box, "namespace", given);
   auto out = box.name_space();
   for (const auto& [name, item] : attributes.entries()) {
-    if (!name.is(kind::text)) throw failure("the attributes of a namespace have names, not " + std::string(type_name(name)));
+    if (!name.is(kind::text))
+      throw failure("the attributes of a namespace have names, not " + std::string(type_name(name)));
     box.set_attribute(out.as<namespace_object>(), name.text(), item);
   }
   return out;

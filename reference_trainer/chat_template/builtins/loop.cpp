@@ -81,8 +81,7 @@ std::optional<value> loop_attribute(sandbox& box, const value& of, std::string_v
         of);
   if (name == "changed")
     return box.function(
-        "changed",
-        [&box, of](const arguments& given) { return changed(box, of.as<loop_object>(), given); }, of);
+        "changed", [&box, of](const arguments& given) { return changed(box, of.as<loop_object>(), given); }, of);
   return std::nullopt;
 }
 

@@ -6,8 +6,8 @@
 #include <span>
 #include <string>
 
-#include "chat_template/values/operators.hpp"
 #include "chat_template/builtins/parameters.hpp"
+#include "chat_template/values/operators.hpp"
 
 namespace coho::trainer::jinja {
 
@@ -64,19 +64,20 @@ using names = std::span<const std::string_view>;
 
 bool among(names list, std::string_view name) { return std::ranges::find(list, name) != list.end(); }
 
-constexpr std::string_view list_changes[] = {"append", "clear",   "extend", "insert",
-                                             "pop",    "remove", "reverse", "sort"};
+constexpr std::string_view list_changes[] = {"append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort"};
 constexpr std::string_view dict_changes[] = {"clear", "pop", "popitem", "setdefault", "update"};
 
 constexpr std::string_view other_text[] = {"casefold",     "encode",    "expandtabs", "format_map",
                                            "isidentifier", "isnumeric", "maketrans",  "translate"};
 constexpr std::string_view other_dict[] = {"fromkeys"};
-constexpr std::string_view other_number[] = {"as_integer_ratio", "bit_count",  "bit_length", "conjugate", "denominator",
-                                             "from_bytes",       "fromhex",    "hex",        "imag",      "is_integer",
-                                             "numerator",        "real",       "to_bytes"};
+constexpr std::string_view other_number[] = {"as_integer_ratio", "bit_count", "bit_length", "conjugate", "denominator",
+                                             "from_bytes",       "fromhex",   "hex",        "imag",      "is_integer",
+                                             "numerator",        "real",      "to_bytes"};
 constexpr std::string_view other_view[] = {"isdisjoint", "mapping"};
-constexpr std::string_view other_generator[] = {"close", "gi_code", "gi_frame", "gi_running", "gi_yieldfrom", "send", "throw"};
-constexpr std::string_view other_function[] = {"arguments", "caller", "catch_kwargs", "catch_varargs", "explicit_caller"};
+constexpr std::string_view other_generator[] = {"close",        "gi_code", "gi_frame", "gi_running",
+                                                "gi_yieldfrom", "send",    "throw"};
+constexpr std::string_view other_function[] = {"arguments", "caller", "catch_kwargs", "catch_varargs",
+                                               "explicit_caller"};
 
 }  // namespace
 

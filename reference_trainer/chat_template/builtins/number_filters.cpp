@@ -3,8 +3,8 @@
 #include <string>
 
 #include "chat_template/builtins/filters.hpp"
-#include "chat_template/values/operators.hpp"
 #include "chat_template/builtins/parameters.hpp"
+#include "chat_template/values/operators.hpp"
 #include "chat_template/values/python_number.hpp"
 
 namespace coho::trainer::jinja {

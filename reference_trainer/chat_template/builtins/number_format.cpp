@@ -41,9 +41,7 @@ std::string grouped(std::string digits) {
   return digits;
 }
 
-std::string sign_of(bool negative, char sign) {
-  return negative ? "-" : sign == '-' ? "" : std::string(1, sign);
-}
+std::string sign_of(bool negative, char sign) { return negative ? "-" : sign == '-' ? "" : std::string(1, sign); }
 
 std::string integer_digits(std::int64_t number, const format_specification& form) {
   const auto magnitude = number < 0 ? 0 - static_cast<std::uint64_t>(number) : static_cast<std::uint64_t>(number);
@@ -145,9 +143,11 @@ std::string formatted(sandbox& box, const value& value, const format_specificati
   const bool plain_boolean = value.is(kind::boolean) && form.type == 0;
   if (value.is(kind::text) || (!value.is_number())) {
     if (form.type != 0 && form.type != 's') return unknown();
-    if (!value.is(kind::text)) throw failure("unsupported format string passed to " + std::string(type_name(value)) + ".__format__");
+    if (!value.is(kind::text))
+      throw failure("unsupported format string passed to " + std::string(type_name(value)) + ".__format__");
     if (form.align == '=') throw failure("'=' alignment not allowed in string format specifier");
-    if (form.sign != '-' || form.alternate || form.grouped) throw failure("Sign, '#' or ',' not allowed in string format specifier");
+    if (form.sign != '-' || form.alternate || form.grouped)
+      throw failure("Sign, '#' or ',' not allowed in string format specifier");
     const auto& words = value.text();
     return form.precision ? words.substr(0, byte_of_character(words, *form.precision)) : words;
   }

@@ -3,8 +3,8 @@
 #include <string>
 
 #include "chat_template/builtins/filters.hpp"
-#include "chat_template/values/operators.hpp"
 #include "chat_template/builtins/parameters.hpp"
+#include "chat_template/values/operators.hpp"
 #include "chat_template/values/python_text.hpp"
 #include "chat_template/values/value_text.hpp"
 
@@ -37,7 +37,8 @@ value lazy(sandbox& box, const value& input, std::function<next_item()> begin) {
 }
 
 value map(sandbox& box, const value& input, const arguments& given) {
-  if (given.positional.empty() && std::ranges::any_of(given.named, [](const auto& n) { return n.first == "attribute"; })) {
+  if (given.positional.empty() &&
+      std::ranges::any_of(given.named, [](const auto& n) { return n.first == "attribute"; })) {
     return lazy(box, input, [&box, input, given]() -> next_item {
       const parameters p("map", given, {"attribute", "default"}, 0);
       return [&box, next = iterate(box, input), path = p.get(0), otherwise = p.get(1)]() -> std::optional<value> {

@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "chat_template/builtins/filters.hpp"
-#include "chat_template/values/operators.hpp"
 #include "chat_template/builtins/parameters.hpp"
+#include "chat_template/values/operators.hpp"
 #include "chat_template/values/python_text.hpp"
 #include "chat_template/values/value_text.hpp"
 #include "text/utf8.hpp"
@@ -61,12 +61,23 @@ value over(sandbox& box, std::vector<value> items) {
   return box.generator(iterate(box, kept), kept);
 }
 
+// A generator of items that are made when the first is asked for, as in Jinja: only then does a wrong input fail.
+template <class Make>
+value deferred(sandbox& box, const value& input, const arguments& given, Make make) {
+  return box.generator(
+      [&box, input, given, make, next = next_item()]() mutable {
+        if (!next) next = iterate(box, box.list(make(box, input, given)));
+        return next();
+      },
+      input);
+}
+
 value reverse(sandbox& box, const value& input, const arguments& given) {
   const parameters none("reverse", given, {}, 0);
   if (input.is(kind::text)) {
     const auto length = static_cast<std::ptrdiff_t>(utf8_characters(input.text()));
     box.work(input.text().size());
-    return box.text(sliced(input.text(), length - 1, -1, -1, static_cast<std::size_t>(length)));
+    return box.text(sliced(input.text(), length - 1, -1, -1, static_cast<std::size_t>(length)), input.is_markup());
   }
   auto items = backwards(box, input);
   return is_reversible(input) ? over(box, std::move(items)) : box.list(std::move(items));
@@ -90,12 +101,15 @@ value join(sandbox& box, const value& input, const arguments& given) {
   return box.text(std::move(out));
 }
 
+std::vector<value> item_pairs(sandbox& box, const value& input, const arguments&) {
+  if (input.is_undefined()) return {};
+  if (!input.is(kind::dict)) throw failure("Can only get item pairs from a mapping.");
+  return items_of(box, box.view(input, view_part::items));
+}
+
 value items(sandbox& box, const value& input, const arguments& given) {
   const parameters none("items", given, {}, 0);
-  if (input.is_undefined()) return over(box, {});
-  if (!input.is(kind::dict)) throw failure("Can only get item pairs from a mapping.");
-  const auto view = box.view(input, view_part::items);
-  return box.generator(iterate(box, view), view);
+  return deferred(box, input, given, item_pairs);
 }
 
 value dictsort(sandbox& box, const value& input, const arguments& given) {
@@ -143,7 +157,7 @@ value sort(sandbox& box, const value& input, const arguments& given) {
   return box.list(std::move(out));
 }
 
-value unique(sandbox& box, const value& input, const arguments& given) {
+std::vector<value> unique_items(sandbox& box, const value& input, const arguments& given) {
   const parameters p("unique", given, {"case_sensitive", "attribute"}, 0);
   dictionary seen;
   std::vector<value> out;
@@ -154,7 +168,12 @@ value unique(sandbox& box, const value& input, const arguments& given) {
     seen.set(key, value());
     out.push_back(item);
   }
-  return over(box, std::move(out));
+  return out;
+}
+
+value unique(sandbox& box, const value& input, const arguments& given) {
+  const parameters known("unique", given, {"case_sensitive", "attribute"}, 0);
+  return deferred(box, input, given, unique_items);
 }
 
 value extreme(sandbox& box, const value& input, const parameters& p, bool greatest) {
@@ -187,7 +206,7 @@ value sum(sandbox& box, const value& input, const arguments& given) {
   return out;
 }
 
-value batch(sandbox& box, const value& input, const arguments& given) {
+std::vector<value> batches(sandbox& box, const value& input, const arguments& given) {
   const parameters p("batch", given, {"linecount", "fill_with"}, 1);
   const auto size = p.integer(0);
   std::vector<value> out, row;
@@ -203,7 +222,12 @@ value batch(sandbox& box, const value& input, const arguments& given) {
     }
     out.push_back(box.list(std::move(row)));
   }
-  return over(box, std::move(out));
+  return out;
+}
+
+value batch(sandbox& box, const value& input, const arguments& given) {
+  const parameters known("batch", given, {"linecount", "fill_with"}, 1);
+  return deferred(box, input, given, batches);
 }
 
 value attribute(sandbox& box, const value& input, const arguments& given) {
@@ -213,10 +237,10 @@ value attribute(sandbox& box, const value& input, const arguments& given) {
 }
 
 constexpr named_filter filters[] = {
-    {"length", length},   {"count", length}, {"default", default_of}, {"d", default_of}, {"list", list},
-    {"first", first},     {"last", last},    {"reverse", reverse},    {"join", join},    {"items", items},
-    {"dictsort", dictsort}, {"sort", sort},  {"unique", unique},      {"min", least},    {"max", greatest},
-    {"sum", sum},         {"batch", batch},  {"attr", attribute},
+    {"length", length},     {"count", length}, {"default", default_of}, {"d", default_of}, {"list", list},
+    {"first", first},       {"last", last},    {"reverse", reverse},    {"join", join},    {"items", items},
+    {"dictsort", dictsort}, {"sort", sort},    {"unique", unique},      {"min", least},    {"max", greatest},
+    {"sum", sum},           {"batch", batch},  {"attr", attribute},
 };
 
 }  // namespace

@@ -3,8 +3,8 @@
 #include <string>
 
 #include "chat_template/builtins/filters.hpp"
-#include "chat_template/values/operators.hpp"
 #include "chat_template/builtins/parameters.hpp"
+#include "chat_template/values/operators.hpp"
 #include "chat_template/values/python_text.hpp"
 #include "chat_template/values/value_text.hpp"
 
@@ -71,7 +71,8 @@ bool same(sandbox&, const value& tested, const arguments& given) {
   const parameters p("sameas", given, {"other"}, 1);
   if (tested.kind() != p[0].kind()) return false;
   if (tested.shared() != nullptr || p[0].shared() != nullptr) return tested.shared() == p[0].shared();
-  return tested.is_integral() ? tested.integral() == p[0].integral() : tested.is_none() || tested.number() == p[0].number();
+  return tested.is_integral() ? tested.integral() == p[0].integral()
+                              : tested.is_none() || tested.number() == p[0].number();
 }
 
 bool in(sandbox& box, const value& tested, const arguments& given) {

@@ -3,9 +3,10 @@
 
 #include "chat_template/builtins/filters.hpp"
 #include "chat_template/builtins/format.hpp"
+#include "chat_template/builtins/markup.hpp"
 #include "chat_template/builtins/methods.hpp"
-#include "chat_template/values/operators.hpp"
 #include "chat_template/builtins/parameters.hpp"
+#include "chat_template/values/operators.hpp"
 #include "chat_template/values/python_text.hpp"
 #include "chat_template/values/value_text.hpp"
 #include "text/utf8.hpp"
@@ -15,15 +16,14 @@ namespace coho::trainer::jinja {
 
 namespace {
 
-value as_text(sandbox& box, const value& input) {
-  return input.is(kind::text) ? input : box.text(text_of(box, input));
-}
+value as_text(sandbox& box, const value& input) { return input.is(kind::text) ? input : box.text(text_of(box, input)); }
 
 // A filter that is a method of str, of the input's text.
 value by_method(sandbox& box, std::string_view name, const value& input, const arguments& given) {
   const auto text = as_text(box, input);
   box.work(text.text().size());
-  return find_text_method(name)(box, text, given);
+  const auto out = find_text_method(name)(box, text, given);
+  return text.is_markup() ? marked_up(box, out) : out;
 }
 
 value trim(sandbox& box, const value& input, const arguments& given) {
@@ -65,7 +65,7 @@ value replace(sandbox& box, const value& input, const arguments& given) {
   const parameters p("replace", given, {"old", "new", "count"}, 2);
   arguments texts{{as_text(box, p[0]), as_text(box, p[1])}, {}};
   if (!p.get(2).is_none()) texts.positional.push_back(p[2]);
-  return by_method(box, "replace", input, texts);
+  return by_method(box, "replace", box.text(text_of(box, input)), texts);
 }
 
 value string(sandbox& box, const value& input, const arguments& given) {
@@ -73,20 +73,20 @@ value string(sandbox& box, const value& input, const arguments& given) {
   return as_text(box, input);
 }
 
-value escape(sandbox& box, const value& input, const arguments& given) {
-  const parameters none("escape", given, {}, 0);
-  const auto text = as_text(box, input);
-  std::string out;
-  for (const char c : text.text()) {
-    constexpr std::string_view special = "&<>'\"";
-    constexpr std::string_view entities[] = {"&amp;", "&lt;", "&gt;", "&#39;", "&#34;"};
-    if (const auto at = special.find(c); at != special.npos)
-      out += entities[at];
-    else
-      out += c;
-  }
+value safe(sandbox& box, const value& input, const arguments& given) {
+  const parameters none("safe", given, {}, 0);
+  return box.text(text_of(box, input), true);
+}
+
+value force_escape(sandbox& box, const value& input, const arguments& given) {
+  const parameters none("forceescape", given, {}, 0);
+  auto out = html_escaped(text_of(box, input));
   box.work(out.size());
-  return box.text(std::move(out));
+  return box.text(std::move(out), true);
+}
+
+value escape(sandbox& box, const value& input, const arguments& given) {
+  return input.is_markup() ? input : force_escape(box, input, given);
 }
 
 value indent(sandbox& box, const value& input, const arguments& given) {
@@ -112,7 +112,7 @@ value indent(sandbox& box, const value& input, const arguments& given) {
     if (i > 0 && (blank || !lines[i].empty())) out += indentation;
     out += lines[i];
   }
-  return box.text(std::move(out));
+  return box.text(std::move(out), input.is_markup());
 }
 
 value center(sandbox& box, const value& input, const arguments& given) {
@@ -138,6 +138,7 @@ value format(sandbox& box, const value& input, const arguments& given) {
   if (!given.positional.empty() && !given.named.empty())
     throw failure("can't handle positional and keyword arguments at the same time");
   const auto text = as_text(box, input);
+  if (text.is_markup()) throw failure("formatting a safe or escaped text is not supported");
   if (given.named.empty()) return box.text(percent_format(box, text.text(), box.tuple(given.positional)));
   dictionary named;
   for (const auto& [name, item] : given.named) named.set(box.text(name), item);
@@ -151,8 +152,9 @@ value tojson(sandbox& box, const value& input, const arguments& given) {
   form.sort_keys = p.flag(3, false);
   if (const auto width = p.get(1); !width.is_none()) {
     if (!width.is(kind::text) && p.integer(1) > 0) box.require_string(static_cast<std::size_t>(p.integer(1)));
-    form.indent = width.is(kind::text) ? width.text()
-                                       : std::string(static_cast<std::size_t>(std::max<std::int64_t>(0, p.integer(1))), ' ');
+    form.indent = width.is(kind::text)
+                      ? width.text()
+                      : std::string(static_cast<std::size_t>(std::max<std::int64_t>(0, p.integer(1))), ' ');
     form.item_separator = ",";
   }
   if (!p.get(2).is_none()) {
@@ -165,10 +167,10 @@ value tojson(sandbox& box, const value& input, const arguments& given) {
 }
 
 constexpr named_filter filters[] = {
-    {"trim", trim},       {"upper", upper},     {"lower", lower},         {"capitalize", capitalize},
-    {"title", title},     {"replace", replace}, {"string", string},       {"safe", string},
-    {"escape", escape},   {"e", escape},        {"indent", indent},       {"center", center},
-    {"format", format},   {"tojson", tojson},   {"wordcount", wordcount}, {"forceescape", escape},
+    {"trim", trim},     {"upper", upper},     {"lower", lower},         {"capitalize", capitalize},
+    {"title", title},   {"replace", replace}, {"string", string},       {"safe", safe},
+    {"escape", escape}, {"e", escape},        {"indent", indent},       {"center", center},
+    {"format", format}, {"tojson", tojson},   {"wordcount", wordcount}, {"forceescape", force_escape},
 };
 
 }  // namespace

@@ -6,8 +6,8 @@
 #include "chat_template/builtins/format.hpp"
 #include "chat_template/builtins/methods.hpp"
 #include "chat_template/builtins/number_format.hpp"
-#include "chat_template/values/operators.hpp"
 #include "chat_template/builtins/parameters.hpp"
+#include "chat_template/values/operators.hpp"
 #include "chat_template/values/python_text.hpp"
 #include "text/utf8.hpp"
 
@@ -60,8 +60,8 @@ value partition(sandbox& box, const value& self, const arguments& given) {
   const bool found = at != text.npos;
   const auto before = found ? text.substr(0, at) : FromRight ? std::string_view() : text;
   const auto after = found ? text.substr(at + separator.size()) : FromRight ? text : std::string_view();
-  return box.tuple({box.text(std::string(before)), box.text(std::string(found ? separator : "")),
-                    box.text(std::string(after))});
+  return box.tuple(
+      {box.text(std::string(before)), box.text(std::string(found ? separator : "")), box.text(std::string(after))});
 }
 
 // The part of a text that `start` and `end` of a search name, and the characters before it; none if it is beyond.

@@ -2,6 +2,7 @@
 #include <string>
 
 #include "chat_template/builtins/format.hpp"
+#include "chat_template/builtins/markup.hpp"
 #include "chat_template/values/operators.hpp"
 
 namespace coho::trainer::jinja {
@@ -57,7 +58,7 @@ value integer_power(std::int64_t base, std::int64_t exponent) {
   }
   std::int64_t out = 1;
   bool overflow = false;
-  for (bool last = false; exponent > 0 && !overflow; ) {
+  for (bool last = false; exponent > 0 && !overflow;) {
     if ((exponent & 1) != 0) overflow = __builtin_mul_overflow(out, base, &out);
     exponent >>= 1;
     last = exponent == 0;
@@ -69,7 +70,8 @@ value integer_power(std::int64_t base, std::int64_t exponent) {
 
 value integers(binary_operator op, std::int64_t a, std::int64_t b) {
   std::int64_t out = 0;
-  const bool divides = op == binary_operator::divide || op == binary_operator::floor_divide || op == binary_operator::modulo;
+  const bool divides =
+      op == binary_operator::divide || op == binary_operator::floor_divide || op == binary_operator::modulo;
   if (divides && b == 0)
     throw failure(op == binary_operator::divide ? "division by zero" : "integer division or modulo by zero");
   switch (op) {
@@ -95,7 +97,8 @@ value integers(binary_operator op, std::int64_t a, std::int64_t b) {
 }
 
 value reals(binary_operator op, double a, double b) {
-  const bool divides = op == binary_operator::divide || op == binary_operator::floor_divide || op == binary_operator::modulo;
+  const bool divides =
+      op == binary_operator::divide || op == binary_operator::floor_divide || op == binary_operator::modulo;
   if (divides && b == 0)
     throw failure(op == binary_operator::divide         ? "float division by zero"
                   : op == binary_operator::floor_divide ? "float floor division by zero"
@@ -128,13 +131,14 @@ value repeated(sandbox& box, const value& repeated, std::int64_t times) {
   const auto count = static_cast<std::size_t>(times < 0 ? 0 : times);
   if (repeated.is(kind::text)) {
     const auto& words = repeated.text();
-    if (count != 0 && words.size() > box.limits().string_bytes / count) box.require_string(box.limits().string_bytes + 1);
+    if (count != 0 && words.size() > box.limits().string_bytes / count)
+      box.require_string(box.limits().string_bytes + 1);
     box.work(words.size() * count);
     box.require_string(words.size() * count);
     std::string out;
     out.reserve(words.size() * count);
     for (std::size_t i = 0; i < count && !words.empty(); ++i) out += words;
-    return box.text(std::move(out));
+    return box.text(std::move(out), repeated.is_markup());
   }
   const auto& items = repeated.items();
   if (count != 0 && items.size() > box.limits().memory_bytes / count) box.require_items(box.limits().memory_bytes);
@@ -151,7 +155,8 @@ value sum(sandbox& box, const value& left, const value& right) {
     const auto size = left.text().size() + right.text().size();
     box.work(size);
     box.require_string(size);
-    return box.text(left.text() + right.text());
+    if (!left.is_markup() && !right.is_markup()) return box.text(left.text() + right.text());
+    return box.text(as_markup(left) + as_markup(right), true);
   }
   if (left.is_sequence() && left.kind() == right.kind()) {
     const auto size = left.items().size() + right.items().size();
@@ -175,6 +180,7 @@ value sum(sandbox& box, const value& left, const value& right) {
 
 value binary(sandbox& box, binary_operator op, const value& left, const value& right) {
   if (op == binary_operator::modulo && left.is(kind::text)) {
+    if (left.is_markup()) throw failure("formatting a safe or escaped text is not supported");
     return box.text(percent_format(box, left.text(), right));
   }
   if (left.is_undefined()) refuse_undefined(left);

@@ -1,4 +1,5 @@
-// The cases of letters as Python has them: those of Unicode, with the mappings to several characters (SpecialCasing.txt).
+// The cases of letters as Python has them: those of Unicode, with the mappings to several characters
+// (SpecialCasing.txt).
 #include "chat_template/values/case_mapping.hpp"
 
 #include <algorithm>

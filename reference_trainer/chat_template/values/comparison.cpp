@@ -11,8 +11,7 @@ namespace {
 
 // Exact, unlike a conversion to double: long double has 64 bits of mantissa, or more.
 bool less_number(const value& a, const value& b, bool or_equal) {
-  if (a.is_integral() && b.is_integral())
-    return or_equal ? a.integral() <= b.integral() : a.integral() < b.integral();
+  if (a.is_integral() && b.is_integral()) return or_equal ? a.integral() <= b.integral() : a.integral() < b.integral();
   const auto wide = [](const value& x) {
     return x.is_integral() ? static_cast<long double>(x.integral()) : static_cast<long double>(x.number());
   };

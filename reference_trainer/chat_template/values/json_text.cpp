@@ -128,8 +128,7 @@ class json_writer {
 
   void entries(const value& dict) {
     auto items = dict.as<dict_object>().items.entries();
-    if (form_.sort_keys)
-      sort_values(items, [&](const auto& a, const auto& b) { return less(box_, a.first, b.first); });
+    if (form_.sort_keys) sort_values(items, [&](const auto& a, const auto& b) { return less(box_, a.first, b.first); });
     group(items, '{', '}', [&](const dictionary::entry& entry) {
       key(entry.first);
       out += form_.key_separator;

@@ -4,9 +4,9 @@
 #include <utf8proc.h>
 #include <utility>
 
+#include "chat_template/template_error.hpp"
 #include "chat_template/values/case_mapping.hpp"
 #include "chat_template/values/python_text.hpp"
-#include "chat_template/template_error.hpp"
 #include "text/utf8.hpp"
 
 namespace coho::trainer::jinja {
@@ -36,15 +36,17 @@ bool is_decimal(char32_t c) { return category(c) == UTF8PROC_CATEGORY_ND; }
 // Digits that are not decimal: superscripts, subscripts, in circles, in parentheses, with stops.
 bool is_digit(char32_t c) {
   static constexpr std::pair<char32_t, char32_t> ranges[] = {
-      {0xB2, 0xB3},       {0xB9, 0xB9},       {0x1369, 0x1371},   {0x19DA, 0x19DA},   {0x2070, 0x2070},
-      {0x2074, 0x2079},   {0x2080, 0x2089},   {0x2460, 0x2468},   {0x2474, 0x247C},   {0x2488, 0x2490},
-      {0x24EA, 0x24EA},   {0x24F5, 0x24FD},   {0x24FF, 0x24FF},   {0x2776, 0x277E},   {0x2780, 0x2788},
-      {0x278A, 0x2792},   {0x10A40, 0x10A43}, {0x10E60, 0x10E68}, {0x11052, 0x1105A}, {0x1F100, 0x1F10A}};
+      {0xB2, 0xB3},     {0xB9, 0xB9},       {0x1369, 0x1371},   {0x19DA, 0x19DA},   {0x2070, 0x2070},
+      {0x2074, 0x2079}, {0x2080, 0x2089},   {0x2460, 0x2468},   {0x2474, 0x247C},   {0x2488, 0x2490},
+      {0x24EA, 0x24EA}, {0x24F5, 0x24FD},   {0x24FF, 0x24FF},   {0x2776, 0x277E},   {0x2780, 0x2788},
+      {0x278A, 0x2792}, {0x10A40, 0x10A43}, {0x10E60, 0x10E68}, {0x11052, 0x1105A}, {0x1F100, 0x1F10A}};
   return is_decimal(c) ||
          std::ranges::any_of(ranges, [&](const auto& range) { return range.first <= c && c <= range.second; });
 }
 
-bool is_alphanumeric(char32_t c) { return is_letter(c) || (category(c) >= UTF8PROC_CATEGORY_ND && category(c) <= UTF8PROC_CATEGORY_NO); }
+bool is_alphanumeric(char32_t c) {
+  return is_letter(c) || (category(c) >= UTF8PROC_CATEGORY_ND && category(c) <= UTF8PROC_CATEGORY_NO);
+}
 
 // A text of cased characters, at least one, that all pass.
 template <class Passes>

@@ -5,8 +5,8 @@
 #include <limits>
 #include <string>
 
-#include "chat_template/values/python_text.hpp"
 #include "chat_template/template_error.hpp"
+#include "chat_template/values/python_text.hpp"
 
 namespace coho::trainer::jinja {
 
@@ -49,7 +49,8 @@ std::optional<std::int64_t> read_integer(std::string_view text, int base) {
     prefixed = true;
   }
   if (base == 0) {
-    if (!prefixed && text.size() > 1 && text[0] == '0' && text.find_first_not_of("0_") != text.npos) return std::nullopt;
+    if (!prefixed && text.size() > 1 && text[0] == '0' && text.find_first_not_of("0_") != text.npos)
+      return std::nullopt;
     base = 10;
   }
   const auto digits = without_underscores(text, is_any_digit);
@@ -67,8 +68,8 @@ std::optional<double> read_real(std::string_view text) {
   text = stripped(text, side::both);
   const bool negative = take_sign(text);
   const auto word = lower(text);
-  if (word == "inf" || word == "infinity") return negative ? -std::numeric_limits<double>::infinity()
-                                                           : std::numeric_limits<double>::infinity();
+  if (word == "inf" || word == "infinity")
+    return negative ? -std::numeric_limits<double>::infinity() : std::numeric_limits<double>::infinity();
   if (word == "nan") return std::numeric_limits<double>::quiet_NaN();
   const auto digits = without_underscores(text, is_decimal);
   if (!digits || digits->empty() || (!is_decimal(digits->front()) && digits->front() != '.')) return std::nullopt;

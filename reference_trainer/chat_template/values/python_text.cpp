@@ -176,7 +176,8 @@ std::string sliced(std::string_view text, std::ptrdiff_t start, std::ptrdiff_t s
                    std::size_t length) {
   if (step > 0 ? start >= stop : start <= stop) return {};
   if (length == text.size()) {
-    if (step == 1) return std::string(text.substr(static_cast<std::size_t>(start), static_cast<std::size_t>(stop - start)));
+    if (step == 1)
+      return std::string(text.substr(static_cast<std::size_t>(start), static_cast<std::size_t>(stop - start)));
     std::string out;
     for (; step > 0 ? start < stop : start > stop; start += step) out += text[static_cast<std::size_t>(start)];
     return out;

@@ -40,7 +40,8 @@ template <class Object, class... Parts>
 value sandbox::make(kind kind, std::size_t bytes, std::size_t depth, Parts&&... parts) {
   bytes += sizeof(Object);
   if (bytes_ + bytes > limits_.memory_bytes) refuse("memory_bytes", limits_.memory_bytes);
-  if (depth > deepest_value) throw failure("values within values, more than " + std::to_string(deepest_value) + " deep");
+  if (depth > deepest_value)
+    throw failure("values within values, more than " + std::to_string(deepest_value) + " deep");
   auto out = std::make_shared<Object>(std::forward<Parts>(parts)...);
   out->meter = &bytes_;
   out->bytes = bytes;
@@ -49,10 +50,10 @@ value sandbox::make(kind kind, std::size_t bytes, std::size_t depth, Parts&&... 
   return {kind, std::move(out)};
 }
 
-value sandbox::text(std::string words) {
+value sandbox::text(std::string words, bool markup) {
   require_string(words.size());
   const auto bytes = words.capacity();
-  return make<text_object>(kind::text, bytes, 0, std::move(words));
+  return make<text_object>(kind::text, bytes, 0, std::move(words), markup);
 }
 
 value sandbox::sequence(kind kind, std::vector<value> items) {

@@ -10,9 +10,9 @@
 #include <utility>
 #include <vector>
 
-#include "chat_template/values/value.hpp"
 #include "chat_template/template_error.hpp"
 #include "chat_template/template_limits.hpp"
+#include "chat_template/values/value.hpp"
 
 namespace coho::trainer::jinja {
 
@@ -38,7 +38,7 @@ class sandbox {
   /// That so many items fit into memory.
   void require_items(std::size_t count);
 
-  value text(std::string words);
+  value text(std::string words, bool markup = false);
   value list(std::vector<value> items) { return sequence(kind::list, std::move(items)); }
   value tuple(std::vector<value> items) { return sequence(kind::tuple, std::move(items)); }
   value sequence(kind kind, std::vector<value> items);

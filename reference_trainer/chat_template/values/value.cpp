@@ -33,6 +33,12 @@ std::size_t hash_of(const value& key) {
       }
       return out;
     }
+    case kind::range:
+    case kind::generator:
+    case kind::name_space:
+    case kind::loop:
+    case kind::function:
+      return std::hash<const void*>{}(key.shared().get());
     default:
       throw failure("unhashable type: '" + std::string(type_name(key)) + "'");
   }
@@ -45,7 +51,7 @@ bool same_key(const value& a, const value& b) {
   if (a.is(kind::text)) return a.text() == b.text();
   if (a.is(kind::tuple))
     return std::ranges::equal(a.items(), b.items(), [](const value& x, const value& y) { return same_key(x, y); });
-  return true;
+  return a.is_none() || a.is_undefined() || a.shared() == b.shared();
 }
 
 }  // namespace
@@ -110,7 +116,7 @@ std::int64_t range_object::length() const noexcept {
 
 std::string_view type_name(const value& value) {
   static constexpr std::array<std::string_view, 15> names = {
-      "Undefined", "NoneType", "bool",  "int",       "float",     "str",         "list",    "tuple",
+      "Undefined", "NoneType",  "bool",  "int",       "float",     "str",         "list",    "tuple",
       "dict",      "dict_view", "range", "generator", "Namespace", "LoopContext", "function"};
   return names[static_cast<std::size_t>(value.kind())];
 }

@@ -68,7 +68,8 @@ class value {
     out.real_ = x;
     return out;
   }
-  value(jinja::kind kind, std::shared_ptr<object> object) noexcept : kind_(kind), integer_(0), object_(std::move(object)) {}
+  value(jinja::kind kind, std::shared_ptr<object> object) noexcept
+      : kind_(kind), integer_(0), object_(std::move(object)) {}
 
   jinja::kind kind() const noexcept { return kind_; }
   bool is(jinja::kind kind) const noexcept { return kind_ == kind; }
@@ -84,6 +85,7 @@ class value {
   /// Of any number.
   double number() const noexcept { return kind_ == jinja::kind::real ? real_ : static_cast<double>(integer_); }
   const std::string& text() const noexcept;
+  bool is_markup() const noexcept;
   const std::vector<value>& items() const noexcept;
 
   const std::shared_ptr<object>& shared() const noexcept { return object_; }
@@ -105,8 +107,8 @@ class value {
   std::shared_ptr<object> object_;
 };
 
-/// A dict: entries in the order of insertion. Keys are texts, numbers, None and tuples of these; 1, 1.0 and True are one
-/// key.
+/// A dict: entries in the order of insertion. Keys are texts, numbers, None and tuples of these; 1, 1.0 and True are
+/// one key.
 class dictionary {
  public:
   using entry = std::pair<value, value>;
@@ -127,8 +129,9 @@ class dictionary {
 };
 
 struct text_object : object {
-  explicit text_object(std::string words) : text(std::move(words)) {}
+  explicit text_object(std::string words, bool html = false) : text(std::move(words)), markup(html) {}
   const std::string text;
+  const bool markup;  ///< of the filters `safe` and `escape`: whatever is added to it is escaped
 };
 
 struct sequence_object : object {
@@ -174,8 +177,8 @@ struct loop_object : object {
   bool ended = false;               ///< nothing follows
   std::optional<std::size_t> size;  ///< where it is known
   value previous, current;
-  std::int64_t index = -1;          ///< from 0
-  std::size_t number = 0;           ///< tells the loops of a rendering apart
+  std::int64_t index = -1;  ///< from 0
+  std::size_t number = 0;   ///< tells the loops of a rendering apart
 };
 
 struct arguments {
@@ -196,6 +199,7 @@ struct undefined_object : object {
 };
 
 inline const std::string& value::text() const noexcept { return as<text_object>().text; }
+inline bool value::is_markup() const noexcept { return is(jinja::kind::text) && as<text_object>().markup; }
 inline const std::vector<value>& value::items() const noexcept { return as<sequence_object>().items; }
 
 /// Python's name of a value's type, as in its messages: "str", "NoneType".

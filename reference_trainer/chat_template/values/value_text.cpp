@@ -74,7 +74,9 @@ class writer {
         break;
       case kind::text:
         box_.work(value.text().size());
+        if (value.is_markup()) out += "Markup(";
         append_quoted(out, value.text());
+        if (value.is_markup()) out += ')';
         break;
       case kind::list:
       case kind::tuple:
