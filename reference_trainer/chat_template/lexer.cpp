@@ -42,7 +42,7 @@ void template_source::refuse(std::size_t offset, std::string_view cause) const {
 
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_decimal_digit(char c) { return c >= '0' && c <= '9'; }
 
 class lexer {
  public:
@@ -172,7 +172,7 @@ class lexer {
 
   void token() {
     const char32_t c = utf8_code_point(rest());
-    if (c < 0x80 && is_digit(static_cast<char>(c))) return number();
+    if (c < 0x80 && is_decimal_digit(static_cast<char>(c))) return number();
     if (c == '_' || is_word_character(c)) return name();
     if (c == '\'' || c == '"') return string();
     symbol();

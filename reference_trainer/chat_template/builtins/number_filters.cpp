@@ -9,6 +9,8 @@
 
 namespace coho::trainer::jinja {
 
+// A name for this file, so that several files can be compiled as one.
+namespace number_filtering {
 namespace {
 
 // `int(x)` of a float, which cuts off what is after the point; none for those that raise ValueError.
@@ -91,6 +93,7 @@ value round(sandbox& box, const value& input, const arguments& given) {
   if (method != "common" && method != "ceil" && method != "floor")
     throw failure("method must be common, ceil or floor");
   if (!input.is_number()) throw failure("type " + std::string(type_name(input)) + " doesn't define __round__ method");
+  box.step(50);  // for the digits of a large number
   if (method == "common")
     return input.is_integral() ? rounded_integer(box, input.integral(), precision)
                                : value::real(rounded_real(input.number(), precision));
@@ -104,7 +107,8 @@ value round(sandbox& box, const value& input, const arguments& given) {
 constexpr named_filter filters[] = {{"int", to_integer}, {"float", to_real}, {"abs", absolute}, {"round", round}};
 
 }  // namespace
+}  // namespace number_filtering
 
-std::span<const named_filter> number_filters() { return filters; }
+std::span<const named_filter> number_filters() { return number_filtering::filters; }
 
 }  // namespace coho::trainer::jinja

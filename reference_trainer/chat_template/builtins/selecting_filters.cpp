@@ -10,6 +10,8 @@
 
 namespace coho::trainer::jinja {
 
+// A name for this file, so that several files can be compiled as one.
+namespace selecting {
 namespace {
 
 // The arguments after the first so many.
@@ -92,8 +94,9 @@ constexpr named_filter filters[] = {
 };
 
 }  // namespace
+}  // namespace selecting
 
-std::span<const named_filter> selecting_filters() { return filters; }
+std::span<const named_filter> selecting_filters() { return selecting::filters; }
 
 filter find_filter(std::string_view name) {
   for (const auto filters : {text_filters(), number_filters(), sequence_filters(), selecting_filters()})

@@ -11,6 +11,8 @@
 
 namespace coho::trainer::jinja {
 
+// A name for this file, so that several files can be compiled as one.
+namespace sequence_filtering {
 namespace {
 
 value length(sandbox& box, const value& input, const arguments& given) {
@@ -244,7 +246,8 @@ constexpr named_filter filters[] = {
 };
 
 }  // namespace
+}  // namespace sequence_filtering
 
-std::span<const named_filter> sequence_filters() { return filters; }
+std::span<const named_filter> sequence_filters() { return sequence_filtering::filters; }
 
 }  // namespace coho::trainer::jinja

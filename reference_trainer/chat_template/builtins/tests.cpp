@@ -10,6 +10,8 @@
 
 namespace coho::trainer::jinja {
 
+// A name for this file, so that several files can be compiled as one.
+namespace testing {
 namespace {
 
 template <bool (*Is)(const value&)>
@@ -132,10 +134,11 @@ constexpr named_test tests[] = {
 };
 
 }  // namespace
+}  // namespace testing
 
 test find_test(std::string_view name) {
-  const auto* const found = std::ranges::find(tests, name, &named_test::name);
-  return found != std::end(tests) ? found->ask : nullptr;
+  const auto* const found = std::ranges::find(testing::tests, name, &named_test::name);
+  return found != std::end(testing::tests) ? found->ask : nullptr;
 }
 
 }  // namespace coho::trainer::jinja

@@ -14,6 +14,8 @@
 
 namespace coho::trainer::jinja {
 
+// A name for this file, so that several files can be compiled as one.
+namespace text_filtering {
 namespace {
 
 value as_text(sandbox& box, const value& input) { return input.is(kind::text) ? input : box.text(text_of(box, input)); }
@@ -52,7 +54,7 @@ value title(sandbox& box, const value& input, const arguments& given) {
     out += jinja::upper(std::string_view(word).substr(0, first)) + jinja::lower(std::string_view(word).substr(first));
     word.clear();
   };
-  box.work(text.text().size());
+  box.work(8 * text.text().size());
   for (const char32_t c : code_points(text.text())) {
     if (separates(c)) flush();
     append_utf8(separates(c) ? out : word, c);
@@ -123,7 +125,7 @@ value center(sandbox& box, const value& input, const arguments& given) {
 value wordcount(sandbox& box, const value& input, const arguments& given) {
   const parameters none("wordcount", given, {}, 0);
   const auto text = as_text(box, input);
-  box.work(text.text().size());
+  box.work(4 * text.text().size());
   std::int64_t words = 0;
   bool within = false;
   for (const char32_t c : code_points(text.text())) {
@@ -174,7 +176,8 @@ constexpr named_filter filters[] = {
 };
 
 }  // namespace
+}  // namespace text_filtering
 
-std::span<const named_filter> text_filters() { return filters; }
+std::span<const named_filter> text_filters() { return text_filtering::filters; }
 
 }  // namespace coho::trainer::jinja

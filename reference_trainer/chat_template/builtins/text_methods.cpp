@@ -13,6 +13,8 @@
 
 namespace coho::trainer::jinja {
 
+// A name for this file, so that several files can be compiled as one.
+namespace text_methods {
 namespace {
 
 value texts(sandbox& box, const std::vector<std::string_view>& parts) {
@@ -255,10 +257,11 @@ constexpr named_method methods[] = {
 };
 
 }  // namespace
+}  // namespace text_methods
 
 method find_text_method(std::string_view name) {
-  const auto* const found = std::ranges::find(methods, name, &named_method::name);
-  return found != std::end(methods) ? found->call : nullptr;
+  const auto* const found = std::ranges::find(text_methods::methods, name, &named_method::name);
+  return found != std::end(text_methods::methods) ? found->call : nullptr;
 }
 
 }  // namespace coho::trainer::jinja

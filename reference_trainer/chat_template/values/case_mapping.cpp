@@ -97,6 +97,7 @@ letter_case case_of(char32_t c) noexcept {
     return letter_case::lower;
   if ((c >= 0x2090 && c <= 0x209C) || c == 0x2C7C || c == 0x2C7D || c == 0xA69C || c == 0xA69D || c == 0xA770)
     return letter_case::lower;
+  if (c == 0x10780 || (c >= 0x10783 && c <= 0x107BA && c != 0x10786 && c != 0x107B1)) return letter_case::lower;
   if (c == 0xA7F8 || c == 0xA7F9 || (c >= 0xAB5C && c <= 0xAB5F)) return letter_case::lower;
   return letter_case::none;
 }

@@ -13,7 +13,7 @@ namespace coho::trainer::jinja {
 
 namespace {
 
-bool is_ascii(std::string_view text) {
+bool is_ascii_text(std::string_view text) {
   return std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
 }
 
@@ -82,7 +82,7 @@ bool is_printable(char32_t c) noexcept {
 
 std::string upper(std::string_view text) {
   std::string ascii(text);
-  if (is_ascii(text)) {
+  if (is_ascii_text(text)) {
     for (char& c : ascii) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
     return ascii;
   }
@@ -93,7 +93,7 @@ std::string upper(std::string_view text) {
 
 std::string lower(std::string_view text) {
   std::string ascii(text);
-  if (is_ascii(text)) {
+  if (is_ascii_text(text)) {
     for (char& c : ascii) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
     return ascii;
   }
@@ -166,7 +166,7 @@ bool all_are(std::string_view text, std::string_view property) {
       {"space", [](char32_t c) { return is_space(c); }},
       {"printable", [](char32_t c) { return is_printable(c); }},
   }};
-  if (property == "ascii") return is_ascii(text);
+  if (property == "ascii") return is_ascii_text(text);
   if (property == "printable" && text.empty()) return true;
   for (const auto& [name, passes] : properties)
     if (name == property) return !text.empty() && std::ranges::all_of(code_points(text), passes);

@@ -15,9 +15,10 @@ using nlohmann::ordered_json;
 namespace {
 
 ordered_json conversation() {
-  return {{"messages",
-           ordered_json::parse(R"([{"role": "system", "content": "Be brief."}, {"role": "user", "content": " Hi\n"},
-                                               {"role": "assistant", "content": "Grüße!"}, {"role": "user", "content": "Bye"}])")},
+  const auto messages = ordered_json::parse(R"([
+      {"role": "system", "content": "Be brief."}, {"role": "user", "content": " Hi\n"},
+      {"role": "assistant", "content": "Grüße!"}, {"role": "user", "content": "Bye"}])");
+  return {{"messages", messages},
           {"tools", nullptr},
           {"add_generation_prompt", true},
           {"bos_token", "<s>"},

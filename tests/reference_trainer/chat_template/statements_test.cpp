@@ -74,15 +74,18 @@ TEST_CASE("chat template: if and for") {
       {R"~({% for k, v in d.items() %}{{ k }}={{ v }};{% endfor %})~", R"~(b=1;a=[1, 2];C=None;)~"},
       {R"~({% for i in range(6) if i % 2 %}{{ loop.index }}:{{ i }}/{{ loop.length }} {% endfor %})~",
        R"~(1:1/3 2:3/3 3:5/3 )~"},
-      {R"~({% for i in l %}{{ loop.index0 }}{{ loop.revindex }}{{ loop.revindex0 }}{{ loop.first }}{{ loop.last }} {% endfor %})~",
+      {R"~({% for i in l %}{{ loop.index0 }}{{ loop.revindex }}{{ loop.revindex0 }})~"
+       R"~({{ loop.first }}{{ loop.last }} {% endfor %})~",
        R"~(032TrueFalse 121FalseFalse 210FalseTrue )~"},
       {R"~({% for i in l %}{{ loop.previtem }}<{{ i }}>{{ loop.nextitem }} {% endfor %})~", R"~(<3>1 3<1>2 1<2> )~"},
       {R"~({% for i in range(4) %}{{ loop.cycle('a', 'b') }}{% endfor %})~", R"~(abab)~"},
       {R"~({% for i in [1, 1, 2] %}{{ loop.changed(i) }} {% endfor %})~", R"~(True False True )~"},
-      {R"~({% for i in range(9) %}{% if i == 1 %}{% continue %}{% endif %}{% if i > 3 %}{% break %}{% endif %}{{ i }}{% endfor %})~",
+      {R"~({% for i in range(9) %}{% if i == 1 %}{% continue %}{% endif %}{% if i > 3 %})~"
+       R"~({% break %}{% endif %}{{ i }}{% endfor %})~",
        R"~(023)~"},
       {R"~({% for i in [1] %}{% continue %}{% else %}none ran whole{% endfor %})~", R"~(none ran whole)~"},
-      {R"~({% for i in [1, 2] %}{% for j in [3] %}{{ i }}{{ j }}{{ loop.index }} {% endfor %}{{ loop.index }} {% endfor %})~",
+      {R"~({% for i in [1, 2] %}{% for j in [3] %}{{ i }}{{ j }}{{ loop.index }} )~"
+       R"~({% endfor %}{{ loop.index }} {% endfor %})~",
        R"~(131 1 231 2 )~"},
       {R"~({% for a, (b, c) in [[1, [2, 3]]] %}{{ a }}{{ b }}{{ c }}{% endfor %})~", R"~(123)~"},
       {R"~({% for i in missing %}x{% endfor %})~", R"~()~"},
@@ -111,7 +114,8 @@ TEST_CASE("chat template: set, namespace and scopes") {
 
 TEST_CASE("chat template: macros") {
   check_templates({
-      {R"~({% macro f(a, b=2, c=a) %}{{ a }}{{ b }}{{ c }}{% endmacro %}{{ f(1) }} {{ f(1, c=3) }} {{ f(b=1, a=0) }})~",
+      {R"~({% macro f(a, b=2, c=a) %}{{ a }}{{ b }}{{ c }}{% endmacro %}{{ f(1) }} )~"
+       R"~({{ f(1, c=3) }} {{ f(b=1, a=0) }})~",
        R"~(121 123 010)~"},
       {R"~({% macro f(a) %}[{{ a }}]{% endmacro %}{{ f() }})~", R"~([])~"},
       {R"~({% macro f(i) %}{{ i }}{% if i > 0 %}{{ f(i - 1) }}{% endif %}{% endmacro %}{{ f(3) }})~", R"~(3210)~"},
