@@ -49,9 +49,15 @@ TEST_CASE("chat template sandbox: hostile templates end at a bound that is named
       {"{% set a = 'a' * 4000000 %}" + many + "{{ ('a' * 2000000 ~ 'b') in a }}{% endfor %}", "steps"},
       {"{% set a = 'a' * 4000000 %}" + many + "{% set b = a.upper() %}{% endfor %}", "steps"},
   };
+  // Lower than the defaults, as builds without optimisation are slow.
+  template_limits limits;
+  limits.output_bytes = std::size_t{1} << 20;
+  limits.memory_bytes = std::size_t{5} << 20;
+  limits.steps = 1'000'000;
   for (const auto& [given, bound] : cases) {
     INFO(given);
-    CHECK_THAT(failure_of(given), ContainsSubstring(bound) && ContainsSubstring("line 1, column "));
+    CHECK_THAT(failure_of(given, nlohmann::ordered_json::object(), limits),
+               ContainsSubstring(bound) && ContainsSubstring("line 1, column "));
   }
 }
 
