@@ -49,11 +49,13 @@ test: configure ## build everything and run all tests
 	@ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	  ctest --test-dir $(BUILD) --output-on-failure --no-tests=error --parallel $(JOBS) $(TEST_ARGS)
 
-test-peers: configure # test adapters, checkpoints and tokenizers with PEFT, transformers, bitsandbytes and tokenizers (pip
-                      # installs them into build/venv-interop; TOKENIZERS="a/tokenizer.json …" adds some of your own)
+test-peers: configure # test adapters, checkpoints, tokenizers and chat templates with PEFT, transformers, bitsandbytes, tokenizers
+                      # and Jinja (pip installs them into build/venv-interop; TOKENIZERS="a/tokenizer.json …" and
+                      # CHAT_TEMPLATES="a/chat_template.jinja …" add some of your own)
 	@if tools/setup interop; then \
-	  $(compile) --target coho_interop coho_tokens && \
+	  $(compile) --target coho_interop coho_tokens coho_chat && \
 	  build/venv-interop/bin/python tests/interop/tokens.py $(BUILD)/interop/coho_tokens $(TOKENIZERS) && \
+	  build/venv-interop/bin/python tests/interop/chat_templates.py $(BUILD)/interop/coho_chat $(CHAT_TEMPLATES) && \
 	  build/venv-interop/bin/python tests/interop/round_trip.py $(BUILD)/interop/coho_interop; \
 	else echo "test-peers: skipped, because its Python libraries could not be installed"; fi
 

@@ -1,0 +1,129 @@
+#include "chat_template/builtins/methods.hpp"
+
+#include <algorithm>
+#include <array>
+#include <iterator>
+#include <span>
+#include <string>
+
+#include "chat_template/builtins/parameters.hpp"
+#include "chat_template/values/operators.hpp"
+
+namespace coho::trainer::jinja {
+
+namespace {
+
+template <view_part Part>
+value view(sandbox& box, const value& self, const arguments& given) {
+  const parameters none("this method", given, {}, 0);
+  return box.view(self, Part);
+}
+
+value get(sandbox&, const value& self, const arguments& given) {
+  const parameters p("get", given, {"key", "default"}, 1);
+  const auto* const found = self.as<dict_object>().items.find(p[0]);
+  return found != nullptr ? *found : p.get(1);
+}
+
+value copy(sandbox&, const value& self, const arguments& given) {
+  const parameters none("copy", given, {}, 0);
+  return self;
+}
+
+value count(sandbox& box, const value& self, const arguments& given) {
+  const parameters p("count", given, {"value"}, 1);
+  std::int64_t out = 0;
+  for (const auto& item : items_of(box, self)) out += equal(box, item, p[0]) ? 1 : 0;
+  return value::integer(out);
+}
+
+value index(sandbox& box, const value& self, const arguments& given) {
+  const parameters p("index", given, {"value", "start", "stop"}, 1);
+  const auto items = items_of(box, self);
+  const auto size = static_cast<std::int64_t>(items.size());
+  const auto bound = [&](std::size_t i, std::int64_t otherwise) {
+    const auto at = p.integer(i, otherwise);
+    return std::clamp<std::int64_t>(at < 0 ? at + size : at, 0, size);
+  };
+  for (auto at = bound(1, 0); at < bound(2, size); ++at)
+    if (equal(box, items[static_cast<std::size_t>(at)], p[0])) return value::integer(at);
+  throw failure("the value is not in the " + std::string(type_name(self)));
+}
+
+constexpr named_method dict_methods[] = {
+    {"get", get},
+    {"items", view<view_part::items>},
+    {"keys", view<view_part::keys>},
+    {"values", view<view_part::values>},
+    {"copy", copy},
+};
+constexpr named_method list_methods[] = {{"count", count}, {"index", index}, {"copy", copy}};
+constexpr named_method tuple_methods[] = {{"count", count}, {"index", index}};
+
+using names = std::span<const std::string_view>;
+
+bool among(names list, std::string_view name) { return std::ranges::find(list, name) != list.end(); }
+
+constexpr std::string_view list_changes[] = {"append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort"};
+constexpr std::string_view dict_changes[] = {"clear", "pop", "popitem", "setdefault", "update"};
+
+constexpr std::string_view other_text[] = {"casefold",     "encode",    "expandtabs", "format_map",
+                                           "isidentifier", "isnumeric", "maketrans",  "translate"};
+constexpr std::string_view other_dict[] = {"fromkeys"};
+constexpr std::string_view other_number[] = {"as_integer_ratio", "bit_count", "bit_length", "conjugate", "denominator",
+                                             "from_bytes",       "fromhex",   "hex",        "imag",      "is_integer",
+                                             "numerator",        "real",      "to_bytes"};
+constexpr std::string_view other_view[] = {"isdisjoint", "mapping"};
+constexpr std::string_view other_generator[] = {"close",        "gi_code", "gi_frame", "gi_running",
+                                                "gi_yieldfrom", "send",    "throw"};
+constexpr std::string_view other_function[] = {"arguments", "caller", "catch_kwargs", "catch_varargs",
+                                               "explicit_caller"};
+
+}  // namespace
+
+method find_method(kind kind, std::string_view name) {
+  const auto find = [&](std::span<const named_method> methods) {
+    const auto found = std::ranges::find(methods, name, &named_method::name);
+    return found != methods.end() ? found->call : nullptr;
+  };
+  switch (kind) {
+    case kind::text:
+      return find_text_method(name);
+    case kind::dict:
+      return find(dict_methods);
+    case kind::list:
+      return find(list_methods);
+    case kind::tuple:
+    case kind::range:
+      return find(tuple_methods);
+    default:
+      return nullptr;
+  }
+}
+
+bool is_mutating(kind kind, std::string_view name) {
+  return (kind == kind::list && among(list_changes, name)) || (kind == kind::dict && among(dict_changes, name));
+}
+
+bool is_unsupported_attribute(kind kind, std::string_view name) {
+  switch (kind) {
+    case kind::text:
+      return among(other_text, name);
+    case kind::dict:
+      return among(other_dict, name);
+    case kind::boolean:
+    case kind::integer:
+    case kind::real:
+      return among(other_number, name);
+    case kind::view:
+      return among(other_view, name);
+    case kind::generator:
+      return among(other_generator, name);
+    case kind::function:
+      return among(other_function, name);
+    default:
+      return false;
+  }
+}
+
+}  // namespace coho::trainer::jinja

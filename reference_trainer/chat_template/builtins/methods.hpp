@@ -1,0 +1,28 @@
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "chat_template/values/sandbox.hpp"
+#include "chat_template/values/value.hpp"
+
+namespace coho::trainer::jinja {
+
+/// What a method does with its object and arguments.
+using method = value (*)(sandbox& box, const value& self, const arguments& given);
+
+struct named_method {
+  std::string_view name;
+  method call;
+};
+
+/// A method of Python's str, list, tuple, dict or range that does not change its object, or null.
+method find_method(kind kind, std::string_view name);
+method find_text_method(std::string_view name);
+
+/// Whether Python's type has an attribute of that name that templates may not use, because it would change the object.
+bool is_mutating(kind kind, std::string_view name);
+/// Whether Python's type has an attribute of that name that is not supported here.
+bool is_unsupported_attribute(kind kind, std::string_view name);
+
+}  // namespace coho::trainer::jinja

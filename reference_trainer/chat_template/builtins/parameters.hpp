@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "chat_template/values/sandbox.hpp"
+#include "chat_template/values/value.hpp"
+
+namespace coho::trainer::jinja {
+
+/// The arguments of a built-in function, bound to its parameters. Throws `failure` for those that are missing, unknown,
+/// given twice or of the wrong type.
+///
+///     const parameters p("replace", given, {"old", "new", "count"}, 2);
+///     p.integer(2, -1);  // the count, or -1
+class parameters {
+ public:
+  parameters(std::string_view function, const arguments& given, std::initializer_list<std::string_view> names,
+             std::size_t required);
+
+  bool has(std::size_t i) const noexcept { return values_[i] != nullptr; }
+  /// A parameter that is given.
+  const value& operator[](std::size_t i) const noexcept { return *values_[i]; }
+  /// None if it is not given.
+  value get(std::size_t i) const { return has(i) ? *values_[i] : value(); }
+
+  const std::string& text(std::size_t i) const;
+  std::string text(std::size_t i, std::string_view otherwise) const;
+  std::int64_t integer(std::size_t i) const;
+  std::int64_t integer(std::size_t i, std::int64_t otherwise) const { return has(i) ? integer(i) : otherwise; }
+  /// Python's truth of what is given.
+  bool flag(std::size_t i, bool otherwise) const { return has(i) ? is_true(*values_[i]) : otherwise; }
+
+  [[noreturn]] void refuse(std::size_t i, std::string_view expected) const;
+
+ private:
+  std::string function_;
+  std::vector<std::string_view> names_;
+  std::vector<const value*> values_;
+};
+
+}  // namespace coho::trainer::jinja

@@ -1,0 +1,152 @@
+// `json.dumps` of Python.
+#include <algorithm>
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "chat_template/values/operators.hpp"
+#include "chat_template/values/python_text.hpp"
+#include "chat_template/values/value_text.hpp"
+#include "text/utf8.hpp"
+
+namespace coho::trainer::jinja {
+
+namespace {
+
+class json_writer {
+ public:
+  json_writer(sandbox& box, const json_form& form) : box_(box), form_(form) {}
+
+  void write(const value& value) {
+    const sandbox::level deeper(box_);
+    switch (value.kind()) {
+      case kind::none:
+        out += "null";
+        break;
+      case kind::boolean:
+        out += value.integral() != 0 ? "true" : "false";
+        break;
+      case kind::integer:
+        out += std::to_string(value.integral());
+        break;
+      case kind::real:
+        out += real(value.number());
+        break;
+      case kind::text:
+        quoted(value.text());
+        break;
+      case kind::list:
+      case kind::tuple:
+        group(value.items(), '[', ']', [&](const auto& item) { write(item); });
+        break;
+      case kind::dict:
+        entries(value);
+        break;
+      default:
+        throw failure("Object of type " + std::string(type_name(value)) + " is not JSON serializable");
+    }
+    box_.step();
+    box_.require_string(out.size());
+  }
+
+  std::string out;
+
+ private:
+  static std::string real(double x) {
+    if (std::isnan(x)) return "NaN";
+    return std::isinf(x) ? (x > 0 ? "Infinity" : "-Infinity") : real_text(x);
+  }
+
+  void escape(char32_t c) {
+    constexpr std::string_view hex = "0123456789abcdef";
+    if (c >= 0x10000) {
+      escape(0xD800 + ((c - 0x10000) >> 10));
+      c = 0xDC00 + ((c - 0x10000) & 0x3FF);
+    }
+    out += "\\u";
+    for (int shift = 12; shift >= 0; shift -= 4) out += hex[(c >> shift) & 15u];
+  }
+
+  void quoted(std::string_view text) {
+    box_.work(text.size());
+    out += '"';
+    for (const char32_t c : code_points(text)) {
+      constexpr std::u32string_view special = U"\"\\\n\r\t\b\f";
+      if (const auto at = special.find(c); at != special.npos) {
+        out += '\\';
+        out += "\"\\nrtbf"[at];
+      } else if (c < 0x20 || (form_.ensure_ascii && c >= 0x7F)) {
+        escape(c);
+      } else {
+        append_utf8(out, c);
+      }
+    }
+    out += '"';
+  }
+
+  void new_line() {
+    if (!form_.indent) return;
+    box_.require_string(out.size() + 1 + levels_ * form_.indent->size());
+    out += '\n';
+    for (std::size_t i = 0; i < levels_; ++i) out += *form_.indent;
+  }
+
+  template <class Items, class Write>
+  void group(const Items& items, char open, char close, Write write_item) {
+    out += open;
+    if (!items.empty()) {
+      ++levels_;
+      bool first = true;
+      for (const auto& item : items) {
+        if (!first) out += form_.item_separator;
+        first = false;
+        new_line();
+        write_item(item);
+      }
+      --levels_;
+      new_line();
+    }
+    out += close;
+  }
+
+  void key(const value& key) {
+    switch (key.kind()) {
+      case kind::text:
+        return quoted(key.text());
+      case kind::none:
+      case kind::boolean:
+      case kind::integer:
+      case kind::real:
+        out += '"';
+        write(key);
+        out += '"';
+        return;
+      default:
+        throw failure("keys must be str, int, float, bool or None, not " + std::string(type_name(key)));
+    }
+  }
+
+  void entries(const value& dict) {
+    auto items = dict.as<dict_object>().items.entries();
+    if (form_.sort_keys) sort_values(items, [&](const auto& a, const auto& b) { return less(box_, a.first, b.first); });
+    group(items, '{', '}', [&](const dictionary::entry& entry) {
+      key(entry.first);
+      out += form_.key_separator;
+      write(entry.second);
+    });
+  }
+
+  sandbox& box_;
+  const json_form& form_;
+  std::size_t levels_ = 0;
+};
+
+}  // namespace
+
+std::string json_of(sandbox& box, const value& value, const json_form& form) {
+  json_writer out(box, form);
+  out.write(value);
+  return std::move(out.out);
+}
+
+}  // namespace coho::trainer::jinja
