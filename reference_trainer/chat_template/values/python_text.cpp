@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "text/utf8.hpp"
+#include "text/white_space.hpp"
 #include "unicode/unicode_text.hpp"
 
 namespace coho::trainer::jinja {
@@ -34,7 +35,7 @@ bool is_line_end(char32_t c) {
 
 }  // namespace
 
-bool is_space(char32_t c) noexcept { return is_unicode_space(c) || (c >= 0x1C && c <= 0x1F); }
+bool is_space(char32_t c) noexcept { return is_white_space(c) || (c >= 0x1C && c <= 0x1F); }
 
 std::u32string code_points(std::string_view text) {
   std::u32string out;

@@ -65,7 +65,7 @@ TEST_CASE("chat template: a generation block is a scope of its own, and its text
   const auto out = rendered(
       "{% set a = 1 %}ab{% generation %}{% set a = 2 %}{% endgeneration %}{{ a }}{% generation %}c{% endgeneration %}");
   CHECK(out.text == "ab1c");
-  CHECK(out.generated == std::vector<text_span>{{2, 2}, {3, 4}});
+  CHECK((out.generated == std::vector<text_span>{{2, 2}, {3, 4}}));
 }
 
 TEST_CASE("chat template: objects keep their order") {
