@@ -43,6 +43,16 @@ void lora_options::validate() const {
 lora_adapter::lora_adapter(const llama_weights& base, const lora_options& options, rng random) : options_(options) {
   options.validate();
   pairs_.resize(base.blocks.size() * linear_kinds);
+  // A pattern that matches no adapted linear is misspelt.
+  const auto require_match = [&](const char* option, const std::string& pattern) {
+    for (std::size_t i = 0; i < pairs_.size(); ++i)
+      if (options.targets.contains(static_cast<linear_kind>(i % linear_kinds)) &&
+          matches_pattern(pattern, module_path(i)))
+        return;
+    require_option(false, option, pattern, "a pattern of an adapted linear, such as q_proj or layers.0.mlp.up_proj");
+  };
+  for (const auto& entry : options.rank_pattern) require_match("adapter.rank_pattern", entry.first);
+  for (const auto& entry : options.alpha_pattern) require_match("adapter.alpha_pattern", entry.first);
   for (std::size_t i = 0; i < pairs_.size(); ++i) {
     const auto kind = static_cast<linear_kind>(i % linear_kinds);
     if (!options.targets.contains(kind)) continue;

@@ -1,3 +1,6 @@
+#include <fstream>
+#include <string_view>
+
 #include <coho/error.hpp>
 
 #include "commands/commands.hpp"
@@ -32,10 +35,22 @@ std::vector<std::string> choose_names(const config& options, const std::vector<s
   return out;
 }
 
+constexpr std::string_view report_start = "<!DOCTYPE html>";
+
+// Whether a file begins like the pages that this command writes, so that another report may replace it.
+bool is_report(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  std::string start(report_start.size(), '\0');
+  in.read(start.data(), static_cast<std::streamsize>(start.size()));
+  return in.gcount() == 0 || start == report_start;
+}
+
 // Where the page is written: that of one run in its folder, that of several in none of them. Makes the folder.
 fs::path page_path(const stage_context& context, const std::vector<fs::path>& runs) {
   fs::path out = context.out_or(runs.size() == 1 ? runs.front() / "report.html" : fs::path("report.html"));
   if (fs::is_directory(out)) out /= "report.html";
+  if (fs::is_regular_file(out) && !is_report(out))
+    throw config_error("out = " + out.string() + " is a file that is not a report: give another one");
   std::error_code failure;
   if (out.has_parent_path()) fs::create_directories(out.parent_path(), failure);
   if (failure) throw file_error(out.string(), "", "cannot be written: " + failure.message());

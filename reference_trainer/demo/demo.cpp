@@ -101,6 +101,7 @@ class chain {
                                       "ppo.normalization.samples=32"})
         if (!options_.place(entry.substr(0, entry.find('='))).starts_with("--")) all.push_back(entry);
     all.insert(all.end(), overrides.begin(), overrides.end());
+    all.push_back("out=" + quoted(out));
     config settings = options_.clone();
     for (const auto& entry : all) settings.set(entry);
     static const std::vector<std::string> sections{"demo",          "model", "adapter",   "generation",

@@ -190,6 +190,20 @@ at::Device select_device(const stage_context& context) {
   return device.has_index() ? device : c10::impl::VirtualGuardImpl(at::kCUDA).getDevice();
 }
 
+/// model.config names the shape of plans and of random weights: next to a checkpoint it must not contradict.
+void require_named_shape(const model_settings& settings) {
+  const auto file = settings.path / "config.json";
+  std::error_code none;
+  if (settings.config.empty() || !std::filesystem::exists(file, none)) return;
+  const llama_config named = *find_model_config(settings), own = llama_config::from_file(file);
+  const bool same = named.hidden_size == own.hidden_size && named.intermediate_size == own.intermediate_size &&
+                    named.num_hidden_layers == own.num_hidden_layers && named.query_size() == own.query_size() &&
+                    named.key_value_size() == own.key_value_size() && named.head_dim == own.head_dim;
+  if (!same)
+    throw config_error("model.config = " + settings.config.string() + " is another shape than " + file.string() +
+                       ", which the weights have: leave model.config out");
+}
+
 }  // namespace
 
 loaded_model load_model(const model_settings& settings, const stage_context& context) {
@@ -203,6 +217,8 @@ loaded_model load_model(const model_settings& settings, at::Device device, std::
   loaded_model out;
   const rng random(seed);
   if (settings.random_weights) {
+    if (settings.path.empty())
+      throw config_error("model.path is not given: with model.random_weights, too, it is where the tokenizer is");
     const auto shape = find_model_config(settings);
     if (!shape)
       throw file_error((settings.path / "config.json").string(), "",
@@ -212,6 +228,7 @@ loaded_model load_model(const model_settings& settings, at::Device device, std::
     out = make_loaded_model(settings.path, weights);
     if (shape->sequence_classification()) out.base_head = {at::zeros({1, shape->hidden_size}), at::zeros({1})};
   } else {
+    require_named_shape(settings);
     out = load_model(settings.path, form);
   }
   out.bank->set_recomputation(settings.recompute);

@@ -27,7 +27,11 @@ guideline_source::guideline_source(const guideline_options& options, bool dry_ru
     interventions_ = load_interventions(find_principle_file(interventions));
     if (!names.empty()) {
       intervention_set chosen = interventions_.all_off();
-      for (const auto& name : names) chosen = chosen.with(name);
+      try {
+        for (const auto& name : names) chosen = chosen.with(name);
+      } catch (const argument_error& unknown) {
+        throw config_error(std::string("ppo.use_interventions: ") + unknown.what());
+      }
       interventions_ = chosen;
     }
   }

@@ -41,7 +41,7 @@ struct guideline_options {
 /// Draws the guideline of each prompt and step; nothing without ppo.principles and ppo.interventions.
 class guideline_source {
  public:
-  /// `dry_run`: missing files are ignored. Throws file_error otherwise, and argument_error for an unknown name in
+  /// `dry_run`: missing files are ignored. Throws file_error otherwise, and config_error for an unknown name in
   /// `use_interventions`.
   explicit guideline_source(const guideline_options& options, bool dry_run = false);
   /// The guideline of one prompt in one step: `step` is the step's generator, `prompt_key` the prompt's number in it.

@@ -15,10 +15,10 @@ namespace coho::trainer {
 
 namespace {
 
-// One line whatever the message holds: libtorch's messages carry stack traces below their first line, and file names
-// may hold anything.
+// One line whatever the message holds: file names may hold line breaks. Below the first lines of libtorch's messages
+// there are stack traces, which are left out.
 std::string one_line(std::string_view text) {
-  if (const auto end = text.find('\n'); end != std::string_view::npos) text = text.substr(0, end);
+  if (const auto end = text.find("\nException raised from "); end != std::string_view::npos) text = text.substr(0, end);
   std::string out;
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);

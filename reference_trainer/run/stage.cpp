@@ -16,8 +16,11 @@ void run_in_order(stage& work, const config& options, stage_context& context) {
   options.check_unknown();
   work.check(options, context);
   if (context.dry_run) return context.end_dry_run(options, work.plan(options, context));
-  if (context.resume && work.finished(context)) return;
-  if (context.resume && has_checkpoint(work.folder())) require_same_recipe(options, work.folder(), context);
+  const bool ended = context.resume && work.finished(context);
+  // Of a run that had ended too: otherwise other options would seem to have been used.
+  if (const auto folder = work.folder(); !folder.empty() && (ended || (context.resume && has_checkpoint(folder))))
+    require_same_recipe(options, folder, context);
+  if (ended) return;
   work.load(options, context);
   context.start_run(options, work.folder());
   use_threads(context);

@@ -4,6 +4,7 @@
 
 #include "adapters/projection.hpp"
 #include "checkpoint/tensor_io.hpp"
+#include "roles/host_numbers.hpp"
 #include "support/catch.hpp"
 #include "support/small_models.hpp"
 
@@ -69,6 +70,13 @@ TEST_CASE("lora: patterns give single modules ranks and alphas of their own") {
     CHECK(pair.a.size(0) == options.module_rank(path));
     CHECK(pair.scale == options.module_scale(path));
   });
+  for (const std::string pattern : {"qproj", "layers.7.mlp.down_proj", "lm_head"}) {
+    CHECK_THROWS_AS(lora_adapter(small_weights(), {.rank = 2, .rank_pattern = {{pattern, 4}}}, rng{1}), option_error);
+    CHECK_THROWS_AS(lora_adapter(small_weights(), {.rank = 2, .alpha_pattern = {{pattern, 4}}}, rng{1}), option_error);
+  }
+  CHECK_THROWS_AS(
+      lora_adapter(small_weights(), {.rank = 2, .rank_pattern = {{"o_proj", 4}}, .targets = {linear_kind::q}}, rng{1}),
+      option_error);
 }
 
 TEST_CASE("lora: merging over a packed base unpacks it") {

@@ -175,6 +175,10 @@ TEST_CASE("sft: resuming a run that had ended changes nothing") {
   CHECK(before.size() > 1);
   run_stage(run_sft, given, true);
   CHECK((written() == before));
+  // Other options would seem to have been used.
+  CHECK_THROWS_WITH(run_stage(run_sft, given + settings{"sft.learning_rate.peak=1e-2"}, true),
+                    Catch::Matchers::ContainsSubstring("but the run was started with"));
+  CHECK((written() == before));
 }
 
 TEST_CASE("sft: a run that is not resumed does not go on from what an abandoned one left") {

@@ -5,6 +5,7 @@
 #include "checkpoint/hf_model.hpp"
 #include "decoder/attention.hpp"
 #include "decoder/prefix_cache.hpp"
+#include "roles/host_numbers.hpp"
 #include "support/catch.hpp"
 #include "support/shared_data.hpp"
 #include "support/small_models.hpp"

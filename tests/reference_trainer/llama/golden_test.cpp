@@ -3,6 +3,7 @@
 #include "checkpoint/hf_model.hpp"
 #include "generation/engine.hpp"
 #include "models/model_files.hpp"
+#include "roles/host_numbers.hpp"
 #include "roles/policy_role.hpp"
 #include "support/catch.hpp"
 #include "support/small_models.hpp"

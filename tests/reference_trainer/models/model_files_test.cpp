@@ -117,6 +117,10 @@ TEST_CASE("model_files: a model that cannot be used is refused") {
   CHECK_THROWS_AS(load_model(folder / "none"), file_error);
   CHECK_THROWS_AS(load_model(config(settings{"model.path=" + demo_base().string(), "model.dtype=int8"})), config_error);
   CHECK_THROWS_AS(load_model(config(settings{})), config_error);
+  CHECK_THROWS_WITH(load_model(config(settings{"model.path=" + demo_base().string(), "model.config=qwen2.5-0.5b"})),
+                    Catch::Matchers::ContainsSubstring("another shape"));
+  CHECK_THROWS_WITH(load_model(config(settings{"model.random_weights=true", "model.config=smollm2-135m"})),
+                    Catch::Matchers::ContainsSubstring("model.path is not given"));
   loaded_model model = load_model(demo_base());
   CHECK_THROWS_AS(load_role(model, "a", folder / "none"), file_error);
 

@@ -207,6 +207,7 @@ TEST_CASE("wrong input gives one line and an exit code by kind") {
       {{"fail", "--set", "kind=argument"}, 7, "lengths differ"},
       {{"fail", "--set", "kind=memory"}, 8, "out of memory"},
       {{"fail", "--set", "kind=check"}, 1, "judge.accuracy"},
+      {{"generate", "-c", "not\nhere.toml"}, 4, "not here.toml: no such recipe"},
       {{"fail", "--set", "kind=torch"}, 70, "internal error: shape mismatch"},
       {{"fail"}, 70, "internal error"},
       {{"generate", "--model", "m", "--out", "/dev/null/x"}, 9, "/dev/null/x"},

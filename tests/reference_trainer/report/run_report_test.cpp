@@ -201,6 +201,11 @@ TEST_CASE("coho report writes a page beside its run, or where it is told") {
   run_stage(run_report, {"report.runs=" + path("x"), "out=" + path("x")});
   run_stage(run_report, {"report.runs=" + path("x"), "out=" + path("new/page.html")});
   CHECK(read_file(folder / "x/report.html") == read_file(folder / "new/page.html"));
+  run_stage(run_report, {"report.runs=" + path("x"), "out=" + path("new/page.html")});  // a report may be replaced
+  const auto metrics = read_file(folder / "x/a/metrics.jsonl");
+  CHECK_THROWS_WITH(run_stage(run_report, {"report.runs=" + path("x"), "out=" + path("x/a/metrics.jsonl")}),
+                    ContainsSubstring("is a file that is not a report"));
+  CHECK(read_file(folder / "x/a/metrics.jsonl") == metrics);
   CHECK_THROWS_WITH(run_stage(run_report, {"report.runs=" + path("x"), "report.names=one"}),
                     ContainsSubstring("one name for each of the 2 runs"));
   CHECK_THROWS_AS(run_stage(run_report, {"report.runs=" + path("x"), "report.smooth=1"}), config_error);

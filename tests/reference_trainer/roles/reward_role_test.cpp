@@ -10,6 +10,7 @@
 #include <coho/optimization/gradient_clipping.hpp>
 
 #include "models/model_files.hpp"
+#include "roles/host_numbers.hpp"
 #include "support/catch.hpp"
 #include "support/small_models.hpp"
 #include "text/utf8.hpp"

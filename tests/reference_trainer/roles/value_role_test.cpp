@@ -3,6 +3,7 @@
 #include <coho/optimization/gradient_clipping.hpp>
 #include <coho/parallel/all_reduce.hpp>
 
+#include "roles/host_numbers.hpp"
 #include "support/catch.hpp"
 #include "support/small_models.hpp"
 #include "support/thread_ranks.hpp"

@@ -255,7 +255,7 @@ TEST_CASE("ppo_settings: guidelines are drawn by prompt and step, with the inter
       draw(two + settings{interventions, "intervention_position=last", "use_interventions=[\"y\"]"}, 0, 0);
   REQUIRE(last.size() == 3);
   CHECK(last.back().find("no y.") != std::string::npos);
-  CHECK_THROWS_AS(draw({interventions, "use_interventions=[\"z\"]"}, 0, 0), argument_error);
+  CHECK_THROWS_AS(draw({interventions, "use_interventions=[\"z\"]"}, 0, 0), config_error);
   CHECK_THROWS_AS(draw({principles, "principles_per_prompt=5"}, 0, 0), argument_error);
 }
 
