@@ -14,7 +14,7 @@ namespace {
 
 std::vector<evaluation_sample> samples_of(std::uint64_t step, const std::string& response = "r") {
   return {{.step = step, .prompt = "p", .response = response, .score = 1.25, .finished = true, .language_match = true},
-          {.step = step, .prompt = "q", .type = prompt_type::reasoning, .response = response, .score = -0.5}};
+          {.step = step, .prompt = "q", .type = coho::prompt_type::reasoning, .response = response, .score = -0.5}};
 }
 
 std::vector<std::pair<std::uint64_t, std::string>> lines_of(const std::filesystem::path& path) {
