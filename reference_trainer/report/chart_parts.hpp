@@ -46,7 +46,9 @@ struct extent {
 /// What a legend draws before a name.
 enum class key_shape { square, line };
 
-/// The legend: keys in rows under the title, none for a single series. `height` returns the height that it takes.
+/// SVG elements of the legend: a key and a name per series, in rows that wrap at the chart's width, names cut at 60
+/// columns; empty for a single series. `top`: baseline of the first row in px; `height` returns the px that all rows
+/// take.
 std::string legend(const std::vector<std::string>& names, key_shape shape, double top, double& height);
 
 /// The beginning of a `<figure>` with its caption; `note` may be empty.

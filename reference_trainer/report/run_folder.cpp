@@ -10,6 +10,7 @@
 #include "files/data_files.hpp"
 #include "files/json_file.hpp"
 #include "jsonl/jsonl.hpp"
+#include "run/training_run.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -125,8 +126,7 @@ run_folder read_run(const fs::path& path, std::string* note) {
   if (!is_missing(path / "config.toml")) run.settings = config::load(path / "config.toml").given();
   if (!is_missing(path / "evaluation.json")) add_numbers(read_json(path / "evaluation.json"), "", run.evaluation);
   if (!is_missing(path / "samples.jsonl")) read_samples(path / "samples.jsonl", run, note);
-  const bool saved = !is_missing(path / "config.json") || !is_missing(path / "adapter_config.json");
-  run.ended = saved && is_missing(path / "checkpoints");
+  run.ended = holds_result(path);
   run.stage = infer_stage(run);
   return run;
 }

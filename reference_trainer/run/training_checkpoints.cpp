@@ -26,8 +26,8 @@ std::string_view type_name(at::ScalarType type) {
 }
 
 // The saved tensor of that name. Throws file_error unless it has the size and type of `own`.
-at::Tensor load_tensor(const train_state& state, const std::string& directory, const std::string& name,
-                       const at::Tensor& own) {
+at::Tensor saved_tensor(const train_state& state, const std::string& directory, const std::string& name,
+                        const at::Tensor& own) {
   const auto found = state.tensors.find(name);
   if (found == state.tensors.end() || found->second.numel() != own.numel())
     throw file_error(directory, name, "missing or of another size than this run's parameters", other_recipe);
@@ -41,17 +41,17 @@ at::Tensor load_tensor(const train_state& state, const std::string& directory, c
 }
 
 // A saved moment, with the block maxima of an 8-bit one, checked like its tensors.
-stored_moment load_moment(const train_state& state, const std::string& directory, const std::string& name,
-                          const stored_moment& own) {
-  stored_moment out{load_tensor(state, directory, name, own.values), at::Tensor()};
-  if (own.absmax.defined()) out.absmax = load_tensor(state, directory, name + "_absmax", own.absmax);
+stored_moment saved_moment(const train_state& state, const std::string& directory, const std::string& name,
+                           const stored_moment& own) {
+  stored_moment out{saved_tensor(state, directory, name, own.values), at::Tensor()};
+  if (own.absmax.defined()) out.absmax = saved_tensor(state, directory, name + "_absmax", own.absmax);
   return out;
 }
 
 // A whole number that a checkpoint holds for one of its parts; `absent` where it holds none, without which that is a
 // file_error.
-std::int64_t load_count(const train_state& state, const std::string& directory, const char* kind,
-                        const std::string& part, std::optional<std::int64_t> absent) {
+std::int64_t saved_count(const train_state& state, const std::string& directory, const char* kind,
+                         const std::string& part, std::optional<std::int64_t> absent) {
   const nlohmann::json::json_pointer place(nlohmann::json::json_pointer() / kind / part);
   if (absent && !state.values.contains(place)) return *absent;
   if (!state.values.contains(place) || !state.values.at(place).is_number_unsigned())
@@ -91,10 +91,10 @@ std::optional<nlohmann::json> training_checkpoints::restore() {
   };
   std::vector<found> all;
   for (const auto& part : parts_) {
-    found next{load_tensor(state, directory, part.name + ".values", part.parameters->values()),
-               load_count(state, directory, "optimizer", part.name, std::nullopt),
-               load_moment(state, directory, part.name + ".first_moment", part.optimizer->first_moment()),
-               load_moment(state, directory, part.name + ".second_moment", part.optimizer->second_moment())};
+    found next{saved_tensor(state, directory, part.name + ".values", part.parameters->values()),
+               saved_count(state, directory, "optimizer", part.name, std::nullopt),
+               saved_moment(state, directory, part.name + ".first_moment", part.optimizer->first_moment()),
+               saved_moment(state, directory, part.name + ".second_moment", part.optimizer->second_moment())};
     all.push_back(std::move(next));
   }
   const at::NoGradGuard no_gradient;
@@ -102,7 +102,7 @@ std::optional<nlohmann::json> training_checkpoints::restore() {
     parts_[i].parameters->values().copy_(all[i].values);
     parts_[i].optimizer->restore(all[i].steps, all[i].first, all[i].second);
     parts_[i].parameters->set_draws(
-        static_cast<std::uint64_t>(load_count(state, directory, "draws", parts_[i].name, 0)));
+        static_cast<std::uint64_t>(saved_count(state, directory, "draws", parts_[i].name, 0)));
   }
   return state.values;
 }

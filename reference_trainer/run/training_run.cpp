@@ -13,6 +13,7 @@
 
 #include "checkpoint/train_state.hpp"
 #include "config/read_options.hpp"
+#include "files/data_files.hpp"
 #include "files/json_file.hpp"
 #include "optimization/parameter_set.hpp"
 
@@ -46,11 +47,13 @@ process_group& join_ranks(const config& options, stage_context& context, const s
 
 void use_threads(const stage_context& context) { at::set_num_threads(static_cast<int>(context.threads)); }
 
+bool holds_result(const std::filesystem::path& out) {
+  const bool saved = !is_missing(out / "config.json") || !is_missing(out / "adapter_config.json");
+  return saved && is_missing(out / "checkpoints");
+}
+
 bool finished_before(stage_context& context, const std::filesystem::path& out) {
-  const bool saved =
-      std::filesystem::exists(out / "config.json") || std::filesystem::exists(out / "adapter_config.json");
-  const bool over = context.resume && saved && !std::filesystem::exists(out / "checkpoints");
-  if (!context.ranks->broadcast_from_first(over)) return false;
+  if (!context.ranks->broadcast_from_first(context.resume && holds_result(out))) return false;
   context.log(out.string() + ": this run had ended; there is nothing to resume");
   return true;
 }

@@ -34,6 +34,9 @@ inline std::filesystem::path metrics_folder(const stage_context& context, const 
 /// The threads of libtorch's operators as the context sets them. Operators are deterministic for a given number.
 void use_threads(const stage_context& context);
 
+/// Whether a folder holds the result of a run: its final name, and no checkpoint to continue from.
+bool holds_result(const std::filesystem::path& out);
+
 /// Whether `--resume` finds a run that had ended: its result has its final name and no checkpoint is left to
 /// continue from. Logs so. All ranks call together.
 bool finished_before(stage_context& context, const std::filesystem::path& out);

@@ -25,7 +25,9 @@ class json_tokenizer : public text_tokenizer {
   /// From the text of a file; `path` is used in messages only.
   static json_tokenizer from_text(std::string_view json, std::string_view path = "tokenizer.json");
 
-  /// Tokens that the file adds beyond the pieces and that are not among `added` are removed; others are added.
+  /// Exactly the tokens in `added` beyond the pieces: others that the file adds are removed, further ones are added,
+  /// except those whose id or text is taken or whose id is another piece of the file. `bos` and `eos` (−1: none) become
+  /// special. Throws argument_error for a token without text or with an id below 0.
   json_tokenizer with_tokens(const std::vector<added_token>& added, token bos, token eos) const;
   std::shared_ptr<const text_tokenizer> extended(const std::vector<added_token>& added, token bos,
                                                  token eos) const override;

@@ -61,7 +61,7 @@ class tokenizer_files_reader {
  public:
   explicit tokenizer_files_reader(const fs::path& directory) : directory_(directory) {}
 
-  // In decreasing precedence: where there is a tokenizer.json, texts are tokenised by it.
+  // Added tokens in decreasing precedence: where there is a tokenizer.json, texts are tokenised by it.
   tokenizer_files read() {
     out_.has_json = visit_file("tokenizer.json", [&](const json_part& json) { read_tokenizer_json(json); });
     bool describes_tokens = false;
@@ -70,7 +70,8 @@ class tokenizer_files_reader {
       describes_tokens = config.has("added_tokens_decoder");
     });
     if (!describes_tokens)
-      visit_file("special_tokens_map.json", [&](const json_part& map) { read_names(map, "special_tokens_map.json"); });
+      visit_file("special_tokens_map.json",
+                 [&](const json_part& map) { read_special_tokens(map, "special_tokens_map.json"); });
     visit_file("added_tokens.json", [&](const json_part& added) { read_added(added); });
     visit_file("generation_config.json", [&](const json_part& generation) {
       if (generation.has("eos_token_id")) out_.generation_ends = read_ids(generation.at("eos_token_id"));
@@ -99,8 +100,9 @@ class tokenizer_files_reader {
     return true;
   }
 
-  // The tokens with a role, of tokenizer_config.json or special_tokens_map.json. All of them are special.
-  void read_names(const json_part& json, const char* file) {
+  // The tokens with a role (begin, end, padding, …), of tokenizer_config.json or special_tokens_map.json: all are
+  // special. A later file replaces an earlier one's, as transformers does; null says that there is none.
+  void read_special_tokens(const json_part& json, const char* file) {
     const auto read = [&](const char* field, tokenizer_files::named_token& out) {
       if (json.is_null(field)) {
         out = {true, {}, file};
@@ -125,7 +127,7 @@ class tokenizer_files_reader {
   // tokenizer_config.json: names, whether begin and end tokens are added, added tokens by id.
   void read_config(const json_part& json) {
     constexpr const char* file = "tokenizer_config.json";
-    read_names(json, file);
+    read_special_tokens(json, file);
     if (json.has("add_bos_token")) out_.add_begin = json.boolean("add_bos_token", false);
     if (json.has("add_eos_token")) out_.add_end = json.boolean("add_eos_token", false);
     if (!json.has("added_tokens_decoder")) return;
