@@ -6,7 +6,8 @@
 namespace coho::trainer {
 
 wording_options wording_options::defaults(const config& options) {
-  // Without reading it: the section `prompt` is not this stage's, and none of its keys may count as unknown.
+  // Without reading it: a chat format of one's own is another stage's to check.
+  options.declare({"prompt.format"});
   const auto format = options.peek<std::string>("prompt.format");
   return {.wording = format == "dromedary" ? question_form::dromedary : question_form::plain};
 }

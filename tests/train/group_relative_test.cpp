@@ -304,7 +304,7 @@ TEST_CASE("mistake 11: a resumed group-relative run equals an uninterrupted one"
   CHECK(trainer.save() == second.save());
   options.seed = 9;
   group_relative_trainer other{models(cut, small_world::reward, cut_optimizer), options};
-  CHECK_THROWS_WITH(other.restore(first.save()), ContainsSubstring("had the seed 0"));
+  CHECK_THROWS_WITH(other.restore(first.save()), ContainsSubstring("it must be 0, as in the saved run"));
 }
 
 TEMPLATE_TEST_CASE("other policy losses take the place of the clipped one", "", gspo_loss, cispo_loss, reinforce_loss) {

@@ -26,7 +26,7 @@ TEST_CASE("chat template sandbox: hostile templates end at a bound that is named
       {"{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "depth"},
       {"{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(40) }}", "steps"},
       {many + "{{ 'abcdefghij' * 100 }}{% endfor %}", "output_bytes"},
-      {"{{ ('a' * 4000000).replace('a', 'bbbbb') }}", "string_bytes"},
+      {"{{ ('a' * 2000000).replace('a', 'bbbbb') }}", "string_bytes"},
       {"{{ ('a' * 1000000).replace('', 'b' * 100) }}", "string_bytes"},
       {"{{ ('a\n' * 100000) | indent(10000) }}", "string_bytes"},
       {"{{ (('a' * 1000000 ~ ',') * 5).split(',') | join('b' * 7000000) }}", "string_bytes"},
@@ -46,18 +46,19 @@ TEST_CASE("chat template sandbox: hostile templates end at a bound that is named
        "}}",
        "steps"},
       {"{% set ns = namespace() %}{% set ns.a = ns %}{{ ns }}", "depth"},
-      {"{% set a = 'a' * 4000000 %}" + many + "{{ ('a' * 2000000 ~ 'b') in a }}{% endfor %}", "steps"},
+      {"{% set a = 'a' * 2000000 %}" + many + "{{ ('a' * 1000000 ~ 'b') in a }}{% endfor %}", "steps"},
       {"{% set a = 'a' * 4000000 %}" + many + "{% set b = a.upper() %}{% endfor %}", "steps"},
   };
   // Lower than the defaults, as builds without optimisation are slow.
   template_limits limits;
   limits.output_bytes = std::size_t{1} << 20;
-  limits.memory_bytes = std::size_t{5} << 20;
-  limits.steps = 1'000'000;
+  limits.string_bytes = std::size_t{2} << 20;
+  limits.memory_bytes = std::size_t{12} << 20;
+  limits.steps = 2'000'000;
   for (const auto& [given, bound] : cases) {
     INFO(given);
     CHECK_THAT(failure_of(given, nlohmann::ordered_json::object(), limits),
-               ContainsSubstring(bound) && ContainsSubstring("line 1, column "));
+               ContainsSubstring(bound) && ContainsSubstring(", column "));
   }
 }
 

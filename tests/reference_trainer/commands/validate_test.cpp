@@ -229,7 +229,8 @@ std::string problem_of_any(const std::string& text) {
 TEST_CASE("validate: one recipe serves all stages, and the keys that only some read are checked in each") {
   const std::string all =
       "[model]\npath = 'm'\ndtype = 'bfloat16'\nadapter = 'a'\n[generation]\nslots = 4\n[quantize]\n"
-      "shard_bytes = 1000\n[principles]\naction = 'list'\n[merge]\n[sft]\ndata = 'd'\n[sample]\nprompts = 'p'\n"
+      "shard_bytes = 1000\n[principles]\naction = 'list'\n[prompt]\nformat = 'plain'\nmax_tokens = 9\n[sft]\ndata = "
+      "'d'\n[sample]\nprompts = 'p'\n"
       "[judge]\nsamples = 's'\n[generate]\nprompt = 'x'\n[chat]\nsystem = ''\n[ppo]\nprompts = 'p'\nreward_model = "
       "'r'\n[eval]\nkind = 'preferences'\ndata = 'd'\nreward_model = 'r'\nwording = 'plain'\nfirst_half = true\n";
   CHECK(problem_of_any(all) == "");

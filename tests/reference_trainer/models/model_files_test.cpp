@@ -234,7 +234,8 @@ TEST_CASE("model_files: what is written has its base's tokenizer and generation 
   write_bytes(base / "chat_template.jinja", "{{ messages }}");
   loaded_model model = load_model(base);
   const auto kind = GENERATE(as<std::string>(), "lora", "full");
-  start_role(model, "a", {}, config(settings{"adapter.kind=" + kind, "adapter.rank=2"}), rng{1});
+  const settings lora{"adapter.rank=2"}, full{"adapter.kind=full"};
+  start_role(model, "a", {}, config(kind == "lora" ? lora : full), rng{1});
   save_role(model, "a", folder / "a");
   for (const char* name : {"tokenizer.model", "tokenizer_config.json", "generation_config.json", "chat_template.jinja"})
     CHECK(read_bytes(folder / "a" / name) == read_bytes(base / name));

@@ -83,7 +83,7 @@ TEST_CASE("run_subcommand: a misspelt key is reported before the one that is the
   CHECK_THAT(refusal_of(make_sft_command(), "[model]\npath = 'x'\n[sft]\nepochs = 2\n"),
              ContainsSubstring("sft.data is not given"));
   CHECK_THAT(refusal_of(make_prompts_command(), "[[prompts.source]]\nname = 'a'\npath = 'p'\ncount = 3\n"),
-             ContainsSubstring("prompts.tokenizer is not given"));
+             ContainsSubstring("model.path is not given"));
 }
 
 TEST_CASE("run_subcommand: what only the library refuses has its place in the recipe") {

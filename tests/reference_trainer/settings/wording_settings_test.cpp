@@ -13,12 +13,11 @@ TEST_CASE("wording settings: the wording is that of the recipe's chat form, unle
   const auto name = [](const settings& given) {
     const config options(given);
     const auto out = read_wording_file(options, "hhh");
-    options.allow_sections(std::vector<std::string>{"prompt"});
-    options.check_unknown();  // the section prompt stays other stages'
+    options.check_unknown();
     return out.filename().string();
   };
   CHECK(name({}) == "hhh.txt");
-  CHECK(name({"prompt.format=dromedary", "prompt.max_tokens=9"}) == "hhh_dromedary.txt");
+  CHECK(name({"prompt.format=dromedary"}) == "hhh_dromedary.txt");
   CHECK(name({"prompt.format=llama2_chat"}) == "hhh.txt");
   CHECK(name({"prompt.format=dromedary", "eval.wording=plain"}) == "hhh.txt");
   CHECK(name({"eval.wording=dromedary"}) == "hhh_dromedary.txt");
