@@ -28,7 +28,7 @@ TEST_CASE("chat template sandbox: hostile templates end at a bound that is named
       {many + "{{ 'abcdefghij' * 100 }}{% endfor %}", "output_bytes"},
       {"{{ ('a' * 2000000).replace('a', 'bbbbb') }}", "string_bytes"},
       {"{{ ('a' * 1000000).replace('', 'b' * 100) }}", "string_bytes"},
-      {"{{ ('a\n' * 100000) | indent(10000) }}", "string_bytes"},
+      {"{{ ('a\n' * 1000) | indent(10000) }}", "string_bytes"},
       {"{{ (('a' * 1000000 ~ ',') * 5).split(',') | join('b' * 7000000) }}", "string_bytes"},
       {"{{ '%1000000000d' % 1 }}", "width too big"},
       {"{{ '%9999999d' % 1 }}", "string_bytes"},
@@ -41,20 +41,15 @@ TEST_CASE("chat template sandbox: hostile templates end at a bound that is named
       {"{% set ns = namespace(l=[1]) %}{% for i in range(1000) %}{% set ns.l = ns.l | map('string') %}{% endfor %}",
        "deep"},
       {"{% set ns = namespace(l=1) %}{% for i in range(90) %}{% set ns.l = [ns.l, ns.l] %}{% endfor %}{{ ns.l }}",
-       "steps"},
+       "string_bytes"},
       {"{% set ns = namespace(l=1) %}{% for i in range(90) %}{% set ns.l = [ns.l, ns.l] %}{% endfor %}{{ ns.l | tojson "
        "}}",
-       "steps"},
+       "string_bytes"},
       {"{% set ns = namespace() %}{% set ns.a = ns %}{{ ns }}", "depth"},
-      {"{% set a = 'a' * 2000000 %}" + many + "{{ ('a' * 1000000 ~ 'b') in a }}{% endfor %}", "steps"},
+      {"{% set a = 'a' * 4000000 %}" + many + "{{ ('a' * 2000000 ~ 'b') in a }}{% endfor %}", "steps"},
       {"{% set a = 'a' * 4000000 %}" + many + "{% set b = a.upper() %}{% endfor %}", "steps"},
   };
-  // Lower than the defaults, as builds without optimisation are slow.
-  template_limits limits;
-  limits.output_bytes = std::size_t{1} << 20;
-  limits.string_bytes = std::size_t{2} << 20;
-  limits.memory_bytes = std::size_t{12} << 20;
-  limits.steps = 2'000'000;
+  const template_limits limits;
   for (const auto& [given, bound] : cases) {
     INFO(given);
     CHECK_THAT(failure_of(given, nlohmann::ordered_json::object(), limits),
