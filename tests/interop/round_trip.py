@@ -432,7 +432,7 @@ def check_classifier_adapter(bench, kind):
 
 def check_fresh_reward(bench, kind, settings):
     base, saved = bench.base(kind), bench.new("reward")
-    ours = only(bench.ours(base, ["adapter.rank=4", *settings], fresh=8, head=[0.0], save=saved), "scores")
+    ours = only(bench.ours(base, settings or ["adapter.rank=4"], fresh=8, head=[0.0], save=saved), "scores")
     if "adapter.kind=full" in settings:
         model = classifier_model(saved)
     else:
@@ -446,7 +446,7 @@ def check_fresh_reward(bench, kind, settings):
 def check_bias_stays(bench, settings):
     """transformers' heads have no bias: with one, the head stays ours, and the rest opens there."""
     base, saved = bench.base("llama"), bench.new("biased")
-    ours = bench.ours(base, ["adapter.rank=4", *settings], fresh=8, head=[0.75], save=saved)
+    ours = bench.ours(base, settings or ["adapter.rank=4"], fresh=8, head=[0.75], save=saved)
     compare("our reward model, read again", bench.ours(base, role=saved), ours)
     there = causal_model(saved) if settings else open_adapter(causal_model(base), saved)
     compare("the rest of our reward model", logits(there), only(ours, "logits"))
