@@ -9,6 +9,7 @@
 
 #include <coho/error.hpp>
 
+#include "architecture/model_type.hpp"
 #include "architecture/storage_types.hpp"
 #include "checkpoint/companion_files.hpp"
 #include "checkpoint/hf_model.hpp"
@@ -305,7 +306,7 @@ void save_role(loaded_model& model, const std::string& role, const std::filesyst
     config.quantization.clear();  // a base may be packed, a role's own weights are not
     // Weights that came from a classifier have no language-model head to write.
     const bool classifier = state.head.defined() && (!own_head || config.sequence_classification());
-    config.architecture = std::string(config.model_type == "mistral" ? "Mistral" : "Llama") +
+    config.architecture = std::string(find_model_type(config.model_type)->prefix) +
                           (classifier ? "ForSequenceClassification" : "ForCausalLM");
     tensor_map tensors;
     for (const auto& [name, tensor] : state.weights.tensors()) tensors.emplace(name, tensor.detach());

@@ -112,6 +112,25 @@ TEST_CASE("model_files: what ends a response and what is never sampled") {
   CHECK(model.token_texts().size() == static_cast<std::size_t>(model.bank->config().vocab_size));
 }
 
+TEST_CASE("model_files: a reward model of each architecture is written as its classifier") {
+  const auto type = GENERATE(as<std::string>(), "llama", "mistral", "qwen2", "qwen3");
+  const temporary_directory folder;
+  auto json = llama_config::from_file(demo_base() / "config.json").to_json();
+  json["model_type"] = type;
+  json.erase("architectures");
+  const llama_config shape = llama_config::from_json(json);
+  save_hf_checkpoint(folder / "base", shape, llama_weights::random(shape, rng{3}).tensors(), demo_base());
+  loaded_model model = load_model(folder / "base");
+  start_role(model, "reward", {}, config(settings{"adapter.kind=full"}), rng{1});
+  model.bank->add_head("reward");
+  save_role(model, "reward", folder / "reward");
+  const auto written = llama_config::from_file(folder / "reward/config.json");
+  CHECK(written.model_type == type);
+  CHECK(written.sequence_classification());
+  load_role(model, "again", folder / "reward");
+  CHECK(at::equal(logits_of(*model.bank, "again", few_tokens), logits_of(*model.bank, "reward", few_tokens)));
+}
+
 TEST_CASE("model_files: a model that cannot be used is refused") {
   const temporary_directory folder;
   CHECK_THROWS_AS(load_model(folder / "none"), file_error);
