@@ -8,6 +8,7 @@
 
 #include <ATen/Parallel.h>
 #include <benchmark/benchmark.h>
+#include <nlohmann/json.hpp>
 
 #include <coho/train/ppo.hpp>
 
