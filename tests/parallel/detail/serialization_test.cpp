@@ -10,7 +10,7 @@
 
 using namespace coho;
 
-TEST_CASE("what a byte_writer wrote is read back to the bit") {
+TEST_CASE("what a byte_writer wrote is read back bit for bit") {
   detail::byte_writer out;
   const Eigen::ArrayXd numbers{{-0.0, std::numeric_limits<double>::infinity(), 0.1}};
   out.number(std::int64_t{-5});
