@@ -2,10 +2,10 @@
 #include <coho/kl/estimators.hpp>
 #include <coho/kl/exact.hpp>
 #include <coho/kl/kl_loss.hpp>
+#include <coho/reward/normalization.hpp>
 #include <coho/reward/overlong.hpp>
 #include <coho/reward/running_normalization.hpp>
 #include <coho/reward/shaping.hpp>
-#include <coho/reward/symbolic.hpp>
 #include <coho/rollout/importance_weights.hpp>
 
 #include "algorithms.hpp"

@@ -81,6 +81,7 @@
 #include <coho/reward/breakdown.hpp>
 #include <coho/reward/composition.hpp>
 #include <coho/reward/empty_response.hpp>
+#include <coho/reward/normalization.hpp>
 #include <coho/reward/overlong.hpp>
 #include <coho/reward/running_normalization.hpp>
 #include <coho/reward/shaping.hpp>

@@ -11,6 +11,7 @@
 #include <Eigen/Core>
 
 #include <coho/concepts.hpp>
+#include <coho/detail/span_of.hpp>
 #include <coho/reduce.hpp>
 
 /// Mean and deviation: of an array, of the arrays of all ranks, and of numbers that come one by one.

@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include <coho/reward/symbolic.hpp>
+#include <coho/reward/normalization.hpp>
 
 #include "evaluation/preference_measures.hpp"
 

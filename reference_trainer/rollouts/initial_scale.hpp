@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <coho/reward/symbolic.hpp>
+#include <coho/reward/normalization.hpp>
 #include <coho/rollout/trajectory.hpp>
 
 #include "distributed/process_group.hpp"

@@ -1,6 +1,7 @@
 #include <cstdint>
 #include <vector>
 
+#include <coho/detail/span_of.hpp>
 #include <coho/parallel/all_gather.hpp>
 
 #include "support/catch.hpp"

@@ -8,7 +8,7 @@
 #include "support/test_arrays.hpp"
 
 using namespace coho::test;
-using coho::length_bonus, coho::language_bonus, coho::normalize_rewards;
+using coho::length_bonus, coho::language_bonus;
 
 namespace {
 
@@ -53,31 +53,9 @@ TEST_CASE("a language that is not known earns nothing") {
   CHECK(bonus({.prompt = "a", .response = ""}) == 0);
 }
 
-TEMPLATE_TEST_CASE("rewards are standardised by fixed numbers and clipped", "", Eigen::ArrayXd, Eigen::ArrayXf,
-                   std::vector<double>, std::vector<float>) {
-  const auto y = normalize_rewards(make<TestType>({1, 3, 100}), {.mean = 1, .deviation = 2, .clip = 10});
-  CHECK(y[0] == 0);
-  CHECK(y[1] == 1);
-  CHECK(y[2] == 10);
-  CHECK(normalize_rewards(-99.0, {.clip = 10}) == -10);
-}
-
-TEST_CASE("fit takes mean and population deviation") {
-  const auto options = normalize_rewards.fit(array({1, 2, 3, 4}), 5);
-  CHECK(options.mean == Approx(2.5));
-  CHECK(options.deviation == Approx(std::sqrt(1.25)));
-  CHECK(options.clip == 5);
-  CHECK_THROWS_AS(normalize_rewards.fit(array({2, 2})), coho::argument_error);
-  CHECK_THROWS_AS(normalize_rewards.fit(array({2, not_a_number})), coho::argument_error);
-  CHECK_THROWS_AS(normalize_rewards.fit(Eigen::ArrayXd()), coho::argument_error);
-}
-
 TEST_CASE("unusable options of symbolic rewards") {
   CHECK_THROWS_AS(length_bonus({.coefficient = not_a_number}), coho::option_error);
   CHECK_THROWS_AS(length_bonus({.max_response_tokens = 0}), coho::option_error);
   CHECK_THROWS_AS(length_bonus({.cap = 0}), coho::option_error);
   CHECK_THROWS_AS((language_bonus{by_first_letter, infinity}), coho::option_error);
-  CHECK_THROWS_AS(normalize_rewards(array({1}), {.deviation = 0}), coho::option_error);
-  CHECK_THROWS_AS(normalize_rewards(array({1}), {.mean = not_a_number}), coho::option_error);
-  CHECK_THROWS_AS(normalize_rewards(array({1}), {.clip = -1}), coho::option_error);
 }

@@ -9,8 +9,8 @@
 #include <coho/loss/nll.hpp>
 #include <coho/loss/ppo_clip.hpp>
 #include <coho/loss/value_clip.hpp>
+#include <coho/reward/normalization.hpp>
 #include <coho/reward/shaping.hpp>
-#include <coho/reward/symbolic.hpp>
 #include <coho/torch/ops.hpp>
 
 #include "support/catch.hpp"

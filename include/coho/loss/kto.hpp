@@ -9,6 +9,7 @@
 #include <utility>
 
 #include <coho/concepts.hpp>
+#include <coho/detail/span_of.hpp>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
 #include <coho/loss/detail/preference_terms.hpp>

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <coho/concepts.hpp>
+#include <coho/detail/span_of.hpp>
 #include <coho/packed.hpp>
 
 namespace coho::inline v0_1 {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include <coho/concepts.hpp>
+#include <coho/detail/span_of.hpp>
 #include <coho/error.hpp>
 #include <coho/packed.hpp>
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <coho/concepts.hpp>
+#include <coho/detail/span_of.hpp>
 #include <coho/error.hpp>
 #include <coho/packed.hpp>
 #include <coho/parallel/all_reduce.hpp>

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <coho/concepts.hpp>
+#include <coho/detail/span_of.hpp>
 #include <coho/detail/stable_sort.hpp>
 
 namespace coho::inline v0_1 {

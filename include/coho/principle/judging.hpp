@@ -11,6 +11,7 @@
 #include <vector>
 
 #include <coho/concepts.hpp>
+#include <coho/detail/span_of.hpp>
 #include <coho/error.hpp>
 #include <coho/principle/principle.hpp>
 #include <coho/prompt/judge_prompt.hpp>

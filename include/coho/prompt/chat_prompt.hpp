@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <coho/detail/if_called.hpp>
+#include <coho/detail/span_of.hpp>
 #include <coho/detail/white_space.hpp>
 #include <coho/error.hpp>
 #include <coho/prompt/chat_format.hpp>

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <coho/detail/if_called.hpp>
+#include <coho/detail/span_of.hpp>
 #include <coho/error.hpp>
 #include <coho/packed.hpp>
 

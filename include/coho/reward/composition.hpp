@@ -18,8 +18,8 @@
 #include <coho/reduce.hpp>
 #include <coho/reward/breakdown.hpp>
 #include <coho/reward/empty_response.hpp>
+#include <coho/reward/normalization.hpp>
 #include <coho/reward/shaping.hpp>
-#include <coho/reward/symbolic.hpp>
 
 namespace coho::inline v0_1 {
 

@@ -12,6 +12,7 @@
 #include <coho/moments.hpp>
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>
+#include <coho/reward/normalization.hpp>
 
 namespace coho::inline v0_1 {
 

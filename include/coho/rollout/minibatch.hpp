@@ -13,6 +13,7 @@
 
 #include <coho/concepts.hpp>
 #include <coho/detail/if_called.hpp>
+#include <coho/detail/span_of.hpp>
 #include <coho/detail/stable_sort.hpp>
 #include <coho/error.hpp>
 #include <coho/options.hpp>

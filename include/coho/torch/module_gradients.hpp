@@ -6,6 +6,7 @@
 
 #include <ATen/ATen.h>
 
+#include <coho/detail/span_of.hpp>
 #include <coho/packed.hpp>
 
 namespace coho::inline v0_1 {

@@ -14,6 +14,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <coho/concepts.hpp>
+#include <coho/detail/span_of.hpp>
 #include <coho/error.hpp>
 #include <coho/packed.hpp>
 #include <coho/rng.hpp>

@@ -8,6 +8,7 @@
 #include <Eigen/Core>
 
 #include <coho/concepts.hpp>
+#include <coho/detail/span_of.hpp>
 #include <coho/error.hpp>
 
 namespace coho::inline v0_1::toy {

@@ -15,6 +15,7 @@
 #include <Eigen/Core>
 
 #include <coho/concepts.hpp>
+#include <coho/detail/span_of.hpp>
 #include <coho/error.hpp>
 #include <coho/toy/context_table.hpp>
 

@@ -9,6 +9,7 @@
 
 #include <coho/concepts.hpp>
 #include <coho/detail/if_called.hpp>
+#include <coho/detail/span_of.hpp>
 #include <coho/toy/context_table.hpp>
 
 namespace coho::inline v0_1::toy {

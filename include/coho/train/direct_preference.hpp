@@ -14,6 +14,7 @@
 #include <Eigen/Core>
 
 #include <coho/concepts.hpp>
+#include <coho/detail/span_of.hpp>
 #include <coho/error.hpp>
 #include <coho/loss/cpo.hpp>
 #include <coho/loss/dpo.hpp>

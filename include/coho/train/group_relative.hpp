@@ -14,6 +14,7 @@
 
 #include <coho/advantage/whiten.hpp>
 #include <coho/concepts.hpp>
+#include <coho/detail/span_of.hpp>
 #include <coho/error.hpp>
 #include <coho/loss/ppo_clip.hpp>
 #include <coho/loss/value_clip.hpp>

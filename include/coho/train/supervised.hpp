@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <coho/concepts.hpp>
+#include <coho/detail/span_of.hpp>
 #include <coho/error.hpp>
 #include <coho/loss/nll.hpp>
 #include <coho/optimization/gradient_step.hpp>
@@ -149,7 +150,8 @@ class supervised_trainer {
         callbacks...);
   }
 
-  // One optimizer step, with the callbacks around it. `weight`: of the whole batch, over all ranks.
+  // One optimizer step, with the callbacks around it. `batch`: the whole one, or what this rank loaded of it, as `work`
+  // indexes it; `weight`: of the whole batch, over all ranks; `epoch`: only reported.
   template <class... Callbacks>
   supervised_statistics train_step(std::span<const supervised_example> batch, const work_plan& work, double weight,
                                    std::uint64_t epoch, Callbacks&... callbacks) {

@@ -4,6 +4,7 @@
 
 #include <Eigen/Core>
 
+#include <coho/detail/span_of.hpp>
 #include <coho/parallel/detail/serialization.hpp>
 
 #include "support/catch.hpp"

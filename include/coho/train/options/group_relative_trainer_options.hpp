@@ -16,6 +16,7 @@
 #include <coho/error.hpp>
 #include <coho/options.hpp>
 #include <coho/reward/empty_response.hpp>
+#include <coho/reward/normalization.hpp>
 #include <coho/train/options/policy_training_options.hpp>
 #include <coho/train/options/ppo_options.hpp>
 

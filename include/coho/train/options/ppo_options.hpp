@@ -20,8 +20,8 @@
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>
 #include <coho/reward/empty_response.hpp>
+#include <coho/reward/normalization.hpp>
 #include <coho/reward/shaping.hpp>
-#include <coho/reward/symbolic.hpp>
 #include <coho/rollout/importance_weights.hpp>
 #include <coho/rollout/minibatch.hpp>
 #include <coho/train/options/policy_training_options.hpp>

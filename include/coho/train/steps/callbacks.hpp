@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include <coho/concepts.hpp>
+#include <coho/detail/span_of.hpp>
 
 namespace coho::inline v0_1 {
 

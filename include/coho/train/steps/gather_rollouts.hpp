@@ -12,6 +12,7 @@
 #include <Eigen/Core>
 
 #include <coho/concepts.hpp>
+#include <coho/detail/span_of.hpp>
 #include <coho/error.hpp>
 #include <coho/parallel/all_gather.hpp>
 #include <coho/parallel/detail/serialization.hpp>

@@ -12,6 +12,7 @@
 
 #include <coho/concepts.hpp>
 #include <coho/detail/if_called.hpp>
+#include <coho/detail/span_of.hpp>
 #include <coho/error.hpp>
 #include <coho/optimization/data_order.hpp>
 #include <coho/parallel/shards.hpp>

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include <coho/concepts.hpp>
+#include <coho/detail/span_of.hpp>
 #include <coho/parallel/shards.hpp>
 #include <coho/rng.hpp>
 #include <coho/rollout/minibatch.hpp>

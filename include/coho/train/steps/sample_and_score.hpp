@@ -14,10 +14,11 @@
 
 #include <coho/concepts.hpp>
 #include <coho/detail/if_called.hpp>
+#include <coho/detail/span_of.hpp>
 #include <coho/error.hpp>
 #include <coho/reward/composition.hpp>
 #include <coho/reward/empty_response.hpp>
-#include <coho/reward/symbolic.hpp>
+#include <coho/reward/normalization.hpp>
 #include <coho/rng.hpp>
 #include <coho/rollout/minibatch.hpp>
 #include <coho/rollout/sampled_rollouts.hpp>
