@@ -78,6 +78,7 @@ TEST_CASE("ranges are written for people") {
   CHECK(allowed_text(allowed::any(), true).empty());
   CHECK(allowed_text(allowed::at_least(0)) == "finite and at least 0");
   CHECK(allowed_text(allowed::at_least(1), true) == "at least 1");
+  CHECK(allowed_text(allowed::count(), true) == "in [1, 2147483647]");
   CHECK(allowed_text(allowed::above(0)) == "finite and greater than 0");
   CHECK(allowed_text(allowed::in(0, 1)) == "in [0, 1]");
   CHECK(allowed_text(allowed::in_open(0, 1)) == "in (0, 1)");

@@ -57,7 +57,7 @@ struct generation_options {
 
   /// Without `banned`, which is the model's rather than the user's to say.
   static void describe(auto&& visit, auto&... o) {
-    visit({"max_new_tokens", "length limit of a response", allowed::at_least(1), "tokens"}, o.max_new_tokens...);
+    visit({"max_new_tokens", "length limit of a response", allowed::count(), "tokens"}, o.max_new_tokens...);
     visit({"temperature", "temperature of sampling; 0: greedy", allowed::at_least(0)}, o.temperature...);
     visit({"top_k", "sample from this many most probable tokens; 0: off", {}, "tokens"}, o.top_k...);
     visit({"top_p", "sample from the most probable tokens that hold this much; 1: off", allowed::in_up_to(0, 1)},

@@ -62,6 +62,8 @@ struct option_range {
 namespace allowed {
 constexpr option_range any() { return {}; }  ///< any finite number
 constexpr option_range at_least(double low) { return {.low = low}; }
+/// A number of tokens, sequences or records: 1 to 2³¹ − 1.
+constexpr option_range count() { return {.low = 1, .high = 2'147'483'647}; }
 constexpr option_range above(double low) { return {.low = low, .low_included = false}; }
 constexpr option_range in(double low, double high) { return {.low = low, .high = high}; }
 constexpr option_range in_open(double low, double high) {

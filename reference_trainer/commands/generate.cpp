@@ -47,7 +47,7 @@ struct generate_options {
     visit({"prompts", "file of prompts (JSON Lines); with neither only the begin token is continued"}, o.prompts...);
     visit({"adapter", "folder of an adapter, or of a trained model"}, o.adapter...);
     visit({"ids", "whether token ids are printed, the prompt's first"}, o.ids...);
-    visit({"batch", "number of prompts answered at a time", allowed::at_least(1), "prompts"}, o.batch...);
+    visit({"batch", "number of prompts answered at a time", allowed::count(), "prompts"}, o.batch...);
     visit({"answers", "form of the files of prompts and answers"}, o.answers...);
     visit(otherwise("the folder of adapter or model", {"model_id", "name of the model in a benchmark's answers"}),
           o.model_id...);

@@ -59,7 +59,7 @@ struct judge_options {
     pairing_options::describe(visit, o.pairs...);
     visit(otherwise("\"reward_model\"", {"principles", "file of principles, or a shipped one"}), o.principles...);
     visit(otherwise("shipped", {"template", "template of the judge's prompt"}), o.template_path...);
-    visit({"batch", "number of pairs judged at a time", allowed::at_least(1), "pairs"}, o.batch...);
+    visit({"batch", "number of pairs judged at a time", allowed::count(), "pairs"}, o.batch...);
   }
   void settle(const config& section) const { pairs.settle(section); }
 };

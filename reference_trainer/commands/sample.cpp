@@ -62,14 +62,13 @@ struct sample_options {
 
   static void describe(auto&& visit, auto&... o) {
     visit(required({"prompts", "file of prompts"}), o.prompts...);
-    visit({"responses", "number of responses to a prompt", allowed::at_least(1), "responses"}, o.responses...);
-    visit({"batch", "number of prompts answered at a time", allowed::at_least(1), "prompts"}, o.batch...);
+    visit({"responses", "number of responses to a prompt", allowed::count(), "responses"}, o.responses...);
+    visit({"batch", "number of prompts answered at a time", allowed::count(), "prompts"}, o.batch...);
+    visit(otherwise("generation.max_new_tokens", {"max_new_tokens", "longest response", allowed::count(), "tokens"}),
+          o.max_new_tokens...);
     visit(
-        otherwise("generation.max_new_tokens", {"max_new_tokens", "longest response", allowed::at_least(1), "tokens"}),
-        o.max_new_tokens...);
-    visit(otherwise("generation.slots",
-                    {"slots", "number of sequences decoded together", allowed::at_least(1), "sequences"}),
-          o.slots...);
+        otherwise("generation.slots", {"slots", "number of sequences decoded together", allowed::count(), "sequences"}),
+        o.slots...);
     prompt_limit<false>::describe(visit, o.limit...);
   }
 };

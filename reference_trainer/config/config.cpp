@@ -66,6 +66,14 @@ void config::set(std::string_view key_equals_value) {
     auto* value = parsed.get("value");
     if (parsed.size() == 1 && value != nullptr) {
       refuse_dotted_names(parsed, [&](const toml::node&) { return "--set " + std::string(key_equals_value); });
+      // A table would replace the section with all that the recipe has there.
+      if (const auto* section = value->as_table()) {
+        const std::string first = section->empty() ? "KEY" : std::string(section->begin()->first.str());
+        throw config_error(escape_controls(place) + ": " + std::string(key) +
+                           " would lose what the recipe has there: set its keys one by one, as in --set " +
+                           std::string(key) + "." + first + "=" +
+                           (section->empty() ? "…" : print_value(section->begin()->second)));
+      }
       value->visit([&](auto& typed) { store(state_->values, full_key(key), std::move(typed)); });
     }
   } catch (const toml::parse_error&) {

@@ -13,15 +13,20 @@
 
 namespace coho::trainer {
 
-/// config_error for a number out of its range, and for an empty path, alone or in a list.
+/// No file has such a path: the system's calls end the path there.
+inline bool has_nul(const std::filesystem::path& path) { return path.native().find('\0') != std::string::npos; }
+
+/// config_error for a number out of its range, and for a path that is empty or holds NUL, alone or in a list.
 template <class T>
 void check_option(const config& section, std::string_view key, const option_range& range, const T& value) {
   if constexpr (option_number<T>) {
     section.check(range.contains(static_cast<double>(value)), key, allowed_text(range, std::is_integral_v<T>));
   } else if constexpr (std::is_same_v<T, std::filesystem::path>) {
     section.check(!value.empty(), key, "a path that is not empty");
+    section.check(!has_nul(value), key, "a path without the character NUL");
   } else if constexpr (std::is_same_v<T, std::vector<std::filesystem::path>>) {
     section.check(std::ranges::none_of(value, &std::filesystem::path::empty), key, "paths of which none is empty");
+    section.check(std::ranges::none_of(value, has_nul), key, "paths without the character NUL");
   }
 }
 

@@ -35,9 +35,8 @@ struct pairing_options {
   /// Without `random`, which follows from the seed of the run: see `pairing_rng`.
   static void describe(auto&& visit, auto&... o) {
     visit({"pairs", "which of a prompt's responses are compared"}, o.kind...);
-    visit(
-        {"pairs_per_prompt", "number of pairs drawn per prompt with pairs = \"random\"", allowed::at_least(1), "pairs"},
-        o.draws...);
+    visit({"pairs_per_prompt", "number of pairs drawn per prompt with pairs = \"random\"", allowed::count(), "pairs"},
+          o.draws...);
     visit({"minimum_characters", "length below which a response is not compared", {}, "characters"},
           o.minimum_characters...);
   }

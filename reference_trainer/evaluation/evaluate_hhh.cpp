@@ -129,7 +129,7 @@ struct hhh_options {
     visit(required({"data", "a BIG-bench task.json, or a folder of them"}), o.data...);
     visit({"adapter", "folder of the adapter or trained model that is asked"}, o.adapter...);
     wording_options::describe(visit, o.wording...);
-    visit({"batch", "number of items asked at a time", allowed::at_least(1)}, o.batch...);
+    visit({"batch", "number of items asked at a time", allowed::count()}, o.batch...);
     visit({"limit", "number of records used, from the start of a file; 0: all", {}, "records"}, o.limit...);
     visit(otherwise("the model's positions", {"max_tokens", "longest prompt; its texts are cut to fit", {}, "tokens"}),
           o.max_tokens...);

@@ -52,7 +52,7 @@ struct preferences_options {
   static void describe(auto&& visit, auto&... o) {
     visit(required({"data", "file or files of preferences"}), o.data...);
     visit(required({"reward_model", "folder of the reward model"}), o.reward_model...);
-    visit({"batch", "number of pairs scored at a time", allowed::at_least(1)}, o.batch...);
+    visit({"batch", "number of pairs scored at a time", allowed::count()}, o.batch...);
     visit({"limit", "number of records used, from the start of a file; 0: all", {}, "records"}, o.limit...);
     visit({"principles", "file of principles, for records that only name theirs"}, o.principles...);
     visit({"reward_prompt", "length of what the reward model reads"}, o.reward_prompt...);

@@ -88,7 +88,7 @@ struct truthfulqa_options {
     visit(required({"data", "TruthfulQA's mc_task.json"}), o.data...);
     visit({"adapter", "folder of the adapter or trained model that is asked"}, o.adapter...);
     wording_options::describe(visit, o.wording...);
-    visit({"batch", "number of answers asked at a time", allowed::at_least(1)}, o.batch...);
+    visit({"batch", "number of answers asked at a time", allowed::count()}, o.batch...);
     visit({"limit", "number of records used, from the start of a file; 0: all", {}, "records"}, o.limit...);
     visit(
         {"first_half", "whether only the first half of a question's answers is asked about, as by the released script"},

@@ -21,8 +21,8 @@ struct engine_options {
   std::int64_t prefill_tokens = 8192;
 
   static void describe(auto&& visit, auto&... o) {
-    visit({"slots", "number of sequences decoded together", allowed::at_least(1), "sequences"}, o.slots...);
-    visit({"prefill_tokens", "most prompt tokens read at a time", allowed::at_least(1), "tokens"}, o.prefill_tokens...);
+    visit({"slots", "number of sequences decoded together", allowed::count(), "sequences"}, o.slots...);
+    visit({"prefill_tokens", "most prompt tokens read at a time", allowed::count(), "tokens"}, o.prefill_tokens...);
   }
 };
 

@@ -161,7 +161,10 @@ void adapter_settings::settle(const config& section) {
 }
 
 adapter_settings read_adapter_settings(const config& options) {
-  return read_section<adapter_settings>(options.section("adapter"));
+  const auto read = read_section<adapter_settings>(options.section("adapter"));
+  const bool packed = options.peek<std::string>("model.quantize").value_or("none") != "none";
+  options.check(!read.full || !packed, "adapter.kind", "lora where model.quantize packs the weights");
+  return read;
 }
 
 }  // namespace coho::trainer

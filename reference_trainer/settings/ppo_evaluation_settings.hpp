@@ -29,7 +29,7 @@ struct ppo_evaluation_settings {
     visit(
         {"every", "steps between two evaluations; one is always before the first step and after the last", {}, "steps"},
         o.every...);
-    visit({"limit", "number of prompts used, from the start of the file", allowed::at_least(1), "prompts"}, o.limit...);
+    visit({"limit", "number of prompts used, from the start of the file", allowed::count(), "prompts"}, o.limit...);
     visit({"samples", "number of responses shown on the terminal and in TensorBoard", {}, "responses"}, o.samples...);
     visit({"principle_prompts", "number of responses scored under each principle by itself", {}, "responses"},
           o.principle_prompts...);
@@ -37,7 +37,7 @@ struct ppo_evaluation_settings {
                     {"temperature", "temperature of sampling; 0: greedy", allowed::at_least(0)}),
           o.temperature...);
     visit(otherwise("generation.max_new_tokens",
-                    {"max_new_tokens", "length limit of a response", allowed::at_least(1), "tokens"}),
+                    {"max_new_tokens", "length limit of a response", allowed::count(), "tokens"}),
           o.max_new_tokens...);
     visit({"keep_best", "whether the policy of the best reward is kept in best/"}, o.keep_best...);
     visit({"patience", "number of evaluations without a better reward that ends the run; 0: never"}, o.patience...);

@@ -34,19 +34,18 @@ struct self_align_options {
     visit(otherwise("shipped", {"exemplars", "file of the exemplars before each question"}), o.exemplars...);
     visit(otherwise("shipped", {"template", "file of the template around rules and exemplars"}), o.template_name...);
     visit(otherwise("none", {"rejected", "file that removed records are written to"}), o.rejected...);
-    visit({"batch", "number of prompts answered at a time", allowed::at_least(1), "prompts"}, o.batch...);
+    visit({"batch", "number of prompts answered at a time", allowed::count(), "prompts"}, o.batch...);
     visit({"limit", "number of prompts used, from the start of the file; 0: all", {}, "prompts"}, o.limit...);
     visit({"max_question_tokens",
            "longest question; 0: what prefix and answer leave of the model's context",
            {},
            "tokens"},
           o.max_question_tokens...);
+    visit(otherwise("generation.max_new_tokens", {"max_new_tokens", "longest response", allowed::count(), "tokens"}),
+          o.max_new_tokens...);
     visit(
-        otherwise("generation.max_new_tokens", {"max_new_tokens", "longest response", allowed::at_least(1), "tokens"}),
-        o.max_new_tokens...);
-    visit(otherwise("generation.slots",
-                    {"slots", "number of sequences decoded together", allowed::at_least(1), "sequences"}),
-          o.slots...);
+        otherwise("generation.slots", {"slots", "number of sequences decoded together", allowed::count(), "sequences"}),
+        o.slots...);
     visit(otherwise("generation.top_p",
                     {"top_p", "sample from the most probable tokens that hold this much probability; 1: off",
                      allowed::in_up_to(0, 1)}),

@@ -58,7 +58,7 @@ struct aggregation_options {
 
   /// Without `sizes`, which has its own form in files.
   static void describe(auto&& visit, auto&... o) {
-    visit({"repeats", "draws of principles per pair, each giving a record", allowed::at_least(1)}, o.repeats...);
+    visit({"repeats", "draws of principles per pair, each giving a record", allowed::count()}, o.repeats...);
     visit({"negation_probability", "chance that a drawn principle is negated", allowed::in(0, 1)},
           o.negation_probability...);
     visit({"divide_by_variance", "divide scores by the variance of their principle"}, o.divide_by_variance...);

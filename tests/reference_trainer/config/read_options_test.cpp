@@ -134,6 +134,7 @@ TEST_CASE("read_options: an empty path is refused, except where it is the defaul
     CHECK_THROWS_WITH(read_paths("needed = 'a'\n" + key + " = ''\n"), ContainsSubstring("r.toml:3: s." + key));
   }
   CHECK_THROWS_WITH(read_paths("needed = 'a'\nlist = ['b', '']\n"), ContainsSubstring("none is empty"));
+  CHECK_THROWS_WITH(read_paths("needed = \"a\\u0000b\"\n"), ContainsSubstring("a path without the character NUL"));
 }
 
 TEST_CASE("read_options: an unused key is refused unless what switches it off prevails over it") {

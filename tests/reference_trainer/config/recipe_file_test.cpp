@@ -125,3 +125,13 @@ TEST_CASE("recipe_file: a name in quotes that holds a dot is refused at its line
   CHECK_THROWS_WITH(config::load(files.folder / "c.toml", {"sft={\"a.b\"=1}"}),
                     ContainsSubstring("--set sft={\"a.b\"=1}: \"a.b\" in quotes"));
 }
+
+TEST_CASE("recipe_file: an override by a table would lose the recipe's section") {
+  recipes files;
+  files.add("a.toml", "[ppo]\nsteps = 5\n");
+  CHECK_THROWS_WITH(config::load(files.folder / "a.toml", {"ppo={epochs=3}"}),
+                    "--set ppo={epochs=3}: ppo would lose what the recipe has there: set its keys one by one, as in "
+                    "--set ppo.epochs=3");
+  CHECK_THROWS_WITH(config::load(files.folder / "a.toml", {"ppo.shaping={}"}),
+                    ContainsSubstring("--set ppo.shaping.KEY=…"));
+}

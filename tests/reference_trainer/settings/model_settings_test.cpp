@@ -149,6 +149,11 @@ TEST_CASE(
                                                       ContainsSubstring("left out while kind is full"));
   }
   CHECK(read({"adapter.rank=64", "adapter.dropout=0"}).full);
+  // Packed weights are not trained.
+  CHECK_THROWS_WITH(
+      read({"model.quantize=nf4"}),
+      "--set adapter.kind=full: adapter.kind = 'full' is not allowed: it must be lora where model.quantize "
+      "packs the weights");
   // A recipe's rank stays where the command line asks for whole weights.
   const std::vector<std::string> full{"adapter.kind=full"};
   CHECK(read_adapter_settings(config::parse("[adapter]\nrank = 8\n", "r.toml", full)).full);
