@@ -306,7 +306,8 @@ class generator {
 
 class generate_stage : public stage {
  public:
-  generate_stage(const config& options, stage_context&) : settings_(read_generate(options)) {}
+  generate_stage(const config& options, stage_context& context)
+      : settings_(read_generate(options)), out_(context.out) {}
 
   void check(const config&, stage_context& context) override {
     if (settings_.read.prompts) refuse_same_file("out", context.out, {*settings_.read.prompts});
@@ -319,6 +320,8 @@ class generate_stage : public stage {
     context.log(context.out.string() + " is complete: nothing to do");
     return true;
   }
+
+  std::filesystem::path records() const override { return settings_.read.prompts ? out_ : std::filesystem::path(); }
 
   void load(const config& options, stage_context& context) override {
     if (options.place("prompt.max_tokens").starts_with("--set"))
@@ -336,6 +339,7 @@ class generate_stage : public stage {
 
  private:
   generate_settings settings_;
+  std::filesystem::path out_;
   std::optional<generator> generator_;
 };
 

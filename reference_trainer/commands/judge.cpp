@@ -89,6 +89,7 @@ class judge_stage : public stage {
   }
 
   bool finished(stage_context& context) const override { return log_if_complete(out_, context); }
+  std::filesystem::path records() const override { return out_; }
 
   void load(const config&, stage_context& context) override {
     model_ = load_model(base_, context);

@@ -120,6 +120,7 @@ class sample_stage : public stage {
   }
 
   bool finished(stage_context& context) const override { return log_if_complete(settings_.out, context); }
+  std::filesystem::path records() const override { return settings_.out; }
 
   void load(const config&, stage_context& context) override {
     model_ = load_model(settings_.planned.model, context);

@@ -330,6 +330,7 @@ class self_align_stage : public stage {
   bool finished(stage_context& context) const override {
     return is_missing(out_.string() + ".progress") && log_if_complete(out_, context);
   }
+  std::filesystem::path records() const override { return out_; }
 
   void load(const config& options, stage_context& context) override {
     // Errors in prompt and data surface before the weights are read.

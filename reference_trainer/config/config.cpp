@@ -9,7 +9,6 @@
 #include "config/spelling.hpp"
 #include "config/toml_text.hpp"
 #include "config/toml_values.hpp"
-#include "files/atomic_file.hpp"
 
 namespace coho::trainer {
 
@@ -322,7 +321,8 @@ void config::check_unknown() const {
       if (const auto near_section = nearest(top, sections); !near_section.empty())
         meant = near_section + key.substr(top.size());
     }
-    throw config_error(from + ": unknown key " + key + (meant.empty() ? "" : "; did you mean " + meant + "?"));
+    throw config_error(from + ": unknown key " + key + "; " +
+                       (meant.empty() ? "coho options lists the known ones" : "did you mean " + meant + "?"));
   }
 }
 
@@ -377,8 +377,6 @@ std::string config::resolved() const {
   print_section(state_->read, "", out);
   return out;
 }
-
-void config::save_resolved(const std::filesystem::path& path) const { write_file(path, resolved()); }
 
 #define COHO_INSTANTIATE(...)                                                                \
   template __VA_ARGS__ config::get<__VA_ARGS__>(std::string_view, const __VA_ARGS__&) const; \

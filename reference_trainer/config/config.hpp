@@ -134,8 +134,6 @@ class config {
 
   /// Every key read so far with its value, as TOML that `load` reads back; numbers in the fewest digits that do.
   std::string resolved() const;
-  /// Writes `resolved()` to a file, through a temporary one.
-  void save_resolved(const std::filesystem::path& path) const;
 
  private:
   struct state;

@@ -3,13 +3,18 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <sstream>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "checkpoint/train_state.hpp"
+#include "config/spelling.hpp"
 #include "distributed/same_run.hpp"
+#include "files/atomic_file.hpp"
 #include "files/data_files.hpp"
+#include "files/read_file.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -48,6 +53,33 @@ bool is_same_file(const fs::path& saved, const fs::path& now) {
   return hash != 0 && hash == hash_path(now);
 }
 
+// The keys of files that a run writes.
+bool is_output(std::string_view key) { return is_one_of(key, {"out", "self_align.rejected", "prompts.held_out_file"}); }
+
+// Comments in the recipe: "# fingerprint NUMBER KEY = PATH".
+constexpr std::string_view fingerprint_mark = "# fingerprint ";
+
+// The files that have changed since their fingerprints were saved, as parts of a message.
+std::string changed_files(const config& options, const fs::path& recipe) {
+  std::map<std::string, std::string> saved;
+  std::istringstream lines(read_file(recipe));
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with(fingerprint_mark)) continue;
+    line.erase(0, fingerprint_mark.size());
+    const auto space = line.find(' ');
+    if (space != std::string::npos) saved.emplace(line.substr(space + 1), line.substr(0, space));
+  }
+  std::string out;
+  for (const auto& [key, path] : options.read_paths()) {
+    const auto found = saved.find(key + " = " + escape_controls(path.string()));
+    if (found == saved.end() || found->second == "0" || is_missing(path)) continue;
+    if (found->second != std::to_string(hash_path(path)))
+      out += (out.empty() ? "" : "; ") + options.place(key) + ": " + key + " = " + path.string() +
+             " has changed since the run was started";
+  }
+  return out;
+}
+
 bool are_same_files(const std::string& key, const config& saved, const config& now) {
   using paths = std::vector<fs::path>;
   return std::ranges::equal(saved.get<paths>(key, {}), now.get<paths>(key, {}), is_same_file);
@@ -57,9 +89,29 @@ bool are_same_files(const std::string& key, const config& saved, const config& n
 
 bool has_checkpoint(const fs::path& out) { return !out.empty() && latest_step(out / "checkpoints").has_value(); }
 
-void require_same_recipe(const config& options, const fs::path& out, stage_context& context) {
-  if (is_missing(out / "config.toml")) return;
-  const config saved = config::load(out / "config.toml"), now = config::parse(options.resolved(), "options");
+bool has_records(const fs::path& out) {
+  return !out.empty() && std::ranges::any_of(std::array{"", ".partial", ".records", ".records.partial"},
+                                             [&](const char* suffix) { return !is_missing(out.string() + suffix); });
+}
+
+fs::path recipe_in_folder(const fs::path& folder) { return folder / "config.toml"; }
+
+fs::path recipe_beside_file(const fs::path& records) { return records.string() + ".toml"; }
+
+void save_run_recipe(const config& options, const fs::path& recipe) {
+  std::string text = options.resolved();
+  const char* gap = "\n# Of the files as they were, for --resume:\n";
+  for (const auto& [key, path] : options.read_paths()) {
+    if (path.empty() || is_output(key)) continue;
+    text += std::exchange(gap, "") + std::string(fingerprint_mark) + std::to_string(hash_path(path)) + " " + key +
+            " = " + escape_controls(path.string()) + "\n";
+  }
+  write_file(recipe, text);
+}
+
+void require_same_recipe(const config& options, const fs::path& recipe, stage_context& context) {
+  if (is_missing(recipe)) return;
+  const config saved = config::load(recipe), now = config::parse(options.resolved(), "options");
   std::map<std::string, std::string> before, after;
   for (const auto& [key, value] : saved.given()) before.emplace(key, value);
   for (const auto& [key, value] : now.given()) after.emplace(key, value);
@@ -67,7 +119,7 @@ void require_same_recipe(const config& options, const fs::path& out, stage_conte
   std::vector<std::string> path_keys;
   for (const auto& [key, path] : options.read_paths()) path_keys.push_back(key);
 
-  std::string refused;
+  std::string refused = changed_files(options, recipe);
   const auto compare = [&](const std::string& key, const std::string& own, const std::string& others, bool same_files) {
     if (same_files || may_change(key) || is_free_length(key, now)) {
       context.log("--resume: " + key + " is " + own + "; the run was started with " + others);
@@ -89,7 +141,7 @@ void require_same_recipe(const config& options, const fs::path& out, stage_conte
     if (!after.contains(key) && std::ranges::find(known, key) != known.end()) compare(key, "none", value, false);
   if (!refused.empty())
     throw config_error(refused + "; --resume goes on with the run as it was started: give the values in " +
-                       (out / "config.toml").string() + ", or start a new run in another --out");
+                       recipe.string() + ", or start a new run in another --out");
 }
 
 }  // namespace coho::trainer

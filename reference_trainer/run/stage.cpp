@@ -1,5 +1,6 @@
 #include "run/stage.hpp"
 
+#include "run/output_file.hpp"
 #include "run/resumed_recipe.hpp"
 #include "run/training_run.hpp"
 
@@ -10,6 +11,7 @@ std::function<std::string()> stage::plan(const config&, const stage_context&) co
 bool stage::finished(stage_context&) const { return false; }
 void stage::load(const config&, stage_context&) {}
 std::filesystem::path stage::folder() const { return {}; }
+std::filesystem::path stage::records() const { return {}; }
 
 void run_in_order(stage& work, const config& options, stage_context& context) {
   // Misspelt keys are reported before the missing or invalid values that they cause.
@@ -18,11 +20,17 @@ void run_in_order(stage& work, const config& options, stage_context& context) {
   if (context.dry_run) return context.end_dry_run(options, work.plan(options, context));
   const bool ended = context.resume && work.finished(context);
   // Of a run that had ended too: otherwise other options would seem to have been used.
-  if (const auto folder = work.folder(); !folder.empty() && (ended || (context.resume && has_checkpoint(folder))))
-    require_same_recipe(options, folder, context);
+  const auto folder = work.folder(), records = work.records();
+  const bool continued = ended || (context.resume && (has_checkpoint(folder) || has_records(records)));
+  if (continued && !folder.empty()) require_same_recipe(options, recipe_in_folder(folder), context);
+  if (continued && !records.empty()) require_same_recipe(options, recipe_beside_file(records), context);
   if (ended) return;
   work.load(options, context);
-  context.start_run(options, work.folder());
+  context.start_run(options, folder);
+  if (!records.empty() && !continued) {
+    create_parent_folder(records);
+    save_run_recipe(options, recipe_beside_file(records));
+  }
   use_threads(context);
   work.run(context);
 }

@@ -17,7 +17,8 @@ namespace coho::trainer {
 ///     check     constraints between values, and the small files that they name
 ///     plan      --dry-run: the cost of the resolved recipe; the run ends here
 ///     finished  --resume: whether an earlier run had ended; the run ends here
-///               (--resume with a checkpoint in `folder`: options other than those of the run are rejected)
+///               (--resume with a checkpoint in `folder`, or some `records`: options other than those of the run
+///               are rejected)
 ///     load      models and data: everything that may fail before anything is written
 ///               (several processes: the same run on each; `folder` is made and gets config.toml, in a resumed run
 ///               once its checkpoint is restored; threads)
@@ -45,6 +46,8 @@ class stage {
   virtual void load(const config& options, stage_context& context);
   /// The folder that the resolved recipe is saved in; empty: none.
   virtual std::filesystem::path folder() const;
+  /// The file of records that a resumed run continues, which the resolved recipe is saved beside; empty: none.
+  virtual std::filesystem::path records() const;
   /// The work itself; interruptible at its safe points.
   virtual void run(stage_context& context) = 0;
 };

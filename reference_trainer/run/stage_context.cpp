@@ -85,7 +85,7 @@ void stage_context::start_run(const config& options, const std::filesystem::path
 }
 
 void stage_context::save_recipe(const std::filesystem::path& directory) const {
-  if (ranks->first()) recipe_.save_resolved(directory / "config.toml");
+  if (ranks->first()) save_run_recipe(recipe_, recipe_in_folder(directory));
 }
 
 bool stage_context::interrupted() const noexcept { return trainer::interrupted(); }

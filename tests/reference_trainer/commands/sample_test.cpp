@@ -6,12 +6,14 @@
 
 #include "commands/commands.hpp"
 #include "records/records.hpp"
+#include "support/catch.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"
 
 using namespace coho;
 using namespace coho::trainer;
 using namespace coho::test;
+using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
@@ -138,9 +140,20 @@ TEST_CASE("sample: a finished file of an earlier run is not what a resumed one w
   sampled(folder, "a.jsonl", {"seed=6"});
   const auto whole = sampled(folder, "b.jsonl");
   write_bytes(folder / "a.jsonl.partial", whole.substr(0, whole.find('\n') + 1));
+  write_bytes(folder / "a.jsonl.toml", read_bytes(folder / "b.jsonl.toml"));
   CHECK(sampled(folder, "a.jsonl", {}, true) == whole);
   const auto prompts = (folder / "prompts.jsonl").string();
   CHECK_THROWS_AS(sampled(folder, "c.jsonl", {"out=" + prompts}), config_error);
+}
+
+TEST_CASE("sample: --resume with other options than those of the file is refused") {
+  const temporary_directory folder;
+  const auto whole = sampled(folder, "a.jsonl");
+  const auto hot = [&] { sampled(folder, "a.jsonl", {"generation.temperature=2"}, true); };
+  CHECK_THROWS_WITH(hot(), ContainsSubstring("generation.temperature = 2, but the run was started with 1"));
+  std::filesystem::rename(folder / "a.jsonl", folder / "a.jsonl.partial");
+  CHECK_THROWS_AS(hot(), config_error);
+  CHECK(sampled(folder, "a.jsonl", {"threads=2"}, true) == whole);
 }
 
 TEST_CASE("sample: at temperature 0 all responses to a prompt are the same") {

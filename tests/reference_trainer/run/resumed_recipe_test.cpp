@@ -31,7 +31,7 @@ struct resumed_run {
   void start(const settings& given) const {
     const config options(given);
     read(options);
-    options.save_resolved(folder / "config.toml");
+    save_run_recipe(options, recipe_in_folder(folder.path()));
   }
   // What is refused; empty: nothing.
   std::string resume(const settings& given) const {
@@ -39,7 +39,7 @@ struct resumed_run {
     read(options);
     stage_context context("test", options, true, false, true);
     try {
-      require_same_recipe(options, folder.path(), context);
+      require_same_recipe(options, recipe_in_folder(folder.path()), context);
     } catch (const config_error& e) {
       return e.what();
     }
@@ -109,6 +109,28 @@ TEST_CASE("resumed_recipe: a file may have moved or been copied, but not be anot
   std::filesystem::remove(run.folder / "a.jsonl");
   CHECK(run.resume(data("moved/a.jsonl")) == "");
   CHECK_THAT(run.resume(data("b.jsonl")), ContainsSubstring("sft.data"));
+}
+
+TEST_CASE("resumed_recipe: a file that has changed in its place is refused") {
+  const resumed_run run;
+  const settings data{"sft.data=" + (run.folder / "a.jsonl").string()};
+  write_bytes(run.folder / "a.jsonl", "one");
+  run.start(data);
+  CHECK(run.resume(data) == "");
+  write_bytes(run.folder / "a.jsonl", "two");
+  CHECK_THAT(run.resume(data), ContainsSubstring("a.jsonl has changed since the run was started"));
+  // Its record is still a recipe.
+  CHECK(config::load(recipe_in_folder(run.folder.path())).given().size() > 5);
+}
+
+TEST_CASE("resumed_recipe: the records of a run are its file, whole or partial") {
+  const temporary_directory folder;
+  const auto out = folder / "a.jsonl";
+  CHECK_FALSE(has_records(out));
+  CHECK_FALSE(has_records({}));
+  write_bytes(folder / "a.jsonl.partial", "");
+  CHECK(has_records(out));
+  CHECK(recipe_beside_file(out) == folder / "a.jsonl.toml");
 }
 
 TEST_CASE("resumed_recipe: a run has a checkpoint once one is complete") {
