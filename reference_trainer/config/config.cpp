@@ -170,6 +170,10 @@ std::optional<T> config::peek(std::string_view key) const {
     }
   }
   if (!value) {
+    // Words of the command line are no strings yet: only their form is wrong.
+    if (const auto typed = state_->overrides.find(name);
+        typed != state_->overrides.end() && typed->second.has_raw && node->is_string())
+      throw config_error(place(key) + ": " + name + " = " + print_value(*node) + ", expected " + expected_type<T>());
     throw config_error(place(key) + ": " + name + " is " + std::string(describe_type(*node)) + " (" +
                        print_value(*node) + "), expected " + expected_type<T>());
   }

@@ -300,7 +300,7 @@ TEST_CASE("options: the place of a section that only an override made is the ove
   CHECK(message_of([&] { c.get<int>("sft.epochs", 1); }).starts_with("--set sft.epochs.x=3: sft.epochs is a section"));
   const auto broken = recipe({"ppo.steps=a\nb"});
   CHECK(message_of([&] { broken.get<int>("ppo.steps", 1); }) ==
-        "--set ppo.steps=a\\nb: ppo.steps is a string ('a\\nb'), expected an integer");
+        "--set ppo.steps=a\\nb: ppo.steps = 'a\\nb', expected an integer");
   CHECK_THAT(message_of([] { recipe({"a\nb"}); }), ContainsSubstring("--set a\\nb: expected key=value"));
 }
 
