@@ -70,7 +70,7 @@ TEST_CASE("a value of the wrong type is refused with file, line and what was exp
   CHECK(message_of([&] { c.get<double>("ppo.whiten", 0); }) ==
         "recipe.toml:5: ppo.whiten is true or false (true), expected a number");
   CHECK_THAT(message_of([&] { c.get<double>("ppo.gamma", 0); }),
-             ContainsSubstring("--set ppo.gamma=high: ppo.gamma is a string"));
+             ContainsSubstring("--set ppo.gamma=high: ppo.gamma = 'high', expected"));
   CHECK_THROWS_AS(recipe({"ppo.steps=-1"}).get<std::size_t>("ppo.steps", 0), config_error);
   CHECK_THROWS_AS(recipe({"ppo.steps=1.5"}).get<int>("ppo.steps", 0), config_error);
   CHECK_THROWS_AS(recipe({"ppo.steps=5000000000"}).get<int>("ppo.steps", 0), config_error);
