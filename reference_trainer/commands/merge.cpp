@@ -27,7 +27,7 @@ class merge_stage : public stage {
         base_(read_model_settings(options)),
         out_(context.out_or("merged")) {}
 
-  void check(const config&, stage_context&) override { refuse_same_folder(out_, {base_.path, adapter_}); }
+  void check(const config&, stage_context&) override { check_output_folder(out_, {base_.path, adapter_}); }
 
   void load(const config&, stage_context& context) override {
     model_ = load_model(base_, context);

@@ -345,8 +345,8 @@ class ppo_stage : public stage {
       : out_(context.out_or("ppo")), settings_(read_ppo_settings(options, context, out_)) {}
 
   void check(const config& options, stage_context&) override {
-    refuse_same_folder(out_, {settings_.planned.model.path, settings_.read.policy, settings_.read.reward_model});
-    refuse_same_folder(out_ / "best", {settings_.read.policy, settings_.read.reward_model});
+    check_output_folder(out_, {settings_.planned.model.path, settings_.read.policy, settings_.read.reward_model});
+    check_output_folder(out_ / "best", {settings_.read.policy, settings_.read.reward_model});
     check_ppo(options.section("ppo"), settings_);
   }
 

@@ -55,7 +55,7 @@ class quantize_stage : public stage {
         read_(read_section<quantize_options>(options.section("quantize"))),
         out_(context.out_or("quantized")) {}
 
-  void check(const config&, stage_context&) override { refuse_same_folder(out_, {model_.path}); }
+  void check(const config&, stage_context&) override { check_output_folder(out_, {model_.path}); }
 
   void load(const config&, stage_context&) override {
     checkpoint_ = load_hf_checkpoint(model_.path);

@@ -188,7 +188,7 @@ class reward_stage : public stage {
       : settings_(read_reward_settings(options, context)), out_(settings_.out) {}
 
   void check(const config&, stage_context&) override {
-    refuse_same_folder(out_, {settings_.planned.model.path, settings_.read.from});
+    check_output_folder(out_, {settings_.planned.model.path, settings_.read.from});
     if (settings_.read.files.evaluation_share > 0)
       refuse_same_file("out", out_ / "held_out.jsonl", settings_.read.files.data);
   }

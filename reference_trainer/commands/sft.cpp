@@ -107,7 +107,7 @@ class sft_stage : public stage {
   sft_stage(const config& options, stage_context& context)
       : out_(context.out_or("sft")), settings_(read_sft(options, context, out_)) {}
 
-  void check(const config&, stage_context&) override { refuse_same_folder(out_, {model().path, settings_.adapter}); }
+  void check(const config&, stage_context&) override { check_output_folder(out_, {model().path, settings_.adapter}); }
 
   std::function<std::string()> plan(const config&, const stage_context&) const override {
     const auto& training = settings_.read.fit.training;

@@ -25,7 +25,7 @@ struct plan_options {
                                  allowed::above(0).or_zero(), "TFLOP/s"}),
           o.flops...);
     visit(otherwise("the number of processes",
-                    {"ranks", "number of devices that split a step", allowed::in(1, 1'000'000)}),
+                    {"ranks", "number of devices that split a step", allowed::in(1, 65'536)}),
           o.ranks...);
   }
 };

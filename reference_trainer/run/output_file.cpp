@@ -19,9 +19,11 @@ void refuse_same_file(std::string_view key, const std::filesystem::path& out,
   }
 }
 
-void refuse_same_folder(const std::filesystem::path& out, const std::vector<std::filesystem::path>& inputs) {
+void check_output_folder(const std::filesystem::path& out, const std::vector<std::filesystem::path>& inputs) {
+  std::error_code none;
+  if (std::filesystem::exists(out, none) && !std::filesystem::is_directory(out, none))
+    throw config_error("out = " + out.string() + " is a file: give the name of a folder");
   for (const auto& input : inputs) {
-    std::error_code none;
     if (!input.empty() && std::filesystem::equivalent(out, input, none))
       throw config_error("out = " + out.string() +
                          " is the folder of a model that this stage reads: give another folder");

@@ -13,9 +13,9 @@ namespace coho::trainer {
 void refuse_same_file(std::string_view key, const std::filesystem::path& out,
                       const std::vector<std::filesystem::path>& inputs);
 
-/// The same for the folder into which a stage saves a model: throws config_error if it is that of a model that the
+/// Throws config_error when the folder into which a stage saves a model is a file, or the folder of a model that the
 /// stage reads.
-void refuse_same_folder(const std::filesystem::path& out, const std::vector<std::filesystem::path>& inputs);
+void check_output_folder(const std::filesystem::path& out, const std::vector<std::filesystem::path>& inputs);
 
 /// Creates the folder of an output file, so that it is not missing when the work is done. Does nothing for an
 /// empty path; throws output_error when it cannot be created.

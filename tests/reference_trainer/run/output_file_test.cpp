@@ -30,3 +30,12 @@ TEST_CASE("output file: the folder of a file is made, or told why not") {
   write_bytes(folder / "file", "");
   CHECK_THROWS_AS(create_parent_folder(folder / "file/report.json"), output_error);
 }
+
+TEST_CASE("output_file: the folder of a model is no file, and not that of a model that is read") {
+  const temporary_directory folder;
+  write_bytes(folder / "a", "");
+  CHECK_THROWS_WITH(check_output_folder(folder / "a", {}),
+                    "out = " + (folder / "a").string() + " is a file: give the name of a folder");
+  CHECK_THROWS_AS(check_output_folder(folder.path(), {"", folder.path()}), config_error);
+  CHECK_NOTHROW(check_output_folder(folder / "new", {folder.path(), folder / "missing"}));
+}
