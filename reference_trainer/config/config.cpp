@@ -263,28 +263,6 @@ void config::allow_keys(const std::map<std::string, shared_key>& keys) const {
   for (const auto& [key, known] : keys) state_->shared.insert_or_assign(key, known);
 }
 
-namespace {
-
-std::string last_name(const std::string& key) { return key.substr(key.rfind('.') + 1); }
-
-// The known key meant by an unknown one in the wrong group or section, or misspelt there; empty: none. The same name
-// elsewhere is as likely a mistake as a misspelling, first in the key's own section.
-std::string likely_key(const std::string& key, const std::vector<std::string>& candidates) {
-  const auto section = key.substr(0, key.find('.') + 1);
-  std::vector<std::string> own;
-  for (const auto& candidate : candidates)
-    if (!section.empty() && candidate.starts_with(section)) own.push_back(candidate);
-  const auto same = [&](const std::string& candidate) { return last_name(candidate) == last_name(key); };
-  if (const auto found = std::ranges::find_if(own, same); found != own.end()) return *found;
-  if (const auto found = std::ranges::find_if(candidates, same); found != candidates.end()) return *found;
-  std::vector<std::string> names;
-  for (const auto& candidate : own) names.push_back(last_name(candidate));
-  const auto near = nearest(last_name(key), names);
-  return near.empty() ? near : own[static_cast<std::size_t>(std::ranges::find(names, near) - names.begin())];
-}
-
-}  // namespace
-
 void config::share_overrides() const { state_->shared_overrides = true; }
 
 void config::check_unknown() const {

@@ -30,6 +30,26 @@ std::string nearest(std::string_view word, std::span<const std::string> candidat
   return best;
 }
 
+namespace {
+
+std::string last_name(const std::string& key) { return key.substr(key.rfind('.') + 1); }
+
+}  // namespace
+
+std::string likely_key(const std::string& key, const std::vector<std::string>& known) {
+  const auto section = key.substr(0, key.find('.') + 1);
+  std::vector<std::string> own;
+  for (const auto& candidate : known)
+    if (!section.empty() && candidate.starts_with(section)) own.push_back(candidate);
+  const auto same = [&](const std::string& candidate) { return last_name(candidate) == last_name(key); };
+  if (const auto found = std::ranges::find_if(own, same); found != own.end()) return *found;
+  if (const auto found = std::ranges::find_if(known, same); found != known.end()) return *found;
+  std::vector<std::string> names;
+  for (const auto& candidate : own) names.push_back(last_name(candidate));
+  const auto near = nearest(last_name(key), names);
+  return near.empty() ? near : own[static_cast<std::size_t>(std::ranges::find(names, near) - names.begin())];
+}
+
 std::string shortest_text(double number) {
   char buffer[64];  // the longest double has 24 characters
   return {buffer, std::to_chars(buffer, buffer + sizeof buffer, number).ptr};

@@ -1,20 +1,18 @@
 #include "run/resumed_recipe.hpp"
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <sstream>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "checkpoint/train_state.hpp"
 #include "config/spelling.hpp"
 #include "distributed/same_run.hpp"
-#include "files/atomic_file.hpp"
 #include "files/data_files.hpp"
 #include "files/read_file.hpp"
+#include "run/run_recipe.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -53,12 +51,6 @@ bool is_same_file(const fs::path& saved, const fs::path& now) {
   return hash != 0 && hash == hash_path(now);
 }
 
-// The keys of files that a run writes.
-bool is_output(std::string_view key) { return is_one_of(key, {"out", "self_align.rejected", "prompts.held_out_file"}); }
-
-// Comments in the recipe: "# fingerprint NUMBER KEY = PATH".
-constexpr std::string_view fingerprint_mark = "# fingerprint ";
-
 // The files that have changed since their fingerprints were saved, as parts of a message.
 std::string changed_files(const config& options, const fs::path& recipe) {
   std::map<std::string, std::string> saved;
@@ -88,26 +80,6 @@ bool are_same_files(const std::string& key, const config& saved, const config& n
 }  // namespace
 
 bool has_checkpoint(const fs::path& out) { return !out.empty() && latest_step(out / "checkpoints").has_value(); }
-
-bool has_records(const fs::path& out) {
-  return !out.empty() && std::ranges::any_of(std::array{"", ".partial", ".records", ".records.partial"},
-                                             [&](const char* suffix) { return !is_missing(out.string() + suffix); });
-}
-
-fs::path recipe_in_folder(const fs::path& folder) { return folder / "config.toml"; }
-
-fs::path recipe_beside_file(const fs::path& records) { return records.string() + ".toml"; }
-
-void save_run_recipe(const config& options, const fs::path& recipe) {
-  std::string text = options.resolved();
-  const char* gap = "\n# Of the files as they were, for --resume:\n";
-  for (const auto& [key, path] : options.read_paths()) {
-    if (path.empty() || is_output(key)) continue;
-    text += std::exchange(gap, "") + std::string(fingerprint_mark) + std::to_string(hash_path(path)) + " " + key +
-            " = " + escape_controls(path.string()) + "\n";
-  }
-  write_file(recipe, text);
-}
 
 void require_same_recipe(const config& options, const fs::path& recipe, stage_context& context) {
   if (is_missing(recipe)) return;

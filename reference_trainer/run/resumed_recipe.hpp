@@ -10,18 +10,6 @@ namespace coho::trainer {
 /// Whether `--resume` finds a checkpoint in the output folder of a training run. Without one the run starts over.
 bool has_checkpoint(const std::filesystem::path& out);
 
-/// Whether `--resume` finds records of an earlier run: the finished file, or what was written of it.
-bool has_records(const std::filesystem::path& out);
-
-/// Where a run keeps the options that it was started with: `config.toml` in the folder of a training run, FILE.toml
-/// beside a file of records.
-std::filesystem::path recipe_in_folder(const std::filesystem::path& folder);
-std::filesystem::path recipe_beside_file(const std::filesystem::path& records);
-
-/// Saves the options read, and as comments the fingerprints of the files and folders that they name, other than those
-/// that the run writes (see `hash_path`).
-void save_run_recipe(const config& options, const std::filesystem::path& recipe);
-
 /// `config_error` where the options read differ from those in `recipe` with which the run was started, with the place,
 /// key and both values of each: a run with another rate, model or seed would be neither of the two. A file or folder
 /// that has changed since is refused too. Allowed, with a line each, are options that

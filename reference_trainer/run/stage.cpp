@@ -1,7 +1,9 @@
 #include "run/stage.hpp"
 
-#include "run/output_file.hpp"
+#include <optional>
+
 #include "run/resumed_recipe.hpp"
+#include "run/run_recipe.hpp"
 #include "run/training_run.hpp"
 
 namespace coho::trainer {
@@ -25,12 +27,10 @@ void run_in_order(stage& work, const config& options, stage_context& context) {
   if (continued && !folder.empty()) require_same_recipe(options, recipe_in_folder(folder), context);
   if (continued && !records.empty()) require_same_recipe(options, recipe_beside_file(records), context);
   if (ended) return;
+  std::optional<records_recipe> recipe;
   work.load(options, context);
   context.start_run(options, folder);
-  if (!records.empty() && !continued) {
-    create_parent_folder(records);
-    save_run_recipe(options, recipe_beside_file(records));
-  }
+  if (!records.empty() && !continued) recipe.emplace(options, records);
   use_threads(context);
   work.run(context);
 }

@@ -15,6 +15,7 @@
 #include "run/interruption.hpp"
 #include "run/report_error.hpp"
 #include "run/resumed_recipe.hpp"
+#include "run/run_recipe.hpp"
 
 namespace coho::trainer {
 

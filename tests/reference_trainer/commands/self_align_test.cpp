@@ -166,7 +166,10 @@ TEST_CASE("self-align: what an earlier run left is no part of a later one") {
   aligned(folder, "a");
   const auto other = aligned(folder, "other", {"seed=8"});
   SECTION("its output was taken away") { std::filesystem::remove(folder / "a.jsonl"); }
-  SECTION("the later one was killed before its first record") { write_bytes(folder / "a.jsonl.partial", ""); }
+  SECTION("the later one was killed before its first record") {
+    write_bytes(folder / "a.jsonl.partial", "");
+    write_bytes(folder / "a.jsonl.toml", read_bytes(folder / "other.jsonl.toml"));
+  }
   CHECK(aligned(folder, "a", {"seed=8"}, true) == other);
 }
 

@@ -248,7 +248,7 @@ TEST_CASE("validate: one recipe serves all stages, and the keys that only some r
   }
   const std::string generate = "[model]\npath = 'm'\n[generation]\nslots = 0\n[generate]\nprompt = 'x'\n";
   CHECK_THAT(problem_of_any(generate), ContainsSubstring("generate: ") && ContainsSubstring("generation.slots = 0") &&
-                                           ContainsSubstring("at least 1"));
+                                           ContainsSubstring("in [1, 2147483647]"));
 }
 
 TEST_CASE("validate: options without effect are refused by key, reason and mend") {

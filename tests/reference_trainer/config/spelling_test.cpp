@@ -25,3 +25,11 @@ TEST_CASE("a number is spelled in the fewest digits that read back as it") {
   CHECK(coho::trainer::shortest_text(1e-8) == "1e-08");
   CHECK(coho::trainer::shortest_text(2) == "2");
 }
+
+TEST_CASE("spelling: a key of the same name elsewhere, or a typo in the last name") {
+  const std::vector<std::string> known{"ppo.gae.gamma", "ppo.steps", "sft.gamma", "sft.epochs"};
+  CHECK(likely_key("ppo.gamma", known) == "ppo.gae.gamma");
+  CHECK(likely_key("reward.gamma", known) == "ppo.gae.gamma");
+  CHECK(likely_key("ppo.clip.stepz", known) == "ppo.steps");
+  CHECK(likely_key("ppo.zebra", known).empty());
+}

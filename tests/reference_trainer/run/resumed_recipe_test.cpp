@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "checkpoint/train_state.hpp"
+#include "run/run_recipe.hpp"
 #include "support/catch.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"
@@ -121,16 +122,6 @@ TEST_CASE("resumed_recipe: a file that has changed in its place is refused") {
   CHECK_THAT(run.resume(data), ContainsSubstring("a.jsonl has changed since the run was started"));
   // Its record is still a recipe.
   CHECK(config::load(recipe_in_folder(run.folder.path())).given().size() > 5);
-}
-
-TEST_CASE("resumed_recipe: the records of a run are its file, whole or partial") {
-  const temporary_directory folder;
-  const auto out = folder / "a.jsonl";
-  CHECK_FALSE(has_records(out));
-  CHECK_FALSE(has_records({}));
-  write_bytes(folder / "a.jsonl.partial", "");
-  CHECK(has_records(out));
-  CHECK(recipe_beside_file(out) == folder / "a.jsonl.toml");
 }
 
 TEST_CASE("resumed_recipe: a run has a checkpoint once one is complete") {

@@ -1,4 +1,3 @@
-#include "run/training_checkpoints.hpp"
 #include "run/training_run.hpp"
 
 #include <algorithm>
@@ -8,6 +7,7 @@
 
 #include <coho/error.hpp>
 
+#include "run/training_checkpoints.hpp"
 #include "settings/optimizer_settings.hpp"
 #include "support/catch.hpp"
 #include "support/process_ranks.hpp"
