@@ -28,8 +28,8 @@ TEST_CASE("a number is spelled in the fewest digits that read back as it") {
 
 TEST_CASE("spelling: a key of the same name elsewhere, or a typo in the last name") {
   const std::vector<std::string> known{"ppo.gae.gamma", "ppo.steps", "sft.gamma", "sft.epochs"};
-  CHECK(likely_key("ppo.gamma", known) == "ppo.gae.gamma");
-  CHECK(likely_key("reward.gamma", known) == "ppo.gae.gamma");
-  CHECK(likely_key("ppo.clip.stepz", known) == "ppo.steps");
-  CHECK(likely_key("ppo.zebra", known).empty());
+  CHECK(coho::trainer::likely_key("ppo.gamma", known) == "ppo.gae.gamma");
+  CHECK(coho::trainer::likely_key("reward.gamma", known) == "ppo.gae.gamma");
+  CHECK(coho::trainer::likely_key("ppo.clip.stepz", known) == "ppo.steps");
+  CHECK(coho::trainer::likely_key("ppo.zebra", known).empty());
 }
