@@ -1,11 +1,13 @@
 // Token losses, with gradients and measures, against handwritten loops.
 #include <coho/loss/cispo.hpp>
+#include <coho/loss/dppo.hpp>
 #include <coho/loss/entropy_bonus.hpp>
 #include <coho/loss/gspo.hpp>
 #include <coho/loss/huber_value.hpp>
 #include <coho/loss/nll.hpp>
 #include <coho/loss/ppo_clip.hpp>
 #include <coho/loss/reinforce.hpp>
+#include <coho/loss/sapo.hpp>
 #include <coho/loss/value_clip.hpp>
 
 #include "algorithms.hpp"
@@ -115,6 +117,70 @@ struct cispo {
   template <class Number>
   static auto own(const inputs<Number>& in) {
     return by_loss(cispo_loss{}, in);
+  }
+};
+
+struct dppo {
+  template <class Number>
+  static auto raw(const inputs<Number>& in) {
+    const dppo_options options;
+    array<Number> gradient(in.tokens());
+    double loss = 0, masked = 0, kl = 0, count = 0;
+    for (std::size_t t = 0; t < in.tokens(); ++t) {
+      const double w = in.weights.values.data()[t];
+      if (w == 0) {
+        gradient.data()[t] = 0;
+        continue;
+      }
+      const double log_prob = in.log_probs.data()[t], old = in.old_log_probs.data()[t], log_ratio = log_prob - old;
+      const double ratio = std::exp(log_ratio), moved = std::exp(log_prob) - std::exp(old);
+      const double advantage = in.advantages.data()[t];
+      const bool out = advantage > 0 ? moved > options.limit_high : -moved > options.limit_low;
+      const double slope = out ? 0 : -advantage * std::min(ratio, options.ratio_limit);
+      loss += w * slope * log_prob;
+      masked += out;
+      kl += ratio - 1 - log_ratio;
+      count += 1;
+      gradient.data()[t] = static_cast<Number>(w * slope);
+    }
+    return std::tuple(loss, std::move(gradient), masked / count, kl / count, count);
+  }
+  template <class Number>
+  static auto own(const inputs<Number>& in) {
+    return by_loss(dppo_loss{}, in);
+  }
+};
+
+struct sapo {
+  template <class Number>
+  static auto raw(const inputs<Number>& in) {
+    array<Number> gradient(in.tokens());
+    double loss = 0, gates = 0, kl = 0, count = 0;
+    for (std::size_t t = 0; t < in.tokens(); ++t) {
+      const double w = in.weights.values.data()[t];
+      if (w == 0) {
+        gradient.data()[t] = 0;
+        continue;
+      }
+      const double log_ratio = static_cast<double>(in.log_probs.data()[t]) - in.old_log_probs.data()[t];
+      const double ratio = std::exp(log_ratio), advantage = in.advantages.data()[t];
+      const double temperature = advantage > 0 ? 1 : 1.05;
+      const double sigma = 1 / (1 + std::exp(-temperature * (ratio - 1))), gate = 4 * sigma * (1 - sigma);
+      loss -= w * advantage * sigma * 4 / temperature;
+      gates += gate;
+      kl += ratio - 1 - log_ratio;
+      count += 1;
+      gradient.data()[t] = static_cast<Number>(-w * advantage * ratio * gate);
+    }
+    return std::tuple(loss, std::move(gradient), gates / count, kl / count, count);
+  }
+  template <class Number>
+  static auto own(const inputs<Number>& in) {
+    const auto r = sapo_loss{}.value_and_grad(policy_loss_inputs<Number>{.log_probs = in.log_probs,
+                                                                         .old_log_probs = in.old_log_probs,
+                                                                         .advantages = in.advantages,
+                                                                         .weights = in.weights});
+    return std::tuple(r.value, r.d_log_probs, r.gate, r.approximate_kl, r.tokens);
   }
 };
 
@@ -247,6 +313,8 @@ struct bonus {
   compare<ppo_clip>("ppo_clip");
   compare<gspo>("gspo");
   compare<cispo>("cispo");
+  compare<dppo>("dppo");
+  compare<sapo>("sapo");
   compare<reinforce>("reinforce");
   compare<nll>("nll");
   compare<value_clip>("value_clip");

@@ -589,6 +589,8 @@ struct option_range {
 namespace allowed {
 constexpr option_range any() { return {}; }  ///< any finite number
 constexpr option_range at_least(double low) { return {.low = low}; }
+/// A number of tokens, sequences or records: 1 to 2³¹ − 1.
+constexpr option_range count() { return {.low = 1, .high = 2'147'483'647}; }
 constexpr option_range above(double low) { return {.low = low, .low_included = false}; }
 constexpr option_range in(double low, double high) { return {.low = low, .high = high}; }
 constexpr option_range in_open(double low, double high) {
@@ -1236,6 +1238,20 @@ advantage_inputs<double> host_inputs(const advantage_inputs<Array>& in) {
 }  // namespace detail
 }  // namespace coho::inline v0_1
 
+// ---- coho/advantage/detail/count_real.hpp
+
+namespace coho::inline v0_1::detail {
+
+/// The number of tokens in [begin, end) whose mask is not 0.
+template <class Mask>
+std::size_t count_real(const Mask& mask, std::size_t begin, std::size_t end) {
+  std::size_t count = 0;
+  for (std::size_t t = begin; t < end; ++t) count += mask[t] != 0;
+  return count;
+}
+
+}  // namespace coho::inline v0_1::detail
+
 // ---- coho/advantage/gae.hpp
 
 namespace coho::inline v0_1 {
@@ -1243,18 +1259,40 @@ namespace coho::inline v0_1 {
 struct gae_options {
   double gamma = 1;   ///< discount per token, in [0, 1]
   double lambda = 1;  ///< 1: return minus value (high variance); 0: one-step errors (high bias); in [0, 1]
+  /// λ of the returns, the value model's targets; none: that of the advantages.
+  std::optional<double> returns_lambda{};
+  /// α of a λ that grows with a sequence's n tokens, max(0, 1 − 1/(α·n)), in place of `lambda`, which then is 1; 0:
+  /// off.
+  double length_alpha = 0;
+
+  /// λ of the advantages of a sequence of `tokens` tokens, and of its returns.
+  double advantage_lambda(std::size_t tokens) const noexcept {
+    if (length_alpha == 0) return lambda;
+    return std::max(0.0, 1 - 1 / (length_alpha * static_cast<double>(tokens)));
+  }
+  double target_lambda(std::size_t tokens) const noexcept {
+    return returns_lambda ? *returns_lambda : advantage_lambda(tokens);
+  }
 
   static void describe(auto&& visit, auto&... o) {
     visit({"gamma", "discount per token", allowed::in(0, 1)}, o.gamma...);
     visit({"lambda", "1: return minus value (high variance); 0: one-step errors (high bias)", allowed::in(0, 1)},
           o.lambda...);
+    visit({"returns_lambda", "λ of the returns, the value model's targets; none: lambda's", allowed::in(0, 1)},
+          o.returns_lambda...);
+    visit({"length_alpha", "α of λ = 1 − 1/(α·tokens), by a response's length in place of lambda; 0: off",
+           allowed::at_least(0)},
+          o.length_alpha...);
+  }
+  void check_constraints(const std::string& prefix) const {
+    require_option(length_alpha == 0 || lambda == 1, prefix + "lambda", lambda, "1 where length_alpha replaces it");
   }
 };
 
 template <class Array>
 struct gae_result {
   Array advantages;  ///< one per token
-  Array returns;     ///< advantages + values: the value model's targets
+  Array returns;     ///< values + advantages by the returns' own λ: the value model's targets
 };
 
 struct gae_fn {
@@ -1262,11 +1300,17 @@ struct gae_fn {
   ///
   ///     δ_t = r_t + γ·V_{t+1} − V_t,   A_t = δ_t + γλ·A_{t+1},   R_t = A_t + V_t
   ///
+  /// R may have a λ of its own, and λ may grow with the length of a sequence (Yuan et al. 2025, VAPO, §4.1 and §4.2,
+  /// where they are 1 and α = 0.05):
+  ///
+  ///     R_t = A'_t + V_t,   A'_t = δ_t + γλ'·A'_{t+1};    λ = 1 − 1/(α·n) for n tokens
+  ///
   /// with V and A zero after the last token of each sequence, whether it ended by itself or was truncated.
   ///
   /// Takes `advantage_inputs`: arrays, ranges or tensors. Tokens whose mask is 0 are skipped as if absent:
   /// neither read nor discounted over, and their results are 0. Returns Eigen arrays of the rewards' number type
-  /// (tensors for tensors, detached). Throws option_error (gamma, lambda outside [0, 1]), argument_error (lengths,
+  /// (tensors for tensors, detached). Throws option_error (a λ or gamma outside
+  /// [0, 1], lambda next to length_alpha), argument_error (lengths,
   /// offsets, a reward or value of a real token that is not finite).
   ///
   ///     std::vector<std::size_t> offsets{0, 3};
@@ -1297,9 +1341,13 @@ struct gae_fn {
     gae_result<array> result{array(in.rewards.size()), array(in.rewards.size())};
     const Number *const rewards = in.rewards.data(), *const values = in.values.data();
     Number *const advantages = result.advantages.data(), *const returns = result.returns.data();
-    const double gamma = options.gamma, decay = options.gamma * options.lambda;
+    const double gamma = options.gamma;
     for (std::size_t i = 0; i + 1 < in.offsets.size(); ++i) {
-      double next_value = 0, advantage = 0;
+      const std::size_t tokens =
+          options.length_alpha > 0 ? detail::count_real(mask, in.offsets[i], in.offsets[i + 1]) : 0;
+      const double decay = gamma * options.advantage_lambda(tokens),
+                   target_decay = gamma * options.target_lambda(tokens);
+      double next_value = 0, advantage = 0, target = 0;  // target: A'
       for (std::size_t t = in.offsets[i + 1]; t-- > in.offsets[i];) {
         if (mask[t] == 0) {
           advantages[t] = returns[t] = 0;
@@ -1308,12 +1356,13 @@ struct gae_fn {
         const double value = static_cast<double>(values[t]);
         const double error = static_cast<double>(rewards[t]) + gamma * next_value - value;
         advantage = error + decay * advantage;
+        target = error + target_decay * target;
         next_value = value;
         advantages[t] = static_cast<Number>(advantage);
-        returns[t] = static_cast<Number>(advantage + value);
+        returns[t] = static_cast<Number>(target + value);
       }
       // Non-finite values propagate to the first token.
-      if (!std::isfinite(advantage)) throw_not_finite(i);
+      if (!std::isfinite(advantage) || !std::isfinite(target)) throw_not_finite(i);
     }
     return result;
   }
@@ -1564,7 +1613,7 @@ struct generation_options {
 
   /// Without `banned`, which is the model's rather than the user's to say.
   static void describe(auto&& visit, auto&... o) {
-    visit({"max_new_tokens", "length limit of a response", allowed::at_least(1), "tokens"}, o.max_new_tokens...);
+    visit({"max_new_tokens", "length limit of a response", allowed::count(), "tokens"}, o.max_new_tokens...);
     visit({"temperature", "temperature of sampling; 0: greedy", allowed::at_least(0)}, o.temperature...);
     visit({"top_k", "sample from this many most probable tokens; 0: off", {}, "tokens"}, o.top_k...);
     visit({"top_p", "sample from the most probable tokens that hold this much; 1: off", allowed::in_up_to(0, 1)},
@@ -2111,14 +2160,22 @@ inline constexpr group_relative_fn group_relative{};
 
 namespace coho::inline v0_1::detail {
 
+/// Calls step(t, state) for the tokens t of each sequence from last to first; `start(i)` is the state in which sequence
+/// i starts.
+template <class Start, class Step>
+void scan_backwards(std::span<const std::size_t> offsets, const Start& start, const Step& step) {
+  for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
+    auto state = start(i);
+    for (std::size_t t = offsets[i + 1]; t > offsets[i];) step(--t, state);
+  }
+}
+
 /// Calls step(t, state) for the tokens t of each sequence from last to first; `state` starts each sequence as State{}.
 /// For recursions such as G_t = r_t + γ·G_{t+1}.
 template <class State, class Step>
 void scan_backwards(std::span<const std::size_t> offsets, const Step& step) {
-  for (std::size_t i = 0; i + 1 < offsets.size(); ++i) {
-    State state{};
-    for (std::size_t t = offsets[i + 1]; t > offsets[i];) step(--t, state);
-  }
+  scan_backwards(
+      offsets, [](std::size_t) { return State{}; }, step);
 }
 
 }  // namespace coho::inline v0_1::detail
@@ -2134,8 +2191,8 @@ struct lambda_returns_fn {
   ///     G_t = r_t + γ·((1 − λ)·V_{t+1} + λ·G_{t+1})
   ///
   /// with V and G zero after the last token of each sequence. λ = 1 gives rewards to come, λ = 0 one-step targets.
-  /// These are the `returns` of `gae` (G_t = A_t + V_t) without the advantages; V of a sequence's first token is not
-  /// read.
+  /// These are the `returns` of `gae` (G_t = A_t + V_t) without the advantages, and λ is theirs: `returns_lambda`, or
+  /// else that of the advantages. V of a sequence's first token is not read.
   ///
   /// Takes `advantage_inputs` (arrays, ranges or tensors) and the options of `gae`. Tokens whose mask is 0 are skipped
   /// as if absent, neither read nor discounted over, and their result is 0. Returns an Eigen array of the
@@ -2167,16 +2224,20 @@ struct lambda_returns_fn {
     detail::array_of<Number> result(in.rewards.size());
     const Number *const rewards = in.rewards.data(), *const values = in.values.data();
     Number* const returns = result.data();
-    const double one_step = options.gamma * (1 - options.lambda), decay = options.gamma * options.lambda;
+    const double gamma = options.gamma;
     struct state {
-      double next_value = 0, next_return = 0;
+      double lambda, next_value = 0, next_return = 0;
     };
-    detail::scan_backwards<state>(in.offsets, [=](std::size_t t, state& s) {
+    const auto start = [&](std::size_t i) {
+      return state{options.target_lambda(detail::count_real(mask, in.offsets[i], in.offsets[i + 1]))};
+    };
+    detail::scan_backwards(in.offsets, start, [=](std::size_t t, state& s) {
       if (mask[t] == 0) {
         returns[t] = 0;
         return;
       }
-      s.next_return = static_cast<double>(rewards[t]) + one_step * s.next_value + decay * s.next_return;
+      s.next_return =
+          static_cast<double>(rewards[t]) + gamma * (1 - s.lambda) * s.next_value + gamma * s.lambda * s.next_return;
       s.next_value = static_cast<double>(values[t]);
       returns[t] = static_cast<Number>(s.next_return);
     });
@@ -3885,7 +3946,7 @@ inline void require_label_smoothing(dpo_form form, double epsilon, const std::st
 
 }  // namespace coho::inline v0_1::detail
 
-// ---- coho/loss/pair_loss_inputs.hpp
+// ---- coho/loss/inputs/pair_loss_inputs.hpp
 
 namespace coho::inline v0_1 {
 
@@ -3906,7 +3967,7 @@ struct pair_loss_inputs {
 
 }  // namespace coho::inline v0_1
 
-// ---- coho/loss/pair_scores.hpp
+// ---- coho/loss/inputs/pair_scores.hpp
 
 namespace coho::inline v0_1 {
 
@@ -4247,7 +4308,7 @@ class bradley_terry_ties_loss {
 
 }  // namespace coho::inline v0_1
 
-// ---- coho/loss/policy_loss_inputs.hpp
+// ---- coho/loss/inputs/policy_loss_inputs.hpp
 
 namespace coho::inline v0_1 {
 
@@ -4355,7 +4416,7 @@ class cispo_loss {
 
 }  // namespace coho::inline v0_1
 
-// ---- coho/loss/preference_log_probs.hpp
+// ---- coho/loss/inputs/preference_log_probs.hpp
 
 namespace coho::inline v0_1 {
 
@@ -4400,7 +4461,7 @@ preference_gradient evaluate_on_means(const Known& x, Evaluate evaluate) {
 
 }  // namespace coho::inline v0_1
 
-// ---- coho/loss/preference_loss_inputs.hpp
+// ---- coho/loss/inputs/preference_loss_inputs.hpp
 
 namespace coho::inline v0_1 {
 
@@ -4647,6 +4708,120 @@ class dpo_loss {
   }
 
   dpo_options options_;
+};
+
+}  // namespace coho::inline v0_1
+
+// ---- coho/loss/dppo.hpp
+
+namespace coho::inline v0_1 {
+
+/// How far a token's probability p is from its old one q, both as the distribution "this token or another":
+/// total variation |p − q|, or KL(q ‖ p) = q·log(q/p) + (1 − q)·log((1 − q)/(1 − p)).
+enum class token_divergence_kind { total_variation, kl };
+constexpr auto option_names(token_divergence_kind) { return std::array{"total_variation", "kl"}; }
+
+struct dppo_options {
+  token_divergence_kind divergence = token_divergence_kind::total_variation;
+  double limit_high = 0.15;  ///< of the divergence, where A > 0 and the token has become likelier
+  double limit_low = 0.15;   ///< of the divergence, where A ≤ 0 and the token has become less likely
+  double ratio_limit = 20;   ///< the weight of a token is at most this; ≥ 1, infinity for off
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"divergence", "what is limited: |p − q| or KL(q ‖ p) of a token"}, o.divergence...);
+    visit({"limit_high", "limit where the advantage is positive and the token likelier", allowed::above(0)},
+          o.limit_high...);
+    visit({"limit_low", "limit where the advantage is not positive and the token less likely", allowed::above(0)},
+          o.limit_low...);
+    visit({"ratio_limit", "the weight of a token is at most this", allowed::at_least(1).or_infinity()},
+          o.ratio_limit...);
+  }
+};
+
+template <class Value, class Array>
+struct dppo_result {
+  Value value;          ///< the loss; only its gradient is meaningful, not its size
+  Array d_log_probs;    ///< its gradient; 0 where the weight is 0 or the token is masked
+  Value clip_fraction;  ///< fraction of tokens that are masked
+  Value approximate_kl;  ///< mean over tokens of ρ − 1 − log ρ, an estimate of KL(old ‖ new) that is never negative
+  Value tokens;          ///< tokens of nonzero weight: for combining the two means over parts of a batch
+};
+
+/// Divergence PPO (Qi et al. 2026, "Rethinking the Trust Region in LLM Reinforcement Learning", arXiv 2602.04879, the
+/// binary forms): a token gets no gradient where its update would lead further out of a trust region that is measured
+/// by the divergence of its probability instead of by its ratio, which is large for rare tokens and small for likely
+/// ones:
+///
+///     L = −Σ_t w_t · M_t · c_t · A_t · log π(y_t),   c_t = min(ρ_t, ratio_limit) and M_t held constant
+///     M_t = 0 where A_t > 0, p_t > q_t and D_t > limit_high, or A_t ≤ 0, p_t < q_t and D_t > limit_low; else 1
+///
+/// with p = π(y_t), q = π_old(y_t), ρ = p/q and D as the option says. Log-probs must be at most 0. log ρ is limited to
+/// ±20. Uses `log_probs`, `old_log_probs`, `advantages` and `weights` of `policy_loss_inputs`: arrays, ranges or
+/// tensors. Without weights the loss is the mean. Three numbers give the term of one token. `operator()` returns
+/// double, or a 0-d tensor that is differentiable (M and c are detached in it; central differences of the value would
+/// see c move, the gradient does not); `value_and_grad` a `dppo_result`. Throws option_error at construction;
+/// argument_error when lengths differ or the loss is not finite (host arrays).
+///
+///     coho::dppo_loss loss{{.divergence = coho::token_divergence_kind::kl, .limit_high = 0.05, .limit_low = 0.05}};
+///     auto result = loss.value_and_grad(
+///         {.log_probs = log_probs, .old_log_probs = old, .advantages = advantages, .weights = weights});
+///     // result.value, result.d_log_probs
+class dppo_loss {
+ public:
+  explicit dppo_loss(const dppo_options& options = {}) : options_(options) { validate(options); }
+  const dppo_options& options() const noexcept { return options_; }
+
+  /// One token, or all of them as a tensor; as `elementwise_loss` requires.
+  template <bool Gradient, class T>
+  element_terms<T, 1, 2> element(const T& log_prob, const T& old_log_prob, const T& advantage) const {
+    using std::exp;
+    const T now = coho::detach(log_prob);
+    const T log_ratio = detail::limited_log_ratio(T(now - old_log_prob));
+    const T ratio = exp(log_ratio);
+    const T p = exp(now), q = exp(old_log_prob), distance = divergence(p, q, T(old_log_prob - now));
+    const T zero = 0.0 * ratio, one = zero + 1.0;
+    const T likelier = coho::where((p > q) & (distance > options_.limit_high), zero, one),
+            less_likely = coho::where((p < q) & (distance > options_.limit_low), zero, one);
+    const T kept = coho::where(advantage > 0, likelier, less_likely);
+    const T slope = -advantage * coho::min(ratio, options_.ratio_limit) * kept;
+    element_terms<T, 1, 2> out;
+    out.value = slope * log_prob;
+    if constexpr (Gradient) {
+      out.slopes = {slope};
+      out.measures = {T(one - kept), detail::token_divergence(ratio, log_ratio)};
+    }
+    return out;
+  }
+
+  double operator()(double log_prob, double old_log_prob, double advantage) const {
+    return element<false>(log_prob, old_log_prob, advantage).value;
+  }
+  template <class Array = double>
+  auto operator()(const policy_loss_inputs<Array>& in) const {
+    return frame.weighted_value(*this, in.weights, in.log_probs, in.old_log_probs, in.advantages);
+  }
+  template <class Array = double>
+  auto value_and_grad(const policy_loss_inputs<Array>& in) const {
+    auto result = frame.weighted_value_and_grad(*this, in.weights, in.log_probs, in.old_log_probs, in.advantages);
+    auto& d_log_probs = result.gradients[0];
+    return dppo_result<decltype(result.value), std::remove_cvref_t<decltype(d_log_probs)>>{
+        result.value, std::move(d_log_probs), result.measures[0], result.measures[1], result.count};
+  }
+
+ private:
+  // D of the option. Of a certain token (p = 1) the rest is a smallest probability, so that no logarithm is infinite.
+  template <class T>
+  T divergence(const T& p, const T& q, const T& log_q_over_p) const {
+    using std::abs, std::log;
+    if (options_.divergence == token_divergence_kind::total_variation) return abs(T(p - q));
+    constexpr double smallest = 1e-12;
+    const T other_p = coho::max(T(1.0 - p), smallest), other_q = coho::max(T(1.0 - q), smallest);
+    return q * log_q_over_p + other_q * log(T(other_q / other_p));
+  }
+
+  static constexpr elementwise_loss<1, 3> frame{"dppo_loss", {"log_probs", "old_log_probs", "advantages"}};
+
+  dppo_options options_;
 };
 
 }  // namespace coho::inline v0_1
@@ -4899,7 +5074,7 @@ class gspo_loss {
 
 }  // namespace coho::inline v0_1
 
-// ---- coho/loss/value_loss_inputs.hpp
+// ---- coho/loss/inputs/value_loss_inputs.hpp
 
 namespace coho::inline v0_1 {
 
@@ -5012,7 +5187,7 @@ class huber_value_loss {
 
 }  // namespace coho::inline v0_1
 
-// ---- coho/loss/kto_loss_inputs.hpp
+// ---- coho/loss/inputs/kto_loss_inputs.hpp
 
 namespace coho::inline v0_1 {
 
@@ -5791,6 +5966,93 @@ class reinforce_loss {
 
  private:
   static constexpr elementwise_loss<1, 2> frame{"reinforce_loss", {"log_probs", "advantages"}};
+};
+
+}  // namespace coho::inline v0_1
+
+// ---- coho/loss/sapo.hpp
+
+namespace coho::inline v0_1 {
+
+struct sapo_options {
+  double temperature_positive = 1;     ///< τ where A > 0
+  double temperature_negative = 1.05;  ///< τ elsewhere; larger: updates away from a token fade sooner
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"temperature_positive", "τ where the advantage is positive", allowed::above(0)}, o.temperature_positive...);
+    visit({"temperature_negative", "τ elsewhere", allowed::above(0)}, o.temperature_negative...);
+  }
+};
+
+template <class Value, class Array>
+struct sapo_result {
+  Value value;
+  Array d_log_probs;  ///< gradient of the value; 0 where the weight is 0
+  Value gate;         ///< mean over tokens of the gate 4·σ·(1 − σ): 1 at the old policy, 0 far from it
+  Value approximate_kl;  ///< mean over tokens of ρ − 1 − log ρ, an estimate of KL(old ‖ new) that is never negative
+  Value tokens;          ///< tokens of nonzero weight: for combining the two means over parts of a batch
+};
+
+/// Soft adaptive policy optimisation (Gao et al. 2025, arXiv 2511.20347): in place of PPO's clip a smooth gate, which
+/// fades a token's update the further its ratio is from 1, on either side:
+///
+///     L = −Σ_t w_t · A_t · σ(τ_t·(ρ_t − 1)) · 4/τ_t,   ρ_t = exp(log π(y_t) − log π_old(y_t))
+///     ∂L/∂log π(y_t) = −w_t · A_t · ρ_t · 4·σ_t·(1 − σ_t)
+///
+/// with σ the logistic function and τ_t by the sign of A_t. At ρ = 1 the gate is 1: the gradient is REINFORCE's. log ρ
+/// is limited to ±20. Uses `log_probs`, `old_log_probs`, `advantages` and `weights` of `policy_loss_inputs`: arrays,
+/// ranges or tensors. Without weights the loss is the mean. Three numbers give the term of one token. `operator()`
+/// returns double, or a 0-d tensor that is differentiable; `value_and_grad` a `sapo_result`. Throws option_error at
+/// construction; argument_error when lengths differ or the loss is not finite (host arrays).
+///
+///     coho::sapo_loss loss{{.temperature_negative = 1.05}};
+///     auto result = loss.value_and_grad(
+///         {.log_probs = log_probs, .old_log_probs = old, .advantages = advantages, .weights = weights});
+///     // result.value, result.d_log_probs
+class sapo_loss {
+ public:
+  explicit sapo_loss(const sapo_options& options = {}) : options_(options) { validate(options); }
+  const sapo_options& options() const noexcept { return options_; }
+
+  /// One token, or all of them as a tensor; as `elementwise_loss` requires.
+  template <bool Gradient, class T>
+  element_terms<T, 1, 2> element(const T& log_prob, const T& old_log_prob, const T& advantage) const {
+    using std::exp;
+    const T log_ratio = detail::limited_log_ratio(T(log_prob - old_log_prob));
+    const T ratio = exp(log_ratio);
+    const T zero = 0.0 * advantage;
+    const T temperature =
+        coho::where(advantage > 0, T(zero + options_.temperature_positive), T(zero + options_.temperature_negative));
+    const T sigma = 1.0 / (1.0 + exp(T(-(temperature * (ratio - 1.0)))));
+    element_terms<T, 1, 2> out;
+    out.value = -advantage * sigma * (4.0 / temperature);
+    if constexpr (Gradient) {
+      const T gate = 4.0 * sigma * (1.0 - sigma);
+      out.slopes = {T(-advantage * ratio * gate)};
+      out.measures = {gate, detail::token_divergence(ratio, log_ratio)};
+    }
+    return out;
+  }
+
+  double operator()(double log_prob, double old_log_prob, double advantage) const {
+    return element<false>(log_prob, old_log_prob, advantage).value;
+  }
+  template <class Array = double>
+  auto operator()(const policy_loss_inputs<Array>& in) const {
+    return frame.weighted_value(*this, in.weights, in.log_probs, in.old_log_probs, in.advantages);
+  }
+  template <class Array = double>
+  auto value_and_grad(const policy_loss_inputs<Array>& in) const {
+    auto result = frame.weighted_value_and_grad(*this, in.weights, in.log_probs, in.old_log_probs, in.advantages);
+    auto& d_log_probs = result.gradients[0];
+    return sapo_result<decltype(result.value), std::remove_cvref_t<decltype(d_log_probs)>>{
+        result.value, std::move(d_log_probs), result.measures[0], result.measures[1], result.count};
+  }
+
+ private:
+  static constexpr elementwise_loss<1, 3> frame{"sapo_loss", {"log_probs", "old_log_probs", "advantages"}};
+
+  sapo_options options_;
 };
 
 }  // namespace coho::inline v0_1
@@ -7637,7 +7899,7 @@ struct aggregation_options {
 
   /// Without `sizes`, which has its own form in files.
   static void describe(auto&& visit, auto&... o) {
-    visit({"repeats", "draws of principles per pair, each giving a record", allowed::at_least(1)}, o.repeats...);
+    visit({"repeats", "draws of principles per pair, each giving a record", allowed::count()}, o.repeats...);
     visit({"negation_probability", "chance that a drawn principle is negated", allowed::in(0, 1)},
           o.negation_probability...);
     visit({"divide_by_variance", "divide scores by the variance of their principle"}, o.divide_by_variance...);

@@ -111,6 +111,41 @@ TEST_CASE("gae takes views, spans and expressions, and gives the same numbers") 
             .all());
 }
 
+TEST_CASE("gae: a λ of the returns' own leaves the advantages and gives the returns of that λ") {
+  const Eigen::ArrayXd r = normals(9, 1), v = normals(9, 2);
+  const offsets two{0, 4, 9};
+  const coho::gae_options policy{.gamma = 0.9, .lambda = 0.8}, value{.gamma = 0.9, .lambda = 1};
+  const auto both =
+      gae({.rewards = r, .values = v, .offsets = two}, {.gamma = 0.9, .lambda = 0.8, .returns_lambda = 1});
+  CHECK((both.advantages == gae({.rewards = r, .values = v, .offsets = two}, policy).advantages).all());
+  CHECK((both.returns == gae({.rewards = r, .values = v, .offsets = two}, value).returns).all());
+  // By hand: errors 2 − 1 = 1 (last) and 0 + 1 − 3 = −2, λ 0.5 and 1.
+  const auto hand = gae({.rewards = array({0, 2}), .values = array({3, 1}), .offsets = offsets{0, 2}},
+                        {.lambda = 0.5, .returns_lambda = 1});
+  CHECK((hand.advantages == array({-1.5, 1})).all());
+  CHECK((hand.returns == array({2, 2})).all());
+}
+
+TEST_CASE("gae: λ by length is 1 − 1/(α·n) of a sequence's real tokens") {
+  const Eigen::ArrayXd r = normals(12, 3), v = normals(12, 4);
+  const flags mask{1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 0, 1};  // 8, 2 and 0 … of α·n = 4, 1: λ = 0.75, 0
+  const auto found = gae({.rewards = r, .values = v, .mask = mask, .offsets = offsets{0, 8, 11, 12}},
+                         {.gamma = 0.9, .length_alpha = 0.5});
+  const auto first =
+      gae({.rewards = r.head(8), .values = v.head(8), .offsets = offsets{0, 8}}, {.gamma = 0.9, .lambda = 0.75});
+  const auto second =
+      gae({.rewards = r.segment(8, 3), .values = v.segment(8, 3), .mask = flags{0, 1, 0}, .offsets = offsets{0, 3}},
+          {.gamma = 0.9, .lambda = 0});
+  CHECK((found.advantages.head(8) == first.advantages).all());
+  CHECK((found.returns.head(8) == first.returns).all());
+  CHECK((found.advantages.segment(8, 3) == second.advantages).all());
+  CHECK(coho::gae_options{.length_alpha = 0.05}.advantage_lambda(400) == Approx(0.95));
+  CHECK(coho::gae_options{.length_alpha = 0.05}.advantage_lambda(10) == 0);  // never below
+  CHECK(coho::gae_options{.returns_lambda = 1, .length_alpha = 0.05}.target_lambda(10) == 1);
+  CHECK_THROWS_AS(gae({.rewards = r, .values = v, .offsets = offsets{0, 12}}, {.lambda = 0.9, .length_alpha = 0.05}),
+                  coho::option_error);
+}
+
 TEST_CASE("gae names what does not fit") {
   const Eigen::ArrayXd x = array({1, 2, 3});
   CHECK_THROWS_AS(gae({.rewards = x, .values = array({1}), .offsets = offsets{0, 3}}), coho::argument_error);

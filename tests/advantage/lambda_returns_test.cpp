@@ -110,3 +110,15 @@ TEST_CASE("lambda returns name what does not fit") {
   CHECK_THROWS_AS(lambda_returns({.rewards = x, .values = x, .offsets = offsets{0, 3}}, {.lambda = not_a_number}),
                   coho::option_error);
 }
+
+TEST_CASE("lambda_returns have the returns' λ of gae, by length too") {
+  const Eigen::ArrayXd r = normals(9, 1), v = normals(9, 2);
+  const flags mask{1, 1, 0, 1, 1, 1, 1, 0, 1};
+  const offsets two{0, 4, 9};
+  for (const coho::gae_options& options : {coho::gae_options{.gamma = 0.9, .lambda = 0.8, .returns_lambda = 0.3},
+                                           coho::gae_options{.gamma = 0.9, .length_alpha = 0.5}}) {
+    const coho::advantage_inputs<double> in{.rewards = r, .values = v, .mask = mask, .offsets = two};
+    const Eigen::ArrayXd expected = coho::gae(in, options).returns, found = coho::lambda_returns(in, options);
+    for (Eigen::Index t = 0; t < 9; ++t) CHECK(found[t] == Approx(expected[t]).margin(1e-12));
+  }
+}

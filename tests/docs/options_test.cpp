@@ -76,6 +76,8 @@ std::map<std::string, std::vector<defaults_by_name>> known_structs() {
           {"ppo_clip_options", defaults_of(ppo_clip_options{})},
           {"gspo_options", defaults_of(gspo_options{})},
           {"cispo_options", defaults_of(cispo_options{})},
+          {"dppo_options", defaults_of(dppo_options{})},
+          {"sapo_options", defaults_of(sapo_options{})},
           {"entropy_bonus_options", defaults_of(entropy_bonus_options{})},
           {"importance_weights_options", defaults_of(importance_weights_options{})},
           {"bradley_terry_options", defaults_of(bradley_terry_options{})},

@@ -4,9 +4,9 @@
 #include <utility>
 
 #include <coho/array_view.hpp>
-#include <coho/loss/kto_loss_inputs.hpp>
-#include <coho/loss/pair_loss_inputs.hpp>
-#include <coho/loss/preference_loss_inputs.hpp>
+#include <coho/loss/inputs/kto_loss_inputs.hpp>
+#include <coho/loss/inputs/pair_loss_inputs.hpp>
+#include <coho/loss/inputs/preference_loss_inputs.hpp>
 
 /// Named inputs for tests that call one loss many times, in the number type of their first array.
 namespace coho::test {

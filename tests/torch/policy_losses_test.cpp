@@ -6,10 +6,12 @@
 #include <coho/kl/exact.hpp>
 #include <coho/kl/kl_loss.hpp>
 #include <coho/loss/cispo.hpp>
+#include <coho/loss/dppo.hpp>
 #include <coho/loss/entropy_bonus.hpp>
 #include <coho/loss/gspo.hpp>
 #include <coho/loss/huber_value.hpp>
 #include <coho/loss/reinforce.hpp>
+#include <coho/loss/sapo.hpp>
 #include <coho/rollout/importance_weights.hpp>
 #include <coho/torch/ops.hpp>
 
@@ -102,6 +104,29 @@ TEST_CASE("CISPO of tensors agrees with arrays, and autograd holds its weight co
   CHECK(number(coho::cispo_loss{}(coho::policy_loss_inputs<at::Tensor>{
             .log_probs = tensor(x), .old_log_probs = tensor(y), .advantages = tensor(z)})) ==
         Approx(coho::cispo_loss{}({.log_probs = x, .old_log_probs = y, .advantages = z})));
+}
+
+TEST_CASE("SAPO and DPPO of tensors agree with arrays and with autograd") {
+  const batch b;
+  const auto check = [&](const auto& loss) {
+    const Eigen::ArrayXd log_probs = -b.log_probs.abs() - 0.01, old = -b.old.abs() - 0.01;
+    const auto expected = loss.value_and_grad(
+        {.log_probs = log_probs, .old_log_probs = old, .advantages = b.advantages, .weights = b.weights});
+    const at::Tensor p = leaf(log_probs), o = leaf(old), a = leaf(b.advantages);
+    const coho::policy_loss_inputs<at::Tensor> in{
+        .log_probs = p, .old_log_probs = o, .advantages = a, .weights = b.tensor_weights};
+    const auto found = loss.value_and_grad(in);
+    CHECK(number(found.value) == Approx(expected.value));
+    CHECK(number(found.approximate_kl) == Approx(expected.approximate_kl));
+    CHECK(number(found.tokens) == 27);
+    check_gradients(expected.value, expected.d_log_probs, found.d_log_probs, loss(in), p);
+    CHECK_FALSE(a.grad().defined());
+  };
+  check(coho::sapo_loss{});
+  check(coho::sapo_loss{{.temperature_positive = 0.5, .temperature_negative = 3}});
+  for (const auto kind : {coho::token_divergence_kind::total_variation, coho::token_divergence_kind::kl})
+    for (const double limit : {0.02, 0.2, 5.0})
+      check(coho::dppo_loss{{.divergence = kind, .limit_high = limit, .limit_low = limit, .ratio_limit = 2}});
 }
 
 TEST_CASE("GSPO of tensors agrees with arrays and with autograd") {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <coho/advantage/advantage_inputs.hpp>
+#include <coho/advantage/detail/count_real.hpp>
 #include <coho/advantage/detail/scan_backwards.hpp>
 #include <coho/advantage/gae.hpp>
 #include <coho/check_lengths.hpp>
@@ -23,8 +24,8 @@ struct lambda_returns_fn {
   ///     G_t = r_t + γ·((1 − λ)·V_{t+1} + λ·G_{t+1})
   ///
   /// with V and G zero after the last token of each sequence. λ = 1 gives rewards to come, λ = 0 one-step targets.
-  /// These are the `returns` of `gae` (G_t = A_t + V_t) without the advantages; V of a sequence's first token is not
-  /// read.
+  /// These are the `returns` of `gae` (G_t = A_t + V_t) without the advantages, and λ is theirs: `returns_lambda`, or
+  /// else that of the advantages. V of a sequence's first token is not read.
   ///
   /// Takes `advantage_inputs` (arrays, ranges or tensors) and the options of `gae`. Tokens whose mask is 0 are skipped
   /// as if absent, neither read nor discounted over, and their result is 0. Returns an Eigen array of the
@@ -56,16 +57,20 @@ struct lambda_returns_fn {
     detail::array_of<Number> result(in.rewards.size());
     const Number *const rewards = in.rewards.data(), *const values = in.values.data();
     Number* const returns = result.data();
-    const double one_step = options.gamma * (1 - options.lambda), decay = options.gamma * options.lambda;
+    const double gamma = options.gamma;
     struct state {
-      double next_value = 0, next_return = 0;
+      double lambda, next_value = 0, next_return = 0;
     };
-    detail::scan_backwards<state>(in.offsets, [=](std::size_t t, state& s) {
+    const auto start = [&](std::size_t i) {
+      return state{options.target_lambda(detail::count_real(mask, in.offsets[i], in.offsets[i + 1]))};
+    };
+    detail::scan_backwards(in.offsets, start, [=](std::size_t t, state& s) {
       if (mask[t] == 0) {
         returns[t] = 0;
         return;
       }
-      s.next_return = static_cast<double>(rewards[t]) + one_step * s.next_value + decay * s.next_return;
+      s.next_return =
+          static_cast<double>(rewards[t]) + gamma * (1 - s.lambda) * s.next_value + gamma * s.lambda * s.next_return;
       s.next_value = static_cast<double>(values[t]);
       returns[t] = static_cast<Number>(s.next_return);
     });

@@ -6,8 +6,8 @@
 #include <coho/loss/detail/pair_result.hpp>
 #include <coho/loss/detail/preference_terms.hpp>
 #include <coho/loss/elementwise_loss.hpp>
-#include <coho/loss/pair_loss_inputs.hpp>
-#include <coho/loss/pair_scores.hpp>
+#include <coho/loss/inputs/pair_loss_inputs.hpp>
+#include <coho/loss/inputs/pair_scores.hpp>
 #include <coho/math.hpp>
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>

@@ -7,8 +7,8 @@
 #include <coho/loss/detail/preference_terms.hpp>
 #include <coho/loss/dpo_form.hpp>
 #include <coho/loss/elementwise_loss.hpp>
-#include <coho/loss/preference_log_probs.hpp>
-#include <coho/loss/preference_loss_inputs.hpp>
+#include <coho/loss/inputs/preference_log_probs.hpp>
+#include <coho/loss/inputs/preference_loss_inputs.hpp>
 #include <coho/math.hpp>
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>

@@ -10,7 +10,7 @@
 #include <coho/error.hpp>
 #include <coho/loss/detail/log_ratio.hpp>
 #include <coho/loss/detail/results.hpp>
-#include <coho/loss/policy_loss_inputs.hpp>
+#include <coho/loss/inputs/policy_loss_inputs.hpp>
 #include <coho/math.hpp>
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>

@@ -8,7 +8,7 @@
 #include <coho/check_lengths.hpp>
 #include <coho/error.hpp>
 #include <coho/loss/elementwise_loss.hpp>
-#include <coho/loss/value_loss_inputs.hpp>
+#include <coho/loss/inputs/value_loss_inputs.hpp>
 #include <coho/math.hpp>
 #include <coho/options.hpp>
 

@@ -8,7 +8,7 @@
 #include <coho/error.hpp>
 #include <coho/loss/detail/log_ratio.hpp>
 #include <coho/loss/elementwise_loss.hpp>
-#include <coho/loss/policy_loss_inputs.hpp>
+#include <coho/loss/inputs/policy_loss_inputs.hpp>
 #include <coho/math.hpp>
 #include <coho/options.hpp>
 

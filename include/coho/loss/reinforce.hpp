@@ -5,7 +5,7 @@
 #include <utility>
 
 #include <coho/loss/elementwise_loss.hpp>
-#include <coho/loss/policy_loss_inputs.hpp>
+#include <coho/loss/inputs/policy_loss_inputs.hpp>
 
 namespace coho::inline v0_1 {
 

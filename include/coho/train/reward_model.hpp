@@ -17,7 +17,7 @@
 #include <coho/error.hpp>
 #include <coho/loss/bradley_terry.hpp>
 #include <coho/loss/bradley_terry_ties.hpp>
-#include <coho/loss/pair_scores.hpp>
+#include <coho/loss/inputs/pair_scores.hpp>
 #include <coho/optimization/gradient_step.hpp>
 #include <coho/optimization/learning_rate_schedule.hpp>
 #include <coho/options.hpp>

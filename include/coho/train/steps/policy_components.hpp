@@ -16,8 +16,8 @@
 #include <coho/concepts.hpp>
 #include <coho/kl/controllers.hpp>
 #include <coho/kl/ratio_divergence.hpp>
-#include <coho/loss/policy_loss_inputs.hpp>
-#include <coho/loss/value_loss_inputs.hpp>
+#include <coho/loss/inputs/policy_loss_inputs.hpp>
+#include <coho/loss/inputs/value_loss_inputs.hpp>
 #include <coho/reduce.hpp>
 #include <coho/train/steps/model_outputs.hpp>
 

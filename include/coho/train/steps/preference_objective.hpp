@@ -8,7 +8,7 @@
 
 #include <coho/concepts.hpp>
 #include <coho/error.hpp>
-#include <coho/loss/preference_log_probs.hpp>
+#include <coho/loss/inputs/preference_log_probs.hpp>
 #include <coho/reduce.hpp>
 #include <coho/train/steps/model_outputs.hpp>
 

@@ -2,7 +2,7 @@
 
 #include <coho/loss/bradley_terry.hpp>
 #include <coho/loss/bradley_terry_ties.hpp>
-#include <coho/loss/pair_loss_inputs.hpp>
+#include <coho/loss/inputs/pair_loss_inputs.hpp>
 
 #include "support/catch.hpp"
 #include "support/test_arrays.hpp"

@@ -3,7 +3,7 @@
 
 #include <coho/loss/cpo.hpp>
 #include <coho/loss/dpo.hpp>
-#include <coho/loss/preference_loss_inputs.hpp>
+#include <coho/loss/inputs/preference_loss_inputs.hpp>
 #include <coho/loss/simpo.hpp>
 
 #include "support/catch.hpp"

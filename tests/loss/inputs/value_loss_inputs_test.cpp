@@ -1,6 +1,6 @@
 #include <coho/loss/huber_value.hpp>
+#include <coho/loss/inputs/value_loss_inputs.hpp>
 #include <coho/loss/value_clip.hpp>
-#include <coho/loss/value_loss_inputs.hpp>
 
 #include "support/catch.hpp"
 #include "support/test_arrays.hpp"

@@ -2,9 +2,9 @@
 
 #include <coho/loss/cpo.hpp>
 #include <coho/loss/dpo.hpp>
+#include <coho/loss/inputs/preference_log_probs.hpp>
 #include <coho/loss/kto.hpp>
 #include <coho/loss/orpo.hpp>
-#include <coho/loss/preference_log_probs.hpp>
 #include <coho/loss/simpo.hpp>
 
 #include "support/catch.hpp"

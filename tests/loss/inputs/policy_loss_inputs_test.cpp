@@ -1,7 +1,7 @@
 #include <vector>
 
 #include <coho/loss/cispo.hpp>
-#include <coho/loss/policy_loss_inputs.hpp>
+#include <coho/loss/inputs/policy_loss_inputs.hpp>
 #include <coho/loss/ppo_clip.hpp>
 
 #include "support/catch.hpp"

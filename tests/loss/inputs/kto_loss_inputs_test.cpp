@@ -1,7 +1,7 @@
 #include <vector>
 
+#include <coho/loss/inputs/kto_loss_inputs.hpp>
 #include <coho/loss/kto.hpp>
-#include <coho/loss/kto_loss_inputs.hpp>
 
 #include "support/catch.hpp"
 #include "support/test_arrays.hpp"
