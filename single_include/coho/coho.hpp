@@ -588,13 +588,18 @@ struct option_range {
 /// Ranges of options.
 namespace allowed {
 constexpr option_range any() { return {}; }  ///< any finite number
-constexpr option_range at_least(double low) { return {.low = low}; }
-constexpr option_range above(double low) { return {.low = low, .low_included = false}; }
-constexpr option_range in(double low, double high) { return {.low = low, .high = high}; }
+constexpr option_range at_least(double low) { return {.low = low}; }                        ///< [low, ∞)
+constexpr option_range above(double low) { return {.low = low, .low_included = false}; }   ///< (low, ∞)
+constexpr option_range in(double low, double high) { return {.low = low, .high = high}; }  ///< [low, high]
+/// A number of tokens, sequences or records: 1 to 2³¹ − 1.
+constexpr option_range count() { return {.low = 1, .high = 2'147'483'647}; }
+/// (low, high)
 constexpr option_range in_open(double low, double high) {
   return {.low = low, .high = high, .low_included = false, .high_included = false};
 }
+/// [low, high)
 constexpr option_range in_from(double low, double high) { return {.low = low, .high = high, .high_included = false}; }
+/// (low, high]
 constexpr option_range in_up_to(double low, double high) { return {.low = low, .high = high, .low_included = false}; }
 /// A bound on numbers: at least 0; 0 and infinity switch it off.
 constexpr option_range bound() { return at_least(0).or_zero().or_infinity(); }
@@ -1400,6 +1405,43 @@ struct token_batch {
 
 }  // namespace coho::inline v0_1
 
+// ---- coho/generation.hpp
+
+namespace coho::inline v0_1 {
+
+/// How responses are sampled.
+struct generation_options {
+  std::size_t max_new_tokens = 256;
+  double temperature = 1.0;         ///< 0: greedy
+  std::size_t top_k = 0;            ///< 0: off
+  double top_p = 1.0;               ///< 1: off
+  std::vector<std::string> stop{};  ///< exact stop strings; needs a tokenizer
+  /// Stop strings that also end a response but do not finish it: it counts as cut at the limit, with the penalty
+  /// for that. One that a string of `stop` starts with or contains counts only if the text continues differently.
+  std::vector<std::string> unfinished_stop{};
+  std::vector<token> banned{};  ///< tokens never sampled (padding, for example); masked in log-probs too
+
+  /// Without `banned`, which is the model's rather than the user's to say.
+  static void describe(auto&& visit, auto&... o) {
+    visit({"max_new_tokens", "length limit of a response", allowed::count(), "tokens"}, o.max_new_tokens...);
+    visit({"temperature", "temperature of sampling; 0: greedy", allowed::at_least(0)}, o.temperature...);
+    visit({"top_k", "sample from this many most probable tokens; 0: off", {}, "tokens"}, o.top_k...);
+    visit({"top_p", "sample from the most probable tokens that hold this much; 1: off", allowed::in_up_to(0, 1)},
+          o.top_p...);
+    visit({"stop", "texts that end a response"}, o.stop...);
+    visit({"unfinished_stop", "texts that end a response and leave it unfinished"}, o.unfinished_stop...);
+  }
+};
+
+/// Sampled responses. A finished response includes its end token (or the tokens of its stop string).
+struct generation {
+  packed<token> responses;
+  packed<float> log_probs;             ///< one per response token, under the tempered distribution that was sampled
+  std::vector<std::uint8_t> finished;  ///< one per sequence
+};
+
+}  // namespace coho::inline v0_1
+
 // ---- coho/rng.hpp
 
 namespace coho::inline v0_1 {
@@ -1548,37 +1590,6 @@ struct reward_query {
   bool finished = true;
   /// The prompt record's factor on the length bonus (record field `length_bonus`).
   double length_multiplier = 1.0;
-};
-
-/// How responses are sampled.
-struct generation_options {
-  std::size_t max_new_tokens = 256;
-  double temperature = 1.0;         ///< 0: greedy
-  std::size_t top_k = 0;            ///< 0: off
-  double top_p = 1.0;               ///< 1: off
-  std::vector<std::string> stop{};  ///< exact stop strings; needs a tokenizer
-  /// Stop strings that also end a response but do not finish it: it counts as cut at the limit, with the penalty
-  /// for that. One that a string of `stop` starts with or contains counts only if the text continues differently.
-  std::vector<std::string> unfinished_stop{};
-  std::vector<token> banned{};  ///< tokens never sampled (padding, for example); masked in log-probs too
-
-  /// Without `banned`, which is the model's rather than the user's to say.
-  static void describe(auto&& visit, auto&... o) {
-    visit({"max_new_tokens", "length limit of a response", allowed::at_least(1), "tokens"}, o.max_new_tokens...);
-    visit({"temperature", "temperature of sampling; 0: greedy", allowed::at_least(0)}, o.temperature...);
-    visit({"top_k", "sample from this many most probable tokens; 0: off", {}, "tokens"}, o.top_k...);
-    visit({"top_p", "sample from the most probable tokens that hold this much; 1: off", allowed::in_up_to(0, 1)},
-          o.top_p...);
-    visit({"stop", "texts that end a response"}, o.stop...);
-    visit({"unfinished_stop", "texts that end a response and leave it unfinished"}, o.unfinished_stop...);
-  }
-};
-
-/// Sampled responses. A finished response includes its end token (or the tokens of its stop string).
-struct generation {
-  packed<token> responses;
-  packed<float> log_probs;             ///< one per response token, under the tempered distribution that was sampled
-  std::vector<std::uint8_t> finished;  ///< one per sequence
 };
 
 /// Gradients of the loss to pull back through a policy: one number per response token each. Empty spans mean zero.
@@ -7143,6 +7154,7 @@ class judgement_statistics {
   template <class = detail::if_called>
   explicit judgement_statistics(std::size_t principles) : principles_(principles) {}
 
+  /// How many principles a judgement has scores for.
   std::size_t principles() const noexcept { return principles_.size(); }
   /// Pairs added so far.
   std::size_t pairs() const noexcept { return pairs_; }
@@ -7637,7 +7649,7 @@ struct aggregation_options {
 
   /// Without `sizes`, which has its own form in files.
   static void describe(auto&& visit, auto&... o) {
-    visit({"repeats", "draws of principles per pair, each giving a record", allowed::at_least(1)}, o.repeats...);
+    visit({"repeats", "draws of principles per pair, each giving a record", allowed::count()}, o.repeats...);
     visit({"negation_probability", "chance that a drawn principle is negated", allowed::in(0, 1)},
           o.negation_probability...);
     visit({"divide_by_variance", "divide scores by the variance of their principle"}, o.divide_by_variance...);
@@ -10049,7 +10061,7 @@ inline constexpr importance_weights_fn importance_weights{};
 
 }  // namespace coho::inline v0_1
 
-// ---- coho/rollout/minibatch.hpp
+// ---- coho/rollout/micro_batch.hpp
 
 namespace coho::inline v0_1 {
 
@@ -10066,12 +10078,6 @@ struct batch_limits {
     visit({"sort_by_length", "long sequences first"}, o.sort_by_length...);
   }
 };
-
-/// Who chooses the minibatches of several ranks.
-/// `global`: one shuffle over all ranks, so that results do not depend on the number of ranks (a rank's part of a
-/// minibatch varies). `each_rank`: every rank splits its own sequences (even shards, results depend on the rank count).
-enum class minibatch_scope { global, each_rank };
-constexpr auto option_names(minibatch_scope) { return std::array{"global", "each_rank"}; }
 
 /// Cuts an order of sequences into forwards within the limits. `lengths[i]` is the number of tokens of sequence i.
 ///
@@ -10108,6 +10114,18 @@ struct micro_batches_fn {
   }
 };
 inline constexpr micro_batches_fn micro_batches{};
+
+}  // namespace coho::inline v0_1
+
+// ---- coho/rollout/minibatch.hpp
+
+namespace coho::inline v0_1 {
+
+/// Who chooses the minibatches of several ranks.
+/// `global`: one shuffle over all ranks, so that results do not depend on the number of ranks (a rank's part of a
+/// minibatch varies). `each_rank`: every rank splits its own sequences (even shards, results depend on the rank count).
+enum class minibatch_scope { global, each_rank };
+constexpr auto option_names(minibatch_scope) { return std::array{"global", "each_rank"}; }
 
 /// A random partition into minibatches of `size` sequences (the last may be smaller; 0: one minibatch of all).
 ///
@@ -10778,7 +10796,9 @@ class context_table {
     }
   }
 
+  /// The number of tokens of the vocabulary.
   std::size_t vocabulary() const noexcept { return vocabulary_; }
+  /// The number of contexts: the rows of the table.
   std::size_t contexts() const noexcept { return contexts_; }
 
   /// The context after `text`. Throws `argument_error` for a token outside the vocabulary.
@@ -14089,7 +14109,7 @@ struct group_relative_models {
 
 namespace detail {
 
-/// The same models without a value model.
+/// The same models as `ppo_models` without a value model, for the steps that both drivers share.
 template <class Policy, class Reference, class Reward, class Optimizer, class Decoder, class Bonus, class Communicator,
           class Sampler>
 auto without_value_model(
