@@ -15,6 +15,7 @@
 #include <coho/concepts.hpp>
 #include <coho/eigen/as_array.hpp>
 #include <coho/error.hpp>
+#include <coho/generation.hpp>
 #include <coho/kl/controllers.hpp>
 #include <coho/kl/estimators.hpp>
 #include <coho/kl/exact.hpp>
@@ -90,6 +91,7 @@
 #include <coho/reward/symbolic.hpp>
 #include <coho/rng.hpp>
 #include <coho/rollout/importance_weights.hpp>
+#include <coho/rollout/micro_batch.hpp>
 #include <coho/rollout/minibatch.hpp>
 #include <coho/rollout/sampled_rollouts.hpp>
 #include <coho/rollout/token_sampling.hpp>

@@ -61,15 +61,18 @@ struct option_range {
 /// Ranges of options.
 namespace allowed {
 constexpr option_range any() { return {}; }  ///< any finite number
-constexpr option_range at_least(double low) { return {.low = low}; }
+constexpr option_range at_least(double low) { return {.low = low}; }                        ///< [low, ∞)
+constexpr option_range above(double low) { return {.low = low, .low_included = false}; }   ///< (low, ∞)
+constexpr option_range in(double low, double high) { return {.low = low, .high = high}; }  ///< [low, high]
 /// A number of tokens, sequences or records: 1 to 2³¹ − 1.
 constexpr option_range count() { return {.low = 1, .high = 2'147'483'647}; }
-constexpr option_range above(double low) { return {.low = low, .low_included = false}; }
-constexpr option_range in(double low, double high) { return {.low = low, .high = high}; }
+/// (low, high)
 constexpr option_range in_open(double low, double high) {
   return {.low = low, .high = high, .low_included = false, .high_included = false};
 }
+/// [low, high)
 constexpr option_range in_from(double low, double high) { return {.low = low, .high = high, .high_included = false}; }
+/// (low, high]
 constexpr option_range in_up_to(double low, double high) { return {.low = low, .high = high, .low_included = false}; }
 /// A bound on numbers: at least 0; 0 and infinity switch it off.
 constexpr option_range bound() { return at_least(0).or_zero().or_infinity(); }

@@ -12,6 +12,7 @@
 #include <coho/concepts.hpp>
 #include <coho/parallel/all_gather.hpp>
 #include <coho/parallel/shards.hpp>
+#include <coho/rollout/micro_batch.hpp>
 #include <coho/rollout/minibatch.hpp>
 #include <coho/rollout/trajectory.hpp>
 

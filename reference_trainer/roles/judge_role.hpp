@@ -8,7 +8,7 @@
 #include <vector>
 
 #include <coho/concepts.hpp>
-#include <coho/rollout/minibatch.hpp>
+#include <coho/rollout/micro_batch.hpp>
 
 #include "llama/adapter_bank.hpp"
 #include "roles/prefix_groups.hpp"

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include <coho/packed.hpp>
-#include <coho/rollout/minibatch.hpp>
+#include <coho/rollout/micro_batch.hpp>
 
 namespace coho::trainer {
 

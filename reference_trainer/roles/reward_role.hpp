@@ -9,7 +9,7 @@
 
 #include <coho/concepts.hpp>
 #include <coho/prompt/reward_prompt.hpp>
-#include <coho/rollout/minibatch.hpp>
+#include <coho/rollout/micro_batch.hpp>
 
 #include "llama/adapter_bank.hpp"
 #include "roles/trained_role.hpp"

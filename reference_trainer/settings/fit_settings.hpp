@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <coho/rollout/minibatch.hpp>
+#include <coho/rollout/micro_batch.hpp>
 
 #include "config/config.hpp"
 #include "config/read_options.hpp"

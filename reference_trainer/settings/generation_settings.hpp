@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include <coho/concepts.hpp>
+#include <coho/generation.hpp>
 
 #include "config/config.hpp"
 #include "config/option_list.hpp"

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 
-#include <coho/concepts.hpp>
+#include <coho/generation.hpp>
 
 #include "config/config.hpp"
 #include "config/recipe_option.hpp"

@@ -588,15 +588,18 @@ struct option_range {
 /// Ranges of options.
 namespace allowed {
 constexpr option_range any() { return {}; }  ///< any finite number
-constexpr option_range at_least(double low) { return {.low = low}; }
+constexpr option_range at_least(double low) { return {.low = low}; }                        ///< [low, ∞)
+constexpr option_range above(double low) { return {.low = low, .low_included = false}; }   ///< (low, ∞)
+constexpr option_range in(double low, double high) { return {.low = low, .high = high}; }  ///< [low, high]
 /// A number of tokens, sequences or records: 1 to 2³¹ − 1.
 constexpr option_range count() { return {.low = 1, .high = 2'147'483'647}; }
-constexpr option_range above(double low) { return {.low = low, .low_included = false}; }
-constexpr option_range in(double low, double high) { return {.low = low, .high = high}; }
+/// (low, high)
 constexpr option_range in_open(double low, double high) {
   return {.low = low, .high = high, .low_included = false, .high_included = false};
 }
+/// [low, high)
 constexpr option_range in_from(double low, double high) { return {.low = low, .high = high, .high_included = false}; }
+/// (low, high]
 constexpr option_range in_up_to(double low, double high) { return {.low = low, .high = high, .low_included = false}; }
 /// A bound on numbers: at least 0; 0 and infinity switch it off.
 constexpr option_range bound() { return at_least(0).or_zero().or_infinity(); }
@@ -1449,6 +1452,43 @@ struct token_batch {
 
 }  // namespace coho::inline v0_1
 
+// ---- coho/generation.hpp
+
+namespace coho::inline v0_1 {
+
+/// How responses are sampled.
+struct generation_options {
+  std::size_t max_new_tokens = 256;
+  double temperature = 1.0;         ///< 0: greedy
+  std::size_t top_k = 0;            ///< 0: off
+  double top_p = 1.0;               ///< 1: off
+  std::vector<std::string> stop{};  ///< exact stop strings; needs a tokenizer
+  /// Stop strings that also end a response but do not finish it: it counts as cut at the limit, with the penalty
+  /// for that. One that a string of `stop` starts with or contains counts only if the text continues differently.
+  std::vector<std::string> unfinished_stop{};
+  std::vector<token> banned{};  ///< tokens never sampled (padding, for example); masked in log-probs too
+
+  /// Without `banned`, which is the model's rather than the user's to say.
+  static void describe(auto&& visit, auto&... o) {
+    visit({"max_new_tokens", "length limit of a response", allowed::count(), "tokens"}, o.max_new_tokens...);
+    visit({"temperature", "temperature of sampling; 0: greedy", allowed::at_least(0)}, o.temperature...);
+    visit({"top_k", "sample from this many most probable tokens; 0: off", {}, "tokens"}, o.top_k...);
+    visit({"top_p", "sample from the most probable tokens that hold this much; 1: off", allowed::in_up_to(0, 1)},
+          o.top_p...);
+    visit({"stop", "texts that end a response"}, o.stop...);
+    visit({"unfinished_stop", "texts that end a response and leave it unfinished"}, o.unfinished_stop...);
+  }
+};
+
+/// Sampled responses. A finished response includes its end token (or the tokens of its stop string).
+struct generation {
+  packed<token> responses;
+  packed<float> log_probs;             ///< one per response token, under the tempered distribution that was sampled
+  std::vector<std::uint8_t> finished;  ///< one per sequence
+};
+
+}  // namespace coho::inline v0_1
+
 // ---- coho/rng.hpp
 
 namespace coho::inline v0_1 {
@@ -1597,37 +1637,6 @@ struct reward_query {
   bool finished = true;
   /// The prompt record's factor on the length bonus (record field `length_bonus`).
   double length_multiplier = 1.0;
-};
-
-/// How responses are sampled.
-struct generation_options {
-  std::size_t max_new_tokens = 256;
-  double temperature = 1.0;         ///< 0: greedy
-  std::size_t top_k = 0;            ///< 0: off
-  double top_p = 1.0;               ///< 1: off
-  std::vector<std::string> stop{};  ///< exact stop strings; needs a tokenizer
-  /// Stop strings that also end a response but do not finish it: it counts as cut at the limit, with the penalty
-  /// for that. One that a string of `stop` starts with or contains counts only if the text continues differently.
-  std::vector<std::string> unfinished_stop{};
-  std::vector<token> banned{};  ///< tokens never sampled (padding, for example); masked in log-probs too
-
-  /// Without `banned`, which is the model's rather than the user's to say.
-  static void describe(auto&& visit, auto&... o) {
-    visit({"max_new_tokens", "length limit of a response", allowed::count(), "tokens"}, o.max_new_tokens...);
-    visit({"temperature", "temperature of sampling; 0: greedy", allowed::at_least(0)}, o.temperature...);
-    visit({"top_k", "sample from this many most probable tokens; 0: off", {}, "tokens"}, o.top_k...);
-    visit({"top_p", "sample from the most probable tokens that hold this much; 1: off", allowed::in_up_to(0, 1)},
-          o.top_p...);
-    visit({"stop", "texts that end a response"}, o.stop...);
-    visit({"unfinished_stop", "texts that end a response and leave it unfinished"}, o.unfinished_stop...);
-  }
-};
-
-/// Sampled responses. A finished response includes its end token (or the tokens of its stop string).
-struct generation {
-  packed<token> responses;
-  packed<float> log_probs;             ///< one per response token, under the tempered distribution that was sampled
-  std::vector<std::uint8_t> finished;  ///< one per sequence
 };
 
 /// Gradients of the loss to pull back through a policy: one number per response token each. Empty spans mean zero.
@@ -7405,6 +7414,7 @@ class judgement_statistics {
   template <class = detail::if_called>
   explicit judgement_statistics(std::size_t principles) : principles_(principles) {}
 
+  /// How many principles a judgement has scores for.
   std::size_t principles() const noexcept { return principles_.size(); }
   /// Pairs added so far.
   std::size_t pairs() const noexcept { return pairs_; }
@@ -10311,7 +10321,7 @@ inline constexpr importance_weights_fn importance_weights{};
 
 }  // namespace coho::inline v0_1
 
-// ---- coho/rollout/minibatch.hpp
+// ---- coho/rollout/micro_batch.hpp
 
 namespace coho::inline v0_1 {
 
@@ -10328,12 +10338,6 @@ struct batch_limits {
     visit({"sort_by_length", "long sequences first"}, o.sort_by_length...);
   }
 };
-
-/// Who chooses the minibatches of several ranks.
-/// `global`: one shuffle over all ranks, so that results do not depend on the number of ranks (a rank's part of a
-/// minibatch varies). `each_rank`: every rank splits its own sequences (even shards, results depend on the rank count).
-enum class minibatch_scope { global, each_rank };
-constexpr auto option_names(minibatch_scope) { return std::array{"global", "each_rank"}; }
 
 /// Cuts an order of sequences into forwards within the limits. `lengths[i]` is the number of tokens of sequence i.
 ///
@@ -10370,6 +10374,18 @@ struct micro_batches_fn {
   }
 };
 inline constexpr micro_batches_fn micro_batches{};
+
+}  // namespace coho::inline v0_1
+
+// ---- coho/rollout/minibatch.hpp
+
+namespace coho::inline v0_1 {
+
+/// Who chooses the minibatches of several ranks.
+/// `global`: one shuffle over all ranks, so that results do not depend on the number of ranks (a rank's part of a
+/// minibatch varies). `each_rank`: every rank splits its own sequences (even shards, results depend on the rank count).
+enum class minibatch_scope { global, each_rank };
+constexpr auto option_names(minibatch_scope) { return std::array{"global", "each_rank"}; }
 
 /// A random partition into minibatches of `size` sequences (the last may be smaller; 0: one minibatch of all).
 ///
@@ -11040,7 +11056,9 @@ class context_table {
     }
   }
 
+  /// The number of tokens of the vocabulary.
   std::size_t vocabulary() const noexcept { return vocabulary_; }
+  /// The number of contexts: the rows of the table.
   std::size_t contexts() const noexcept { return contexts_; }
 
   /// The context after `text`. Throws `argument_error` for a token outside the vocabulary.
@@ -13727,13 +13745,13 @@ class byte_writer {
  public:
   /// A number or enumerator.
   template <class Number>
-  void number(const Number& value) {
+  void write_number(const Number& value) {
     append_bytes(&value, sizeof(Number));
   }
   /// Anything with data() and size(): the number of elements (8 bytes), then the elements.
   template <class Array>
-  void array(const Array& values) {
-    number(static_cast<std::uint64_t>(values.size()));
+  void write_array(const Array& values) {
+    write_number(static_cast<std::uint64_t>(values.size()));
     append_bytes(values.data(), static_cast<std::size_t>(values.size()) * sizeof(*values.data()));
   }
   const std::vector<std::uint8_t>& bytes() const noexcept { return bytes_; }
@@ -13755,16 +13773,16 @@ class byte_reader {
   bool at_end() const noexcept { return at_ == bytes_.size(); }
   /// The next number or enumerator.
   template <class Number>
-  Number number() {
+  Number read_number() {
     Number out{};
     copy_next(&out, sizeof(Number));
     return out;
   }
   /// The next array, as a container that can be resized: std::vector, std::string, an Eigen array.
   template <class Array>
-  Array array() {
+  Array read_array() {
     Array out;
-    const auto size = number<std::uint64_t>();
+    const auto size = read_number<std::uint64_t>();
     out.resize(static_cast<decltype(out.size())>(size));
     copy_next(out.data(), static_cast<std::size_t>(size) * sizeof(*out.data()));
     return out;
@@ -13788,24 +13806,24 @@ struct write_field {
     if constexpr (with_fields<const T>) {
       for_each_field(value, *this);
     } else if constexpr (std::is_arithmetic_v<T> || std::is_enum_v<T>) {
-      to.number(value);
+      to.write_number(value);
     } else {
-      to.array(value);
+      to.write_array(value);
     }
   }
   template <class T>
   void operator()(const std::vector<T>& values) const {
     if constexpr (std::is_arithmetic_v<T>) {
-      to.array(values);
+      to.write_array(values);
     } else {
-      to.number(static_cast<std::uint64_t>(values.size()));
+      to.write_number(static_cast<std::uint64_t>(values.size()));
       for (const auto& value : values) (*this)(value);
     }
   }
   template <class T>
   void operator()(const packed<T>& sequences) const {
-    to.array(sequences.values);
-    to.array(sequences.offsets);
+    to.write_array(sequences.values);
+    to.write_array(sequences.offsets);
   }
   template <std::same_as<token_batch> Batch>
   void operator()(const Batch& batch) const {
@@ -13823,24 +13841,24 @@ struct read_field {
     if constexpr (with_fields<T>) {
       for_each_field(value, *this);
     } else if constexpr (std::is_arithmetic_v<T> || std::is_enum_v<T>) {
-      value = from.number<T>();
+      value = from.read_number<T>();
     } else {
-      value = from.array<T>();
+      value = from.read_array<T>();
     }
   }
   template <class T>
   void operator()(std::vector<T>& values) const {
     if constexpr (std::is_arithmetic_v<T>) {
-      values = from.array<std::vector<T>>();
+      values = from.read_array<std::vector<T>>();
     } else {
-      values.resize(static_cast<std::size_t>(from.number<std::uint64_t>()));
+      values.resize(static_cast<std::size_t>(from.read_number<std::uint64_t>()));
       for (auto& value : values) (*this)(value);
     }
   }
   template <class T>
   void operator()(packed<T>& sequences) const {
-    sequences.values = from.array<std::vector<T>>();
-    sequences.offsets = from.array<std::vector<std::size_t>>();
+    sequences.values = from.read_array<std::vector<T>>();
+    sequences.offsets = from.read_array<std::vector<std::size_t>>();
   }
   template <std::same_as<token_batch> Batch>
   void operator()(Batch& batch) const {
@@ -14351,7 +14369,7 @@ struct group_relative_models {
 
 namespace detail {
 
-/// The same models without a value model.
+/// The same models as `ppo_models` without a value model, for the steps that both drivers share.
 template <class Policy, class Reference, class Reward, class Optimizer, class Decoder, class Bonus, class Communicator,
           class Sampler>
 auto without_value_model(

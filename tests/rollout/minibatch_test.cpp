@@ -19,18 +19,6 @@ std::vector<std::uint64_t> keys(std::size_t count, std::uint64_t first = 0) {
 }
 }  // namespace
 
-TEST_CASE("micro-batches stay within the limits") {
-  const std::vector<std::size_t> lengths{3, 1, 4, 1, 9, 2};
-  CHECK(micro_batches(lengths, {}) == parts{{0, 1, 2, 3, 4, 5}});
-  CHECK(micro_batches(lengths, {.sequences = 4}) == parts{{0, 1, 2, 3}, {4, 5}});
-  CHECK(micro_batches(lengths, {.tokens = 5}) == parts{{0, 1}, {2, 3}, {4}, {5}});  // 9 goes alone
-  CHECK(micro_batches(lengths, {.sequences = 2, .sort_by_length = true}) == parts{{4, 2}, {0, 5}, {1, 3}});
-  CHECK(micro_batches({5, 0}, lengths, {.sequences = 1}) == parts{{5}, {0}});
-  // Sequences of one length stay in the order given.
-  CHECK(micro_batches({3, 0, 1, 4}, lengths, {.sort_by_length = true}) == parts{{4, 0, 3, 1}});
-  CHECK(micro_batches(std::vector<std::size_t>{}, {}).empty());
-}
-
 TEST_CASE("minibatches are a partition, shuffled by the stream") {
   const auto k = keys(10);
   const auto cut = minibatches(k, 4, rng(1));

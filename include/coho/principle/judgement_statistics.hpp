@@ -23,6 +23,7 @@ class judgement_statistics {
   template <class = detail::if_called>
   explicit judgement_statistics(std::size_t principles) : principles_(principles) {}
 
+  /// How many principles a judgement has scores for.
   std::size_t principles() const noexcept { return principles_.size(); }
   /// Pairs added so far.
   std::size_t pairs() const noexcept { return pairs_; }

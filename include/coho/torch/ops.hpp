@@ -62,10 +62,12 @@ struct array_traits<at::Tensor> {
     return out.to(like.device(), type);
   }
 
+  /// The sum over each sequence's tokens: [tokens] to [sequences].
   static at::Tensor sequence_sums(const at::Tensor& x, std::span<const std::size_t> offsets) {
     return at::zeros({static_cast<std::int64_t>(offsets.size()) - 1}, x.options())
         .index_add(0, sequence_indices(offsets, x), x);
   }
+  /// Each sequence's number at all of its tokens: [sequences] to [tokens].
   static at::Tensor sequence_spread(const at::Tensor& x, std::span<const std::size_t> offsets) {
     return x.index_select(0, sequence_indices(offsets, x));
   }

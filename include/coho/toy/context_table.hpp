@@ -26,7 +26,9 @@ class context_table {
     }
   }
 
+  /// The number of tokens of the vocabulary.
   std::size_t vocabulary() const noexcept { return vocabulary_; }
+  /// The number of contexts: the rows of the table.
   std::size_t contexts() const noexcept { return contexts_; }
 
   /// The context after `text`. Throws `argument_error` for a token outside the vocabulary.

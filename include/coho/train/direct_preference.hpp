@@ -26,7 +26,7 @@
 #include <coho/options.hpp>
 #include <coho/reduce.hpp>
 #include <coho/require.hpp>
-#include <coho/rollout/minibatch.hpp>
+#include <coho/rollout/micro_batch.hpp>
 #include <coho/train/direct_preference_examples.hpp>
 #include <coho/train/example_source.hpp>
 #include <coho/train/options/direct_preference_options.hpp>

@@ -13,7 +13,7 @@
 #include <coho/detail/if_called.hpp>
 #include <coho/error.hpp>
 #include <coho/reduce.hpp>
-#include <coho/rollout/minibatch.hpp>
+#include <coho/rollout/micro_batch.hpp>
 #include <coho/train/steps/model_outputs.hpp>
 
 namespace coho::inline v0_1 {

@@ -52,7 +52,7 @@ struct group_relative_models {
 
 namespace detail {
 
-/// The same models without a value model.
+/// The same models as `ppo_models` without a value model, for the steps that both drivers share.
 template <class Policy, class Reference, class Reward, class Optimizer, class Decoder, class Bonus, class Communicator,
           class Sampler>
 auto without_value_model(

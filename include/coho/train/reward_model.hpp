@@ -25,7 +25,7 @@
 #include <coho/parallel/shards.hpp>
 #include <coho/reduce.hpp>
 #include <coho/require.hpp>
-#include <coho/rollout/minibatch.hpp>
+#include <coho/rollout/micro_batch.hpp>
 #include <coho/train/example_source.hpp>
 #include <coho/train/options/reward_model_options.hpp>
 #include <coho/train/preference_pair.hpp>

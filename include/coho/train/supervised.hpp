@@ -20,7 +20,7 @@
 #include <coho/parallel/shards.hpp>
 #include <coho/reduce.hpp>
 #include <coho/require.hpp>
-#include <coho/rollout/minibatch.hpp>
+#include <coho/rollout/micro_batch.hpp>
 #include <coho/train/example_source.hpp>
 #include <coho/train/options/fit_options.hpp>
 #include <coho/train/steps/callbacks.hpp>

@@ -14,17 +14,17 @@ using namespace coho;
 TEST_CASE("what a byte_writer wrote is read back bit for bit") {
   detail::byte_writer out;
   const Eigen::ArrayXd numbers{{-0.0, std::numeric_limits<double>::infinity(), 0.1}};
-  out.number(std::int64_t{-5});
-  out.array(numbers);
-  out.array(std::string());
-  out.array(std::string("für"));
+  out.write_number(std::int64_t{-5});
+  out.write_array(numbers);
+  out.write_array(std::string());
+  out.write_array(std::string("für"));
   detail::byte_reader in(detail::span_of(out.bytes()));
-  CHECK(in.number<std::int64_t>() == -5);
-  const auto read = in.array<Eigen::ArrayXd>();
+  CHECK(in.read_number<std::int64_t>() == -5);
+  const auto read = in.read_array<Eigen::ArrayXd>();
   CHECK(std::memcmp(read.data(), numbers.data(), 3 * sizeof(double)) == 0);
-  CHECK(in.array<std::string>().empty());
+  CHECK(in.read_array<std::string>().empty());
   CHECK_FALSE(in.at_end());
-  CHECK(in.array<std::string>() == "für");
+  CHECK(in.read_array<std::string>() == "für");
   CHECK(in.at_end());
 }
 

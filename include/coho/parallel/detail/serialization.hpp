@@ -18,13 +18,13 @@ class byte_writer {
  public:
   /// A number or enumerator.
   template <class Number>
-  void number(const Number& value) {
+  void write_number(const Number& value) {
     append_bytes(&value, sizeof(Number));
   }
   /// Anything with data() and size(): the number of elements (8 bytes), then the elements.
   template <class Array>
-  void array(const Array& values) {
-    number(static_cast<std::uint64_t>(values.size()));
+  void write_array(const Array& values) {
+    write_number(static_cast<std::uint64_t>(values.size()));
     append_bytes(values.data(), static_cast<std::size_t>(values.size()) * sizeof(*values.data()));
   }
   const std::vector<std::uint8_t>& bytes() const noexcept { return bytes_; }
@@ -46,16 +46,16 @@ class byte_reader {
   bool at_end() const noexcept { return at_ == bytes_.size(); }
   /// The next number or enumerator.
   template <class Number>
-  Number number() {
+  Number read_number() {
     Number out{};
     copy_next(&out, sizeof(Number));
     return out;
   }
   /// The next array, as a container that can be resized: std::vector, std::string, an Eigen array.
   template <class Array>
-  Array array() {
+  Array read_array() {
     Array out;
-    const auto size = number<std::uint64_t>();
+    const auto size = read_number<std::uint64_t>();
     out.resize(static_cast<decltype(out.size())>(size));
     copy_next(out.data(), static_cast<std::size_t>(size) * sizeof(*out.data()));
     return out;
@@ -79,24 +79,24 @@ struct write_field {
     if constexpr (with_fields<const T>) {
       for_each_field(value, *this);
     } else if constexpr (std::is_arithmetic_v<T> || std::is_enum_v<T>) {
-      to.number(value);
+      to.write_number(value);
     } else {
-      to.array(value);
+      to.write_array(value);
     }
   }
   template <class T>
   void operator()(const std::vector<T>& values) const {
     if constexpr (std::is_arithmetic_v<T>) {
-      to.array(values);
+      to.write_array(values);
     } else {
-      to.number(static_cast<std::uint64_t>(values.size()));
+      to.write_number(static_cast<std::uint64_t>(values.size()));
       for (const auto& value : values) (*this)(value);
     }
   }
   template <class T>
   void operator()(const packed<T>& sequences) const {
-    to.array(sequences.values);
-    to.array(sequences.offsets);
+    to.write_array(sequences.values);
+    to.write_array(sequences.offsets);
   }
   template <std::same_as<token_batch> Batch>
   void operator()(const Batch& batch) const {
@@ -114,24 +114,24 @@ struct read_field {
     if constexpr (with_fields<T>) {
       for_each_field(value, *this);
     } else if constexpr (std::is_arithmetic_v<T> || std::is_enum_v<T>) {
-      value = from.number<T>();
+      value = from.read_number<T>();
     } else {
-      value = from.array<T>();
+      value = from.read_array<T>();
     }
   }
   template <class T>
   void operator()(std::vector<T>& values) const {
     if constexpr (std::is_arithmetic_v<T>) {
-      values = from.array<std::vector<T>>();
+      values = from.read_array<std::vector<T>>();
     } else {
-      values.resize(static_cast<std::size_t>(from.number<std::uint64_t>()));
+      values.resize(static_cast<std::size_t>(from.read_number<std::uint64_t>()));
       for (auto& value : values) (*this)(value);
     }
   }
   template <class T>
   void operator()(packed<T>& sequences) const {
-    sequences.values = from.array<std::vector<T>>();
-    sequences.offsets = from.array<std::vector<std::size_t>>();
+    sequences.values = from.read_array<std::vector<T>>();
+    sequences.offsets = from.read_array<std::vector<std::size_t>>();
   }
   template <std::same_as<token_batch> Batch>
   void operator()(Batch& batch) const {

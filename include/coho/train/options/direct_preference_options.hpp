@@ -5,7 +5,7 @@
 
 #include <coho/optimization/data_order.hpp>
 #include <coho/optimization/learning_rate_schedule.hpp>
-#include <coho/rollout/minibatch.hpp>
+#include <coho/rollout/micro_batch.hpp>
 #include <coho/train/options/fit_options.hpp>
 
 namespace coho::inline v0_1 {

@@ -23,6 +23,7 @@
 #include <coho/reward/normalization.hpp>
 #include <coho/reward/shaping.hpp>
 #include <coho/rollout/importance_weights.hpp>
+#include <coho/rollout/micro_batch.hpp>
 #include <coho/rollout/minibatch.hpp>
 #include <coho/train/options/policy_training_options.hpp>
 

@@ -21,6 +21,7 @@
 #include <coho/parallel/gradient_sum.hpp>
 #include <coho/parallel/shards.hpp>
 #include <coho/reduce.hpp>
+#include <coho/rollout/micro_batch.hpp>
 #include <coho/rollout/minibatch.hpp>
 #include <coho/rollout/trajectory.hpp>
 #include <coho/train/options/ppo_options.hpp>

@@ -14,6 +14,7 @@
 #include <coho/detail/if_called.hpp>
 #include <coho/detail/span_of.hpp>
 #include <coho/error.hpp>
+#include <coho/rollout/micro_batch.hpp>
 #include <coho/rollout/minibatch.hpp>
 
 namespace coho::inline v0_1 {

@@ -20,7 +20,7 @@
 #include <coho/reward/empty_response.hpp>
 #include <coho/reward/normalization.hpp>
 #include <coho/rng.hpp>
-#include <coho/rollout/minibatch.hpp>
+#include <coho/rollout/micro_batch.hpp>
 #include <coho/rollout/sampled_rollouts.hpp>
 #include <coho/rollout/trajectory.hpp>
 #include <coho/train/steps/model_outputs.hpp>
