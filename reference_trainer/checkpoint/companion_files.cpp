@@ -16,12 +16,13 @@ void copy_companion_files(const fs::path& from, const fs::path& to) {
     else
       fs::remove(to / name, none);
   }
-  constexpr const char* templates = "chat_templates";
-  fs::remove_all(to / templates, none);
-  if (!fs::is_directory(from / templates, none)) return;
-  fs::create_directories(to / templates);
-  for (const auto& entry : fs::directory_iterator(from / templates)) {
-    if (entry.is_regular_file(none)) copy_atomically(entry.path(), to / templates / entry.path().filename());
+  // Named chat templates; the second is the folder's name in older versions of transformers.
+  for (const char* templates : {"additional_chat_templates", "chat_templates"}) {
+    fs::remove_all(to / templates, none);
+    if (!fs::is_directory(from / templates, none)) continue;
+    fs::create_directories(to / templates);
+    for (const auto& entry : fs::directory_iterator(from / templates))
+      if (entry.is_regular_file(none)) copy_atomically(entry.path(), to / templates / entry.path().filename());
   }
 }
 

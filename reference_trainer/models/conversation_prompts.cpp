@@ -97,13 +97,14 @@ chat_text lay_out_plain(std::span<const chat_message> messages, bool answered,
 }  // namespace
 
 chat_text prompter::lay_out(std::span<const chat_message> messages, bool answered) const {
-  if (!chat_) return lay_out_plain(messages, answered, template_);
+  if (!chat_ && !own_template_) return lay_out_plain(messages, answered, template_);
   const bool own = !messages.empty() && messages.front().role == chat_role::system;
   std::vector<chat_message> all(messages.begin(), messages.end());
   if (!system_.empty() && !own) all.insert(all.begin(), {chat_role::system, system_});
   if (own && template_ && !messages.front().text.empty())
     dropped_parts::of_run().add("its own system text, which replaces prompt.template",
                                 messages.front().text + '\n' + messages.back().text);
+  if (own_template_) return (*own_template_)(all, answered);
   return answered ? chat_->answered(all) : (*chat_)(all);
 }
 

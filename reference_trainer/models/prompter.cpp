@@ -19,6 +19,24 @@ bool drop_oldest_exchange(std::vector<chat_message>& messages) {
   return true;
 }
 
+namespace {
+
+// The layout by the model's own template. Throws file_error where it brings none.
+template_layout make_template_layout(const prompt_settings& settings, const loaded_model& model) {
+  auto form =
+      settings.own_template ? settings.own_template : find_chat_template(model.directory, settings.chat_template_name);
+  if (!form)
+    throw file_error(model.directory.string(), "", "brings no chat template, which prompt.format = \"model\" needs",
+                     "give prompt.format another form, or put a chat_template.jinja there");
+  std::vector<std::string> special, ends;
+  for (const auto& one : model.tokenizer->special_tokens())
+    if (!one.text.empty()) special.push_back(one.text);
+  for (const token id : model.end_tokens()) ends.emplace_back(model.tokenizer->piece(id));
+  return {*std::move(form), std::move(special), std::move(ends), settings.date};
+}
+
+}  // namespace
+
 prompter::prompter(const prompt_settings& settings, const loaded_model& model)
     : tokenizer_(model.tokenizer),
       ends_(model.end_tokens()),
@@ -29,7 +47,9 @@ prompter::prompter(const prompt_settings& settings, const loaded_model& model)
       max_tokens_(settings.max_tokens) {
   if (!settings.template_path.empty() && !template_)
     template_ = load_template(template_kind::inference, settings.template_path);
-  if (format_name_ != "plain") {
+  if (format_name_ == "model") {
+    own_template_.emplace(make_template_layout(settings, model));
+  } else if (format_name_ != "plain") {
     // Settings that were read before the file existed have no format: loading it here reports that it is missing.
     const chat_format format = settings.chat ? *settings.chat : load_chat_format(settings.format_path);
     chat_ = template_ ? chat_prompt(format, *template_) : chat_prompt(format);

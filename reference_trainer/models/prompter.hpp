@@ -9,6 +9,7 @@
 #include <coho/prompt/chat_prompt.hpp>
 
 #include "models/model_files.hpp"
+#include "models/template_layout.hpp"
 #include "settings/prompt_settings.hpp"
 
 namespace coho::trainer {
@@ -25,15 +26,15 @@ bool drop_oldest_exchange(std::vector<chat_message>& messages);
 /// template.
 ///
 /// `prompt.template`: an inference template, by its path or a shipped name ("inference"). `prompt.format`: "plain" (the
-/// question itself, or the template's text with the question for {Input}), dromedary, llama2_chat, vicuna, mistral, or
-/// the path of a file that load_chat_format reads. `prompt.system`: the system text of a chat format, unless a template
-/// replaces it. `prompt.stop`: stop strings in addition to the format's own. `prompt.max_tokens` (0: no limit): in a
-/// longer prompt the oldest exchanges are left out, then the last question keeps only its last tokens. The words of
-/// format, template and system text are never cut.
+/// question itself, or the template's text with the question for {Input}), model (its own chat template),
+/// dromedary, llama2_chat, vicuna, mistral, or the path of a file that load_chat_format reads. `prompt.system`: the
+/// system text of a chat format, unless a template replaces it. `prompt.stop`: stop strings in addition to the format's
+/// own. `prompt.max_tokens` (0: no limit): in a longer prompt the oldest exchanges are left out, then the last question
+/// keeps only its last tokens. The words of format, template and system text are never cut.
 class prompter {
  public:
-  /// Throws `file_error` if the template or the format's file is missing, and `option_error` if `prompt.max_tokens`
-  /// leaves no room for a question.
+  /// Throws `file_error` if the template, the format's file or the model's chat template is missing, and `option_error`
+  /// if `prompt.max_tokens` leaves no room for a question.
   prompter(const prompt_settings& settings, const loaded_model& model);
 
   /// The tokens of a single question, including the begin token.
@@ -71,6 +72,7 @@ class prompter {
   std::vector<token> ends_;
   std::optional<prompt_template> template_;
   std::optional<chat_prompt> chat_;
+  std::optional<template_layout> own_template_;
   std::vector<std::string> stop_;
   std::string format_name_, system_;
   std::size_t max_tokens_;

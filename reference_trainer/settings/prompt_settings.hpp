@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <ctime>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -11,19 +12,24 @@
 
 #include "config/config.hpp"
 #include "config/recipe_option.hpp"
+#include "resources/chat_template_file.hpp"
 
 namespace coho::trainer {
 
 /// The section `prompt` of a recipe.
 struct prompt_options {
   std::string format = "plain";
+  std::string chat_template = "default";
+  std::string date = "2024-07-26";
   std::filesystem::path template_name{};
   std::vector<std::string> stop{};
   std::string system{};
   std::size_t max_tokens = 0;
 
   static void describe(auto&& visit, auto&... o) {
-    visit({"format", format_help}, o.format...);
+    visit(otherwise("model where the model brings a chat template; else plain", {"format", format_help}), o.format...);
+    visit({"chat_template", "name of the model's chat template, with format = \"model\""}, o.chat_template...);
+    visit({"date", "day that a chat template which asks for it is told, YYYY-MM-DD"}, o.date...);
     visit({"template",
            "template around a question: a path or a shipped name; the system text of a conversation "
            "replaces it"},
@@ -38,18 +44,23 @@ struct prompt_options {
          "tokens"},
         o.max_tokens...);
   }
-  /// Throws config_error for a system text that the format or the template leaves no place for.
+  /// Throws config_error for a system text that the format or the template leaves no place for, for a template beside
+  /// the model's own, and for keys that only that reads.
   void settle(const config& section) const;
 
   static constexpr const char* format_help =
-      "how a conversation is written: plain, dromedary, llama2_chat, vicuna, mistral, or a chat format file";
+      "how a conversation is written: model (by the model's own chat template), plain, dromedary, llama2_chat, vicuna, "
+      "mistral, or a chat format file";
 };
 
 /// The section `prompt` as prompter reads it, before a model is loaded.
 struct prompt_settings {
   std::string format_name{};
-  std::filesystem::path format_path{};  ///< of the user's own format
-  std::optional<chat_format> chat{};    ///< none in the plain format, and where format_path is not there
+  std::filesystem::path format_path{};                ///< of the user's own format
+  std::optional<chat_format> chat{};                  ///< none in the plain format, and where format_path is not there
+  std::optional<model_chat_template> own_template{};  ///< of the model, in the format "model"
+  std::string chat_template_name = "default";
+  std::tm date{};  ///< that a chat template is told
   std::filesystem::path template_path{};
   std::optional<prompt_template> wording{};  ///< of the template, if its file exists
   std::string system{};                      ///< of conversations that bring none
@@ -59,7 +70,9 @@ struct prompt_settings {
   std::size_t max_tokens = 0;
   std::string max_tokens_key = "prompt.max_tokens";
 };
-/// The section `prompt`; files that are not there yet are left out. Throws config_error, option_error, file_error.
+/// The section `prompt`; files that are not there yet are left out. Without `prompt.format`, and without a template
+/// that says otherwise, it is "model" where the folder `model.path` brings a chat template. Throws config_error,
+/// option_error, file_error.
 prompt_settings read_prompt_settings(const config& options);
 
 /// The limit that a stage may have of its own, STAGE.max_prompt_tokens: part of its section, but read with the section

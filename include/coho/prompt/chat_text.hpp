@@ -50,6 +50,8 @@ struct chat_piece {
   bool end = false;                   ///< the end token comes after the text
   std::vector<chat_span> messages{};  ///< the messages in it, as opposed to the format's own words
   std::vector<chat_reply> replies{};
+  /// The text is tokenised as it is written: spaces next to special tokens and at its end are part of it.
+  bool verbatim = false;
   friend bool operator==(const chat_piece&, const chat_piece&) = default;
 };
 
@@ -124,8 +126,8 @@ class chat_encoder {
       }
       // Spaces of the format next to a special token only separate it from the words for human readers.
       std::size_t last = at, next = at + size;
-      while (last > from && text[last - 1] == ' ' && is_format(piece, last - 1)) --last;
-      while (next < text.size() && text[next] == ' ' && is_format(piece, next)) ++next;
+      while (!piece.verbatim && last > from && text[last - 1] == ' ' && is_format(piece, last - 1)) --last;
+      while (!piece.verbatim && next < text.size() && text[next] == ' ' && is_format(piece, next)) ++next;
       append_text(piece, from, last);
       append_special(piece, at, id);
       at = from = next;
@@ -262,7 +264,7 @@ struct chat_text {
       }
       chat_piece last = pieces[i];
       last.text += response_prefix;
-      while (last.text.ends_with(' ')) last.text.pop_back();
+      while (!last.verbatim && last.text.ends_with(' ')) last.text.pop_back();
       for (auto& message : last.messages) message.end = std::min(message.end, last.text.size());
       encoder.add_piece(last);
     }

@@ -50,6 +50,96 @@ TEST_CASE("prompting: chat formats bring their own words and stops") {
   CHECK_THROWS_AS(make_prompter(config(settings{"prompt.stop=[\"\"]"}), demo_model()), option_error);
 }
 
+namespace {
+
+// The demo's base with a chat template of its own.
+struct model_with_template {
+  temporary_directory folder;
+  loaded_model model;
+
+  explicit model_with_template(
+      const std::string& text =
+          "{% for m in messages %}{{ m.role + ': ' + m.content + eos_token + '\n' }}{% endfor %}"
+          "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}")
+      : model([&] {
+          std::filesystem::copy(demo_base(), folder.path(), std::filesystem::copy_options::recursive);
+          write_bytes(folder / "tokenizer_config.json", R"({"bos_token": "<s>", "eos_token": "</s>"})");
+          write_bytes(folder / "chat_template.jinja", text);
+          return load_model(folder.path());
+        }()) {}
+  config recipe(const settings& more) const { return config(settings{"model.path=" + folder.path().string()} + more); }
+};
+
+// Tokens of the parts of a text, between which the end token stands.
+std::vector<token> around_ends(const loaded_model& model, const std::vector<std::string>& parts) {
+  std::vector<token> out;
+  for (const auto& part : parts) {
+    if (&part != &parts.front()) out.push_back(model.tokenizer->eos());
+    for (const token id : model.tokenizer->encode(part)) out.push_back(id);
+  }
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "prompting: the model's own chat template is the form where the model brings one and no recipe says otherwise") {
+  const model_with_template own;
+  const auto expected = around_ends(own.model, {"user: why?", "\nassistant: "});
+  const config open = own.recipe({});
+  CHECK(make_prompter(open, own.model).format_name() == "model");
+  CHECK(make_prompter(open, own.model).tokens("why?") == expected);
+  CHECK_THAT(open.resolved(), Catch::Matchers::ContainsSubstring("format = \"model\""));
+  CHECK(make_prompter(own.recipe({"prompt.format=model"}), own.model).tokens("why?") == expected);
+  CHECK(make_prompter(own.recipe({"prompt.format=plain"}), own.model).tokens("why?") == with_begin("why?"));
+  CHECK(make_prompter(own.recipe({"prompt.template=inference"}), own.model).format_name() == "plain");
+  CHECK(make_prompter(own.recipe({"prompt.system=be kind"}), own.model).tokens("why?") ==
+        around_ends(own.model, {"system: be kind", "\nuser: why?", "\nassistant: "}));
+  CHECK(make_prompter(config(settings{"model.path=" + demo_base().string()}), demo_model()).format_name() == "plain");
+}
+
+TEST_CASE(
+    "prompting: a conversation is learnt in the model's own form, each reply after the tokens that are sampled from") {
+  const model_with_template own;
+  const auto prompts = make_prompter(own.recipe({}), own.model);
+  const std::vector<chat_message> talk{{chat_role::user, "why?"},
+                                       {chat_role::assistant, "no reason."},
+                                       {chat_role::user, "what next?"},
+                                       {chat_role::assistant, "we ask."}};
+  const auto learnt = prompts.training_tokens(talk);
+  REQUIRE(learnt.replies.size() == 2);
+  for (std::size_t i = 0; i < 2; ++i) {
+    const auto& reply = learnt.replies[i];
+    const auto before = learnt.tokens.begin() + static_cast<std::ptrdiff_t>(reply.first);
+    CHECK(std::vector(learnt.tokens.begin(), before) == prompts.tokens(std::span(talk).first(2 * i + 1)));
+    CHECK(*(before + static_cast<std::ptrdiff_t>(reply.size) - 1) == own.model.tokenizer->eos());
+  }
+}
+
+TEST_CASE("prompting: what the model's own form cannot be given is refused") {
+  const model_with_template own;
+  const auto problem = [&](const settings& more) {
+    try {
+      make_prompter(own.recipe(more), own.model);
+    } catch (const std::exception& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  using Catch::Matchers::ContainsSubstring;
+  CHECK_THAT(problem({"prompt.format=model", "prompt.template=inference"}), ContainsSubstring("prompt.system gives"));
+  CHECK_THAT(problem({"prompt.chat_template=rag"}), ContainsSubstring("one of default"));
+  CHECK_THAT(problem({"prompt.format=plain", "prompt.chat_template=rag"}), ContainsSubstring("unless format is model"));
+  for (const std::string wrong : {"2024-13-01", "2023-02-30", "today", "2024-07-26x", "''"})
+    CHECK_THAT(problem({"prompt.date=" + wrong}), ContainsSubstring("YYYY-MM-DD"));
+  CHECK_THROWS_WITH(make_prompter(config(settings{"prompt.format=model"}), demo_model()),
+                    ContainsSubstring("brings no chat template"));
+  const model_with_template broken("{% for m in messages %}{{ raise_exception('not ' + m.role) }}{% endfor %}");
+  CHECK_THROWS_WITH(
+      make_prompter(broken.recipe({}), broken.model).tokens("why?"),
+      ContainsSubstring("not user") && ContainsSubstring("chat_template.jinja: line 1") && ContainsSubstring("why?"));
+}
+
 TEST_CASE("prompting: a format may be a file") {
   const temporary_directory folder;
   const std::string path = (folder / "mine.json").string();

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <ctime>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <coho/prompt/chat_text.hpp>
+
+#include "resources/chat_template_file.hpp"
+
+namespace coho::trainer {
+
+/// Lays out conversations by a model's own chat template, as transformers' `apply_chat_template` does.
+///
+/// What is learnt of a conversation is what the template marks by generation tags. Without these it follows from
+/// prefixes: the prompt of a reply is the conversation before it with `add_generation_prompt`, and must be the
+/// beginning of the whole text; the reply ends with the token that ends a turn. Replies before the last one whose turns
+/// the template changes later (some drop what a model thought) are read but not learnt, and counted in a note.
+///
+/// A message whose words spell a special token keeps them as words: they are told from the template's own by rendering
+/// once more with a mark in their place.
+class template_layout {
+ public:
+  /// `special`: the texts of the model's special tokens; `ends`: those that end a turn; `now`: the time for templates
+  /// that ask for it.
+  template_layout(model_chat_template form, std::vector<std::string> special, std::vector<std::string> ends,
+                  const std::tm& now);
+
+  /// The text of a conversation; `answered`: it ends with a reply. Throws `template_error` where the template refuses
+  /// the conversation, with its beginning; `argument_error` where the replies cannot be told from the prompts.
+  chat_text operator()(std::span<const chat_message> messages, bool answered) const;
+
+ private:
+  rendered_chat render(std::span<const chat_message> messages, bool prompt) const;
+  // The places of the messages' words in `text`, where one spells a special token; empty: none does.
+  std::vector<chat_span> find_messages(std::span<const chat_message> messages, bool prompt,
+                                       const std::string& text) const;
+  // The replies as the template marks them.
+  std::vector<chat_reply> marked_replies(std::span<const chat_message> messages, const rendered_chat& whole) const;
+  // The replies by the prefixes of the whole.
+  std::vector<chat_reply> prefix_replies(std::span<const chat_message> messages, const std::string& whole) const;
+  // Where the learnt part of a reply in [begin, end) ends: behind the token that ends the turn, or, of one that is not
+  // finished, behind its words.
+  std::size_t reply_end(const chat_message& reply, const std::string& whole, std::size_t begin, std::size_t end) const;
+  bool ends_turn(const std::string& text, const chat_reply& reply) const;
+
+  model_chat_template form_;
+  std::vector<std::string> special_, ends_;
+  std::tm now_;
+};
+
+}  // namespace coho::trainer
