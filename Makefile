@@ -21,7 +21,7 @@ OPTIONS := PRESET=$(PRESET) LIBTORCH=$(LIBTORCH) CMAKE_ARGS=$(CMAKE_ARGS)
 compile = cmake --build $(BUILD) --parallel $(JOBS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup configure build all test test-peers demo demo-seeds demo-base bench bench-peers bench-gpu docs amalgamate format clean
+.PHONY: help setup configure build all test test-peers real-model demo demo-seeds demo-base bench bench-peers bench-gpu docs amalgamate format clean
 
 help: # this list
 	@echo "make TARGET [PRESET=release|dev|asan|no-torch|clang|cuda] [LIBTORCH=pip|system|FOLDER] [SEED=n] [JOBS=n]"
@@ -53,11 +53,16 @@ test-peers: configure # test adapters, checkpoints, tokenizers and chat template
                       # and Jinja (pip installs them into build/venv-interop; TOKENIZERS="a/tokenizer.json …" and
                       # CHAT_TEMPLATES="a/chat_template.jinja …" add some of your own)
 	@if tools/setup interop; then \
-	  $(compile) --target coho_interop coho_tokens coho_chat && \
+	  $(compile) --target coho_executable coho_interop coho_tokens coho_chat && \
 	  build/venv-interop/bin/python tests/interop/tokens.py $(BUILD)/interop/coho_tokens $(TOKENIZERS) && \
 	  build/venv-interop/bin/python tests/interop/chat_templates.py $(BUILD)/interop/coho_chat $(CHAT_TEMPLATES) && \
-	  build/venv-interop/bin/python tests/interop/round_trip.py $(BUILD)/interop/coho_interop; \
+	  build/venv-interop/bin/python tests/interop/round_trip.py $(BUILD)/interop/coho_interop && \
+	  build/venv-interop/bin/python tests/interop/real_model.py $(BUILD)/interop/coho_interop $(BUILD)/coho; \
 	else echo "test-peers: skipped, because its Python libraries could not be installed"; fi
+
+real-model: ## put SmolLM2-135M-Instruct into build/models: a real model for trying the commands, 0.5 GB
+	@if tools/setup real-model; then build/venv-interop/bin/python tools/real_model; \
+	else echo "real-model: skipped, because its Python libraries could not be installed"; fi
 
 demo: build # run SALMON on a tiny model, from judge to policy: demo-out/report.html
 	build/coho demo --seed $(SEED) --out $(DEMO_OUT) $(DEMO_ARGS)

@@ -3,10 +3,13 @@
 //     coho_interop JOB.json     "settings": ["model.path=…", "adapter.rank=4", …], a recipe's keys;
 //                               "role": files of a role, or "fresh": seed of a new one (settings adapter.…);
 //                               "head": [bias]?, "tokens": [[1, 5, …], …]?, "outputs": "….safetensors"?,
-//                               "merge": true?, "save": folder?, "quantize": folder?, "texts": ["…", …]?
+//                               "merge": true?, "save": folder?, "quantize": folder?, "texts": ["…", …]?,
+//                               "conversations": [[["user", "Hi"], …], …]?
 //
 // outputs: logits.0, logits.1, … [T, V] of each sequence, and scores [B], the scalar head at each last token; with
-// texts tokens.0, … as a model reads each, and ends, the tokens at which a response ends, in increasing order.
+// texts tokens.0, … as a model reads each, and ends, the tokens at which a response ends, in increasing order; with
+// conversations conversation.0, …, their tokens in the form of prompt.format, and, of those that end with a reply,
+// learnt.0, …, the weights of these.
 #include <algorithm>
 #include <cstdio>
 #include <exception>
@@ -27,8 +30,10 @@
 #include "decoder/layout.hpp"
 #include "files/json_file.hpp"
 #include "models/model_files.hpp"
+#include "models/prompter.hpp"
 #include "run/stage_context.hpp"
 #include "settings/model_settings.hpp"
+#include "settings/prompt_settings.hpp"
 
 namespace {
 
@@ -94,6 +99,29 @@ void write_outputs(loaded_model& model, const nlohmann::json& job) {
   write_tensors(job["outputs"].get<std::string>(), outputs);
 }
 
+void write_conversations(const loaded_model& model, const config& options, const nlohmann::json& job) {
+  const prompter prompts(read_prompt_settings(options), model);
+  tensor_map outputs;
+  std::size_t number = 0;
+  for (const auto& turns : job["conversations"]) {
+    std::vector<chat_message> messages;
+    for (const auto& turn : turns) {
+      const std::string role = turn[0];
+      messages.push_back({role == "system" ? chat_role::system
+                          : role == "user" ? chat_role::user
+                                           : chat_role::assistant,
+                          turn[1].get<std::string>()});
+    }
+    const bool answered = messages.back().role == chat_role::assistant;
+    const auto learnt = answered ? prompts.training_tokens(messages) : chat_tokens{prompts.tokens(messages), {}};
+    const std::string name = std::to_string(number++);
+    outputs["conversation." + name] =
+        at::tensor(std::vector<std::int64_t>(learnt.tokens.begin(), learnt.tokens.end()), at::kLong);
+    if (answered) outputs["learnt." + name] = at::tensor(learnt.weights(), at::kFloat);
+  }
+  write_tensors(job["outputs"].get<std::string>(), outputs);
+}
+
 void quantize_base(const std::filesystem::path& from, const std::filesystem::path& to) {
   const auto checkpoint = load_hf_checkpoint(from);
   auto config = checkpoint.config;
@@ -119,7 +147,11 @@ void run(const nlohmann::json& job) {
   } else {
     load_role(model, "role", job.value("role", std::string()));
   }
-  if (job.contains("outputs")) write_outputs(model, job);
+  if (job.contains("conversations")) {
+    write_conversations(model, options, job);
+  } else if (job.contains("outputs")) {
+    write_outputs(model, job);
+  }
   if (job.value("merge", false)) {
     auto merged = model.bank->at("role").adapter.merge(model.bank->base());
     model.bank->add_full("merged", std::move(merged));
