@@ -117,7 +117,7 @@ std::vector<chat_reply> template_layout::marked_replies(std::span<const chat_mes
 }
 
 std::vector<chat_reply> template_layout::prefix_replies(std::span<const chat_message> messages,
-                                                        const std::string& whole) const {
+                                                        const std::string& whole, bool answered) const {
   std::vector<chat_reply> out;
   for (std::size_t i = 0; i < messages.size(); ++i) {
     if (!is_reply(messages[i])) continue;
@@ -129,7 +129,7 @@ std::vector<chat_reply> template_layout::prefix_replies(std::span<const chat_mes
                      .end = reply_end(messages[i], whole, prompt.size(), through.size()),
                      .weight = messages[i].weight,
                      .finished = messages[i].finished});
-    } else {
+    } else if (answered) {
       require_argument(!last, "the prompt that " + form_.form.name() +
                                   " makes of a conversation is not the beginning of what it makes of the answered one, "
                                   "so a reply cannot be learnt after it (give prompt.format another form): \"" +
@@ -170,9 +170,11 @@ chat_text template_layout::operator()(std::span<const chat_message> messages, bo
   rendered_chat whole = render(messages, !answered);
   chat_piece piece{.text = whole.text, .verbatim = true};
   piece.messages = find_messages(messages, !answered, whole.text);
+  // Of a prompt too: its tokens are cut where an earlier reply was sampled.
+  const auto replies = static_cast<std::size_t>(std::ranges::count_if(messages, is_reply));
+  const bool marks = form_.form.marks_generation() && (answered || whole.generated.size() == replies);
+  piece.replies = marks ? marked_replies(messages, whole) : prefix_replies(messages, whole.text, answered);
   if (answered) {
-    piece.replies =
-        form_.form.marks_generation() ? marked_replies(messages, whole) : prefix_replies(messages, whole.text);
     // A template without an end of turn leaves it to the end token.
     piece.end = messages.back().finished && !ends_turn(piece.text, piece.replies.back());
   }

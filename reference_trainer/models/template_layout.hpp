@@ -38,8 +38,10 @@ class template_layout {
                                        const std::string& text) const;
   // The replies as the template marks them.
   std::vector<chat_reply> marked_replies(std::span<const chat_message> messages, const rendered_chat& whole) const;
-  // The replies by the prefixes of the whole.
-  std::vector<chat_reply> prefix_replies(std::span<const chat_message> messages, const std::string& whole) const;
+  // The replies by the prefixes of the whole. Those of a conversation that is `answered` are to be learnt: what cannot
+  // be is refused or counted.
+  std::vector<chat_reply> prefix_replies(std::span<const chat_message> messages, const std::string& whole,
+                                         bool answered) const;
   // Where the learnt part of a reply in [begin, end) ends: behind the token that ends the turn, or, of one that is not
   // finished, behind its words.
   std::size_t reply_end(const chat_message& reply, const std::string& whole, std::size_t begin, std::size_t end) const;

@@ -168,7 +168,9 @@ TEST_CASE("self-align: what an earlier run left is no part of a later one") {
   SECTION("its output was taken away") { std::filesystem::remove(folder / "a.jsonl"); }
   SECTION("the later one was killed before its first record") {
     write_bytes(folder / "a.jsonl.partial", "");
-    write_bytes(folder / "a.jsonl.toml", read_bytes(folder / "other.jsonl.toml"));
+    std::string recipe = read_bytes(folder / "other.jsonl.toml");
+    for (std::size_t at = 0; (at = recipe.find("other.", at)) != std::string::npos;) recipe.replace(at, 6, "a.");
+    write_bytes(folder / "a.jsonl.toml", recipe);
   }
   CHECK(aligned(folder, "a", {"seed=8"}, true) == other);
 }

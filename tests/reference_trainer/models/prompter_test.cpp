@@ -89,7 +89,7 @@ TEST_CASE(
   const config open = own.recipe({});
   CHECK(make_prompter(open, own.model).format_name() == "model");
   CHECK(make_prompter(open, own.model).tokens("why?") == expected);
-  CHECK_THAT(open.resolved(), Catch::Matchers::ContainsSubstring("format = \"model\""));
+  CHECK_THAT(open.resolved(), Catch::Matchers::ContainsSubstring("format = 'model'"));
   CHECK(make_prompter(own.recipe({"prompt.format=model"}), own.model).tokens("why?") == expected);
   CHECK(make_prompter(own.recipe({"prompt.format=plain"}), own.model).tokens("why?") == with_begin("why?"));
   CHECK(make_prompter(own.recipe({"prompt.template=inference"}), own.model).format_name() == "plain");

@@ -55,6 +55,8 @@ TEST_CASE("template_layout: a prompt is the template's text with the generation 
         "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nWhy?<|im_end|>\n<|im_start|>assistant\n");
   CHECK(text.pieces.at(0).verbatim);
   CHECK(text.pieces[0].replies.empty());
+  const auto second = layout(chatml)(std::vector{ask, tell, again}, false);
+  CHECK(learnt(second) == std::vector<std::string>{"So.<|im_end|>"});
   CHECK_FALSE(text.pieces[0].begin);
   CHECK_THROWS_AS(layout(chatml)(std::vector{ask, tell}, false), argument_error);
   CHECK_THROWS_AS(layout(chatml)(std::vector{ask}, true), argument_error);
