@@ -38,8 +38,10 @@ CONVERSATIONS = [
     [["user", "Hi"], ["assistant", "Hello! How can I help?"], ["user", " Tell me a joke. \n"]],
     [["user", "Hi"], ["assistant", "Hello! How can I help?"]],
     [["system", "Be brief."], ["user", "Why?"], ["assistant", "So."], ["user", "And?"], ["assistant", "1,234 No.\n\nYes."]],
-    [["user", "日本語で"], ["assistant", "はい。🙂"], ["user", "…"], ["assistant", "  spaces  "]],
+    [["user", "日本語で"], ["assistant", "はい。🙂"], ["user", "…"], ["assistant", "spaces  "]],
 ]
+# Not among them: a reply that begins with white space. Here it is tokenised after its prompt, as it would be sampled;
+# transformers tokenises the whole text, where spaces join the line break before.
 
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>' + '\n' }}{% endfor %}"
@@ -146,7 +148,7 @@ def check_conversations(interop, folder, work, name, template):
             raise Failure(f"{name}, conversation {i}: {theirs} there, {found[f'conversation.{i}'].tolist()} here")
         if not answered:
             continue
-        if "generation" in (template or ""):
+        if "{% generation" in (template or ""):
             mask = tokenizer.apply_chat_template(chat, return_dict=True, return_assistant_tokens_mask=True)["assistant_masks"]
         else:
             mask = learnt_by_prefixes(tokenizer, chat, theirs)
