@@ -87,12 +87,13 @@ std::vector<std::filesystem::path> list_data_files(const std::filesystem::path& 
   std::vector<fs::path> out;
   for (const auto& entry : fs::recursive_directory_iterator(path)) {
     const auto name = entry.path().filename().string();
-    constexpr const char* endings[] = {".json", ".jsonl", ".json.gz", ".jsonl.gz"};
+    constexpr const char* endings[] = {".json",     ".jsonl",     ".json.gz", ".jsonl.gz",
+                                       ".json.zst", ".jsonl.zst", ".parquet"};
     const bool is_data = std::ranges::any_of(endings, [&](const char* ending) { return name.ends_with(ending); });
     if (is_data && entry.is_regular_file() && !is_excluded(entry.path())) out.push_back(entry.path());
   }
   if (out.empty())
-    throw file_error(path.string(), "", "is a folder without .json, .jsonl, .json.gz or .jsonl.gz files",
+    throw file_error(path.string(), "", "is a folder without .parquet, .json, .jsonl, .gz or .zst files",
                      "give a folder that holds some, or a file");
   std::ranges::sort(out);
   return out;

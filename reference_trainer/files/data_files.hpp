@@ -23,9 +23,9 @@ std::filesystem::path find_prompt_file(const std::filesystem::path& path_or_name
 /// Whether there is no file or folder of this path, or none that may be seen. Never throws.
 bool is_missing(const std::filesystem::path& path);
 
-/// The file itself or, of a folder, all .json, .jsonl, .json.gz and .jsonl.gz files below it, sorted by path so that
-/// the order does not depend on the disk. `excluded` are left out, such as a run's own output. Throws `file_error` for
-/// a folder without any.
+/// The file itself or, of a folder, all .parquet, .json and .jsonl files below it, the latter two also with .gz or
+/// .zst, sorted by path so that the order does not depend on the disk. `excluded` are left out, such as a run's own
+/// output. Throws `file_error` for a folder without any.
 std::vector<std::filesystem::path> list_data_files(const std::filesystem::path& path,
                                                    const std::vector<std::filesystem::path>& excluded = {});
 

@@ -12,7 +12,7 @@ namespace {
 
 using namespace std::string_view_literals;
 
-enum class remedy_kind { lfs, columns, unpack_archive, unpack, pickle, gguf, other };
+enum class remedy_kind { lfs, parquet, encrypted, columns, unpack_archive, unpack, pickle, gguf, other };
 
 struct signature {
   std::string_view bytes, what;
@@ -21,8 +21,8 @@ struct signature {
 
 // Longer signatures before their own prefixes.
 constexpr std::array signatures{
-    signature{"PAR1"sv, "is a Parquet file", remedy_kind::columns},
-    signature{"PARE"sv, "is an encrypted Parquet file", remedy_kind::columns},
+    signature{"PAR1"sv, "is a Parquet file", remedy_kind::parquet},
+    signature{"PARE"sv, "is an encrypted Parquet file", remedy_kind::encrypted},
     signature{"ARROW1"sv, "is an Arrow file", remedy_kind::columns},
     signature{"FEA1"sv, "is a Feather file", remedy_kind::columns},
     signature{"\xFF\xFF\xFF\xFF"sv, "is an Arrow stream, the format of Hugging Face's datasets", remedy_kind::columns},
@@ -137,6 +137,13 @@ std::string remedy_text(remedy_kind mend, file_use use) {
   switch (mend) {
     case remedy_kind::lfs:
       return "fetch them with `git lfs pull`, or download it";
+    case remedy_kind::parquet:
+      // As records they are read, by their first bytes.
+      if (use == file_use::records) return "unpack it: Parquet has its own compression";
+      return text ? "export it as JSON" : "give " + expected_format(use);
+    case remedy_kind::encrypted:
+      if (use == file_use::records) return "write it again without encryption";
+      return "give " + expected_format(use);
     case remedy_kind::columns:
       return text ? "export it as JSON Lines (for example with pandas' to_json)" : "give " + expected_format(use);
     case remedy_kind::unpack_archive:
@@ -145,7 +152,7 @@ std::string remedy_text(remedy_kind mend, file_use use) {
                    "(save_pretrained(folder, safe_serialization=True)); otherwise unpack it and give the file inside"
                  : "unpack it and give the file inside";
     case remedy_kind::unpack:
-      return use == file_use::records ? "unpack it; gzip is the only compression that is read" : "unpack it";
+      return use == file_use::records ? "unpack it; gzip and zstd are the compressions that are read" : "unpack it";
     case remedy_kind::pickle:
       return use == file_use::weights ? "convert it once in Python, if you trust it: load it with transformers and "
                                         "call save_pretrained(folder, safe_serialization=True)"

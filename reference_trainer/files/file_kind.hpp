@@ -8,7 +8,7 @@ namespace coho::trainer {
 
 /// What a file was opened as, which decides the remedy.
 enum class file_use {
-  records,    ///< data: JSON Lines, gzip included
+  records,    ///< data: JSON Lines, gzip and zstd included; Parquet
   document,   ///< one JSON value: config.json, principles
   weights,    ///< safetensors
   tokenizer,  ///< a sentencepiece model
@@ -25,7 +25,7 @@ struct file_kind {
 /// Arrow, Feather, archives and compressed files, pickles, GGUF, UTF-16 and UTF-32, web pages and similar. Nothing for
 /// an unknown format, and for the expected one.
 ///
-///     recognise_file("PAR1\x15…", file_use::records)->what;  // "is a Parquet file"
+///     recognise_file("PAR1\x15…", file_use::document)->what;  // "is a Parquet file"
 std::optional<file_kind> recognise_file(std::string_view beginning, file_use use);
 
 /// The same for text that is known not to be JSON: comma- or tab-separated values, YAML, XML, a Markdown fence.

@@ -31,17 +31,19 @@ struct jsonl_options {
 };
 
 /// Reads a stream of JSON values in constant memory: JSON Lines, a top-level JSON array, or one object whose "{" has a
-/// line of its own; plain or gzip (detected by content, not by name). Blank lines and a byte order mark are skipped.
+/// line of its own, plain or packed with gzip or zstd; or the rows of a Parquet file, each as an object of its columns.
+/// The form is detected by content, not by name. Blank lines and a byte order mark are skipped. A folder is read as its
+/// data files, one after the other (`list_data_files`).
 ///
-/// Throws `file_error` with the line (and in arrays the item) for text that is not JSON, not UTF-8, longer than
-/// `max_record_bytes` or cut off, and for a damaged gzip stream.
+/// Throws `file_error` with the line (and in arrays the item), or the row, for text that is not JSON, not UTF-8, longer
+/// than `max_record_bytes` or cut off, and for a damaged file.
 ///
 ///     jsonl_reader reader("pairs.jsonl.gz");
 ///     for (json value; reader.next(value);) use(value);
 class jsonl_reader {
  public:
   /// Reads the beginning, from which the form is recognised. Throws `file_error` for a file that is missing or of
-  /// another kind, such as Parquet.
+  /// another kind.
   explicit jsonl_reader(const std::filesystem::path& path, const jsonl_options& options = {});
   ~jsonl_reader();
   jsonl_reader(jsonl_reader&&) noexcept;
@@ -49,18 +51,19 @@ class jsonl_reader {
   /// The next value, or false at the end.
   bool next(json& value);
   /// After `next`, or the interpretation of its value, threw: whether reading can continue with the next value. Not if
-  /// the error concerns the file as a whole: a gzip stream, an array that does not end.
+  /// the error concerns the file as a whole: a packed stream, an array that does not end.
   bool recover();
 
   /// Values read so far.
   std::size_t count() const noexcept;
   const std::filesystem::path& path() const noexcept;
-  /// The last value verbatim, and its offset in bytes in the unpacked file.
-  std::string_view text() const noexcept;
+  /// The last value as JSON text, verbatim where the file is text, and its offset in bytes in the unpacked file.
+  std::string_view text() const;
   std::uint64_t offset() const noexcept;
-  /// Whether a value can be read again at its offset: a plain file, neither compressed nor a pipe.
+  /// Whether a value can be read again at its offset: a plain file of text, neither packed nor a pipe.
   bool seekable() const noexcept;
-  /// "line 12" or "line 12, item 3": where the last value began. For errors about its content.
+  /// "line 12", "line 12, item 3" or "row 12"; of a folder after the file's name: where the last value began. For
+  /// errors about its content.
   std::string place() const;
   /// `file_error` at the last value's place.
   [[noreturn]] void fail(std::string_view what, std::string_view mend = {}) const;

@@ -305,7 +305,7 @@ bool is_first_message(const record_fields& fields) {
 bool read_foreign_preference(const record_fields& fields, preference_record& record) {
   if (fields.has_all("history", "human_ref_A", "human_ref_B", "labels")) {
     read_shp(fields, record);
-    return !fields.has("score_ratio") || fields.number("score_ratio") > 2;
+    return !fields.has_value("score_ratio") || fields.number("score_ratio") > 2;
   }
   if (fields.has_all("Question", "Answer1", "Answer2", "Preference")) {
     read_question_answers(fields, record);

@@ -132,12 +132,12 @@ void read_own_preference(const json& value, const jsonl_reader& at, preference_r
   const double preferred = fields.number("preference");
   if (preferred != 1 && preferred != 2) fields.fail_type("preference", "1 or 2");
   record.preferred = static_cast<int>(preferred);
-  if (!fields.has("principles")) return;
+  if (!fields.has_value("principles")) return;
   if (!fields["principles"].is_array()) fields.fail_type("principles", "a list of {name, negated, text, score}");
   for (const auto& item : fields["principles"]) {
     const record_fields entry(item, at);
     if (!entry.is_object()) fields.fail_type("principles", "a list of {name, negated, text, score}");
-    record.principles.push_back({entry.text("name"), entry.has("negated") && entry.boolean("negated"),
+    record.principles.push_back({entry.text("name"), entry.has_value("negated") && entry.boolean("negated"),
                                  entry.optional_text("text"), entry.optional_number("score").value_or(0)});
   }
   if (const auto dominant = fields.optional_number("dominant")) {
@@ -284,7 +284,7 @@ bool from_json(const json& value, const jsonl_reader& at, sample_record& record)
   record.prompt = read_own_prompt(fields);
   record.responses = read_responses(fields);
   record.finished.assign(record.responses.size(), true);
-  if (!fields.has("finished")) return true;
+  if (!fields.has_value("finished")) return true;
   const auto& list = fields["finished"];
   if (!list.is_array() || list.size() != record.responses.size())
     fields.fail_type("finished", "a list with true or false for each response");

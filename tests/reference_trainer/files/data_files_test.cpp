@@ -104,11 +104,13 @@ TEST_CASE("data files: only a program in its build folder looks into the source 
 TEST_CASE("data files: those below a folder, sorted, without the excluded ones") {
   const temporary_directory folder;
   std::filesystem::create_directory(folder / "b");
-  for (const char* name : {"c.jsonl", "b/a.json.gz", "a.json", "notes.txt", "own.jsonl"})
+  for (const char* name :
+       {"c.jsonl", "b/a.json.gz", "a.json", "notes.txt", "own.jsonl", "d.parquet", "b/c.jsonl.zst", "x.zst"})
     write_bytes(folder / name, "");
   using paths = std::vector<std::filesystem::path>;
   CHECK(coho::trainer::list_data_files(folder.path(), {folder / "own.jsonl"}) ==
-        paths{folder / "a.json", folder / "b/a.json.gz", folder / "c.jsonl"});
+        paths{folder / "a.json", folder / "b/a.json.gz", folder / "b/c.jsonl.zst", folder / "c.jsonl",
+              folder / "d.parquet"});
   CHECK(coho::trainer::list_data_files(folder / "notes.txt") == paths{folder / "notes.txt"});
   const temporary_directory empty;
   CHECK_THROWS_AS(coho::trainer::list_data_files(empty.path()), coho::file_error);

@@ -71,14 +71,16 @@ TEST_CASE("file kind: forms are known by their first bytes") {
 }
 
 TEST_CASE("file kind: the mend depends on what was wanted") {
-  CHECK_THAT(kind_of_bytes("PAR1"), ContainsSubstring("JSON Lines"));
+  CHECK_THAT(kind_of_bytes("PAR1"), ContainsSubstring("unpack it"));
+  CHECK_THAT(kind_of_bytes("PAR1", file_use::document), ContainsSubstring("export it as JSON"));
+  CHECK_THAT(kind_of_bytes("PARE"), ContainsSubstring("without encryption"));
   CHECK_THAT(kind_of_bytes("PK\x03\x04", file_use::weights), ContainsSubstring("safe_serialization"));
   CHECK_THAT(kind_of_bytes("PK\x03\x04"), ContainsSubstring("unpack it"));
   CHECK_THAT(kind_of_bytes("{\"a\": 1}", file_use::tokenizer), ContainsSubstring("JSON tokenizer"));
   CHECK_THAT(kind_of_bytes("IQ== 0\nIg== 1\n", file_use::tokenizer), ContainsSubstring("tiktoken"));
   CHECK_THAT(kind_of_bytes("GGUF", file_use::weights), ContainsSubstring("Hugging Face checkpoint"));
-  CHECK_THROWS_WITH(refuse_other_kinds("x.jsonl", "PAR1", file_use::records),
-                    ContainsSubstring("x.jsonl: is a Parquet file; export it as JSON Lines"));
+  CHECK_THROWS_WITH(refuse_other_kinds("x.jsonl", "ARROW1", file_use::records),
+                    ContainsSubstring("x.jsonl: is an Arrow file; export it as JSON Lines"));
 }
 
 TEST_CASE("file kind: what was wanted is nothing else") {

@@ -129,8 +129,8 @@ TEST_CASE("file content: a file of another kind is named, and what mends it") {
   const std::string model = model_with(folder, "model", "", "").string();
   const struct {
     std::string bytes, says, mend;
-  } data[] = {{"PAR1" + std::string(60, '\0') + "PAR1", "is a Parquet file", "export it as JSON Lines"},
-              {std::string("\x28\xB5\x2F\xFD\0\0", 6), "is compressed with zstd", "unpack it"},
+  } data[] = {{"ARROW1" + std::string(60, '\0') + "ARROW1", "is an Arrow file", "export it as JSON Lines"},
+              {std::string("\x28\xB5\x2F\xFD\0\0", 6), "the zstd stream is cut off", "fetch it again"},
               {std::string("\xFF\xFE{\0\"\0", 6), "is text in UTF-16", "save it as UTF-8"},
               {pointer, "is a Git LFS pointer", "git lfs pull"},
               {"{\"instruction\":\"a\",\"output\":\"b\",\"score\":NaN}\n", "line 1: NaN is Python's", "write null"},
