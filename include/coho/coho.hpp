@@ -3,6 +3,7 @@
 /// All of the header library except the torch adapter (<coho/torch/…>), which is included by name.
 #include <coho/advantage/advantage_inputs.hpp>
 #include <coho/advantage/gae.hpp>
+#include <coho/advantage/gdpo.hpp>
 #include <coho/advantage/group_relative.hpp>
 #include <coho/advantage/lambda_returns.hpp>
 #include <coho/advantage/leave_one_out.hpp>

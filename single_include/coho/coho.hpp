@@ -2165,6 +2165,92 @@ inline constexpr group_relative_fn group_relative{};
 
 }  // namespace coho::inline v0_1
 
+// ---- coho/advantage/gdpo.hpp
+
+namespace coho::inline v0_1 {
+
+struct gdpo_options {
+  group_relative_options each{};  ///< how each reward is normalised within its group
+  /// Whether the sum is divided by the deviation of the whole batch, so that its size does not grow with the number of
+  /// rewards.
+  bool batch_normalization = true;
+  double epsilon = 1e-4;  ///< added to that deviation; > 0
+
+  static void describe(auto&& visit, auto&... o) {
+    visit({"each", "how each reward is normalised within its group"}, o.each...);
+    visit({"batch_normalization", "whether the sum is normalised over the whole batch"}, o.batch_normalization...);
+    visit({"epsilon", "added to the deviation of the batch", allowed::above(0)}, o.epsilon...);
+  }
+};
+
+struct gdpo_fn {
+  /// GDPO (Liu et al. 2026, "Group reward-Decoupled Normalization Policy Optimization", arXiv 2601.05242): of several
+  /// rewards each is normalised within its group before they are added. Where their sum is normalised instead,
+  /// responses with the same sum get the same advantage, whatever it is made of, and a reward of small deviation hardly
+  /// counts.
+  ///
+  ///     A_i = Σ_k w_k · (r_ki − mean of the group) / (deviation + ε),   then (A_i − mean) / (deviation + ε) of the batch
+  ///
+  /// `rewards`: one list per reward (arrays or ranges), each with a number per response. `weights`: w_k, one per list;
+  /// may be negative; none: 1 each. `groups`: group g is responses [groups[g], groups[g + 1]). Returns one advantage
+  /// per response, an Eigen array of double. Mean and deviation of the batch are those of all ranks, which call
+  /// together. Throws option_error; argument_error (no reward, lists of other lengths, weights of another number or not
+  /// finite, offsets that do not fit, rewards that are not finite).
+  ///
+  ///     std::vector<std::vector<double>> rewards{{1, 0, 1, 0}, {0, 0, 9, 9}};  // helpful, honest
+  ///     std::vector<std::size_t> groups{0, 4};
+  ///     auto advantages = coho::gdpo(rewards, groups, {}, {1, 0.5});
+  template <class Rewards, communicator Communicator = const local_communicator>
+  Eigen::ArrayXd operator()(const std::vector<Rewards>& rewards, std::span<const std::size_t> groups,
+                            const gdpo_options& options = {}, const std::vector<double>& weights = {},
+                            Communicator&& ranks = local_communicator{}) const {
+    validate(options);
+    require_argument(!rewards.empty(), "gdpo: no rewards");
+    require_argument(
+        weights.empty() || weights.size() == rewards.size(),
+        "gdpo: " + std::to_string(weights.size()) + " weights for " + std::to_string(rewards.size()) + " rewards");
+    Eigen::ArrayXd out;
+    // A rank that threw alone would leave the others waiting for it in the batch's moments.
+    bool finite = true;
+    for (std::size_t k = 0; k < rewards.size(); ++k) {
+      const double weight = weights.empty() ? 1 : weights[k];
+      require_argument(std::isfinite(weight), "gdpo: weight " + std::to_string(k) + " is not finite");
+      const Eigen::ArrayXd list = copy_as_double(rewards[k]);
+      finite = finite && list.allFinite();
+      Eigen::ArrayXd one = Eigen::ArrayXd::Zero(list.size());
+      if (finite || !options.batch_normalization) one = weight * group_relative(list, groups, options.each, ranks);
+      require_argument(k == 0 || one.size() == out.size(),
+                       "gdpo: reward " + std::to_string(k) + " has " + std::to_string(one.size()) +
+                           " numbers where the first has " + std::to_string(out.size()));
+      if (k == 0) {
+        out = one;
+      } else {
+        out += one;
+      }
+    }
+    if (!options.batch_normalization) return out;
+    if (!finite) out.setConstant(std::numeric_limits<double>::quiet_NaN());
+    const auto elements = detail::host_elements(out);
+    const moments all =
+        detail::global_moments(elements, detail::all_real{elements.size()}, options.each.deviation, ranks);
+    require_argument(std::isfinite(all.mean), "gdpo: a reward is not finite");
+    return (out - all.mean) / (all.deviation + options.epsilon);
+  }
+
+ private:
+  template <class Rewards>
+  static Eigen::ArrayXd copy_as_double(const Rewards& rewards) {
+    const auto& host = detail::on_host(rewards);
+    const auto elements = detail::host_elements(host);
+    Eigen::ArrayXd out(static_cast<Eigen::Index>(elements.size()));
+    for (std::size_t i = 0; i < elements.size(); ++i) out.data()[i] = static_cast<double>(elements[i]);
+    return out;
+  }
+};
+inline constexpr gdpo_fn gdpo{};
+
+}  // namespace coho::inline v0_1
+
 // ---- coho/advantage/detail/scan_backwards.hpp
 
 namespace coho::inline v0_1::detail {
@@ -8474,6 +8560,8 @@ struct chat_piece {
   bool end = false;                   ///< the end token comes after the text
   std::vector<chat_span> messages{};  ///< the messages in it, as opposed to the format's own words
   std::vector<chat_reply> replies{};
+  /// The text is tokenised as it is written: spaces next to special tokens and at its end are part of it.
+  bool verbatim = false;
   friend bool operator==(const chat_piece&, const chat_piece&) = default;
 };
 
@@ -8548,8 +8636,8 @@ class chat_encoder {
       }
       // Spaces of the format next to a special token only separate it from the words for human readers.
       std::size_t last = at, next = at + size;
-      while (last > from && text[last - 1] == ' ' && is_format(piece, last - 1)) --last;
-      while (next < text.size() && text[next] == ' ' && is_format(piece, next)) ++next;
+      while (!piece.verbatim && last > from && text[last - 1] == ' ' && is_format(piece, last - 1)) --last;
+      while (!piece.verbatim && next < text.size() && text[next] == ' ' && is_format(piece, next)) ++next;
       append_text(piece, from, last);
       append_special(piece, at, id);
       at = from = next;
@@ -8686,7 +8774,7 @@ struct chat_text {
       }
       chat_piece last = pieces[i];
       last.text += response_prefix;
-      while (last.text.ends_with(' ')) last.text.pop_back();
+      while (!last.verbatim && last.text.ends_with(' ')) last.text.pop_back();
       for (auto& message : last.messages) message.end = std::min(message.end, last.text.size());
       encoder.add_piece(last);
     }

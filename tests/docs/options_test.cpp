@@ -61,6 +61,7 @@ std::map<std::string, std::vector<defaults_by_name>> known_structs() {
           {"return_to_go_options", defaults_of(return_to_go_options{})},
           {"leave_one_out_options", defaults_of(leave_one_out_options{})},
           {"group_relative_options", defaults_of(group_relative_options{})},
+          {"gdpo_options", defaults_of(gdpo_options{})},
           {"reinforce_plus_plus_options", defaults_of(reinforce_plus_plus_options{})},
           {"whiten_options", defaults_of(whiten_options{})},
           {"reduction_options", defaults_of(reduction_options{})},
