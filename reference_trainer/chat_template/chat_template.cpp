@@ -20,33 +20,38 @@ using jinja::kind;
 using jinja::value;
 using nlohmann::ordered_json;
 
-constexpr std::size_t deepest_variable = 100;
+constexpr std::size_t max_variable_depth = 100;
 
+// A value outside of a sandbox, whose memory is not counted: the variables of a rendering.
 template <class Object, class Content>
-value shared(kind type, std::size_t depth, Content content) {
+value make_value(kind type, std::size_t depth, Content content) {
   auto out = std::make_shared<Object>(std::move(content));
   out->depth = depth;
   return {type, std::move(out)};
 }
 
+// Bytes that are not UTF-8 become U+FFFD, as where transformers reads files.
 value text_value(const std::string& words) {
-  return shared<jinja::text_object>(kind::text, 0, is_utf8(words) ? words : repair_utf8(words));
+  return make_value<jinja::text_object>(kind::text, 0, is_utf8(words) ? words : repair_utf8(words));
 }
 
-value value_of(const ordered_json& json, std::size_t level);
+value value_from_json(const ordered_json& json, std::size_t level);
 
-jinja::dictionary entries_of(const ordered_json& json, std::size_t level, std::size_t& depth) {
+// `depth` rises to that of the deepest entry. Throws `argument_error` as `value_from_json` does.
+jinja::dictionary dictionary_from_json(const ordered_json& json, std::size_t level, std::size_t& depth) {
   jinja::dictionary out;
   for (const auto& [name, item] : json.items()) {
-    auto converted = value_of(item, level + 1);
+    auto converted = value_from_json(item, level + 1);
     depth = std::max(depth, converted.depth());
     out.set(text_value(name), std::move(converted));
   }
   return out;
 }
 
-value value_of(const ordered_json& json, std::size_t level) {
-  require_argument(level <= deepest_variable, "the variables of a chat template are nested more than 100 deep");
+// `level`: of objects and arrays around `json`. Throws `argument_error` for nesting beyond `max_variable_depth` and for
+// integers beyond 64 bits.
+value value_from_json(const ordered_json& json, std::size_t level) {
+  require_argument(level <= max_variable_depth, "the variables of a chat template are nested more than 100 deep");
   std::size_t depth = 0;
   switch (json.type()) {
     case ordered_json::value_t::boolean:
@@ -65,20 +70,21 @@ value value_of(const ordered_json& json, std::size_t level) {
       std::vector<value> items;
       items.reserve(json.size());
       for (const auto& item : json) {
-        items.push_back(value_of(item, level + 1));
+        items.push_back(value_from_json(item, level + 1));
         depth = std::max(depth, items.back().depth());
       }
-      return shared<jinja::sequence_object>(kind::list, depth + 1, std::move(items));
+      return make_value<jinja::sequence_object>(kind::list, depth + 1, std::move(items));
     }
     case ordered_json::value_t::object: {
-      auto entries = entries_of(json, level, depth);
-      return shared<jinja::dict_object>(kind::dict, depth + 1, std::move(entries));
+      auto entries = dictionary_from_json(json, level, depth);
+      return make_value<jinja::dict_object>(kind::dict, depth + 1, std::move(entries));
     }
     default:
       return {};
   }
 }
 
+// The system's time in its time zone.
 std::tm local_time() {
   const std::time_t now = std::time(nullptr);
   std::tm out{};
@@ -86,9 +92,10 @@ std::tm local_time() {
   return out;
 }
 
-bool marks(const jinja::statements& body);
+// Whether a generation block is anywhere in the statements, those of macros and branches included.
+bool contains_generation(const jinja::statements& body);
 
-bool marks(const jinja::statement& s) {
+bool contains_generation(const jinja::statement& s) {
   using namespace jinja;
   return std::visit(
       [](const auto& form) {
@@ -96,14 +103,14 @@ bool marks(const jinja::statement& s) {
         if constexpr (std::is_same_v<form_type, generation_statement>) {
           return true;
         } else if constexpr (std::is_same_v<form_type, if_statement>) {
-          return marks(form.otherwise) ||
-                 std::ranges::any_of(form.branches, [](const auto& b) { return marks(b.second); });
+          return contains_generation(form.otherwise) ||
+                 std::ranges::any_of(form.branches, [](const auto& b) { return contains_generation(b.second); });
         } else if constexpr (std::is_same_v<form_type, for_statement>) {
-          return marks(form.body) || marks(form.otherwise);
+          return contains_generation(form.body) || contains_generation(form.otherwise);
         } else if constexpr (std::is_same_v<form_type, macro_statement>) {
-          return marks(form.macro->body);
+          return contains_generation(form.macro->body);
         } else if constexpr (requires { form.body; }) {
-          return marks(form.body);
+          return contains_generation(form.body);
         } else {
           return false;
         }
@@ -111,18 +118,22 @@ bool marks(const jinja::statement& s) {
       s.form);
 }
 
-bool marks(const jinja::statements& body) {
-  return std::ranges::any_of(body, [](const jinja::statement& s) { return marks(s); });
+bool contains_generation(const jinja::statements& body) {
+  return std::ranges::any_of(body, [](const jinja::statement& s) { return contains_generation(s); });
 }
 
 }  // namespace
 
 struct chat_template::parsed {
   parsed(std::string_view text, std::string_view name)
-      : source(name, text), body(jinja::parse(source)), marked(marks(body)) {}
+      : source(name, text),
+        body(jinja::parse_template(source)),
+        undefined(jinja::find_undefined_names(body)),
+        marked(contains_generation(body)) {}
 
   jinja::template_source source;
   jinja::statements body;
+  jinja::undefined_names undefined;
   bool marked;
 };
 
@@ -132,12 +143,12 @@ chat_template::chat_template(std::string_view text, std::string_view name)
 rendered_chat chat_template::render(const ordered_json& variables, const chat_template_options& options) const {
   require_argument(variables.is_object(), "the variables of a chat template must be an object");
   std::size_t depth = 0;
-  const auto given = entries_of(variables, 0, depth);
+  const auto given = dictionary_from_json(variables, 0, depth);
   const jinja::clock_function now = options.now ? options.now : local_time;
-  jinja::interpreter rendering(parsed_->source, given, options.limits, now);
+  jinja::interpreter rendering(parsed_->source, parsed_->undefined, given, options.limits, now);
   rendering.render(parsed_->body);
   rendered_chat out{rendering.text(), {}};
-  for (const auto& [begin, end] : rendering.generated()) out.generated.push_back({begin, end});
+  for (const auto& [begin, end] : rendering.generation_spans()) out.generated.push_back({begin, end});
   return out;
 }
 

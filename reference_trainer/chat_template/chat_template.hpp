@@ -56,6 +56,7 @@ class chat_template {
 
   /// Whether the template marks what the assistant says by generation tags.
   bool marks_generation() const noexcept;
+  /// As the constructor got it.
   const std::string& name() const noexcept;
 
  private:

@@ -20,24 +20,26 @@ class expression_parser {
   explicit expression_parser(token_stream& tokens) : tokens_(tokens) {}
 
   /// One expression, with or without `a if b else c`.
-  expression_ptr expression(bool with_condition = true);
+  expression_ptr parse_expression(bool with_condition = true);
   /// Expressions with commas between them are a tuple, even without parentheses.
-  expression_ptr tuple(bool with_condition = true, std::string_view end_name = {});
-  /// `| filter | filter` after `input`, which may be null; the first bar is there or not.
-  expression_ptr filters(expression_ptr input, bool without_bar);
-  /// Within an `if` a filter or test that is not known is refused only where it is reached, as in Jinja. Returns what
-  /// was set before.
-  bool set_optional(bool optional) { return std::exchange(optional_, optional); }
+  expression_ptr parse_tuple(bool with_condition = true, std::string_view end_name = {});
+  /// `| filter | filter` after `input`, which is null for the filters of a block; `without_bar`: the first name follows
+  /// at once, as after the tag `filter`.
+  expression_ptr parse_filters(expression_ptr input, bool without_bar);
+  /// Whether filters and tests that are not known are refused only where rendering reaches them, as Jinja does within
+  /// an `if`. Returns the setting before.
+  bool set_deferring_unknown(bool deferring) { return std::exchange(deferring_unknown_, deferring); }
   /// Called for each name, for macros that take any arguments.
   std::function<void(std::string_view)> on_name;
 
-  /// Refuses to go deeper than the stack allows. Call it in recursive rules.
-  class level {
+  /// One level of recursion, as long as the object lives. Its constructor throws `template_error` at 200 levels, which
+  /// the stack holds; every recursive rule has one.
+  class depth_guard {
    public:
-    explicit level(expression_parser& parser);
-    ~level() { --parser_.level_; }
-    level(const level&) = delete;
-    level& operator=(const level&) = delete;
+    explicit depth_guard(expression_parser& parser);
+    ~depth_guard() { --parser_.depth_; }
+    depth_guard(const depth_guard&) = delete;
+    depth_guard& operator=(const depth_guard&) = delete;
 
    private:
     expression_parser& parser_;
@@ -45,36 +47,45 @@ class expression_parser {
 
  private:
   using form_type = jinja::expression::form_type;
-  void require_known();
-  expression_ptr make(std::size_t offset, std::size_t depth, form_type form);
+  /// Throws `template_error` for the first unknown name of the expression just read, unless they are deferred.
+  void refuse_unknown();
+  /// A node; `depth`: of the deepest expression in it. Throws `template_error` beyond 200.
+  expression_ptr make_expression(std::size_t offset, std::size_t depth, form_type form);
 
-  expression_ptr conditional_expression();
-  expression_ptr logical(bool is_or);
-  expression_ptr negation();
-  expression_ptr comparison();
-  std::optional<comparison_operator> take_comparison();
-  expression_ptr sum();
-  expression_ptr concatenation();
-  expression_ptr product();
-  expression_ptr power();
-  expression_ptr left_associative(std::initializer_list<std::pair<std::string_view, binary_operator>> operators,
-                                  expression_ptr (expression_parser::*operand)());
-  expression_ptr unary(bool with_filters = true);
-  expression_ptr primary();
-  expression_ptr string();
-  expression_ptr list();
-  expression_ptr dict();
-  expression_ptr postfix(expression_ptr object);
-  expression_ptr with_filters_and_tests(expression_ptr input);
-  expression_ptr subscript(expression_ptr object);
-  expression_ptr call(expression_ptr function);
-  expression_ptr test(expression_ptr tested);
-  std::string dotted_name();
-  call_arguments arguments(std::size_t& depth);
+  // A rule of the grammar each, in increasing precedence.
+  expression_ptr parse_conditional();
+  expression_ptr parse_logical(bool is_or);  ///< `or`, or else `and`
+  expression_ptr parse_negation();
+  expression_ptr parse_comparison();
+  /// `==`, `in`, `not in` and so on; none if there is none here.
+  std::optional<comparison_operator> take_comparison_operator();
+  expression_ptr parse_sum();
+  expression_ptr parse_concatenation();
+  expression_ptr parse_product();
+  expression_ptr parse_power();
+  /// `operand operator operand …`.
+  expression_ptr parse_left_associative(std::initializer_list<std::pair<std::string_view, binary_operator>> operators,
+                                        expression_ptr (expression_parser::*operand)());
+  expression_ptr parse_unary(bool with_filters = true);  ///< without filters after a sign, as in Jinja
+  expression_ptr parse_primary();                        ///< a name, a constant, or something in brackets
+  expression_ptr parse_string();
+  expression_ptr parse_list();
+  expression_ptr parse_dict();
+  /// `.name`, `[key]` and `(…)` after an object.
+  expression_ptr parse_postfix(expression_ptr object);
+  /// `| filter`, `is test` and `(…)` after an expression.
+  expression_ptr parse_filters_and_tests(expression_ptr input);
+  expression_ptr parse_subscript(expression_ptr object);
+  expression_ptr parse_call(expression_ptr function);
+  expression_ptr parse_test(expression_ptr tested);
+  /// Names of filters and tests may have dots.
+  std::string parse_dotted_name();
+  /// `(a, name=b, *more, **named)`; `depth` rises to that of the deepest. Throws `template_error` for a wrong order.
+  call_arguments parse_arguments(std::size_t& depth);
 
   token_stream& tokens_;
-  std::size_t level_ = 0;
-  bool optional_ = false;
+  std::size_t depth_ = 0;
+  bool deferring_unknown_ = false;
   bool within_ = false;                                       ///< an expression is being read
   std::vector<std::pair<std::size_t, std::string>> unknown_;  ///< where, and why, within the expression that is read
 };

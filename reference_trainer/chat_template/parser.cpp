@@ -11,9 +11,9 @@ namespace coho::trainer::jinja {
 
 namespace {
 
-class parser {
+class statement_parser {
  public:
-  explicit parser(const template_source& source) : tokens_(source), expressions_(tokens_) {
+  explicit statement_parser(const template_source& source) : tokens_(source), expressions_(tokens_) {
     expressions_.on_name = [this](std::string_view name) {
       if (name == "caller" && macro_ != nullptr)
         tokens_.refuse(tokens_.offset(), "'caller' in a macro is not supported");
@@ -22,9 +22,10 @@ class parser {
     };
   }
 
-  statements whole() {
+  // The whole template. Called once.
+  statements parse_statements() {
     statements out;
-    until({}, out);
+    parse_until({}, out);
     return out;
   }
 
@@ -32,23 +33,23 @@ class parser {
   using names = std::initializer_list<std::string_view>;
 
   // Statements up to a tag of one of these names, which is returned, its name taken.
-  std::string until(names ends, statements& out) {
-    const expression_parser::level deeper(expressions_);
-    while (!tokens_.is(token_kind::end)) {
+  std::string parse_until(names ends, statements& out) {
+    const expression_parser::depth_guard deeper(expressions_);
+    while (!tokens_.is_kind(token_kind::end)) {
       const auto offset = tokens_.offset();
-      if (tokens_.is(token_kind::data)) {
-        out.push_back({offset, text_statement{tokens_.next().text}});
-      } else if (tokens_.is(token_kind::variable_begin)) {
-        tokens_.next();
-        out.push_back({offset, print_statement{expressions_.tuple()}});
-        tokens_.expect(token_kind::variable_end, "}}");
+      if (tokens_.is_kind(token_kind::data)) {
+        out.push_back({offset, text_statement{tokens_.advance().text}});
+      } else if (tokens_.is_kind(token_kind::variable_begin)) {
+        tokens_.advance();
+        out.push_back({offset, print_statement{expressions_.parse_tuple()}});
+        tokens_.expect_kind(token_kind::variable_end, "}}");
       } else {
-        tokens_.expect(token_kind::block_begin, "a tag");
-        if (!tokens_.is(token_kind::name)) tokens_.unexpected("the name of a tag");
+        tokens_.expect_kind(token_kind::block_begin, "a tag");
+        if (!tokens_.is_kind(token_kind::name)) tokens_.refuse_token("the name of a tag");
         const auto& tag = tokens_.current().text;
-        if (std::ranges::find(ends, tag) != ends.end()) return tokens_.name();
-        statement_of(tag, out, ends);
-        tokens_.expect(token_kind::block_end, "%}");
+        if (std::ranges::find(ends, tag) != ends.end()) return tokens_.take_identifier();
+        parse_tag(tag, out, ends);
+        tokens_.expect_kind(token_kind::block_end, "%}");
       }
     }
     if (ends.size() == 0) return {};
@@ -58,44 +59,47 @@ class parser {
 
   // The body of a tag that is being read, from the end of its first part.
   // `optional`: the bodies of an `if`, of which one may not be reached.
-  std::string body(names ends, statements& out, bool optional = false) {
-    const bool before = expressions_.set_optional(optional);
+  std::string parse_body(names ends, statements& out, bool optional = false) {
+    const bool before = expressions_.set_deferring_unknown(optional);
     tokens_.take_symbol(":");
-    tokens_.expect(token_kind::block_end, "%}");
-    auto end = until(ends, out);
-    expressions_.set_optional(before);
+    tokens_.expect_kind(token_kind::block_end, "%}");
+    auto end = parse_until(ends, out);
+    expressions_.set_deferring_unknown(before);
     return end;
   }
 
-  void statement_of(const std::string& tag, statements& out, names ends) {
+  // The statement of a tag, its name still to be taken; the end of the tag is left. `ends`: for the message of a tag
+  // that is not known.
+  void parse_tag(const std::string& tag, statements& out, names ends) {
     const auto offset = tokens_.offset();
     open_.emplace_back(tag, offset);
-    tokens_.next();
+    tokens_.advance();
     const auto name = open_.back().first;
     if (name == "if")
-      out.push_back({offset, if_tag()});
+      out.push_back({offset, parse_if()});
     else if (name == "for")
-      out.push_back({offset, for_tag()});
+      out.push_back({offset, parse_for()});
     else if (name == "set")
-      out.push_back(set_tag(offset));
+      out.push_back(parse_set(offset));
     else if (name == "print")
-      print_tag(offset, out);
+      parse_print(offset, out);
     else if (name == "macro")
-      out.push_back({offset, macro_tag()});
+      out.push_back({offset, parse_macro()});
     else if (name == "generation")
-      out.push_back({offset, generation_statement{closed_body("endgeneration", true)}});
+      out.push_back({offset, generation_statement{parse_block_body("endgeneration", true)}});
     else if (name == "filter")
-      out.push_back({offset, filter_tag()});
+      out.push_back({offset, parse_filter_block()});
     else if (name == "with")
-      out.push_back({offset, with_tag()});
+      out.push_back({offset, parse_with()});
     else if (name == "break" || name == "continue")
-      out.push_back(loop_control(name, offset));
+      out.push_back(parse_loop_control(name, offset));
     else
-      unknown_tag(name, offset, ends);
+      refuse_unknown_tag(name, offset, ends);
     open_.pop_back();
   }
 
-  [[noreturn]] void unknown_tag(const std::string& name, std::size_t offset, names ends) {
+  // Tells a tag of Jinja that is not supported from one that Jinja does not know.
+  [[noreturn]] void refuse_unknown_tag(const std::string& name, std::size_t offset, names ends) {
     for (const std::string_view known : {"call", "include", "import", "from", "extends", "block", "autoescape"})
       if (name == known) tokens_.refuse(offset, "the tag '" + name + "' is not supported in chat templates");
     std::string cause = "unknown tag '" + name + "'";
@@ -103,63 +107,66 @@ class parser {
     tokens_.refuse(offset, cause);
   }
 
-  statement loop_control(const std::string& name, std::size_t offset) {
+  // break or continue. Throws `template_error` outside of a loop of the same function.
+  statement parse_loop_control(const std::string& name, std::size_t offset) {
     if (loops_ == 0) tokens_.refuse(offset, "'" + name + "' outside loop");
     if (name == "break") return {offset, break_statement{}};
     return {offset, continue_statement{}};
   }
 
   // A body that a function of its own renders, whose statements cannot leave a loop around it.
-  statements closed_body(std::string_view end, bool function) {
+  statements parse_block_body(std::string_view end, bool function) {
     const auto loops = loops_;
     if (function) loops_ = 0;
     statements out;
-    body({end}, out);
+    parse_body({end}, out);
     loops_ = loops;
     return out;
   }
 
-  if_statement if_tag() {
+  // From the condition of `if` to `endif`.
+  if_statement parse_if() {
     if_statement out;
     for (std::string end = "elif"; end == "elif";) {
-      const bool before = expressions_.set_optional(true);
-      auto condition = expressions_.tuple(false);
-      expressions_.set_optional(before);
+      const bool before = expressions_.set_deferring_unknown(true);
+      auto condition = expressions_.parse_tuple(false);
+      expressions_.set_deferring_unknown(before);
       statements branch;
-      end = body({"elif", "else", "endif"}, branch, true);
+      end = parse_body({"elif", "else", "endif"}, branch, true);
       out.branches.emplace_back(std::move(condition), std::move(branch));
-      if (end == "else") body({"endif"}, out.otherwise, true);
+      if (end == "else") parse_body({"endif"}, out.otherwise, true);
     }
     return out;
   }
 
-  for_statement for_tag() {
+  // From the target of `for` to `endfor`.
+  for_statement parse_for() {
     for_statement out;
-    out.item = assigned("in", false);
-    tokens_.expect_name("in");
-    out.iterable = expressions_.tuple(false, "recursive");
-    if (tokens_.take_name("if")) out.condition = expressions_.expression();
-    if (tokens_.is_name("recursive")) tokens_.refuse(tokens_.offset(), "recursive loops are not supported");
+    out.item = parse_target("in", false);
+    tokens_.expect_keyword("in");
+    out.iterable = expressions_.parse_tuple(false, "recursive");
+    if (tokens_.take_keyword("if")) out.condition = expressions_.parse_expression();
+    if (tokens_.is_keyword("recursive")) tokens_.refuse(tokens_.offset(), "recursive loops are not supported");
     ++loops_;
-    const auto end = body({"else", "endfor"}, out.body);
+    const auto end = parse_body({"else", "endfor"}, out.body);
     --loops_;
-    if (end == "else") body({"endfor"}, out.otherwise);
+    if (end == "else") parse_body({"endfor"}, out.otherwise);
     return out;
   }
 
   // A target: names, or attributes of namespaces, with commas between them.
-  target assigned(std::string_view end, bool attributes) {
+  target parse_target(std::string_view end, bool attributes) {
     target out;
     out.offset = tokens_.offset();
     const auto ends = [&] {
-      return tokens_.is_symbol("=") || tokens_.is(token_kind::block_end) || tokens_.is_name(end);
+      return tokens_.is_symbol("=") || tokens_.is_kind(token_kind::block_end) || tokens_.is_keyword(end);
     };
     do {
       if (!out.targets.empty() && (ends() || tokens_.is_symbol(")"))) {
         out.is_tuple = true;
         break;
       }
-      out.targets.push_back(one_target(attributes));
+      out.targets.push_back(parse_single_target(attributes));
       out.is_tuple = out.targets.size() > 1;
     } while (tokens_.take_symbol(","));
     if (out.is_tuple) return out;
@@ -167,72 +174,79 @@ class parser {
     return only;
   }
 
-  target one_target(bool attributes) {
-    const expression_parser::level deeper(expressions_);
+  // A name, an attribute of a namespace, or a target in parentheses. Throws `template_error` for constants and `loop`.
+  target parse_single_target(bool attributes) {
+    const expression_parser::depth_guard deeper(expressions_);
     if (tokens_.take_symbol("(")) {
-      auto out = assigned(")", attributes);
+      auto out = parse_target(")", attributes);
       tokens_.expect_symbol(")");
       return out;
     }
     target out;
     out.offset = tokens_.offset();
-    out.name = tokens_.name();
+    out.name = tokens_.take_identifier();
     for (const std::string_view constant : {"true", "false", "none", "True", "False", "None"})
       if (out.name == constant) tokens_.refuse(out.offset, "can't assign to '" + out.name + "'");
     if (!attributes && out.name == "loop") tokens_.refuse(out.offset, "can't assign to the special variable 'loop'");
-    if (attributes && tokens_.take_symbol(".")) out.attribute = tokens_.name();
+    if (attributes && tokens_.take_symbol(".")) out.attribute = tokens_.take_identifier();
     return out;
   }
 
-  statement set_tag(std::size_t offset) {
-    auto to = assigned({}, true);
-    if (tokens_.take_symbol("=")) return {offset, set_statement{std::move(to), expressions_.tuple()}};
-    auto filters = tokens_.is_symbol("|") ? expressions_.filters(nullptr, false) : nullptr;
-    return {offset, set_block_statement{std::move(to), std::move(filters), closed_body("endset", false)}};
+  // An assignment, or a block whose text is assigned, to `endset`.
+  statement parse_set(std::size_t offset) {
+    auto to = parse_target({}, true);
+    if (tokens_.take_symbol("=")) return {offset, set_statement{std::move(to), expressions_.parse_tuple()}};
+    auto filters = tokens_.is_symbol("|") ? expressions_.parse_filters(nullptr, false) : nullptr;
+    return {offset, set_block_statement{std::move(to), std::move(filters), parse_block_body("endset", false)}};
   }
 
-  void print_tag(std::size_t offset, statements& out) {
-    while (!tokens_.is(token_kind::block_end)) {
-      out.push_back({offset, print_statement{expressions_.expression()}});
+  // `{% print a, b %}`: a statement for each expression.
+  void parse_print(std::size_t offset, statements& out) {
+    while (!tokens_.is_kind(token_kind::block_end)) {
+      out.push_back({offset, print_statement{expressions_.parse_expression()}});
       if (!tokens_.take_symbol(",")) break;
     }
   }
 
-  filter_statement filter_tag() {
-    auto filters = expressions_.filters(nullptr, true);
-    return {std::move(filters), closed_body("endfilter", false)};
+  // From the first filter to `endfilter`.
+  filter_statement parse_filter_block() {
+    auto filters = expressions_.parse_filters(nullptr, true);
+    return {std::move(filters), parse_block_body("endfilter", false)};
   }
 
-  with_statement with_tag() {
+  // From the first assignment to `endwith`.
+  with_statement parse_with() {
     with_statement out;
-    while (!tokens_.is(token_kind::block_end)) {
-      auto to = assigned({}, false);
+    while (!tokens_.is_kind(token_kind::block_end)) {
+      auto to = parse_target({}, false);
       tokens_.expect_symbol("=");
-      out.assignments.emplace_back(std::move(to), expressions_.expression());
+      out.assignments.emplace_back(std::move(to), expressions_.parse_expression());
       if (!tokens_.take_symbol(",")) break;
     }
-    out.body = closed_body("endwith", false);
+    out.body = parse_block_body("endwith", false);
     return out;
   }
 
-  macro_statement macro_tag() {
+  // From the name to `endmacro`. Throws `template_error` for parameters of one name, and for those without a default
+  // after those with one.
+  macro_statement parse_macro() {
     auto macro = std::make_shared<macro_definition>();
     auto* const outer = std::exchange(macro_, macro.get());
-    macro->name = tokens_.name();
+    macro->name = tokens_.take_identifier();
     tokens_.expect_symbol("(");
     while (!tokens_.is_symbol(")")) {
       const auto offset = tokens_.offset();
-      auto name = tokens_.name();
+      auto name = tokens_.take_identifier();
       for (const auto& [other, otherwise] : macro->parameters)
         if (other == name) tokens_.refuse(offset, "duplicate argument '" + name + "' in a macro");
-      auto otherwise = tokens_.take_symbol("=") ? expressions_.expression() : nullptr;
+      auto otherwise = tokens_.take_symbol("=") ? expressions_.parse_expression() : nullptr;
       if (!otherwise && !macro->parameters.empty() && macro->parameters.back().second)
         tokens_.refuse(offset, "non-default argument follows default argument");
       macro->parameters.emplace_back(std::move(name), std::move(otherwise));
       if (!tokens_.take_symbol(",")) break;
     }
     tokens_.expect_symbol(")");
-    macro->body = closed_body("endmacro", true);
+    macro->body = parse_block_body("endmacro", true);
     macro_ = outer;
     return {std::move(macro)};
   }
@@ -246,6 +260,6 @@ class parser {
 
 }  // namespace
 
-statements parse(const template_source& source) { return parser(source).whole(); }
+statements parse_template(const template_source& source) { return statement_parser(source).parse_statements(); }
 
 }  // namespace coho::trainer::jinja

@@ -14,10 +14,11 @@ class unescaper {
   unescaper(const template_source& source, std::size_t offset, std::string_view content)
       : source_(source), begin_(offset), content_(content) {}
 
-  std::string read() {
+  // The whole content. Called once.
+  std::string unescape() {
     while (at_ < content_.size()) {
       if (content_[at_] == '\\')
-        escape();
+        append_escape();
       else
         out_ += content_[at_++];
     }
@@ -25,7 +26,8 @@ class unescaper {
   }
 
  private:
-  void escape() {
+  // The escape that begins at the current backslash; of one that Python does not know the backslash stays.
+  void append_escape() {
     const auto start = at_++;
     const char c = content_[at_];
     constexpr std::string_view letters = "\\'\"abfnrtv", meanings = "\\'\"\a\b\f\n\r\t\v";
@@ -41,17 +43,18 @@ class unescaper {
       append_utf8(out_, code);
     } else if (c == 'x' || c == 'u' || c == 'U') {
       ++at_;
-      code_point(start, c == 'x' ? 2 : c == 'u' ? 4 : 8);
+      append_hex_escape(start, c == 'x' ? 2 : c == 'u' ? 4 : 8);
     } else if (c == 'N') {
       source_.refuse(begin_ + start, "characters by name, \\N{…}, are not supported");
     } else if (static_cast<unsigned char>(c) >= 0x80) {
-      beyond_ascii();
+      append_non_ascii_escape();
     } else {
       out_ += '\\';
     }
   }
 
-  void code_point(std::size_t start, std::size_t digits) {
+  // The character of \x, \u or \U, whose digits are next. `start`: of the escape, for messages.
+  void append_hex_escape(std::size_t start, std::size_t digits) {
     std::uint32_t code = 0;
     for (std::size_t i = 0; i < digits; ++i, ++at_) {
       const char c = at_ < content_.size() ? content_[at_] : ' ';
@@ -70,7 +73,7 @@ class unescaper {
   }
 
   // Jinja makes such a character an escape of its own, whose backslash the one before it escapes.
-  void beyond_ascii() {
+  void append_non_ascii_escape() {
     const auto rest = content_.substr(at_);
     const auto code = utf8_code_point(rest);
     const int digits = code < 0x100 ? 2 : code < 0x10000 ? 4 : 8;
@@ -88,8 +91,8 @@ class unescaper {
 
 }  // namespace
 
-std::string unescaped(const template_source& source, std::size_t offset, std::string_view content) {
-  return unescaper(source, offset, content).read();
+std::string unescape_string_literal(const template_source& source, std::size_t offset, std::string_view content) {
+  return unescaper(source, offset, content).unescape();
 }
 
 }  // namespace coho::trainer::jinja

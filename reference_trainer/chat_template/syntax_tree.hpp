@@ -97,8 +97,11 @@ struct test_expression {
   call_arguments given;
 };
 
-inline std::string unknown_filter(const std::string& name) { return "the filter '" + name + "' is not supported"; }
-inline std::string unknown_test(const std::string& name) { return "the test '" + name + "' is not supported"; }
+/// Of the errors for names that `find_filter` and `find_test` do not know.
+inline std::string unknown_filter_message(const std::string& name) {
+  return "the filter '" + name + "' is not supported";
+}
+inline std::string unknown_test_message(const std::string& name) { return "the test '" + name + "' is not supported"; }
 
 struct expression {
   using form_type =

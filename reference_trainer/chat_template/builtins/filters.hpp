@@ -19,11 +19,12 @@ struct named_filter {
 /// Jinja's filter of that name, with the `tojson` of transformers, or null if there is none or it is not supported.
 filter find_filter(std::string_view name);
 
-/// Those that make texts, numbers, and sequences.
+/// The filters by file: those that give texts, numbers, sequences or items, and generators that apply other filters and
+/// tests.
 std::span<const named_filter> text_filters();
 std::span<const named_filter> number_filters();
 std::span<const named_filter> sequence_filters();
-std::span<const named_filter> selecting_filters();
+std::span<const named_filter> lazy_filters();
 
 /// What `value is name(arguments)` asks.
 using test = bool (*)(sandbox& box, const value& tested, const arguments& given);
@@ -40,7 +41,7 @@ test find_test(std::string_view name);
 /// missing on the way is `otherwise`, unless that is None.
 value follow_attribute(sandbox& box, value object, const value& path, const value& otherwise = {});
 
-/// A text in lower case; any other value itself.
-value without_case(sandbox& box, const value& value);
+/// The key by which filters compare without case: a text in lower case, any other value itself.
+value lower_case_key(sandbox& box, const value& value);
 
 }  // namespace coho::trainer::jinja

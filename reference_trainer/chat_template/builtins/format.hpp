@@ -8,10 +8,12 @@
 
 namespace coho::trainer::jinja {
 
-/// `format % given`, as of Python's str. Throws `failure` for arguments that do not fit.
+/// `format % given`: `given` is a tuple of arguments, a dict for `%(name)s`, or the only argument. Throws `failure` for
+/// arguments that do not fit, and at `string_bytes`.
 std::string percent_format(sandbox& box, std::string_view format, const value& given);
 
-/// `format.format(…)`: fields with attributes, items, conversions and format specifications.
+/// `format.format(…)`: fields with attributes, items, conversions !s and !r, and format specifications. Throws
+/// `failure` for what is malformed or missing.
 std::string brace_format(sandbox& box, std::string_view format, const arguments& given);
 
 }  // namespace coho::trainer::jinja

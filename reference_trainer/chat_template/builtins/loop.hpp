@@ -9,7 +9,7 @@
 namespace coho::trainer::jinja {
 
 /// Moves a loop to its next item; false at its end.
-bool advance(loop_object& loop);
+bool advance_loop(loop_object& loop);
 
 /// `loop.index` and the like; none if there is no such attribute. Those that look ahead take items from what the loop
 /// is over.

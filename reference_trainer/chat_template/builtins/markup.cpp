@@ -4,7 +4,7 @@
 
 namespace coho::trainer::jinja {
 
-std::string html_escaped(std::string_view text) {
+std::string escape_html(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   for (const char c : text) {
@@ -18,15 +18,15 @@ std::string html_escaped(std::string_view text) {
   return out;
 }
 
-std::string as_markup(const value& text) { return text.is_markup() ? text.text() : html_escaped(text.text()); }
+std::string markup_text(const value& text) { return text.is_markup() ? text.text() : escape_html(text.text()); }
 
-value marked_up(sandbox& box, const value& value) {
-  if (value.is(kind::text)) return box.text(value.text(), true);
+value to_markup(sandbox& box, const value& value) {
+  if (value.is_kind(kind::text)) return box.make_text(value.text(), true);
   if (!value.is_sequence()) return value;
   std::vector<jinja::value> items;
   items.reserve(value.items().size());
-  for (const auto& item : value.items()) items.push_back(marked_up(box, item));
-  return box.sequence(value.kind(), std::move(items));
+  for (const auto& item : value.items()) items.push_back(to_markup(box, item));
+  return box.make_sequence(value.kind(), std::move(items));
 }
 
 }  // namespace coho::trainer::jinja

@@ -9,12 +9,12 @@
 namespace coho::trainer::jinja {
 
 /// With the characters &, <, >, ' and " as entities of HTML.
-std::string html_escaped(std::string_view text);
+std::string escape_html(std::string_view text);
 
-/// A text as a part of Markup: itself if it is Markup, else escaped.
-std::string as_markup(const value& text);
+/// A text as a part of Markup: as it is if it is Markup, else escaped.
+std::string markup_text(const value& text);
 
 /// A text, or the texts in a list or tuple, as Markup; any other value itself.
-value marked_up(sandbox& box, const value& value);
+value to_markup(sandbox& box, const value& value);
 
 }  // namespace coho::trainer::jinja

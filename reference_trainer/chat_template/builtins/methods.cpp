@@ -7,37 +7,43 @@
 #include <string>
 
 #include "chat_template/builtins/parameters.hpp"
+#include "chat_template/values/iteration.hpp"
 #include "chat_template/values/operators.hpp"
 
 namespace coho::trainer::jinja {
 
 namespace {
 
+// dict.keys(), dict.values() and dict.items().
 template <view_part Part>
-value view(sandbox& box, const value& self, const arguments& given) {
+value view_method(sandbox& box, const value& self, const arguments& given) {
   const parameters none("this method", given, {}, 0);
-  return box.view(self, Part);
+  return box.make_view(self, Part);
 }
 
-value get(sandbox&, const value& self, const arguments& given) {
+// dict.get(key, default=None).
+value get_method(sandbox&, const value& self, const arguments& given) {
   const parameters p("get", given, {"key", "default"}, 1);
-  const auto* const found = self.as<dict_object>().items.find(p[0]);
-  return found != nullptr ? *found : p.get(1);
+  const auto* const found = self.object_as<dict_object>().items.find(p[0]);
+  return found != nullptr ? *found : p.value_or_none(1);
 }
 
-value copy(sandbox&, const value& self, const arguments& given) {
+// dict.copy() and list.copy(): the object itself, which nothing can change.
+value copy_method(sandbox&, const value& self, const arguments& given) {
   const parameters none("copy", given, {}, 0);
   return self;
 }
 
-value count(sandbox& box, const value& self, const arguments& given) {
+// list.count(value): the items that are equal.
+value count_method(sandbox& box, const value& self, const arguments& given) {
   const parameters p("count", given, {"value"}, 1);
   std::int64_t out = 0;
-  for (const auto& item : items_of(box, self)) out += equal(box, item, p[0]) ? 1 : 0;
+  for (const auto& item : items_of(box, self)) out += is_equal(box, item, p[0]) ? 1 : 0;
   return value::integer(out);
 }
 
-value index(sandbox& box, const value& self, const arguments& given) {
+// list.index(value, start, stop). Throws `failure` if no item is equal.
+value index_method(sandbox& box, const value& self, const arguments& given) {
   const parameters p("index", given, {"value", "start", "stop"}, 1);
   const auto items = items_of(box, self);
   const auto size = static_cast<std::int64_t>(items.size());
@@ -46,23 +52,23 @@ value index(sandbox& box, const value& self, const arguments& given) {
     return std::clamp<std::int64_t>(at < 0 ? at + size : at, 0, size);
   };
   for (auto at = bound(1, 0); at < bound(2, size); ++at)
-    if (equal(box, items[static_cast<std::size_t>(at)], p[0])) return value::integer(at);
+    if (is_equal(box, items[static_cast<std::size_t>(at)], p[0])) return value::integer(at);
   throw failure("the value is not in the " + std::string(type_name(self)));
 }
 
 constexpr named_method dict_methods[] = {
-    {"get", get},
-    {"items", view<view_part::items>},
-    {"keys", view<view_part::keys>},
-    {"values", view<view_part::values>},
-    {"copy", copy},
+    {"get", get_method},
+    {"items", view_method<view_part::items>},
+    {"keys", view_method<view_part::keys>},
+    {"values", view_method<view_part::values>},
+    {"copy", copy_method},
 };
-constexpr named_method list_methods[] = {{"count", count}, {"index", index}, {"copy", copy}};
-constexpr named_method tuple_methods[] = {{"count", count}, {"index", index}};
+constexpr named_method list_methods[] = {{"count", count_method}, {"index", index_method}, {"copy", copy_method}};
+constexpr named_method tuple_methods[] = {{"count", count_method}, {"index", index_method}};
 
 using names = std::span<const std::string_view>;
 
-bool among(names list, std::string_view name) { return std::ranges::find(list, name) != list.end(); }
+bool contains_name(names list, std::string_view name) { return std::ranges::find(list, name) != list.end(); }
 
 constexpr std::string_view list_changes[] = {"append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort"};
 constexpr std::string_view dict_changes[] = {"clear", "pop", "popitem", "setdefault", "update"};
@@ -101,26 +107,27 @@ method find_method(kind kind, std::string_view name) {
   }
 }
 
-bool is_mutating(kind kind, std::string_view name) {
-  return (kind == kind::list && among(list_changes, name)) || (kind == kind::dict && among(dict_changes, name));
+bool is_mutating_attribute(kind kind, std::string_view name) {
+  return (kind == kind::list && contains_name(list_changes, name)) ||
+         (kind == kind::dict && contains_name(dict_changes, name));
 }
 
 bool is_unsupported_attribute(kind kind, std::string_view name) {
   switch (kind) {
     case kind::text:
-      return among(other_text, name);
+      return contains_name(other_text, name);
     case kind::dict:
-      return among(other_dict, name);
+      return contains_name(other_dict, name);
     case kind::boolean:
     case kind::integer:
     case kind::real:
-      return among(other_number, name);
+      return contains_name(other_number, name);
     case kind::view:
-      return among(other_view, name);
+      return contains_name(other_view, name);
     case kind::generator:
-      return among(other_generator, name);
+      return contains_name(other_generator, name);
     case kind::function:
-      return among(other_function, name);
+      return contains_name(other_function, name);
     default:
       return false;
   }

@@ -18,10 +18,11 @@ struct named_method {
 
 /// A method of Python's str, list, tuple, dict or range that does not change its object, or null.
 method find_method(kind kind, std::string_view name);
+/// Those of str.
 method find_text_method(std::string_view name);
 
 /// Whether Python's type has an attribute of that name that templates may not use, because it would change the object.
-bool is_mutating(kind kind, std::string_view name);
+bool is_mutating_attribute(kind kind, std::string_view name);
 /// Whether Python's type has an attribute of that name that is not supported here.
 bool is_unsupported_attribute(kind kind, std::string_view name);
 

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "chat_template/values/operators.hpp"
-
 namespace coho::trainer::jinja {
 
 parameters::parameters(std::string_view function, const arguments& given, std::initializer_list<std::string_view> names,
@@ -24,23 +22,23 @@ parameters::parameters(std::string_view function, const arguments& given, std::i
       throw failure(function_ + "() missing required argument: '" + std::string(names_[i]) + "'");
 }
 
-void parameters::refuse(std::size_t i, std::string_view expected) const {
+void parameters::refuse_type(std::size_t i, std::string_view expected) const {
   if (values_[i]->is_undefined()) refuse_undefined(*values_[i]);
   throw failure(function_ + "(): '" + std::string(names_[i]) + "' must be " + std::string(expected) + ", not '" +
                 std::string(type_name(*values_[i])) + "'");
 }
 
 const std::string& parameters::text(std::size_t i) const {
-  if (!values_[i]->is(kind::text)) refuse(i, "a string");
+  if (!values_[i]->is_kind(kind::text)) refuse_type(i, "a string");
   return values_[i]->text();
 }
 
 std::string parameters::text(std::size_t i, std::string_view otherwise) const {
-  return has(i) ? text(i) : std::string(otherwise);
+  return is_given(i) ? text(i) : std::string(otherwise);
 }
 
 std::int64_t parameters::integer(std::size_t i) const {
-  if (!values_[i]->is_integral()) refuse(i, "an integer");
+  if (!values_[i]->is_integral()) refuse_type(i, "an integer");
   return values_[i]->integral();
 }
 

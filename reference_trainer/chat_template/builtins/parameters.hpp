@@ -23,20 +23,24 @@ class parameters {
   parameters(std::string_view function, const arguments& given, std::initializer_list<std::string_view> names,
              std::size_t required);
 
-  bool has(std::size_t i) const noexcept { return values_[i] != nullptr; }
+  /// `i`: the number of the parameter, here and below.
+  bool is_given(std::size_t i) const noexcept { return values_[i] != nullptr; }
   /// A parameter that is given.
   const value& operator[](std::size_t i) const noexcept { return *values_[i]; }
   /// None if it is not given.
-  value get(std::size_t i) const { return has(i) ? *values_[i] : value(); }
+  value value_or_none(std::size_t i) const { return is_given(i) ? *values_[i] : value(); }
 
+  /// Those with `otherwise` give it if the parameter is not given; the others need it given. Throw `failure` for
+  /// another type.
   const std::string& text(std::size_t i) const;
   std::string text(std::size_t i, std::string_view otherwise) const;
   std::int64_t integer(std::size_t i) const;
-  std::int64_t integer(std::size_t i, std::int64_t otherwise) const { return has(i) ? integer(i) : otherwise; }
+  std::int64_t integer(std::size_t i, std::int64_t otherwise) const { return is_given(i) ? integer(i) : otherwise; }
   /// Python's truth of what is given.
-  bool flag(std::size_t i, bool otherwise) const { return has(i) ? is_true(*values_[i]) : otherwise; }
+  bool flag(std::size_t i, bool otherwise) const { return is_given(i) ? is_true(*values_[i]) : otherwise; }
 
-  [[noreturn]] void refuse(std::size_t i, std::string_view expected) const;
+  /// Throws `failure` that names function, parameter and the type that was expected.
+  [[noreturn]] void refuse_type(std::size_t i, std::string_view expected) const;
 
  private:
   std::string function_;

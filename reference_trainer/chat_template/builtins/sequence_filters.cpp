@@ -2,8 +2,10 @@
 #include <string>
 #include <utility>
 
+#include "chat_template/builtins/access.hpp"
 #include "chat_template/builtins/filters.hpp"
 #include "chat_template/builtins/parameters.hpp"
+#include "chat_template/values/iteration.hpp"
 #include "chat_template/values/operators.hpp"
 #include "chat_template/values/python_text.hpp"
 #include "chat_template/values/value_text.hpp"
@@ -15,157 +17,173 @@ namespace coho::trainer::jinja {
 namespace sequence_filtering {
 namespace {
 
-value length(sandbox& box, const value& input, const arguments& given) {
+// length: of a text its characters. Throws `failure` for what has no length.
+value length_filter(sandbox& box, const value& input, const arguments& given) {
   const parameters none("length", given, {}, 0);
-  if (input.is(kind::text)) box.work(input.text().size());
-  if (input.is(kind::loop)) return get_attribute(box, input, "length");
+  if (input.is_kind(kind::text)) box.count_bytes(input.text().size());
+  if (input.is_kind(kind::loop)) return get_attribute(box, input, "length");
   const auto found = length_of(input);
   if (!found) throw failure("object of type '" + std::string(type_name(input)) + "' has no len()");
   return value::integer(static_cast<std::int64_t>(*found));
 }
 
-value default_of(sandbox& box, const value& input, const arguments& given) {
+// default(default_value='', boolean=false): for Undefined, and for false values if `boolean` is true.
+value default_filter(sandbox& box, const value& input, const arguments& given) {
   const parameters p("default", given, {"default_value", "boolean"}, 0);
   const bool missing = input.is_undefined() || (p.flag(1, false) && !is_true(input));
   if (!missing) return input;
-  return p.has(0) ? p[0] : box.text("");
+  return p.is_given(0) ? p[0] : box.make_text("");
 }
 
-value list(sandbox& box, const value& input, const arguments& given) {
+// list: of a text its characters, of a dict its keys.
+value list_filter(sandbox& box, const value& input, const arguments& given) {
   const parameters none("list", given, {}, 0);
-  return box.list(items_of(box, input));
+  return box.make_list(items_of(box, input));
 }
 
-value first(sandbox& box, const value& input, const arguments& given) {
+// first: Undefined if there is none.
+value first_filter(sandbox& box, const value& input, const arguments& given) {
   const parameters none("first", given, {}, 0);
-  auto item = iterate(box, input)();
-  return item ? *item : box.undefined("No first item, sequence was empty.");
+  auto item = iterate_items(box, input)();
+  return item ? *item : box.make_undefined("No first item, sequence was empty.");
 }
 
-std::vector<value> backwards(sandbox& box, const value& input) {
+// All items, the last one first.
+std::vector<value> reversed_items(sandbox& box, const value& input) {
   auto items = items_of(box, input);
   std::ranges::reverse(items);
   return items;
 }
 
 // What Python's `reversed` refuses.
-bool is_reversible(const value& input) { return !input.is(kind::generator) && !input.is(kind::loop); }
+bool is_reversible(const value& input) { return !input.is_kind(kind::generator) && !input.is_kind(kind::loop); }
 
-value last(sandbox& box, const value& input, const arguments& given) {
+// last: Undefined if there is none. Throws `failure` for generators.
+value last_filter(sandbox& box, const value& input, const arguments& given) {
   const parameters none("last", given, {}, 0);
   if (!is_reversible(input)) throw failure("'" + std::string(type_name(input)) + "' object is not reversible");
   const auto items = items_of(box, input);
-  return items.empty() ? box.undefined("No last item, sequence was empty.") : items.back();
+  return items.empty() ? box.make_undefined("No last item, sequence was empty.") : items.back();
 }
 
-value over(sandbox& box, std::vector<value> items) {
-  const auto kept = box.list(std::move(items));
-  return box.generator(iterate(box, kept), kept);
+// A generator of items that exist already.
+value make_list_generator(sandbox& box, std::vector<value> items) {
+  const auto kept = box.make_list(std::move(items));
+  return box.make_generator(iterate_items(box, kept), kept);
 }
 
 // A generator of items that are made when the first is asked for, as in Jinja: only then does a wrong input fail.
 template <class Make>
-value deferred(sandbox& box, const value& input, const arguments& given, Make make) {
-  return box.generator(
+value make_deferred_generator(sandbox& box, const value& input, const arguments& given, Make make) {
+  return box.make_generator(
       [&box, input, given, make, next = next_item()]() mutable {
-        if (!next) next = iterate(box, box.list(make(box, input, given)));
+        if (!next) next = iterate_items(box, box.make_list(make(box, input, given)));
         return next();
       },
       input);
 }
 
-value reverse(sandbox& box, const value& input, const arguments& given) {
+// reverse: a text of a text, else a generator.
+value reverse_filter(sandbox& box, const value& input, const arguments& given) {
   const parameters none("reverse", given, {}, 0);
-  if (input.is(kind::text)) {
+  if (input.is_kind(kind::text)) {
     const auto length = static_cast<std::ptrdiff_t>(count_utf8_characters(input.text()));
-    box.work(input.text().size());
-    return box.text(sliced(input.text(), length - 1, -1, -1, static_cast<std::size_t>(length)), input.is_markup());
+    box.count_bytes(input.text().size());
+    return box.make_text(slice_text(input.text(), length - 1, -1, -1, static_cast<std::size_t>(length)),
+                         input.is_markup());
   }
-  auto items = backwards(box, input);
-  return is_reversible(input) ? over(box, std::move(items)) : box.list(std::move(items));
+  auto items = reversed_items(box, input);
+  return is_reversible(input) ? make_list_generator(box, std::move(items)) : box.make_list(std::move(items));
 }
 
-value join(sandbox& box, const value& input, const arguments& given) {
+// join(d='', attribute=None): the texts of all items.
+value join_filter(sandbox& box, const value& input, const arguments& given) {
   const parameters p("join", given, {"d", "attribute"}, 0);
-  const auto separator = p.has(0) ? text_of(box, p[0]) : std::string();
+  const auto separator = p.is_given(0) ? text_of(box, p[0]) : std::string();
   std::string out;
   bool begun = false;
-  const auto next = iterate(box, input);
+  const auto next = iterate_items(box, input);
   for (auto item = next(); item; item = next()) {
-    const auto found = p.get(1).is_none() ? *item : follow_attribute(box, *item, p[1]);
+    const auto found = p.value_or_none(1).is_none() ? *item : follow_attribute(box, *item, p[1]);
     const auto part = text_of(box, found);
-    box.work(separator.size() + part.size());
-    box.require_string(out.size() + separator.size() + part.size());
+    box.count_bytes(separator.size() + part.size());
+    box.require_string_fits(out.size() + separator.size() + part.size());
     if (begun) out += separator;
     out += part;
     begun = true;
   }
-  return box.text(std::move(out));
+  return box.make_text(std::move(out));
 }
 
+// (key, value) tuples; none of Undefined.
 std::vector<value> item_pairs(sandbox& box, const value& input, const arguments&) {
   if (input.is_undefined()) return {};
-  if (!input.is(kind::dict)) throw failure("Can only get item pairs from a mapping.");
-  return items_of(box, box.view(input, view_part::items));
+  if (!input.is_kind(kind::dict)) throw failure("Can only get item pairs from a mapping.");
+  return items_of(box, box.make_view(input, view_part::items));
 }
 
-value items(sandbox& box, const value& input, const arguments& given) {
+// items: a generator of (key, value). Throws `failure` when it is asked, if the input is not a dict.
+value items_filter(sandbox& box, const value& input, const arguments& given) {
   const parameters none("items", given, {}, 0);
-  return deferred(box, input, given, item_pairs);
+  return make_deferred_generator(box, input, given, item_pairs);
 }
 
-value dictsort(sandbox& box, const value& input, const arguments& given) {
+// dictsort(case_sensitive=false, by='key', reverse=false): a list of (key, value).
+value dictsort_filter(sandbox& box, const value& input, const arguments& given) {
   const parameters p("dictsort", given, {"case_sensitive", "by", "reverse"}, 0);
   const auto by = p.text(1, "key");
   if (by != "key" && by != "value") throw failure("You can only sort by either \"key\" or \"value\"");
   if (input.is_undefined()) refuse_undefined(input);
-  if (!input.is(kind::dict)) throw failure("'" + std::string(type_name(input)) + "' object has no attribute 'items'");
-  auto entries = items_of(box, box.view(input, view_part::items));
+  if (!input.is_kind(kind::dict))
+    throw failure("'" + std::string(type_name(input)) + "' object has no attribute 'items'");
+  auto entries = items_of(box, box.make_view(input, view_part::items));
   const bool with_case = p.flag(0, false), reversed = p.flag(2, false);
   const auto key = [&](const value& entry) {
     const auto& found = entry.items()[by == "key" ? 0 : 1];
-    return with_case ? found : without_case(box, found);
+    return with_case ? found : lower_case_key(box, found);
   };
-  sort_values(entries, [&](const value& a, const value& b) {
-    return reversed ? less(box, key(b), key(a)) : less(box, key(a), key(b));
+  stable_sort_values(entries, [&](const value& a, const value& b) {
+    return reversed ? is_less(box, key(b), key(a)) : is_less(box, key(a), key(b));
   });
-  return box.list(std::move(entries));
+  return box.make_list(std::move(entries));
 }
 
 // The attributes of `sort(attribute="a,b")`, or the item itself, as one key.
 value sort_key(sandbox& box, const value& item, const value& attributes, bool with_case) {
   std::vector<value> out;
-  const auto add = [&](const value& found) { out.push_back(with_case ? found : without_case(box, found)); };
-  if (attributes.is(kind::text))
-    for (const auto part : split_at(attributes.text(), ",", -1, false))
-      add(follow_attribute(box, item, box.text(std::string(part))));
+  const auto add = [&](const value& found) { out.push_back(with_case ? found : lower_case_key(box, found)); };
+  if (attributes.is_kind(kind::text))
+    for (const auto part : split_at_separator(attributes.text(), ",", -1, false))
+      add(follow_attribute(box, item, box.make_text(std::string(part))));
   else
     add(follow_attribute(box, item, attributes));
-  return box.list(std::move(out));
+  return box.make_list(std::move(out));
 }
 
-value sort(sandbox& box, const value& input, const arguments& given) {
+// sort(reverse=false, case_sensitive=false, attribute=None): a list; items that are equal keep their order.
+value sort_filter(sandbox& box, const value& input, const arguments& given) {
   const parameters p("sort", given, {"reverse", "case_sensitive", "attribute"}, 0);
   std::vector<std::pair<value, value>> keyed;
   for (const auto& item : items_of(box, input))
-    keyed.emplace_back(sort_key(box, item, p.get(2), p.flag(1, false)), item);
+    keyed.emplace_back(sort_key(box, item, p.value_or_none(2), p.flag(1, false)), item);
   const bool reversed = p.flag(0, false);
-  sort_values(keyed, [&](const auto& a, const auto& b) {
-    return reversed ? less(box, b.first, a.first) : less(box, a.first, b.first);
+  stable_sort_values(keyed, [&](const auto& a, const auto& b) {
+    return reversed ? is_less(box, b.first, a.first) : is_less(box, a.first, b.first);
   });
   std::vector<value> out;
   out.reserve(keyed.size());
   for (auto& [key, item] : keyed) out.push_back(std::move(item));
-  return box.list(std::move(out));
+  return box.make_list(std::move(out));
 }
 
+// The first of each key, in the order of the input.
 std::vector<value> unique_items(sandbox& box, const value& input, const arguments& given) {
   const parameters p("unique", given, {"case_sensitive", "attribute"}, 0);
   dictionary seen;
   std::vector<value> out;
   for (const auto& item : items_of(box, input)) {
-    const auto found = follow_attribute(box, item, p.get(1));
-    const auto key = p.flag(0, false) ? found : without_case(box, found);
+    const auto found = follow_attribute(box, item, p.value_or_none(1));
+    const auto key = p.flag(0, false) ? found : lower_case_key(box, found);
     if (seen.find(key) != nullptr) continue;
     seen.set(key, value());
     out.push_back(item);
@@ -173,76 +191,85 @@ std::vector<value> unique_items(sandbox& box, const value& input, const argument
   return out;
 }
 
-value unique(sandbox& box, const value& input, const arguments& given) {
+// unique(case_sensitive=false, attribute=None): a generator.
+value unique_filter(sandbox& box, const value& input, const arguments& given) {
   const parameters known("unique", given, {"case_sensitive", "attribute"}, 0);
-  return deferred(box, input, given, unique_items);
+  return make_deferred_generator(box, input, given, unique_items);
 }
 
-value extreme(sandbox& box, const value& input, const parameters& p, bool greatest) {
+// The first of the least or greatest items; Undefined if there is none.
+value extreme_item(sandbox& box, const value& input, const parameters& p, bool greatest) {
   std::optional<value> best, best_key;
   for (const auto& item : items_of(box, input)) {
-    const auto found = follow_attribute(box, item, p.get(1));
-    const auto key = p.flag(0, false) ? found : without_case(box, found);
-    if (best && !(greatest ? less(box, *best_key, key) : less(box, key, *best_key))) continue;
+    const auto found = follow_attribute(box, item, p.value_or_none(1));
+    const auto key = p.flag(0, false) ? found : lower_case_key(box, found);
+    if (best && !(greatest ? is_less(box, *best_key, key) : is_less(box, key, *best_key))) continue;
     best = item;
     best_key = key;
   }
-  return best ? *best : box.undefined("No aggregated item, sequence was empty.");
+  return best ? *best : box.make_undefined("No aggregated item, sequence was empty.");
 }
 
-value least(sandbox& box, const value& input, const arguments& given) {
-  return extreme(box, input, parameters("min", given, {"case_sensitive", "attribute"}, 0), false);
+// min(case_sensitive=false, attribute=None).
+value min_filter(sandbox& box, const value& input, const arguments& given) {
+  return extreme_item(box, input, parameters("min", given, {"case_sensitive", "attribute"}, 0), false);
 }
 
-value greatest(sandbox& box, const value& input, const arguments& given) {
-  return extreme(box, input, parameters("max", given, {"case_sensitive", "attribute"}, 0), true);
+// max(case_sensitive=false, attribute=None).
+value max_filter(sandbox& box, const value& input, const arguments& given) {
+  return extreme_item(box, input, parameters("max", given, {"case_sensitive", "attribute"}, 0), true);
 }
 
-value sum(sandbox& box, const value& input, const arguments& given) {
+// sum(attribute=None, start=0). Throws `failure` for texts, as Python.
+value sum_filter(sandbox& box, const value& input, const arguments& given) {
   const parameters p("sum", given, {"attribute", "start"}, 0);
-  value out = p.has(1) ? p[1] : value::integer(0);
-  if (out.is(kind::text)) throw failure("sum() can't sum strings [use ''.join(seq) instead]");
-  const auto next = iterate(box, input);
+  value out = p.is_given(1) ? p[1] : value::integer(0);
+  if (out.is_kind(kind::text)) throw failure("sum() can't sum strings [use ''.join(seq) instead]");
+  const auto next = iterate_items(box, input);
   for (auto item = next(); item; item = next())
-    out = binary(box, binary_operator::add, out, follow_attribute(box, *item, p.get(0)));
+    out = apply_binary_operator(box, binary_operator::add, out, follow_attribute(box, *item, p.value_or_none(0)));
   return out;
 }
 
+// Lists of `linecount` items, the last one filled up if `fill_with` is given.
 std::vector<value> batches(sandbox& box, const value& input, const arguments& given) {
   const parameters p("batch", given, {"linecount", "fill_with"}, 1);
   const auto size = p.integer(0);
   std::vector<value> out, row;
-  const auto next = iterate(box, input);
+  const auto next = iterate_items(box, input);
   for (auto item = next(); item; item = next()) {
-    if (static_cast<std::int64_t>(row.size()) == size) out.push_back(box.list(std::exchange(row, {})));
+    if (static_cast<std::int64_t>(row.size()) == size) out.push_back(box.make_list(std::exchange(row, {})));
     row.push_back(std::move(*item));
   }
   if (!row.empty()) {
-    if (!p.get(1).is_none() && size > 0) {
-      box.require_items(static_cast<std::size_t>(size));
+    if (!p.value_or_none(1).is_none() && size > 0) {
+      box.require_items_fit(static_cast<std::size_t>(size));
       while (static_cast<std::int64_t>(row.size()) < size) row.push_back(p[1]);
     }
-    out.push_back(box.list(std::move(row)));
+    out.push_back(box.make_list(std::move(row)));
   }
   return out;
 }
 
-value batch(sandbox& box, const value& input, const arguments& given) {
+// batch(linecount, fill_with=None): a generator of lists.
+value batch_filter(sandbox& box, const value& input, const arguments& given) {
   const parameters known("batch", given, {"linecount", "fill_with"}, 1);
-  return deferred(box, input, given, batches);
+  return make_deferred_generator(box, input, given, batches);
 }
 
-value attribute(sandbox& box, const value& input, const arguments& given) {
+// attr(name): the attribute, never the item.
+value attr_filter(sandbox& box, const value& input, const arguments& given) {
   const parameters p("attr", given, {"name"}, 1);
   if (auto found = find_attribute(box, input, p.text(0))) return *found;
-  return box.undefined("'" + std::string(type_name(input)) + " object' has no attribute '" + p.text(0) + "'");
+  return box.make_undefined("'" + std::string(type_name(input)) + " object' has no attribute '" + p.text(0) + "'");
 }
 
 constexpr named_filter filters[] = {
-    {"length", length},     {"count", length}, {"default", default_of}, {"d", default_of}, {"list", list},
-    {"first", first},       {"last", last},    {"reverse", reverse},    {"join", join},    {"items", items},
-    {"dictsort", dictsort}, {"sort", sort},    {"unique", unique},      {"min", least},    {"max", greatest},
-    {"sum", sum},           {"batch", batch},  {"attr", attribute},
+    {"length", length_filter}, {"count", length_filter}, {"default", default_filter},   {"d", default_filter},
+    {"list", list_filter},     {"first", first_filter},  {"last", last_filter},         {"reverse", reverse_filter},
+    {"join", join_filter},     {"items", items_filter},  {"dictsort", dictsort_filter}, {"sort", sort_filter},
+    {"unique", unique_filter}, {"min", min_filter},      {"max", max_filter},           {"sum", sum_filter},
+    {"batch", batch_filter},   {"attr", attr_filter},
 };
 
 }  // namespace

@@ -64,18 +64,20 @@ constexpr mapping title_mappings[] = {
     // clang-format on
 };
 
+// In a table ordered by `from`; null if the character maps to one character only.
 template <std::size_t N>
-const mapping* find(const mapping (&table)[N], char32_t c) {
+const mapping* find_mapping(const mapping (&table)[N], char32_t c) {
   const auto found = std::ranges::lower_bound(table, c, {}, &mapping::from);
   return found != std::end(table) && found->from == c ? found : nullptr;
 }
 
-utf8proc_int32_t number(char32_t c) { return static_cast<utf8proc_int32_t>(c); }
+// utf8proc takes signed code points.
+utf8proc_int32_t utf8proc_code_point(char32_t c) { return static_cast<utf8proc_int32_t>(c); }
 
 }  // namespace
 
-letter_case case_of(char32_t c) noexcept {
-  switch (utf8proc_category(number(c))) {
+letter_case letter_case_of(char32_t c) noexcept {
+  switch (utf8proc_category(utf8proc_code_point(c))) {
     case UTF8PROC_CATEGORY_LU:
       return letter_case::upper;
     case UTF8PROC_CATEGORY_LL:
@@ -106,7 +108,7 @@ bool is_case_ignorable(char32_t c) noexcept {
   if (c == '\'' || c == '.' || c == ':' || c == '^' || c == '`' || c == 0xA8 || c == 0xAD || c == 0xAF || c == 0xB4 ||
       c == 0xB7 || c == 0xB8 || c == 0x2018 || c == 0x2019 || c == 0x2024 || c == 0x2027)
     return true;
-  switch (utf8proc_category(number(c))) {
+  switch (utf8proc_category(utf8proc_code_point(c))) {
     case UTF8PROC_CATEGORY_MN:
     case UTF8PROC_CATEGORY_ME:
     case UTF8PROC_CATEGORY_CF:
@@ -118,21 +120,21 @@ bool is_case_ignorable(char32_t c) noexcept {
   }
 }
 
-void append_upper(std::u32string& out, char32_t c) {
-  if (const auto* const several = find(upper_mappings, c))
+void append_upper_case(std::u32string& out, char32_t c) {
+  if (const auto* const several = find_mapping(upper_mappings, c))
     out += several->to;
   else
-    out += static_cast<char32_t>(utf8proc_toupper(number(c)));
+    out += static_cast<char32_t>(utf8proc_toupper(utf8proc_code_point(c)));
 }
 
-void append_title(std::u32string& out, char32_t c) {
-  if (const auto* const several = find(title_mappings, c))
+void append_title_case(std::u32string& out, char32_t c) {
+  if (const auto* const several = find_mapping(title_mappings, c))
     out += several->to;
   else
-    out += static_cast<char32_t>(utf8proc_totitle(number(c)));
+    out += static_cast<char32_t>(utf8proc_totitle(utf8proc_code_point(c)));
 }
 
-void append_lower(std::u32string& out, std::u32string_view text, std::size_t at) {
+void append_lower_case(std::u32string& out, std::u32string_view text, std::size_t at) {
   const char32_t c = text[at];
   if (c == U'\u0130') {
     out += U"i\u0307";
@@ -141,11 +143,11 @@ void append_lower(std::u32string& out, std::u32string_view text, std::size_t at)
     std::size_t before = at, after = at + 1;
     while (before > 0 && is_case_ignorable(text[before - 1])) --before;
     while (after < text.size() && is_case_ignorable(text[after])) ++after;
-    const bool follows = before > 0 && case_of(text[before - 1]) != letter_case::none;
-    const bool precedes = after < text.size() && case_of(text[after]) != letter_case::none;
+    const bool follows = before > 0 && letter_case_of(text[before - 1]) != letter_case::none;
+    const bool precedes = after < text.size() && letter_case_of(text[after]) != letter_case::none;
     out += follows && !precedes ? U'\u03C2' : U'\u03C3';
   } else {
-    out += static_cast<char32_t>(utf8proc_tolower(number(c)));
+    out += static_cast<char32_t>(utf8proc_tolower(utf8proc_code_point(c)));
   }
 }
 

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
-#include <string_view>
 #include <vector>
 
 #include "chat_template/values/sandbox.hpp"
@@ -16,40 +14,26 @@ namespace coho::trainer::jinja {
 
 enum class binary_operator : std::uint8_t { add, subtract, multiply, divide, floor_divide, modulo, power };
 
-value binary(sandbox& box, binary_operator op, const value& left, const value& right);
-value negative(const value& operand);
-value positive(const value& operand);
+/// `left op right`; of a text `%` formats.
+value apply_binary_operator(sandbox& box, binary_operator op, const value& left, const value& right);
+/// `-operand`.
+value negate(const value& operand);
+/// `+operand`: a boolean becomes an integer.
+value unary_plus(const value& operand);
 
-bool equal(sandbox& box, const value& left, const value& right);
-/// `left < right`.
-bool less(sandbox& box, const value& left, const value& right);
+/// `left == right`: 1 equals 1.0 and True. Throws `failure` for the keys or items of dicts.
+bool is_equal(sandbox& box, const value& left, const value& right);
+/// `left < right`. Throws `failure` for types that have no order.
+bool is_less(sandbox& box, const value& left, const value& right);
 /// `left <= right`; not the opposite of `right < left` for NaN.
-bool less_or_equal(sandbox& box, const value& left, const value& right);
-/// `item in container`.
+bool is_less_or_equal(sandbox& box, const value& left, const value& right);
+/// `item in container`. Of a text: a part of it.
 bool contains(sandbox& box, const value& container, const value& item);
 
-/// The items that iteration visits: of a text its characters, of a dict its keys, of Undefined none.
-next_item iterate(sandbox& box, const value& iterable);
-std::vector<value> items_of(sandbox& box, const value& iterable);
-
-/// `object.name`: an attribute or method, else the item of that name, else Undefined.
-value get_attribute(sandbox& box, const value& object, std::string_view name);
-/// `object[key]`: the item, else for a text the attribute or method of that name, else Undefined.
-value get_item(sandbox& box, const value& object, const value& key);
-/// Only an attribute or method, without the items.
-std::optional<value> find_attribute(sandbox& box, const value& object, std::string_view name);
-/// `object[start:stop:step]`.
-value get_slice(sandbox& box, const value& object, const value& start, const value& stop, const value& step);
-
-/// The result of a call; Undefined and what is no function fail.
-value call(const value& function, const arguments& given);
-
-/// Throws the failure of using an Undefined value.
-[[noreturn]] void refuse_undefined(const value& undefined);
-
-/// A stable sort that stays within the items whatever `before` says of them.
+/// A stable merge sort. Unlike std::stable_sort it stays within the items even if `before` is not an order, as with
+/// NaN.
 template <class Item, class Before>
-void sort_values(std::vector<Item>& items, Before before) {
+void stable_sort_values(std::vector<Item>& items, Before before) {
   for (std::size_t width = 1; width < items.size(); width *= 2) {
     std::vector<Item> merged;
     merged.reserve(items.size());

@@ -13,25 +13,30 @@ namespace coho::trainer::jinja {
 
 namespace {
 
+// ASCII has a quicker path: most texts of templates are.
 bool is_ascii_text(std::string_view text) {
   return std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
 }
 
-std::string utf8(std::u32string_view text) {
+// The inverse of `code_points`.
+std::string utf8_text(std::u32string_view text) {
   std::string out;
   out.reserve(text.size());
   for (const char32_t c : text) append_utf8(out, c);
   return out;
 }
 
-utf8proc_category_t category(char32_t c) { return utf8proc_category(static_cast<utf8proc_int32_t>(c)); }
+// The general category, such as Lu.
+utf8proc_category_t unicode_category(char32_t c) { return utf8proc_category(static_cast<utf8proc_int32_t>(c)); }
 
+// `str.isalpha` of one character: categories Lu, Ll, Lt, Lm and Lo.
 bool is_letter(char32_t c) {
-  const auto found = category(c);
+  const auto found = unicode_category(c);
   return found >= UTF8PROC_CATEGORY_LU && found <= UTF8PROC_CATEGORY_LO;
 }
 
-bool is_decimal(char32_t c) { return category(c) == UTF8PROC_CATEGORY_ND; }
+// `str.isdecimal` of one character: category Nd.
+bool is_decimal(char32_t c) { return unicode_category(c) == UTF8PROC_CATEGORY_ND; }
 
 // Digits that are not decimal: superscripts, subscripts, in circles, in parentheses, with stops.
 bool is_digit(char32_t c) {
@@ -44,16 +49,17 @@ bool is_digit(char32_t c) {
          std::ranges::any_of(ranges, [&](const auto& range) { return range.first <= c && c <= range.second; });
 }
 
+// `str.isalnum` of one character: a letter, or of category Nd, Nl or No.
 bool is_alphanumeric(char32_t c) {
-  return is_letter(c) || (category(c) >= UTF8PROC_CATEGORY_ND && category(c) <= UTF8PROC_CATEGORY_NO);
+  return is_letter(c) || (unicode_category(c) >= UTF8PROC_CATEGORY_ND && unicode_category(c) <= UTF8PROC_CATEGORY_NO);
 }
 
 // A text of cased characters, at least one, that all pass.
 template <class Passes>
-bool cased(std::string_view text, Passes passes) {
+bool all_cased(std::string_view text, Passes passes) {
   bool any = false;
   for (const char32_t c : code_points(text)) {
-    const auto found = case_of(c);
+    const auto found = letter_case_of(c);
     if (found == letter_case::none) continue;
     if (!passes(found)) return false;
     any = true;
@@ -65,7 +71,7 @@ bool cased(std::string_view text, Passes passes) {
 
 bool is_printable(char32_t c) noexcept {
   if (c < 0x7F) return c >= ' ';
-  switch (category(c)) {
+  switch (unicode_category(c)) {
     case UTF8PROC_CATEGORY_CC:
     case UTF8PROC_CATEGORY_CF:
     case UTF8PROC_CATEGORY_CS:
@@ -80,18 +86,18 @@ bool is_printable(char32_t c) noexcept {
   }
 }
 
-std::string upper(std::string_view text) {
+std::string upper_case(std::string_view text) {
   std::string ascii(text);
   if (is_ascii_text(text)) {
     for (char& c : ascii) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
     return ascii;
   }
   std::u32string out;
-  for (const char32_t c : code_points(text)) append_upper(out, c);
-  return utf8(out);
+  for (const char32_t c : code_points(text)) append_upper_case(out, c);
+  return utf8_text(out);
 }
 
-std::string lower(std::string_view text) {
+std::string lower_case(std::string_view text) {
   std::string ascii(text);
   if (is_ascii_text(text)) {
     for (char& c : ascii) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
@@ -99,55 +105,56 @@ std::string lower(std::string_view text) {
   }
   std::u32string out;
   const auto points = code_points(text);
-  for (std::size_t i = 0; i < points.size(); ++i) append_lower(out, points, i);
-  return utf8(out);
+  for (std::size_t i = 0; i < points.size(); ++i) append_lower_case(out, points, i);
+  return utf8_text(out);
 }
 
-std::string title(std::string_view text) {
+std::string title_case(std::string_view text) {
   std::u32string out;
   const auto points = code_points(text);
   bool within = false;
   for (std::size_t i = 0; i < points.size(); ++i) {
-    within ? append_lower(out, points, i) : append_title(out, points[i]);
-    within = case_of(points[i]) != letter_case::none;
+    within ? append_lower_case(out, points, i) : append_title_case(out, points[i]);
+    within = letter_case_of(points[i]) != letter_case::none;
   }
-  return utf8(out);
+  return utf8_text(out);
 }
 
-std::string capitalized(std::string_view text) {
+std::string capitalize_text(std::string_view text) {
   std::u32string out;
   const auto points = code_points(text);
-  for (std::size_t i = 0; i < points.size(); ++i) i == 0 ? append_title(out, points[0]) : append_lower(out, points, i);
-  return utf8(out);
+  for (std::size_t i = 0; i < points.size(); ++i)
+    i == 0 ? append_title_case(out, points[0]) : append_lower_case(out, points, i);
+  return utf8_text(out);
 }
 
-std::string swapped_case(std::string_view text) {
+std::string swap_case(std::string_view text) {
   std::u32string out;
   const auto points = code_points(text);
   for (std::size_t i = 0; i < points.size(); ++i) {
-    const auto found = case_of(points[i]);
+    const auto found = letter_case_of(points[i]);
     if (found == letter_case::upper)
-      append_lower(out, points, i);
+      append_lower_case(out, points, i);
     else if (found == letter_case::lower)
-      append_upper(out, points[i]);
+      append_upper_case(out, points[i]);
     else
       out += points[i];
   }
-  return utf8(out);
+  return utf8_text(out);
 }
 
-bool is_upper(std::string_view text) {
-  return cased(text, [](letter_case found) { return found == letter_case::upper; });
+bool is_upper_case(std::string_view text) {
+  return all_cased(text, [](letter_case found) { return found == letter_case::upper; });
 }
 
-bool is_lower(std::string_view text) {
-  return cased(text, [](letter_case found) { return found == letter_case::lower; });
+bool is_lower_case(std::string_view text) {
+  return all_cased(text, [](letter_case found) { return found == letter_case::lower; });
 }
 
-bool is_title(std::string_view text) {
+bool is_title_case(std::string_view text) {
   bool within = false, any = false;
   for (const char32_t c : code_points(text)) {
-    const auto found = case_of(c);
+    const auto found = letter_case_of(c);
     const bool begins = found == letter_case::upper || found == letter_case::title;
     if (found != letter_case::none && begins == within) return false;
     within = found != letter_case::none;
@@ -156,7 +163,7 @@ bool is_title(std::string_view text) {
   return any;
 }
 
-bool all_are(std::string_view text, std::string_view property) {
+bool all_characters_are(std::string_view text, std::string_view property) {
   using predicate = bool (*)(char32_t);
   static constexpr std::array<std::pair<std::string_view, predicate>, 6> properties = {{
       {"alpha", [](char32_t c) { return is_letter(c); }},

@@ -24,9 +24,10 @@ std::optional<std::string> without_underscores(std::string_view text, bool (*is_
   return out;
 }
 
-bool is_decimal(char c) { return c >= '0' && c <= '9'; }
-bool is_any_digit(char c) { return is_decimal(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z'); }
+// The digits of bases up to 36; ASCII only.
+bool is_letter_or_digit(char c) { return is_decimal_digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z'); }
 
+// Removes a sign; whether it was a minus.
 bool take_sign(std::string_view& text) {
   const bool negative = text.starts_with('-');
   if (negative || text.starts_with('+')) text.remove_prefix(1);
@@ -35,9 +36,9 @@ bool take_sign(std::string_view& text) {
 
 }  // namespace
 
-std::optional<std::int64_t> read_integer(std::string_view text, int base) {
+std::optional<std::int64_t> parse_integer(std::string_view text, int base) {
   if (base != 0 && (base < 2 || base > 36)) throw failure("int() base must be >= 2 and <= 36, or 0");
-  text = stripped(text, side::both);
+  text = strip_characters(text, side::both);
   const bool negative = take_sign(text);
   const auto prefix = text.size() > 2 && text[0] == '0' ? static_cast<char>(text[1] | 0x20) : '\0';
   const int written = prefix == 'x' ? 16 : prefix == 'o' ? 8 : prefix == 'b' ? 2 : 0;
@@ -53,8 +54,8 @@ std::optional<std::int64_t> read_integer(std::string_view text, int base) {
       return std::nullopt;
     base = 10;
   }
-  const auto digits = without_underscores(text, is_any_digit);
-  if (!digits || digits->empty() || !is_any_digit(digits->front())) return std::nullopt;
+  const auto digits = without_underscores(text, is_letter_or_digit);
+  if (!digits || digits->empty() || !is_letter_or_digit(digits->front())) return std::nullopt;
   std::int64_t out = 0;
   const auto signed_digits = (negative ? "-" : "") + *digits;
   const auto* const end = signed_digits.data() + signed_digits.size();
@@ -64,15 +65,15 @@ std::optional<std::int64_t> read_integer(std::string_view text, int base) {
   return out;
 }
 
-std::optional<double> read_real(std::string_view text) {
-  text = stripped(text, side::both);
+std::optional<double> parse_real(std::string_view text) {
+  text = strip_characters(text, side::both);
   const bool negative = take_sign(text);
-  const auto word = lower(text);
+  const auto word = lower_case(text);
   if (word == "inf" || word == "infinity")
     return negative ? -std::numeric_limits<double>::infinity() : std::numeric_limits<double>::infinity();
   if (word == "nan") return std::numeric_limits<double>::quiet_NaN();
-  const auto digits = without_underscores(text, is_decimal);
-  if (!digits || digits->empty() || (!is_decimal(digits->front()) && digits->front() != '.')) return std::nullopt;
+  const auto digits = without_underscores(text, is_decimal_digit);
+  if (!digits || digits->empty() || (!is_decimal_digit(digits->front()) && digits->front() != '.')) return std::nullopt;
   double out = 0;
   const auto* const end = digits->data() + digits->size();
   const auto [stop, problem] = std::from_chars(digits->data(), end, out);

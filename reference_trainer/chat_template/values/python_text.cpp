@@ -16,19 +16,23 @@ struct character {
   std::size_t size = 0;
 };
 
-character first_of(std::string_view text) {
+// Of UTF-8 that is not empty.
+character first_character(std::string_view text) {
   const auto code = utf8_code_point(text);
   return {code, code < 0x80 ? 1u : code < 0x800 ? 2u : code < 0x10000 ? 3u : 4u};
 }
 
-bool continues(char c) { return (static_cast<unsigned char>(c) & 0xC0u) == 0x80u; }
+// Whether the byte is one of UTF-8 after the first of a character.
+bool is_continuation_byte(char c) { return (static_cast<unsigned char>(c) & 0xC0u) == 0x80u; }
 
-character last_of(std::string_view text) {
+// Of UTF-8 that is not empty.
+character last_character(std::string_view text) {
   std::size_t at = text.size() - 1;
-  while (at > 0 && continues(text[at])) --at;
+  while (at > 0 && is_continuation_byte(text[at])) --at;
   return {utf8_code_point(text.substr(at)), text.size() - at};
 }
 
+// Where `str.splitlines` splits.
 bool is_line_end(char32_t c) {
   return (c >= '\n' && c <= '\r') || (c >= 0x1C && c <= 0x1E) || c == 0x85 || c == 0x2028 || c == 0x2029;
 }
@@ -41,40 +45,41 @@ std::u32string code_points(std::string_view text) {
   std::u32string out;
   out.reserve(text.size());
   while (!text.empty()) {
-    const auto c = first_of(text);
+    const auto c = first_character(text);
     out += c.code;
     text.remove_prefix(c.size);
   }
   return out;
 }
 
-std::string_view stripped(std::string_view text, side which, std::optional<std::string_view> characters) {
+std::string_view strip_characters(std::string_view text, side which, std::optional<std::string_view> characters) {
   const auto set = code_points(characters.value_or(""));
   const auto goes = [&](char32_t c) { return characters ? set.find(c) != set.npos : is_space(c); };
   while (which != side::right && !text.empty()) {
-    const auto c = first_of(text);
+    const auto c = first_character(text);
     if (!goes(c.code)) break;
     text.remove_prefix(c.size);
   }
   while (which != side::left && !text.empty()) {
-    const auto c = last_of(text);
+    const auto c = last_character(text);
     if (!goes(c.code)) break;
     text.remove_suffix(c.size);
   }
   return text;
 }
 
-std::vector<std::string_view> split_at_space(std::string_view text, std::ptrdiff_t most, bool from_right) {
+std::vector<std::string_view> split_at_white_space(std::string_view text, std::ptrdiff_t most, bool from_right) {
   std::vector<std::string_view> out;
-  for (text = stripped(text, from_right ? side::right : side::left); !text.empty();
-       text = stripped(text, from_right ? side::right : side::left)) {
+  for (text = strip_characters(text, from_right ? side::right : side::left); !text.empty();
+       text = strip_characters(text, from_right ? side::right : side::left)) {
     if (most >= 0 && out.size() == static_cast<std::size_t>(most)) {
       out.push_back(text);
       break;
     }
     std::size_t word = 0;
     while (word < text.size()) {
-      const auto c = from_right ? last_of(text.substr(0, text.size() - word)) : first_of(text.substr(word));
+      const auto c =
+          from_right ? last_character(text.substr(0, text.size() - word)) : first_character(text.substr(word));
       if (is_space(c.code)) break;
       word += c.size;
     }
@@ -85,11 +90,11 @@ std::vector<std::string_view> split_at_space(std::string_view text, std::ptrdiff
   return out;
 }
 
-std::vector<std::string_view> split_at(std::string_view text, std::string_view separator, std::ptrdiff_t most,
-                                       bool from_right) {
+std::vector<std::string_view> split_at_separator(std::string_view text, std::string_view separator, std::ptrdiff_t most,
+                                                 bool from_right) {
   std::vector<std::string_view> out;
   while (most < 0 || out.size() < static_cast<std::size_t>(most)) {
-    const auto at = from_right ? find_last_part(text, separator) : find_part(text, separator);
+    const auto at = from_right ? find_last_substring(text, separator) : find_substring(text, separator);
     if (at == text.npos) break;
     out.push_back(from_right ? text.substr(at + separator.size()) : text.substr(0, at));
     text = from_right ? text.substr(0, at) : text.substr(at + separator.size());
@@ -104,7 +109,7 @@ std::vector<std::string_view> split_lines(std::string_view text, bool keep_ends)
   while (!text.empty()) {
     std::size_t line = 0, end = 0;
     while (line < text.size()) {
-      const auto c = first_of(text.substr(line));
+      const auto c = first_character(text.substr(line));
       if (is_line_end(c.code)) {
         end = text.substr(line).starts_with("\r\n") ? 2 : c.size;
         break;
@@ -117,7 +122,7 @@ std::vector<std::string_view> split_lines(std::string_view text, bool keep_ends)
   return out;
 }
 
-std::size_t find_part(std::string_view text, std::string_view part, std::size_t from) {
+std::size_t find_substring(std::string_view text, std::string_view part, std::size_t from) {
   if (from > text.size()) return text.npos;
   if (part.empty()) return from;
   // Not string_view's search, which is quadratic at worst: a template could make a rendering last for hours.
@@ -125,23 +130,23 @@ std::size_t find_part(std::string_view text, std::string_view part, std::size_t 
   return found == nullptr ? text.npos : static_cast<std::size_t>(static_cast<const char*>(found) - text.data());
 }
 
-std::size_t find_last_part(std::string_view text, std::string_view part) {
+std::size_t find_last_substring(std::string_view text, std::string_view part) {
   if (part.size() > text.size()) return text.npos;
   // Backwards by the reversed texts, for the same reason; short parts directly.
   if (part.size() <= 16) return text.rfind(part);
   const std::string backwards(text.rbegin(), text.rend()), sought(part.rbegin(), part.rend());
-  const auto at = find_part(backwards, sought);
+  const auto at = find_substring(backwards, sought);
   return at == text.npos ? at : text.size() - at - part.size();
 }
 
-std::size_t count_part(std::string_view text, std::string_view part) {
+std::size_t count_substring(std::string_view text, std::string_view part) {
   if (part.empty()) return count_utf8_characters(text) + 1;
   std::size_t out = 0;
-  for (auto at = find_part(text, part); at != text.npos; at = find_part(text, part, at + part.size())) ++out;
+  for (auto at = find_substring(text, part); at != text.npos; at = find_substring(text, part, at + part.size())) ++out;
   return out;
 }
 
-std::string replaced(std::string_view text, std::string_view part, std::string_view by, std::ptrdiff_t most) {
+std::string replace_substring(std::string_view text, std::string_view part, std::string_view by, std::ptrdiff_t most) {
   std::string out;
   std::size_t from = 0;
   const auto more = [&] { return most != 0; };
@@ -150,14 +155,14 @@ std::string replaced(std::string_view text, std::string_view part, std::string_v
       out += by;
       if (most > 0) --most;
       if (from == text.size()) return out;
-      const auto size = first_of(text.substr(from)).size;
+      const auto size = first_character(text.substr(from)).size;
       out += text.substr(from, size);
       from += size;
     }
     return out += text.substr(from);
   }
   while (more()) {
-    const auto at = find_part(text, part, from);
+    const auto at = find_substring(text, part, from);
     if (at == text.npos) break;
     out += text.substr(from, at - from);
     out += by;
@@ -167,14 +172,14 @@ std::string replaced(std::string_view text, std::string_view part, std::string_v
   return out += text.substr(from);
 }
 
-std::size_t byte_of_character(std::string_view text, std::size_t character) {
+std::size_t byte_offset_of_character(std::string_view text, std::size_t character) {
   std::size_t at = 0;
-  for (; at < text.size() && character > 0; --character) at += first_of(text.substr(at)).size;
+  for (; at < text.size() && character > 0; --character) at += first_character(text.substr(at)).size;
   return at;
 }
 
-std::string sliced(std::string_view text, std::ptrdiff_t start, std::ptrdiff_t stop, std::ptrdiff_t step,
-                   std::size_t length) {
+std::string slice_text(std::string_view text, std::ptrdiff_t start, std::ptrdiff_t stop, std::ptrdiff_t step,
+                       std::size_t length) {
   if (step > 0 ? start >= stop : start <= stop) return {};
   if (length == text.size()) {
     if (step == 1)
@@ -183,18 +188,18 @@ std::string sliced(std::string_view text, std::ptrdiff_t start, std::ptrdiff_t s
     for (; step > 0 ? start < stop : start > stop; start += step) out += text[static_cast<std::size_t>(start)];
     return out;
   }
-  auto at = byte_of_character(text, static_cast<std::size_t>(start));
+  auto at = byte_offset_of_character(text, static_cast<std::size_t>(start));
   if (step == 1) {
     const auto rest = text.substr(at);
-    return std::string(rest.substr(0, byte_of_character(rest, static_cast<std::size_t>(stop - start))));
+    return std::string(rest.substr(0, byte_offset_of_character(rest, static_cast<std::size_t>(stop - start))));
   }
   std::string out;
   while (true) {
-    out += text.substr(at, first_of(text.substr(at)).size);
+    out += text.substr(at, first_character(text.substr(at)).size);
     start += step;
     if (step > 0 ? start >= stop : start <= stop) return out;
-    for (auto k = step; k > 0; --k) at += first_of(text.substr(at)).size;
-    for (auto k = step; k < 0; ++k) at -= last_of(text.substr(0, at)).size;
+    for (auto k = step; k > 0; --k) at += first_character(text.substr(at)).size;
+    for (auto k = step; k < 0; ++k) at -= last_character(text.substr(0, at)).size;
   }
 }
 

@@ -25,60 +25,71 @@ class sandbox {
   sandbox(const sandbox&) = delete;
   sandbox& operator=(const sandbox&) = delete;
 
+  /// As the constructor got them.
   const template_limits& limits() const noexcept { return limits_; }
 
-  void step(std::size_t count = 1) {
+  /// Counts evaluated expressions, visited items and the like. Throws at `steps`.
+  void count_steps(std::size_t count = 1) {
     steps_ += count;
-    if (steps_ > limits_.steps) refuse("steps", limits_.steps);
+    if (steps_ > limits_.steps) refuse_beyond_limit("steps", limits_.steps);
   }
-  /// Counts the reading or writing of so many bytes.
-  void work(std::size_t bytes) { step(1 + bytes / 16); }
-  /// That a string of so many bytes may be made. Call it before making one that is longer than its parts.
-  void require_string(std::size_t bytes);
-  /// That so many items fit into memory.
-  void require_items(std::size_t count);
+  /// Counts the reading or writing of a text: a step for 16 bytes.
+  void count_bytes(std::size_t bytes) { count_steps(1 + bytes / 16); }
+  /// Throws at `string_bytes` and `memory_bytes`. Call it before making a string that is longer than its parts.
+  void require_string_fits(std::size_t bytes);
+  /// Throws at `memory_bytes`. Call it before making a list that is longer than its parts.
+  void require_items_fit(std::size_t count);
 
-  value text(std::string words, bool markup = false);
-  value list(std::vector<value> items) { return sequence(kind::list, std::move(items)); }
-  value tuple(std::vector<value> items) { return sequence(kind::tuple, std::move(items)); }
-  value sequence(kind kind, std::vector<value> items);
-  value dict(dictionary items);
-  value view(value dict, view_part part);
-  value range(std::int64_t start, std::int64_t stop, std::int64_t step);
-  /// `source`: what the items come from, for the depth.
-  value generator(next_item next, const value& source);
-  /// An empty one. The sandbox keeps it alive, so that namespaces that hold each other are released.
-  value name_space();
-  void set_attribute(namespace_object& space, std::string_view name, value item);
-  value loop(next_item next, const value& source);
-  value function(std::string name, std::function<value(const arguments&)> body, const value& self = {});
-  value undefined(std::string cause);
+  // Values whose memory counts against `memory_bytes`, where they throw, and at values more than 200 deep.
+
+  /// `markup`: whether it is Markup, that is, safe in HTML.
+  value make_text(std::string words, bool markup = false);
+  value make_list(std::vector<value> items) { return make_sequence(kind::list, std::move(items)); }
+  value make_tuple(std::vector<value> items) { return make_sequence(kind::tuple, std::move(items)); }
+  value make_sequence(kind kind, std::vector<value> items);
+  value make_dict(dictionary items);
+  value make_view(value dict, view_part part);
+  value make_range(std::int64_t start, std::int64_t stop, std::int64_t step);
+  /// `source`: what the items come from, whose depth counts.
+  value make_generator(next_item next, const value& source);
+  /// An empty namespace. The sandbox keeps it alive, so that namespaces that hold each other are released.
+  value make_namespace();
+  /// Attributes are the only values that change; their memory counts too.
+  void set_namespace_attribute(namespace_object& space, std::string_view name, value item);
+  /// The variable `loop` of a loop over `source`.
+  value make_loop(next_item next, const value& source);
+  /// `self`: the object of a method, whose depth counts.
+  value make_function(std::string name, std::function<value(const arguments&)> body, const value& self = {});
+  /// `cause`: the message of the failure of using it.
+  value make_undefined(std::string cause);
 
   /// What `loop.changed` of a loop was last called with.
-  std::vector<value>& last_of(const loop_object& loop) { return changed_[loop.number]; }
+  std::vector<value>& last_changed_values(const loop_object& loop) { return changed_[loop.number]; }
 
-  /// One level deeper, as long as the object lives.
-  class level {
+  /// One level deeper, as long as the object lives. Its constructor throws at `depth`.
+  class depth_guard {
    public:
-    explicit level(sandbox& box) : box_(box) {
+    explicit depth_guard(sandbox& box) : box_(box) {
       if (++box_.depth_ > box_.limits_.depth) {
         --box_.depth_;
-        box_.refuse("depth", box_.limits_.depth);
+        box_.refuse_beyond_limit("depth", box_.limits_.depth);
       }
     }
-    ~level() { --box_.depth_; }
-    level(const level&) = delete;
-    level& operator=(const level&) = delete;
+    ~depth_guard() { --box_.depth_; }
+    depth_guard(const depth_guard&) = delete;
+    depth_guard& operator=(const depth_guard&) = delete;
 
    private:
     sandbox& box_;
   };
 
-  [[noreturn]] void refuse(std::string_view bound, std::size_t limit) const;
+  /// Throws the failure that names a member of `template_limits` and its value.
+  [[noreturn]] void refuse_beyond_limit(std::string_view bound, std::size_t limit) const;
 
  private:
+  /// `bytes`: what the object holds outside of itself. Throws at `memory_bytes` and at 200 levels of `depth`.
   template <class Object, class... Parts>
-  value make(kind kind, std::size_t bytes, std::size_t depth, Parts&&... parts);
+  value make_object(kind kind, std::size_t bytes, std::size_t depth, Parts&&... parts);
 
   const template_limits limits_;
   std::size_t steps_ = 0, depth_ = 0, bytes_ = 0, loops_ = 0;

@@ -14,6 +14,7 @@ namespace {
 // Below it comparing with each key is faster than a hash.
 constexpr std::size_t entries_without_index = 16;
 
+// Equal for keys that are the same, such as 1, 1.0 and True. Throws `failure` for values that cannot be keys.
 std::size_t hash_of(const value& key) {
   switch (key.kind()) {
     case kind::text:
@@ -28,7 +29,7 @@ std::size_t hash_of(const value& key) {
     case kind::tuple: {
       std::size_t out = key.items().size();
       for (const auto& item : key.items()) {
-        if (item.is(kind::tuple)) throw failure("a key of tuples within tuples is not supported");
+        if (item.is_kind(kind::tuple)) throw failure("a key of tuples within tuples is not supported");
         out = out * 31 + hash_of(item);
       }
       return out;
@@ -38,38 +39,39 @@ std::size_t hash_of(const value& key) {
     case kind::name_space:
     case kind::loop:
     case kind::function:
-      return std::hash<const void*>{}(key.shared().get());
+      return std::hash<const void*>{}(key.shared_object().get());
     default:
       throw failure("unhashable type: '" + std::string(type_name(key)) + "'");
   }
 }
 
-bool same_key(const value& a, const value& b) {
+// Equality of keys, which needs no sandbox: their depth is bounded by `hash_of`.
+bool is_same_key(const value& a, const value& b) {
   if (a.is_number() && b.is_number())
     return a.is_integral() && b.is_integral() ? a.integral() == b.integral() : a.number() == b.number();
   if (a.kind() != b.kind()) return false;
-  if (a.is(kind::text)) return a.text() == b.text();
-  if (a.is(kind::tuple))
-    return std::ranges::equal(a.items(), b.items(), [](const value& x, const value& y) { return same_key(x, y); });
-  return a.is_none() || a.is_undefined() || a.shared() == b.shared();
+  if (a.is_kind(kind::text)) return a.text() == b.text();
+  if (a.is_kind(kind::tuple))
+    return std::ranges::equal(a.items(), b.items(), [](const value& x, const value& y) { return is_same_key(x, y); });
+  return a.is_none() || a.is_undefined() || a.shared_object() == b.shared_object();
 }
 
 }  // namespace
 
-std::size_t dictionary::position(const value& key, std::size_t hash) const {
+std::size_t dictionary::entry_index(const value& key, std::size_t hash) const {
   if (index_.empty()) {
     for (std::size_t i = 0; i < entries_.size(); ++i)
-      if (same_key(entries_[i].first, key)) return i;
+      if (is_same_key(entries_[i].first, key)) return i;
     return entries_.size();
   }
   const auto [begin, end] = index_.equal_range(hash);
   for (auto at = begin; at != end; ++at)
-    if (same_key(entries_[at->second].first, key)) return at->second;
+    if (is_same_key(entries_[at->second].first, key)) return at->second;
   return entries_.size();
 }
 
 const value* dictionary::find(const value& key) const {
-  const auto at = position(key, hash_of(key));
+  const auto at = entry_index(key, hash_of(key));
   return at < entries_.size() ? &entries_[at].second : nullptr;
 }
 
@@ -77,17 +79,17 @@ const value* dictionary::find(std::string_view key) const {
   if (!index_.empty()) {
     const auto [begin, end] = index_.equal_range(std::hash<std::string_view>{}(key));
     for (auto at = begin; at != end; ++at)
-      if (const auto& [name, item] = entries_[at->second]; name.is(kind::text) && name.text() == key) return &item;
+      if (const auto& [name, item] = entries_[at->second]; name.is_kind(kind::text) && name.text() == key) return &item;
     return nullptr;
   }
   for (const auto& [name, item] : entries_)
-    if (name.is(kind::text) && name.text() == key) return &item;
+    if (name.is_kind(kind::text) && name.text() == key) return &item;
   return nullptr;
 }
 
 void dictionary::set(value key, value item) {
   const auto hash = hash_of(key);
-  if (const auto at = position(key, hash); at < entries_.size()) {
+  if (const auto at = entry_index(key, hash); at < entries_.size()) {
     entries_[at].second = std::move(item);
     return;
   }
@@ -143,6 +145,8 @@ bool is_true(const value& value) {
   }
 }
 
+void refuse_undefined(const value& undefined) { throw failure(undefined.object_as<undefined_object>().cause); }
+
 std::optional<std::size_t> length_of(const value& value) {
   switch (value.kind()) {
     case kind::undefined:
@@ -153,11 +157,11 @@ std::optional<std::size_t> length_of(const value& value) {
     case kind::tuple:
       return value.items().size();
     case kind::dict:
-      return value.as<dict_object>().items.size();
+      return value.object_as<dict_object>().items.size();
     case kind::view:
-      return length_of(value.as<view_object>().of);
+      return length_of(value.object_as<view_object>().of);
     case kind::range:
-      return static_cast<std::size_t>(value.as<range_object>().length());
+      return static_cast<std::size_t>(value.object_as<range_object>().length());
     default:
       return std::nullopt;
   }

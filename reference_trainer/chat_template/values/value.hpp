@@ -61,38 +61,49 @@ class value {
  public:
   /// None.
   value() noexcept : kind_(jinja::kind::none), integer_(0) {}
+  /// True or False.
   static value boolean(bool b) noexcept { return {jinja::kind::boolean, b ? 1 : 0}; }
+  /// An int, here of 64 bits.
   static value integer(std::int64_t i) noexcept { return {jinja::kind::integer, i}; }
+  /// A float.
   static value real(double x) noexcept {
     value out(jinja::kind::real, 0);
     out.real_ = x;
     return out;
   }
+  /// `object` is of the type that belongs to the kind.
   value(jinja::kind kind, std::shared_ptr<object> object) noexcept
       : kind_(kind), integer_(0), object_(std::move(object)) {}
 
   jinja::kind kind() const noexcept { return kind_; }
-  bool is(jinja::kind kind) const noexcept { return kind_ == kind; }
+  bool is_kind(jinja::kind kind) const noexcept { return kind_ == kind; }
   bool is_undefined() const noexcept { return kind_ == jinja::kind::undefined; }
   bool is_none() const noexcept { return kind_ == jinja::kind::none; }
   /// An integer or a boolean, which is one in Python.
   bool is_integral() const noexcept { return kind_ == jinja::kind::integer || kind_ == jinja::kind::boolean; }
+  /// An integer, a boolean or a float.
   bool is_number() const noexcept { return is_integral() || kind_ == jinja::kind::real; }
+  /// A list or a tuple.
   bool is_sequence() const noexcept { return kind_ == jinja::kind::list || kind_ == jinja::kind::tuple; }
 
   /// Of a boolean or an integer.
   std::int64_t integral() const noexcept { return integer_; }
   /// Of any number.
   double number() const noexcept { return kind_ == jinja::kind::real ? real_ : static_cast<double>(integer_); }
+  /// Of a text.
   const std::string& text() const noexcept;
+  /// Whether it is a text that is safe in HTML.
   bool is_markup() const noexcept;
+  /// Of a list or a tuple.
   const std::vector<value>& items() const noexcept;
 
-  const std::shared_ptr<object>& shared() const noexcept { return object_; }
+  /// Null for None, booleans and numbers.
+  const std::shared_ptr<object>& shared_object() const noexcept { return object_; }
+  /// Of objects within this one, itself included.
   std::size_t depth() const noexcept { return object_ ? object_->depth : 0; }
   /// The object of a value of the kind that has such objects.
   template <class Object>
-  Object& as() const noexcept {
+  Object& object_as() const noexcept {
     return static_cast<Object&>(*object_);
   }
 
@@ -116,13 +127,17 @@ class dictionary {
   /// Null if there is no such key. Throws `failure` for a value that cannot be a key.
   const value* find(const value& key) const;
   const value* find(std::string_view key) const;
+  /// Replaces the item of a key that is there, which keeps its place. Throws `failure` for a value that cannot be a
+  /// key.
   void set(value key, value item);
+  /// In the order of insertion.
   const std::vector<entry>& entries() const noexcept { return entries_; }
   std::size_t size() const noexcept { return entries_.size(); }
   void clear() noexcept;
 
  private:
-  std::size_t position(const value& key, std::size_t hash) const;
+  /// The size if there is no such key.
+  std::size_t entry_index(const value& key, std::size_t hash) const;
 
   std::vector<entry> entries_;
   std::unordered_multimap<std::size_t, std::size_t> index_;  ///< of the hashes; empty while there are few entries
@@ -198,15 +213,18 @@ struct undefined_object : object {
   const std::string cause;  ///< the message of using it
 };
 
-inline const std::string& value::text() const noexcept { return as<text_object>().text; }
-inline bool value::is_markup() const noexcept { return is(jinja::kind::text) && as<text_object>().markup; }
-inline const std::vector<value>& value::items() const noexcept { return as<sequence_object>().items; }
+inline const std::string& value::text() const noexcept { return object_as<text_object>().text; }
+inline bool value::is_markup() const noexcept { return is_kind(jinja::kind::text) && object_as<text_object>().markup; }
+inline const std::vector<value>& value::items() const noexcept { return object_as<sequence_object>().items; }
 
 /// Python's name of a value's type, as in its messages: "str", "NoneType".
 std::string_view type_name(const value& value);
 
 /// Python's truth of a value.
 bool is_true(const value& value);
+
+/// Throws `failure` with the cause of an Undefined value: that it was used.
+[[noreturn]] void refuse_undefined(const value& undefined);
 
 /// The number of items, or none for what has no length.
 std::optional<std::size_t> length_of(const value& value);

@@ -25,12 +25,14 @@ std::string real_text(double x) {
 
 namespace {
 
-void append_hex(std::string& out, char32_t code, int digits) {
+// In lower case, with leading zeros.
+void append_hex_digits(std::string& out, char32_t code, int digits) {
   constexpr std::string_view hex = "0123456789abcdef";
   for (int shift = 4 * (digits - 1); shift >= 0; shift -= 4) out += hex[(code >> shift) & 15u];
 }
 
-void append_quoted(std::string& out, std::string_view text) {
+// `repr` of a str: in single quotes, or in double ones if it has single ones only; what is not printable as escapes.
+void append_string_repr(std::string& out, std::string_view text) {
   const bool has_single = text.find('\'') != text.npos, has_double = text.find('"') != text.npos;
   const char quote = has_single && !has_double ? '"' : '\'';
   out += quote;
@@ -44,18 +46,19 @@ void append_quoted(std::string& out, std::string_view text) {
       append_utf8(out, c);
     } else {
       out += c < 0x100 ? "\\x" : c < 0x10000 ? "\\u" : "\\U";
-      append_hex(out, c, c < 0x100 ? 2 : c < 0x10000 ? 4 : 8);
+      append_hex_digits(out, c, c < 0x100 ? 2 : c < 0x10000 ? 4 : 8);
     }
   }
   out += quote;
 }
 
-class writer {
+class repr_writer {
  public:
-  explicit writer(sandbox& box) : box_(box) {}
+  explicit repr_writer(sandbox& box) : box_(box) {}
 
-  void repr(const value& value) {
-    const sandbox::level deeper(box_);
+  // Appends the `repr` of a value to `out`. Throws `failure` for generators and functions.
+  void write_value(const value& value) {
+    const sandbox::depth_guard deeper(box_);
     switch (value.kind()) {
       case kind::undefined:
         out += "Undefined";
@@ -73,46 +76,47 @@ class writer {
         out += real_text(value.number());
         break;
       case kind::text:
-        box_.work(value.text().size());
+        box_.count_bytes(value.text().size());
         if (value.is_markup()) out += "Markup(";
-        append_quoted(out, value.text());
+        append_string_repr(out, value.text());
         if (value.is_markup()) out += ')';
         break;
       case kind::list:
       case kind::tuple:
-        sequence(value);
+        write_sequence(value);
         break;
       case kind::dict:
-        entries(value.as<dict_object>().items);
+        write_entries(value.object_as<dict_object>().items);
         break;
       case kind::view:
-        view(value.as<view_object>());
+        write_view(value.object_as<view_object>());
         break;
       case kind::range:
-        range(value.as<range_object>());
+        write_range(value.object_as<range_object>());
         break;
       case kind::name_space:
         out += "<Namespace ";
-        entries(value.as<namespace_object>().attributes);
+        write_entries(value.object_as<namespace_object>().attributes);
         out += '>';
         break;
       case kind::loop:
-        loop(value.as<loop_object>());
+        write_loop(value.object_as<loop_object>());
         break;
       case kind::generator:
         throw failure("a generator has no text: put `| list` after it");
       case kind::function:
-        throw failure("'" + value.as<function_object>().name + "' is a function and has no text: call it");
+        throw failure("'" + value.object_as<function_object>().name + "' is a function and has no text: call it");
     }
-    box_.step();
-    box_.require_string(out.size());
+    box_.count_steps();
+    box_.require_string_fits(out.size());
   }
 
   std::string out;
 
  private:
+  // With commas between the items.
   template <class Items, class Write>
-  void separated(const Items& items, Write write) {
+  void write_separated(const Items& items, Write write) {
     bool first = true;
     for (const auto& item : items) {
       if (!first) out += ", ";
@@ -121,52 +125,58 @@ class writer {
     }
   }
 
-  void sequence(const value& value) {
-    const bool tuple = value.is(kind::tuple);
+  // A list or tuple; a tuple of one item ends with a comma.
+  void write_sequence(const value& value) {
+    const bool tuple = value.is_kind(kind::tuple);
     out += tuple ? '(' : '[';
-    separated(value.items(), [&](const auto& item) { repr(item); });
+    write_separated(value.items(), [&](const auto& item) { write_value(item); });
     if (tuple && value.items().size() == 1) out += ',';
     out += tuple ? ')' : ']';
   }
 
-  void entry(const dictionary::entry& entry) {
-    repr(entry.first);
+  // `key: value`.
+  void write_entry(const dictionary::entry& entry) {
+    write_value(entry.first);
     out += ": ";
-    repr(entry.second);
+    write_value(entry.second);
   }
 
-  void entries(const dictionary& items) {
+  // A dict, or the attributes of a namespace.
+  void write_entries(const dictionary& items) {
     out += '{';
-    separated(items.entries(), [&](const auto& item) { entry(item); });
+    write_separated(items.entries(), [&](const auto& item) { write_entry(item); });
     out += '}';
   }
 
-  void view(const view_object& view) {
-    const auto& items = view.of.as<dict_object>().items.entries();
+  // dict_keys([…]), dict_values([…]) or dict_items([…]).
+  void write_view(const view_object& view) {
+    const auto& items = view.of.object_as<dict_object>().items.entries();
     if (view.part == view_part::items) {
       out += "dict_items([";
-      separated(items, [&](const auto& item) {
+      write_separated(items, [&](const auto& item) {
         out += '(';
-        repr(item.first);
+        write_value(item.first);
         out += ", ";
-        repr(item.second);
+        write_value(item.second);
         out += ')';
       });
     } else {
       const bool keys = view.part == view_part::keys;
       out += keys ? "dict_keys([" : "dict_values([";
-      separated(items, [&](const auto& item) { repr(keys ? item.first : item.second); });
+      write_separated(items, [&](const auto& item) { write_value(keys ? item.first : item.second); });
     }
     out += "])";
   }
 
-  void range(const range_object& range) {
+  // Without the step if it is 1.
+  void write_range(const range_object& range) {
     out += "range(" + std::to_string(range.start) + ", " + std::to_string(range.stop);
     if (range.step != 1) out += ", " + std::to_string(range.step);
     out += ')';
   }
 
-  void loop(const loop_object& loop) {
+  // Throws `failure` if the number of items is not known.
+  void write_loop(const loop_object& loop) {
     if (!loop.size) throw failure("a loop over a generator has no text");
     out += "<LoopContext " + std::to_string(loop.index + 1) + '/' + std::to_string(*loop.size) + '>';
   }
@@ -177,14 +187,14 @@ class writer {
 }  // namespace
 
 std::string repr_of(sandbox& box, const value& value) {
-  writer out(box);
-  out.repr(value);
+  repr_writer out(box);
+  out.write_value(value);
   return std::move(out.out);
 }
 
 std::string text_of(sandbox& box, const value& value) {
-  if (value.is(kind::text)) {
-    box.work(value.text().size());
+  if (value.is_kind(kind::text)) {
+    box.count_bytes(value.text().size());
     return value.text();
   }
   return value.is_undefined() ? std::string() : repr_of(box, value);

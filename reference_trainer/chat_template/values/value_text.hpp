@@ -13,7 +13,7 @@ namespace coho::trainer::jinja {
 /// The shortest decimal number that reads as the same double: "1.0", "1e-05", "inf".
 std::string real_text(double x);
 
-/// `str(value)`.
+/// `str(value)`: of Undefined nothing.
 std::string text_of(sandbox& box, const value& value);
 /// `repr(value)`.
 std::string repr_of(sandbox& box, const value& value);
@@ -26,7 +26,7 @@ struct json_form {
   bool sort_keys = false;
 };
 
-/// `json.dumps(value)`. Throws `failure` for what JSON cannot express.
-std::string json_of(sandbox& box, const value& value, const json_form& form);
+/// `json.dumps(value)`. Throws `failure` for what JSON cannot express, and at `string_bytes`.
+std::string json_text_of(sandbox& box, const value& value, const json_form& form);
 
 }  // namespace coho::trainer::jinja

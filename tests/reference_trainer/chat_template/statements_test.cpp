@@ -127,3 +127,24 @@ TEST_CASE("chat template: macros") {
       {R"~({% macro f() %}  x  {% endmacro %}[{{ f() | trim }}]{{ f is callable }}{{ f.name }})~", R"~([x]Truef)~"},
   });
 }
+
+TEST_CASE("chat template: a name that its scope assigns later is undefined within inner scopes") {
+  check_templates({
+      {R"~({% for i in [1] %}[{{ s }}]{% endfor %}{% set s = 1 %}{{ s }})~", R"~([]1)~"},
+      {R"~({% macro f() %}[{{ s }}]{% endmacro %}{{ f() }}{% set s = 1 %}{{ f() }})~", R"~([][1])~"},
+      {R"~({% macro f() %}{% macro f() %}[{{ s }}]{% endmacro %}{{ f() }}{% endmacro %}{{ f() }}{% set s = 1 %})~",
+       R"~([])~"},
+      {R"~({% macro f() %}{% macro f() %}[{{ s }}]{% endmacro %}{{ f() }}{% set s = 1 %}{% endmacro %}{{ f() }})~",
+       R"~([])~"},
+      {R"~({% with a = 1 %}[{{ s }}]{% endwith %}{% set s = 1 %})~", R"~([])~"},
+      {R"~({% set q %}[{{ s }}]{% endset %}{{ q }}{% set s = 1 %})~", R"~([])~"},
+      {R"~({% filter upper %}[{{ s }}]{% endfilter %}{% set s = 1 %})~", R"~([])~"},
+      {R"~({% for i in l %}{% for j in [1] %}[{{ n }}]{% endfor %}{% set n = 1 %}{% endfor %})~", R"~([][][])~"},
+      // Not where the scope reads it first, a scope around it mentions it, or only an `if` assigns it.
+      {R"~({{ n }}{% macro f() %}{{ n }}{% endmacro %}{{ f() }}{% set n = 1 %}{{ f() }})~", R"~(771)~"},
+      {R"~({% set n = 0 %}{% for i in l %}{% for j in [1] %}{{ n }}{% endfor %}{% set n = 1 %}{% endfor %})~",
+       R"~(000)~"},
+      {R"~({% for i in [1] %}{{ n }}{% endfor %}{% if false %}{% set n = 1 %}{% endif %})~", R"~(7)~"},
+      {R"~({% for n in [1] %}{{ n }}{% endfor %}{{ n }})~", R"~(17)~"},
+  });
+}

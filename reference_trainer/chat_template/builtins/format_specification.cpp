@@ -1,9 +1,8 @@
-#include "chat_template/builtins/number_format.hpp"
+#include "chat_template/builtins/format_specification.hpp"
 
 #include <cmath>
 #include <cstdio>
 
-#include "chat_template/values/operators.hpp"
 #include "chat_template/values/python_text.hpp"
 #include "chat_template/values/value_text.hpp"
 #include "text/utf8.hpp"
@@ -14,7 +13,8 @@ namespace {
 
 constexpr std::size_t most_digits = 1000;
 
-std::size_t read_number(std::string_view& text) {
+// Removes the digits at the start, 0 if there are none. Throws `failure` beyond ten million.
+std::size_t take_number(std::string_view& text) {
   std::size_t out = 0;
   while (!text.empty() && text[0] >= '0' && text[0] <= '9') {
     out = out * 10 + static_cast<std::size_t>(text[0] - '0');
@@ -24,7 +24,8 @@ std::size_t read_number(std::string_view& text) {
   return out;
 }
 
-std::string in_base(std::uint64_t magnitude, unsigned base, bool capitals) {
+// `base`: from 2 to 16.
+std::string digits_in_base(std::uint64_t magnitude, unsigned base, bool capitals) {
   const std::string_view digits = capitals ? "0123456789ABCDEF" : "0123456789abcdef";
   std::string out;
   do {
@@ -34,37 +35,41 @@ std::string in_base(std::uint64_t magnitude, unsigned base, bool capitals) {
   return out;
 }
 
-std::string grouped(std::string digits) {
+// With a comma between groups of three digits before the point.
+std::string group_thousands(std::string digits) {
   auto end = digits.find_first_not_of("0123456789");
   if (end == digits.npos) end = digits.size();
   for (std::size_t at = end; at > 3; at -= 3) digits.insert(at - 3, ",");
   return digits;
 }
 
-std::string sign_of(bool negative, char sign) { return negative ? "-" : sign == '-' ? "" : std::string(1, sign); }
+// `sign`: what the specification says of positive numbers.
+std::string sign_text(bool negative, char sign) { return negative ? "-" : sign == '-' ? "" : std::string(1, sign); }
 
+// With sign and prefix.
 std::string integer_digits(std::int64_t number, const format_specification& form) {
   const auto magnitude = number < 0 ? 0 - static_cast<std::uint64_t>(number) : static_cast<std::uint64_t>(number);
   std::string digits, prefix;
   switch (form.type) {
     case 'b':
-      digits = in_base(magnitude, 2, false), prefix = "0b";
+      digits = digits_in_base(magnitude, 2, false), prefix = "0b";
       break;
     case 'o':
-      digits = in_base(magnitude, 8, false), prefix = "0o";
+      digits = digits_in_base(magnitude, 8, false), prefix = "0o";
       break;
     case 'x':
     case 'X':
-      digits = in_base(magnitude, 16, form.type == 'X'), prefix = form.type == 'X' ? "0X" : "0x";
+      digits = digits_in_base(magnitude, 16, form.type == 'X'), prefix = form.type == 'X' ? "0X" : "0x";
       break;
     default:
       digits = std::to_string(magnitude);
-      if (form.grouped) digits = grouped(std::move(digits));
+      if (form.grouped) digits = group_thousands(std::move(digits));
   }
-  return sign_of(number < 0, form.sign) + (form.alternate ? prefix : "") + digits;
+  return sign_text(number < 0, form.sign) + (form.alternate ? prefix : "") + digits;
 }
 
-std::string real_form(double x, const format_specification& form) {
+// With sign; without a type as `str`, or with the precision of type g.
+std::string format_real(double x, const format_specification& form) {
   const bool negative = std::signbit(x) && !std::isnan(x);
   std::string digits;
   if (form.type == '%') {
@@ -76,8 +81,8 @@ std::string real_form(double x, const format_specification& form) {
   } else {
     digits = real_digits(std::fabs(x), form.type, form.precision.value_or(6), form.alternate);
   }
-  if (form.grouped) digits = grouped(std::move(digits));
-  return sign_of(negative, form.sign) + digits;
+  if (form.grouped) digits = group_thousands(std::move(digits));
+  return sign_text(negative, form.sign) + digits;
 }
 
 }  // namespace
@@ -86,7 +91,7 @@ std::string real_digits(double x, char type, std::size_t precision, bool alterna
   const bool capitals = type == 'E' || type == 'F' || type == 'G';
   if (!std::isfinite(x)) {
     const std::string out = std::isnan(x) ? "nan" : x > 0 ? "inf" : "-inf";
-    return capitals ? upper(out) : out;
+    return capitals ? upper_case(out) : out;
   }
   if (precision > most_digits) throw failure("a precision of more than 1000 digits is not supported");
   const std::string format = std::string("%") + (alternate ? "#" : "") + ".*" + type;
@@ -95,7 +100,7 @@ std::string real_digits(double x, char type, std::size_t precision, bool alterna
   return {buffer, static_cast<std::size_t>(size)};
 }
 
-format_specification read_specification(std::string_view text) {
+format_specification parse_format_specification(std::string_view text) {
   format_specification out;
   const auto is_align = [](char c) { return std::string_view("<>=^").find(c) != std::string_view::npos; };
   const std::size_t first = text.empty() ? 0 : utf8_length(text);
@@ -120,11 +125,11 @@ format_specification read_specification(std::string_view text) {
   if (take('0')) {
     if (out.align == 0) out.align = '=', out.fill = "0";
   }
-  out.width = read_number(text);
+  out.width = take_number(text);
   out.grouped = take(',');
   if (take('.')) {
     if (text.empty() || text[0] < '0' || text[0] > '9') throw failure("Format specifier missing precision");
-    out.precision = read_number(text);
+    out.precision = take_number(text);
   }
   if (!text.empty()) {
     out.type = text[0];
@@ -134,22 +139,22 @@ format_specification read_specification(std::string_view text) {
   return out;
 }
 
-std::string formatted(sandbox& box, const value& value, const format_specification& form) {
+std::string format_value(sandbox& box, const value& value, const format_specification& form) {
   constexpr std::string_view integer_types = "dboxXc", real_types = "eEfFgG%";
   const auto unknown = [&]() -> std::string {
     throw failure(std::string("Unknown format code '") + form.type + "' for object of type '" +
                   std::string(type_name(value)) + "'");
   };
-  const bool plain_boolean = value.is(kind::boolean) && form.type == 0;
-  if (value.is(kind::text) || (!value.is_number())) {
+  const bool plain_boolean = value.is_kind(kind::boolean) && form.type == 0;
+  if (value.is_kind(kind::text) || (!value.is_number())) {
     if (form.type != 0 && form.type != 's') return unknown();
-    if (!value.is(kind::text))
+    if (!value.is_kind(kind::text))
       throw failure("unsupported format string passed to " + std::string(type_name(value)) + ".__format__");
     if (form.align == '=') throw failure("'=' alignment not allowed in string format specifier");
     if (form.sign != '-' || form.alternate || form.grouped)
       throw failure("Sign, '#' or ',' not allowed in string format specifier");
     const auto& words = value.text();
-    return form.precision ? words.substr(0, byte_of_character(words, *form.precision)) : words;
+    return form.precision ? words.substr(0, byte_offset_of_character(words, *form.precision)) : words;
   }
   if (plain_boolean && form.width == 0) return text_of(box, value);
   if (value.is_integral()) {
@@ -164,14 +169,14 @@ std::string formatted(sandbox& box, const value& value, const format_specificati
     if (real_types.find(form.type) == real_types.npos) return unknown();
   }
   if (form.type != 0 && real_types.find(form.type) == real_types.npos) return unknown();
-  return real_form(value.number(), form);
+  return format_real(value.number(), form);
 }
 
-std::string padded(sandbox& box, std::string text, const format_specification& form, bool number) {
+std::string pad_to_width(sandbox& box, std::string text, const format_specification& form, bool number) {
   const auto length = count_utf8_characters(text);
   if (length >= form.width) return text;
   const auto missing = form.width - length;
-  box.require_string(text.size() + missing * form.fill.size());
+  box.require_string_fits(text.size() + missing * form.fill.size());
   const auto filled = [&](std::size_t count) {
     std::string out;
     for (std::size_t i = 0; i < count; ++i) out += form.fill;
