@@ -10,8 +10,8 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include "chat_template/template_error.hpp"
-#include "chat_template/template_limits.hpp"
+#include "chat_template/errors/template_error.hpp"
+#include "chat_template/values/template_limits.hpp"
 
 namespace coho::trainer {
 

@@ -3,10 +3,11 @@
 #include <string>
 
 #include "chat_template/builtins/access.hpp"
+#include "chat_template/builtins/arithmetic.hpp"
+#include "chat_template/errors/template_error.hpp"
 #include "chat_template/interpreter.hpp"
-#include "chat_template/template_error.hpp"
+#include "chat_template/values/comparison.hpp"
 #include "chat_template/values/iteration.hpp"
-#include "chat_template/values/operators.hpp"
 #include "chat_template/values/value_text.hpp"
 
 namespace coho::trainer::jinja {

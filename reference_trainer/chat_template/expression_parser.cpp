@@ -4,7 +4,7 @@
 #include <string>
 #include <utility>
 
-#include "chat_template/values/operators.hpp"
+#include "chat_template/builtins/arithmetic.hpp"
 
 namespace coho::trainer::jinja {
 

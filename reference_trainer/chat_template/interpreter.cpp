@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "chat_template/builtins/loop.hpp"
-#include "chat_template/template_error.hpp"
+#include "chat_template/errors/template_error.hpp"
 #include "chat_template/values/iteration.hpp"
 #include "chat_template/values/value_text.hpp"
 

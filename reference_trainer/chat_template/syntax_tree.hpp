@@ -9,8 +9,8 @@
 #include <variant>
 #include <vector>
 
+#include "chat_template/builtins/arithmetic.hpp"
 #include "chat_template/builtins/filters.hpp"
-#include "chat_template/values/operators.hpp"
 #include "chat_template/values/value.hpp"
 
 /// What a template says. Every node knows the byte of the source where it begins.

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "chat_template/template_error.hpp"
+#include "chat_template/errors/template_error.hpp"
 #include "text/utf8.hpp"
 
 namespace coho::trainer::jinja {

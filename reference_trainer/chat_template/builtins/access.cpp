@@ -4,8 +4,8 @@
 #include <string>
 
 #include "chat_template/builtins/loop.hpp"
-#include "chat_template/builtins/markup.hpp"
 #include "chat_template/builtins/methods.hpp"
+#include "chat_template/values/markup.hpp"
 #include "chat_template/values/python_text.hpp"
 #include "chat_template/values/value_text.hpp"
 #include "text/utf8.hpp"

@@ -1,7 +1,7 @@
 #include "chat_template/builtins/loop.hpp"
 
+#include "chat_template/values/comparison.hpp"
 #include "chat_template/values/iteration.hpp"
-#include "chat_template/values/operators.hpp"
 
 namespace coho::trainer::jinja {
 

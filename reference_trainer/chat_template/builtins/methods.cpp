@@ -7,8 +7,8 @@
 #include <string>
 
 #include "chat_template/builtins/parameters.hpp"
+#include "chat_template/values/comparison.hpp"
 #include "chat_template/values/iteration.hpp"
-#include "chat_template/values/operators.hpp"
 
 namespace coho::trainer::jinja {
 

@@ -2,9 +2,9 @@
 #include <cstdio>
 #include <string>
 
+#include "chat_template/builtins/arithmetic.hpp"
 #include "chat_template/builtins/filters.hpp"
 #include "chat_template/builtins/parameters.hpp"
-#include "chat_template/values/operators.hpp"
 #include "chat_template/values/python_number.hpp"
 
 namespace coho::trainer::jinja {

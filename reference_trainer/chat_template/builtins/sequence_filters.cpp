@@ -3,10 +3,11 @@
 #include <utility>
 
 #include "chat_template/builtins/access.hpp"
+#include "chat_template/builtins/arithmetic.hpp"
 #include "chat_template/builtins/filters.hpp"
 #include "chat_template/builtins/parameters.hpp"
+#include "chat_template/values/comparison.hpp"
 #include "chat_template/values/iteration.hpp"
-#include "chat_template/values/operators.hpp"
 #include "chat_template/values/python_text.hpp"
 #include "chat_template/values/value_text.hpp"
 #include "text/utf8.hpp"

@@ -2,9 +2,10 @@
 #include <iterator>
 #include <string>
 
+#include "chat_template/builtins/arithmetic.hpp"
 #include "chat_template/builtins/filters.hpp"
 #include "chat_template/builtins/parameters.hpp"
-#include "chat_template/values/operators.hpp"
+#include "chat_template/values/comparison.hpp"
 #include "chat_template/values/python_text.hpp"
 #include "chat_template/values/value_text.hpp"
 

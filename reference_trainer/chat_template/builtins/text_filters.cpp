@@ -3,10 +3,10 @@
 
 #include "chat_template/builtins/filters.hpp"
 #include "chat_template/builtins/format.hpp"
-#include "chat_template/builtins/markup.hpp"
 #include "chat_template/builtins/methods.hpp"
 #include "chat_template/builtins/parameters.hpp"
 #include "chat_template/values/iteration.hpp"
+#include "chat_template/values/markup.hpp"
 #include "chat_template/values/python_text.hpp"
 #include "chat_template/values/value_text.hpp"
 #include "text/utf8.hpp"

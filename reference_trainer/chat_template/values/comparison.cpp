@@ -1,8 +1,9 @@
+#include "chat_template/values/comparison.hpp"
+
 #include <algorithm>
 #include <string>
 
 #include "chat_template/values/iteration.hpp"
-#include "chat_template/values/operators.hpp"
 #include "chat_template/values/python_text.hpp"
 
 namespace coho::trainer::jinja {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "chat_template/values/operators.hpp"
+#include "chat_template/values/comparison.hpp"
 #include "chat_template/values/python_text.hpp"
 #include "chat_template/values/value_text.hpp"
 #include "text/utf8.hpp"

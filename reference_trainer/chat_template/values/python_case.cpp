@@ -4,7 +4,7 @@
 #include <utf8proc.h>
 #include <utility>
 
-#include "chat_template/template_error.hpp"
+#include "chat_template/errors/template_error.hpp"
 #include "chat_template/values/case_mapping.hpp"
 #include "chat_template/values/python_text.hpp"
 #include "text/utf8.hpp"

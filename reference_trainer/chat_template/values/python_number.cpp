@@ -5,7 +5,7 @@
 #include <limits>
 #include <string>
 
-#include "chat_template/template_error.hpp"
+#include "chat_template/errors/template_error.hpp"
 #include "chat_template/values/python_text.hpp"
 
 namespace coho::trainer::jinja {

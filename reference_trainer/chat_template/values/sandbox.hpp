@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "chat_template/template_error.hpp"
-#include "chat_template/template_limits.hpp"
+#include "chat_template/errors/template_error.hpp"
+#include "chat_template/values/template_limits.hpp"
 #include "chat_template/values/value.hpp"
 
 namespace coho::trainer::jinja {

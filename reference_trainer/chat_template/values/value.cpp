@@ -4,7 +4,7 @@
 #include <array>
 #include <cmath>
 
-#include "chat_template/template_error.hpp"
+#include "chat_template/errors/template_error.hpp"
 #include "text/utf8.hpp"
 
 namespace coho::trainer::jinja {

@@ -1,4 +1,4 @@
-#include "chat_template/builtins/markup.hpp"
+#include "chat_template/values/markup.hpp"
 
 #include <utility>
 

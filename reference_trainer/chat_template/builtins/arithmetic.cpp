@@ -1,9 +1,10 @@
+#include "chat_template/builtins/arithmetic.hpp"
+
 #include <cmath>
 #include <string>
 
 #include "chat_template/builtins/format.hpp"
-#include "chat_template/builtins/markup.hpp"
-#include "chat_template/values/operators.hpp"
+#include "chat_template/values/markup.hpp"
 
 namespace coho::trainer::jinja {
 
