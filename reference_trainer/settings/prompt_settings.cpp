@@ -34,7 +34,7 @@ void read_format(const config& options, prompt_settings& out) {
 
 }  // namespace
 
-void prompt_options::settle(const config& section) const {
+void prompt_options::check_constraints(const config& section) const {
   section.check(system.empty() || format != "plain", "system", "left out in the plain format");
   section.check(
       system.empty() || template_name.empty(), "system",

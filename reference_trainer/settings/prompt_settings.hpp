@@ -39,7 +39,7 @@ struct prompt_options {
         o.max_tokens...);
   }
   /// Throws config_error for a system text that the format or the template leaves no place for.
-  void settle(const config& section) const;
+  void check_constraints(const config& section) const;
 
   static constexpr const char* format_help =
       "how a conversation is written: plain, dromedary, llama2_chat, vicuna, mistral, or a chat format file";
