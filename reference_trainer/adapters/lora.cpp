@@ -13,6 +13,7 @@ std::int64_t lora_options::module_rank(std::string_view path) const {
   return find_pattern_value(rank_pattern, path).value_or(rank);
 }
 
+// The alpha of one module: that of the pattern that its path matches, otherwise the common one.
 double lora_options::module_alpha(std::string_view path) const {
   return find_pattern_value(alpha_pattern, path).value_or(alpha);
 }

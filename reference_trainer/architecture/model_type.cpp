@@ -5,8 +5,9 @@
 namespace coho::trainer {
 namespace {
 
+// The names of all known model types, for an error: "llama, mistral, qwen2".
 template <class Name>
-std::string joined(Name name) {
+std::string join_type_names(Name name) {
   std::string out;
   for (const model_type& type : model_types) out += (out.empty() ? "" : ", ") + name(type);
   return out;
@@ -29,11 +30,11 @@ const model_type* find_architecture(std::string_view architecture) {
 }
 
 std::string supported_architectures() {
-  return joined([](const model_type& type) { return std::string(type.prefix) + "ForCausalLM"; });
+  return join_type_names([](const model_type& type) { return std::string(type.prefix) + "ForCausalLM"; });
 }
 
 std::string supported_model_types() {
-  return joined([](const model_type& type) { return std::string(type.name); });
+  return join_type_names([](const model_type& type) { return std::string(type.name); });
 }
 
 }  // namespace coho::trainer

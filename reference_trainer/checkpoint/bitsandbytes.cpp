@@ -65,13 +65,16 @@ class nf4_reader {
   }
 
  private:
+  // Throws file_error about the tensor of that suffix.
   [[noreturn]] void refuse(const std::string& suffix, const std::string& what, std::string_view mend = {}) const {
     throw file_error(path_, "tensor " + name_ + suffix, what, mend);
   }
+  // Throws file_error about a field of the quantisation state.
   [[noreturn]] void refuse_field(const std::string& key, const std::string& what) const {
     refuse(state_suffix, "the field " + key + " " + what);
   }
 
+  // The tensor of that suffix of this weight; null if the file lacks it.
   const at::Tensor* find(const std::string& suffix) const {
     const auto found = tensors_.find(name_ + suffix);
     return found == tensors_.end() || !found->second.defined() ? nullptr : &found->second;

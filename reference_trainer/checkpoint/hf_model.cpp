@@ -26,11 +26,12 @@ constexpr const char* head_name = "lm_head.weight";
 constexpr const char* embedding_name = "model.embed_tokens.weight";
 
 /// By its extension: the forms in which torch.save writes weights.
-bool is_pickle(const fs::path& path) {
+bool has_pickle_extension(const fs::path& path) {
   const auto extension = path.extension();
   return extension == ".bin" || extension == ".pt" || extension == ".pth";
 }
 
+// Throws file_error: a pickle can run code when it is opened.
 [[noreturn]] void refuse_pickle(const fs::path& path) {
   throw file_error(path.string(), "", "has pickled weights, which can run code when opened, so they are not read",
                    "convert it once in Python, if you trust it: load the model with transformers and call "
@@ -62,7 +63,7 @@ tensor_map read_shards(const fs::path& directory) {
         text.find('\0') != std::string::npos) {
       throw file_error(path.string(), "weight_map." + name, "\"" + text + "\" is not a plain file name");
     }
-    if (is_pickle(text)) refuse_pickle(directory / text);
+    if (has_pickle_extension(text)) refuse_pickle(directory / text);
     shards[text].insert(name);
   }
   tensor_map tensors;
@@ -88,7 +89,7 @@ tensor_map read_weights(const fs::path& directory) {
   }
   if (fs::exists(directory / index_file)) return read_shards(directory);
   for (const auto& entry : fs::directory_iterator(directory)) {
-    if (is_pickle(entry.path())) refuse_pickle(entry.path());
+    if (has_pickle_extension(entry.path())) refuse_pickle(entry.path());
   }
   throw file_error((directory / single_file).string(), "", std::string("no such file, and no ") + index_file,
                    "give the folder of a whole checkpoint");
@@ -196,7 +197,7 @@ void check_hf_tensors(const llama_config& config, tensor_map& tensors, std::stri
 }
 
 hf_checkpoint load_hf_checkpoint(const fs::path& directory) {
-  if (is_pickle(directory)) refuse_pickle(directory);
+  if (has_pickle_extension(directory)) refuse_pickle(directory);
   if (!fs::is_directory(directory)) {
     throw file_error(directory.string(), "", "is not a directory with a config.json and its weights");
   }

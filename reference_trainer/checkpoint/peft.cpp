@@ -59,12 +59,12 @@ class config_reader {
     adapter.use_rslora = fields_.boolean("use_rslora", false);
     adapter.base_model = fields_.text("base_model_name_or_path", "");
     read_targets(adapter);
-    patterns("rank_pattern", [&](const std::string& key, double value) {
+    for_each_pattern("rank_pattern", [&](const std::string& key, double value) {
       if (!(value >= 1 && value <= 65536) || value != std::floor(value))
         fields_.refuse_member("rank_pattern", "must contain ranks");
       adapter.rank_pattern.emplace_back(key, static_cast<std::int64_t>(value));
     });
-    patterns("alpha_pattern", [&](const std::string& key, double value) {
+    for_each_pattern("alpha_pattern", [&](const std::string& key, double value) {
       check_alpha("alpha_pattern", value);
       adapter.alpha_pattern.emplace_back(key, value);
     });
@@ -133,6 +133,7 @@ class config_reader {
     const auto* value = fields_.find(field);
     return value != nullptr && !(value->is_structured() && value->empty()) && *value != false;
   }
+  // Whether a regular expression of the file is one here too.
   static bool compiles(const std::string& pattern) {
     try {
       std::regex{pattern};
@@ -143,7 +144,7 @@ class config_reader {
   }
   // Calls visit(pattern, value) for each entry of an object of patterns, in the file's order.
   template <class Visitor>
-  void patterns(const std::string& field, Visitor visit) const {
+  void for_each_pattern(const std::string& field, Visitor visit) const {
     const auto* object = fields_.find(field);
     if (!object) return;
     if (!object->is_object()) fields_.refuse_member(field, "must be an object");
@@ -164,6 +165,7 @@ struct matrix_key {
   std::string module;
   bool is_a = false;
 };
+// The module and the matrix that the name of a tensor means; nothing for a name of another form.
 std::optional<matrix_key> split_matrix_key(std::string_view key) {
   for (const std::string_view part : {".lora_A.", ".lora_B."}) {
     const auto at = key.rfind(part);

@@ -19,13 +19,13 @@ class header_reader : public json_event_types {
 
   std::string problem;
 
-  bool null() { return unexpected_scalar("null"); }
-  bool boolean(bool) { return unexpected_scalar("a boolean"); }
-  bool number_integer(number_integer_t) { return unexpected_scalar("a negative number"); }
+  bool null() { return skip_or_refuse_scalar("null"); }
+  bool boolean(bool) { return skip_or_refuse_scalar("a boolean"); }
+  bool number_integer(number_integer_t) { return skip_or_refuse_scalar("a negative number"); }
   bool number_float(number_float_t, const string_t&) {
-    return unexpected_scalar("a fraction or a number over 64 bits");
+    return skip_or_refuse_scalar("a fraction or a number over 64 bits");
   }
-  bool binary(binary_t&) { return unexpected_scalar("binary data"); }
+  bool binary(binary_t&) { return skip_or_refuse_scalar("binary data"); }
 
   // A size of a shape, or one of the two offsets.
   bool number_unsigned(number_unsigned_t value) {
@@ -40,7 +40,7 @@ class header_reader : public json_event_types {
       ++offsets_;
       return true;
     }
-    return unexpected_scalar("a number");
+    return skip_or_refuse_scalar("a number");
   }
 
   // A value of the metadata, or an element type.
@@ -56,7 +56,7 @@ class header_reader : public json_event_types {
       entry().dtype = *dtype;
       return true;
     }
-    return unexpected_scalar("a string");
+    return skip_or_refuse_scalar("a string");
   }
 
   // The header, then an entry or the metadata; deeper objects are skipped if their field is unknown.
@@ -131,8 +131,8 @@ class header_reader : public json_event_types {
            key_ != "data_offsets";
   }
 
-  /// A value of a kind that no known field has.
-  bool unexpected_scalar(const char* what) {
+  /// Passes over a scalar in an unknown field, and refuses it elsewhere. False ends the reading.
+  bool skip_or_refuse_scalar(const char* what) {
     if (skipped_ > 0 || is_unknown_field()) return true;
     return refuse(std::string(what) + " where none is expected");
   }

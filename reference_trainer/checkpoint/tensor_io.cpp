@@ -32,6 +32,7 @@ at::ScalarType to_scalar_type(tensor_dtype type) {
   throw argument_error("the element type " + std::string(dtype_name(type)) + " is not supported");
 }
 
+// Throws argument_error for a type that safetensors files have no name for.
 tensor_dtype to_tensor_dtype(at::ScalarType type) {
   for (const auto& [file, torch] : types) {
     if (torch == type) return file;

@@ -29,9 +29,11 @@ void set_instruction(source_prompt& out, const record_fields& fields, std::strin
   set_instruction(out, fields.optional_text(name));
 }
 
+// Counts a system message that a prompt leaves out, for the notice at the run's end.
 void count_dropped_system(const record_fields& fields) {
   dropped_parts::of_run().add("a system text, which is left out: `prompts` keeps questions", fields.at());
 }
+// The same for the turns of a conversation after its first.
 void count_dropped_turns(const record_fields& fields) {
   dropped_parts::of_run().add("later questions, which are left out: `prompts` keeps the first", fields.at());
 }

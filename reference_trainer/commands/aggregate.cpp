@@ -53,7 +53,7 @@ struct aggregate_options {
     aggregation_options::describe(visit, o.rules...);
   }
   // Throws config_error for a rule about banned phrases that has no phrases, or phrases that no rule reads.
-  void settle(const config& section) {
+  void resolve(const config& section) {
     if (!set_sizes.empty()) rules.sizes = coho::set_sizes::from_masses(set_sizes);
     section.check(std::ranges::none_of(banned_phrases, &std::string::empty), "banned_phrases",
                   "a list of texts that are not empty");

@@ -11,7 +11,8 @@ struct chat_command {
   std::string name;      ///< "save"; empty: the line is a question
   std::string argument;  ///< what follows, without white space around it
 };
-/// White space around line, name and argument is dropped; names are of lower-case ASCII letters.
+/// A line "/name argument"; one that is not a command has an empty name. White space around each is dropped; names are
+/// of lower-case ASCII letters.
 chat_command parse_command(std::string_view line);
 
 }  // namespace coho::trainer

@@ -57,7 +57,7 @@ struct generate_options {
     prompt_limit<false>::describe(visit, o.limit...);
   }
   // Throws config_error for options that exclude each other.
-  void settle(const config& section) const {
+  void check_constraints(const config& section) const {
     section.check(!prompt || !prompts, "prompts", "left out when generate.prompt is given");
     const bool benchmark = answers != answer_form::jsonl;
     section.check(!ids || !benchmark, "ids", "left out with answers of a benchmark's form");

@@ -61,7 +61,7 @@ struct judge_options {
     visit(otherwise("shipped", {"template", "template of the judge's prompt"}), o.template_path...);
     visit({"batch", "number of pairs judged at a time", allowed::count(), "pairs"}, o.batch...);
   }
-  void settle(const config& section) const { pairs.settle(section); }
+  void check_constraints(const config& section) const { pairs.check_constraints(section); }
 };
 
 class judge_stage : public stage {

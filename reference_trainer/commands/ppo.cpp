@@ -19,7 +19,7 @@
 #include "models/prompter.hpp"
 #include "models/reward_model_role.hpp"
 #include "plan/plan_settings.hpp"
-#include "plan/plan_text.hpp"
+#include "plan/stage_planner.hpp"
 #include "roles/policy_role.hpp"
 #include "roles/value_role.hpp"
 #include "rollouts/initial_scale.hpp"
@@ -60,7 +60,7 @@ struct ppo_stage_options {
   double stop_kl = 0;
   guideline_options guideline{};
 
-  bool scored() const { return !reward_model.empty(); }
+  bool is_scored() const { return !reward_model.empty(); }
 
   static void describe(auto&& visit, auto&... o) {
     visit({"policy", "folder of the adapter or model that policy and reference start from; none: the base"},
@@ -82,9 +82,9 @@ struct ppo_stage_options {
     checkpoint_options::describe(visit, o.checkpoints...);
   }
   /// Throws config_error where an option has no effect.
-  void settle(const config& section) const {
-    checkpoints.settle(section, ppo_stage_options{}.checkpoints.keep);
-    guideline.settle(section);
+  void check_constraints(const config& section) const {
+    checkpoints.check_constraints(section, ppo_stage_options{}.checkpoints.keep);
+    guideline.check_constraints(section);
   }
 };
 
@@ -108,7 +108,7 @@ ppo_settings read_ppo_settings(const config& options, stage_context& context, co
   read_options(section, read.read);
   read.prompting = read_prompt_settings(options);
   read.training = read_ppo_training(options, context, read.prompting.stop, read.read.steps);
-  check_normalization(section, read.training, read.read.scored());
+  check_normalization(section, read.training, read.read.is_scored());
   const generation_options& generation = read.options().generation;
   // Shown responses are also cut at these, which do not finish them.
   read.prompting.stop.insert(read.prompting.stop.end(), generation.unfinished_stop.begin(),
@@ -152,13 +152,13 @@ option_section ppo_generation_section() {
 
 // config_error where nothing is rewarded, and for keys of a guideline that no reward model reads.
 void check_ppo(const config& section, const ppo_settings& settings) {
-  section.check(settings.read.scored() || settings.bonus->rewards_language() || settings.bonus->rewards_length(),
+  section.check(settings.read.is_scored() || settings.bonus->rewards_language() || settings.bonus->rewards_length(),
                 "reward_model",
                 "given, unless ppo.language_bonus or ppo.length_bonus.coefficient is: there is nothing to learn from");
   const guideline_options& guideline = settings.read.guideline;
   for (const auto& [key, value] :
        {std::pair{"principles", &guideline.principles}, std::pair{"interventions", &guideline.interventions}})
-    section.check(settings.read.scored() || value->empty(), key, "unset: it has no effect without a reward model");
+    section.check(settings.read.is_scored() || value->empty(), key, "unset: it has no effect without a reward model");
 }
 
 /// The run of PPO: models, data, trainer, evaluation.
@@ -175,8 +175,8 @@ class ppo_run {
                                .zero_value_head = settings.read.value_head == value_head_start::zero},
                               context)),
         prompts_(settings.prompting, model_),
-        reward_(settings.read.scored() ? std::optional(make_reward_role(model_, "reward", settings.reward_prompt))
-                                       : std::nullopt),
+        reward_(settings.read.is_scored() ? std::optional(make_reward_role(model_, "reward", settings.reward_prompt))
+                                          : std::nullopt),
         source_(apply_prompt_limit(read_records<prompt_record>(settings.read.prompts), prompts_,
                                    settings.read.long_ones == long_prompts::drop, settings.read.prompts, context),
                 prompts_, *settings.guidelines, settings.read.rollouts, settings.read.samples_per_prompt, context.seed),
@@ -351,15 +351,15 @@ class ppo_stage : public stage {
   }
 
   std::function<std::string()> plan(const config&, const stage_context&) const override {
-    return plan_text(settings_.planned, ppo_plan{.policy = settings_.read.policy,
-                                                 .reward_model = settings_.read.reward_model,
-                                                 .options = settings_.training.options,
-                                                 .rollouts = settings_.read.rollouts,
-                                                 .prompt_tokens = settings_.prompting.max_tokens,
-                                                 .moments = settings_.training.optimizer.moments,
-                                                 .engine = settings_.engine,
-                                                 .reward_limits = settings_.reward_prompt.limits,
-                                                 .evaluates = settings_.evaluation.enabled()});
+    return stage_planner(settings_.planned, ppo_workload{.policy = settings_.read.policy,
+                                                         .reward_model = settings_.read.reward_model,
+                                                         .options = settings_.training.options,
+                                                         .rollouts = settings_.read.rollouts,
+                                                         .prompt_tokens = settings_.prompting.max_tokens,
+                                                         .moments = settings_.training.optimizer.moments,
+                                                         .engine = settings_.engine,
+                                                         .reward_limits = settings_.reward_prompt.limits,
+                                                         .evaluates = settings_.evaluation.enabled()});
   }
 
   bool finished(stage_context& context) const override { return finished_before(context, out_); }

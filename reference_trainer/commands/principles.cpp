@@ -73,7 +73,7 @@ bool print_check(const fs::path& file, const principle_check_options& options) {
     std::cout << (finding.wrong ? "wrong: " : "note: ") << finding.place << (finding.place.empty() ? "" : ": ")
               << finding.text << '\n';
   if (report.findings.empty()) std::cout << "nothing to say against it\n";
-  return report.sound();
+  return report.is_sound();
 }
 
 enum class principles_action { list, show, check };
@@ -94,7 +94,7 @@ struct principles_options {
           o.checking.near_same...);
   }
   // Throws config_error where collections are named for `list`, or none for the others.
-  void settle(const config& section) const {
+  void check_constraints(const config& section) const {
     const bool list = action == principles_action::list;
     section.check(collections.empty() == list, "collections",
                   list ? "left out for list" : "one collection or several: files, or names of shipped ones");

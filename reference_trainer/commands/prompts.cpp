@@ -27,6 +27,7 @@
 #include "text/clean_text.hpp"
 #include "text/language.hpp"
 #include "tokenizer/text_tokenizer.hpp"
+#include "unicode/unicode_text.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -79,7 +80,7 @@ class prompt_collection {
         counts_.emplace_back(prompt_counts{.name = source.name, .path = source.path, .asked = source.count});
     auto draws = make_draws(source, counts);
     for (const auto& file : list_data_files(source.path, written_)) {
-      each_prompt(
+      for_each_prompt(
           file,
           [&](source_prompt&& prompt) {
             context.stop_if_interrupted();
@@ -120,7 +121,7 @@ class prompt_collection {
  private:
   // Calls use(prompt) for each record of a file, and skip() for each that cannot be used where these are passed over.
   template <class Use, class Skip>
-  static void each_prompt(const fs::path& file, const Use& use, const Skip& skip) {
+  static void for_each_prompt(const fs::path& file, const Use& use, const Skip& skip) {
     jsonl_reader reader(file, {.on_bad_text = bad_text::replace});
     source_prompt prompt;
     const auto take = [&](const json& value) {
@@ -133,7 +134,7 @@ class prompt_collection {
   // Remembers the prompts of a file or folder as not to be drawn.
   void exclude(const fs::path& path) {
     for (const auto& file : list_data_files(path, written_))
-      each_prompt(
+      for_each_prompt(
           file,
           [&](source_prompt&& prompt) {
             if (!prompt.removed) excluded_.insert(clean_prompt(prompt).hash);
@@ -265,7 +266,7 @@ struct prompts_choice {
   bool rl = false;
 
   static void describe(auto&& visit, auto&... o) {
-    visit({"rl", "whether to read the section rl_prompts, of RL's prompts, in place of prompts"}, o.rl...);
+    visit({"rl", "for prompts: whether to read the section rl_prompts, of RL's prompts, in place of prompts"}, o.rl...);
   }
 };
 

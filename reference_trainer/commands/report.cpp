@@ -69,7 +69,7 @@ struct report_options {
     visit({"samples", "number of prompts whose responses are shown", {}, "prompts"}, o.page.samples...);
   }
   // Throws config_error for an empty list.
-  void settle(const config& section) const { section.check(!runs.empty(), "runs", "a folder or several"); }
+  void check_constraints(const config& section) const { section.check(!runs.empty(), "runs", "a folder or several"); }
 };
 
 class report_stage : public stage {

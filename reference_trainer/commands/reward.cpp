@@ -14,14 +14,14 @@
 #include "commands/commands.hpp"
 #include "config/read_options.hpp"
 #include "datasets/preference_data.hpp"
+#include "evaluation/held_out_evaluation.hpp"
 #include "evaluation/preference_measures.hpp"
 #include "evaluation/reward_statistics.hpp"
 #include "models/reward_model_role.hpp"
 #include "observe/format.hpp"
 #include "observe/metrics_log.hpp"
-#include "observe/summary.hpp"
 #include "plan/plan_settings.hpp"
-#include "plan/plan_text.hpp"
+#include "plan/stage_planner.hpp"
 #include "run/output_file.hpp"
 #include "run/stage.hpp"
 #include "run/training_checkpoints.hpp"
@@ -71,9 +71,9 @@ struct reward_options {
     fit_settings<reward_model_options>::describe(visit, o.fit...);
   }
   // Throws config_error for options that exclude each other; sets the learning rate factors of head and bias.
-  void settle(const config& section) {
-    files.settle(section);
-    fit.settle(section);
+  void resolve(const config& section) {
+    files.resolve(section);
+    fit.check_constraints(section);
     section.check(evaluate_every == 0 || !files.evaluation.empty() || files.evaluation_share > 0, "evaluate_every",
                   "0 where there are no held-out pairs: give `evaluation` or `evaluation_share`");
     // Score differences do not depend on the head's bias. Its gradient is rounding error, which Adam would blow
@@ -96,7 +96,7 @@ struct reward_choice {
   bool pretrain = false;
 
   static void describe(auto&& visit, auto&... o) {
-    visit({"pretrain", "whether to pre-train, by the section preference_pretraining in place of reward"},
+    visit({"pretrain", "for reward: whether to pre-train, by the section preference_pretraining in place of reward"},
           o.pretrain...);
   }
 };
@@ -143,45 +143,6 @@ reward_settings read_reward_settings(const config& options, stage_context& conte
   return read;
 }
 
-// Held-out pairs, evaluated as configured.
-class held_out_evaluation {
- public:
-  held_out_evaluation(reward_role& reward, preference_set pairs, std::uint64_t every, std::uint64_t steps)
-      : reward_(reward), pairs_(std::move(pairs)), every_(every), steps_(steps) {}
-
-  bool due(std::uint64_t done) const { return done == steps_ || (every_ > 0 && done % every_ == 0); }
-
-  // The measures after `done` steps, the same on all ranks; measured once per step. With a folder also written to its
-  // evaluation.json.
-  const preference_measures& evaluate(std::uint64_t done, const std::filesystem::path& out) {
-    if (last_ && done == done_) return *last_;
-    last_ = measure_pairs(reward_, pairs_);
-    done_ = done;
-    if (out.empty()) return *last_;  // another rank writes
-    nlohmann::ordered_json report{{"step", done}};
-    report.update(last_->to_json());
-    summary(report).write(out / "evaluation.json");
-    return *last_;
-  }
-
- private:
-  reward_role& reward_;
-  preference_set pairs_;
-  std::uint64_t every_, steps_, done_ = 0;
-  std::optional<preference_measures> last_;
-};
-
-// The curves evaluation_*.
-void log_evaluation(metrics_log& log, std::int64_t step, const preference_measures& measured) {
-  log.scalars(step, {{"evaluation_accuracy", measured.overall().accuracy()},
-                     {"evaluation_loss", measured.overall().loss()},
-                     {"evaluation_margin", measured.overall().score_difference()},
-                     {"evaluation_brier_score", measured.overall().brier_score()},
-                     {"evaluation_calibration_error", measured.confidence().expected_error()},
-                     {"evaluation_score", measured.scores().mean},
-                     {"evaluation_score_deviation", measured.scores().deviation}});
-}
-
 class reward_stage : public stage {
  public:
   reward_stage(const config& options, stage_context& context)
@@ -195,11 +156,11 @@ class reward_stage : public stage {
 
   std::function<std::string()> plan(const config&, const stage_context&) const override {
     const auto& training = settings_.read.fit.training;
-    return plan_text(settings_.planned, reward_plan{.from = settings_.read.from,
-                                                    .batch_size = training.batch_size,
-                                                    .micro_batch_pairs = training.micro_batch.sequences,
-                                                    .moments = settings_.read.fit.optimizer.moments,
-                                                    .limits = settings_.prompt.limits});
+    return stage_planner(settings_.planned, reward_workload{.from = settings_.read.from,
+                                                            .batch_size = training.batch_size,
+                                                            .micro_batch_pairs = training.micro_batch.sequences,
+                                                            .moments = settings_.read.fit.optimizer.moments,
+                                                            .limits = settings_.prompt.limits});
   }
 
   bool finished(stage_context& context) const override { return finished_before(context, out_); }
@@ -253,7 +214,8 @@ class reward_stage : public stage {
     }
     if (!pairs_->held_out) return;
     if (settings_.read.files.evaluation_share > 0 && first) write_pairs(*pairs_->held_out, out_ / "held_out.jsonl");
-    evaluation_.emplace(*reward_, std::move(*pairs_->held_out), settings_.read.evaluate_every, steps_);
+    evaluation_.emplace(*reward_, std::move(*pairs_->held_out),
+                        held_out_evaluation::schedule{settings_.read.evaluate_every, steps_});
   }
 
   // Logs a step, and evaluates where it is due. Returns the text of the progress line.
@@ -264,14 +226,14 @@ class reward_stage : public stage {
     context.ranks->all_reduce_sum(std::span(&tokens, 1));
     bar.count("tokens", tokens);
     smoothed_accuracy_ += 0.1 * (s.accuracy - smoothed_accuracy_);
-    log.scalars(step, {{"loss", s.loss},
-                       {"accuracy", s.accuracy},
-                       {"margin", s.score_difference},
-                       {"score", s.score},
-                       {"gradient_norm", s.gradient_norm},
-                       {"learning_rate", s.learning_rate},
-                       {"tokens_per_second", tokens / s.seconds}});
-    if (evaluation_ && evaluation_->due(s.step + 1)) {
+    log.add_scalars(step, {{"loss", s.loss},
+                           {"accuracy", s.accuracy},
+                           {"margin", s.score_difference},
+                           {"score", s.score},
+                           {"gradient_norm", s.gradient_norm},
+                           {"learning_rate", s.learning_rate},
+                           {"tokens_per_second", tokens / s.seconds}});
+    if (evaluation_ && evaluation_->is_due(s.step + 1)) {
       log_evaluation(log, step, evaluation_->evaluate(s.step + 1, metrics_folder(context, out_)));
       tokens_read_ = reward_->tokens_read();  // do not count evaluation's tokens
     }

@@ -13,7 +13,7 @@
 #include "models/model_files.hpp"
 #include "models/prompter.hpp"
 #include "plan/plan_settings.hpp"
-#include "plan/plan_text.hpp"
+#include "plan/stage_planner.hpp"
 #include "records/records.hpp"
 #include "roles/policy_role.hpp"
 #include "run/output_file.hpp"
@@ -111,12 +111,12 @@ class sample_stage : public stage {
   void check(const config&, stage_context&) override { refuse_same_file("out", settings_.out, {settings_.prompts}); }
 
   std::function<std::string()> plan(const config&, const stage_context&) const override {
-    return plan_text(settings_.planned, generation_plan{.adapter = settings_.adapter,
-                                                        .batch = settings_.batch,
-                                                        .responses = settings_.responses,
-                                                        .query_tokens = settings_.prompting.max_tokens,
-                                                        .max_new_tokens = settings_.generation.max_new_tokens,
-                                                        .engine = settings_.engine});
+    return stage_planner(settings_.planned, generation_workload{.adapter = settings_.adapter,
+                                                                .batch = settings_.batch,
+                                                                .responses = settings_.responses,
+                                                                .query_tokens = settings_.prompting.max_tokens,
+                                                                .max_new_tokens = settings_.generation.max_new_tokens,
+                                                                .engine = settings_.engine});
   }
 
   bool finished(stage_context& context) const override { return log_if_complete(settings_.out, context); }

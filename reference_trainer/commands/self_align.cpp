@@ -324,7 +324,7 @@ class self_align_stage : public stage {
   }
 
   std::function<std::string()> plan(const config& options, const stage_context&) const override {
-    return plan_self_align(options, settings_, planned_);
+    return self_align_planner(options, settings_, planned_);
   }
 
   bool finished(stage_context& context) const override {

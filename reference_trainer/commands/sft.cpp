@@ -18,7 +18,7 @@
 #include "models/supervised_examples.hpp"
 #include "observe/metrics_log.hpp"
 #include "plan/plan_settings.hpp"
-#include "plan/plan_text.hpp"
+#include "plan/stage_planner.hpp"
 #include "records/records.hpp"
 #include "roles/policy_role.hpp"
 #include "run/output_file.hpp"
@@ -51,9 +51,9 @@ struct sft_options {
     fit_settings<supervised_options>::describe(visit, o.fit...);
   }
   // Throws config_error for options that exclude each other.
-  void settle(const config& section) const {
-    files.settle(section);
-    fit.settle(section);
+  void check_constraints(const config& section) const {
+    files.check_constraints(section);
+    fit.check_constraints(section);
   }
 };
 
@@ -95,10 +95,11 @@ std::vector<supervised_example> read_examples(const sft_settings& settings, cons
 // Logs a step. Returns the text of the progress line.
 std::string describe_supervised(const supervised_statistics& s, metrics_log& log, progress& bar) {
   bar.count("tokens", static_cast<double>(s.tokens));
-  log.scalars(static_cast<std::int64_t>(s.step), {{"loss", s.loss},
-                                                  {"gradient_norm", s.gradient_norm},
-                                                  {"learning_rate", s.learning_rate},
-                                                  {"tokens_per_second", static_cast<double>(s.tokens) / s.seconds}});
+  log.add_scalars(static_cast<std::int64_t>(s.step),
+                  {{"loss", s.loss},
+                   {"gradient_norm", s.gradient_norm},
+                   {"learning_rate", s.learning_rate},
+                   {"tokens_per_second", static_cast<double>(s.tokens) / s.seconds}});
   return "loss " + std::to_string(s.loss).substr(0, 6);
 }
 
@@ -111,12 +112,12 @@ class sft_stage : public stage {
 
   std::function<std::string()> plan(const config&, const stage_context&) const override {
     const auto& training = settings_.read.fit.training;
-    return plan_text(settings_.planned, sft_plan{.adapter = settings_.adapter,
-                                                 .batch_size = training.batch_size,
-                                                 .micro_batch_tokens = training.micro_batch.tokens,
-                                                 .prompt_tokens = settings_.forms.front().max_tokens,
-                                                 .response_tokens = settings_.read.max_response_tokens,
-                                                 .moments = settings_.read.fit.optimizer.moments});
+    return stage_planner(settings_.planned, sft_workload{.adapter = settings_.adapter,
+                                                         .batch_size = training.batch_size,
+                                                         .micro_batch_tokens = training.micro_batch.tokens,
+                                                         .prompt_tokens = settings_.forms.front().max_tokens,
+                                                         .response_tokens = settings_.read.max_response_tokens,
+                                                         .moments = settings_.read.fit.optimizer.moments});
   }
 
   bool finished(stage_context& context) const override { return finished_before(context, out_); }

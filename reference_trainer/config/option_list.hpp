@@ -36,6 +36,7 @@ struct listed_option {
 std::string toml_text(bool value);
 std::string toml_text(double value);
 std::string toml_text(const std::string& value);
+/// A list of them.
 template <class T>
 std::string toml_text(const std::vector<T>& values) {
   std::string out;
@@ -66,17 +67,17 @@ struct option_lister {
 
   template <class T, class... Presets>
   void operator()(const option& about, const T& first, const Presets&... more) const {
-    list(about, {}, first, more...);
+    append(about, {}, first, more...);
   }
   template <class T, class... Presets>
   void operator()(const recipe_option& about, const T& first, const Presets&... more) const {
-    list(about, about.shown, first, more...);
+    append(about, about.shown, first, more...);
   }
 
  private:
   // A group is listed option by option; `shown` stands for the default unless it is empty.
   template <class T, class... Presets>
-  void list(const option& about, std::string_view shown, const T& first, const Presets&... more) const {
+  void append(const option& about, std::string_view shown, const T& first, const Presets&... more) const {
     const std::string key = group + std::string(about.name);
     if (std::ranges::find(except, key) != except.end()) return;
     if constexpr (described<T>) {

@@ -37,10 +37,11 @@ struct option_reader {
     read(about, value, about.must_be_given);
   }
 
-  /// Calls the struct's own check, where it has one, with the section that it was read from.
+  /// Calls the struct's own `resolve` or `check_constraints`, where it has one, with the section that it was read from.
   template <class T>
-  static void settle(T& value, const config& own) {
-    if constexpr (requires { value.settle(own); }) value.settle(own);
+  static void resolve(T& value, const config& own) {
+    if constexpr (requires { value.resolve(own); }) value.resolve(own);
+    if constexpr (requires { value.check_constraints(own); }) value.check_constraints(own);
   }
 
  private:
@@ -51,13 +52,13 @@ struct option_reader {
     if (std::ranges::find(except, key) != except.end()) return;
     if constexpr (described<T>) {
       T::describe(option_reader{section, except, key + ".", given}, value);
-      if (given) settle(value, section.section(key));
+      if (given) resolve(value, section.section(key));
     } else if constexpr (optional_described<T>) {
       using inner = typename coho::detail::optional_value<T>::type;
       if (given && !value && section.has(key)) value.emplace();
       inner unused{};
       inner::describe(option_reader{section, except, key + ".", value.has_value()}, value ? *value : unused);
-      if (value) settle(*value, section.section(key));
+      if (value) resolve(*value, section.section(key));
     } else if (!given) {
       section.declare({key});
     } else {
@@ -95,18 +96,19 @@ struct option_reader {
 /// ("policy_clip.clip_low"); missing options keep their values, and required ones must be there. An optional group is
 /// present once one of its keys is. `except` names options and groups that are not read. Throws config_error for a
 /// value of another type or out of its range, with its place, and for an empty path, except where that is the default:
-/// it then means none. A member `settle(const config& section)` of the struct or of a group is called once its options
-/// are read: it checks constraints between them, and completes values.
+/// it then means none. Two members of the struct or of a group, where it has them, are called once its options are
+/// read: `resolve(const config& section)` derives members from them, `check_constraints(const config& section) const`
+/// throws where two of them contradict each other.
 ///
 ///     ppo_options options = ppo_options::paper();
 ///     read_options(recipe.section("ppo"), options, {"seed", "generation"});
 template <described Options>
 void read_options(const config& section, Options& options, std::initializer_list<std::string_view> except = {}) {
   Options::describe(detail::option_reader{section, except}, options);
-  detail::option_reader::settle(options, section);
+  detail::option_reader::resolve(options, section);
 }
 
-/// Reads some of the options only, without `settle`.
+/// Reads some of the options only; neither resolves them nor checks their constraints.
 template <described Options>
 void read_only(const config& section, Options& options, std::initializer_list<std::string_view> names) {
   const detail::option_reader reader{section, {}};

@@ -36,11 +36,11 @@ struct partial_visitor {
   std::initializer_list<std::string_view> names;
   bool listed;  ///< whether the named ones are handed on, or the others
 
-  void operator()(const option& about, auto&... values) const { hand_on(about, values...); }
-  void operator()(const recipe_option& about, auto&... values) const { hand_on(about, values...); }
+  void operator()(const option& about, auto&... values) const { pass_on_listed(about, values...); }
+  void operator()(const recipe_option& about, auto&... values) const { pass_on_listed(about, values...); }
 
  private:
-  void hand_on(const auto& about, auto&... values) const {
+  void pass_on_listed(const auto& about, auto&... values) const {
     if ((std::ranges::find(names, about.name) != names.end()) == listed) (*visit)(about, values...);
   }
 };

@@ -10,7 +10,7 @@
 
 namespace coho::trainer {
 
-void pairing_options::settle(const config& section) const {
+void pairing_options::check_constraints(const config& section) const {
   section.check(kind == pairing::random || draws == pairing_options{}.draws, "pairs_per_prompt",
                 "unset unless judge.pairs is \"random\"");
 }

@@ -41,7 +41,7 @@ struct pairing_options {
           o.minimum_characters...);
   }
   /// Throws config_error for draws that are given and have no effect.
-  void settle(const config& section) const;
+  void check_constraints(const config& section) const;
 };
 /// The generator of `pairing_options::random` for a run's seed.
 rng pairing_rng(std::uint64_t seed);

@@ -106,7 +106,7 @@ void write_pairs(preference_set& pairs, const fs::path& path) {
   file.commit();
 }
 
-void preference_files::settle(const config& section) {
+void preference_files::resolve(const config& section) {
   std::erase(evaluation, fs::path());
   section.check(evaluation_share == 0 || evaluation.empty(), "evaluation_share",
                 "unset if `evaluation` names held-out pairs");

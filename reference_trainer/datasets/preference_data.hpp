@@ -100,7 +100,7 @@ struct preference_files {
     visit({"margins", "whether the margin of a record without principles is subtracted in the loss"}, o.margins...);
   }
   /// Throws config_error for options that exclude each other.
-  void settle(const config& section);
+  void resolve(const config& section);
 };
 
 /// The training set and the held-out set.

@@ -62,7 +62,7 @@ std::string quote_beginning(std::string_view text) {
 
 }  // namespace
 
-void self_align_filter_options::settle(const config& section) {
+void self_align_filter_options::resolve(const config& section) {
   section.check(!section.has("filters.unfinished"), "filters.unfinished",
                 "unset: self_align.unfinished = \"keep\", \"trim\" or \"drop\" decides about such answers");
   on[static_cast<std::size_t>(self_align_fault::unfinished)] = unfinished == unfinished_answer::drop;

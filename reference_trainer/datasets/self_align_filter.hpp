@@ -21,6 +21,7 @@ namespace coho::trainer {
 enum class self_align_fault : std::uint8_t { opening, answer, unfinished, heading, length, repetition, echo, leak };
 inline constexpr std::array<std::string_view, 8> self_align_faults{"opening", "answer",     "unfinished", "heading",
                                                                    "length",  "repetition", "echo",       "leak"};
+/// The name of a fault in recipes and counts.
 constexpr std::string_view fault_name(self_align_fault fault) {
   return self_align_faults[static_cast<std::size_t>(fault)];
 }
@@ -82,7 +83,7 @@ struct self_align_filter_options {
   }
 
   /// Sets the switch of `unfinished`; config_error where a recipe has one.
-  void settle(const config& section);
+  void resolve(const config& section);
 
   /// Whether the filter for this fault is enabled.
   bool checks(self_align_fault fault) const { return on[static_cast<std::size_t>(fault)]; }

@@ -14,7 +14,7 @@ bool sft_data_settings::is_identity(const std::filesystem::path& file) {
   return file == shipped_identity && is_missing(file);
 }
 
-void sft_data_settings::settle(const config& section) const {
+void sft_data_settings::check_constraints(const config& section) const {
   const bool used = std::ranges::any_of(files, is_identity);
   section.check(!used || !identity.name.empty(), "identity.name", "the assistant's name, for sft.data = \"identity\"");
   section.check(!used || !identity.maker.empty(), "identity.maker",

@@ -37,7 +37,7 @@ struct sft_data_settings {
           o.identity_repeats...);
   }
   /// Throws config_error if "identity" is requested without a name and a maker, or these are given without it.
-  void settle(const config& section) const;
+  void check_constraints(const config& section) const;
 };
 
 /// The records of all files, in order; those of "identity" `identity_repeats` times.

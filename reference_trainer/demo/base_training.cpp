@@ -129,8 +129,8 @@ void train_base(const std::filesystem::path& out, std::size_t steps, stage_conte
     for (const auto& text : source.batch(step, random)) examples.push_back(make_example(text, tokenizer));
     const auto s = trainer.step(std::span<const supervised_example>(examples));
     smoothed = step == 0 ? s.loss : smoothed + 0.05 * (s.loss - smoothed);
-    log.scalars(static_cast<std::int64_t>(step),
-                {{"loss", s.loss}, {"learning_rate", s.learning_rate}, {"gradient_norm", s.gradient_norm}});
+    log.add_scalars(static_cast<std::int64_t>(step),
+                    {{"loss", s.loss}, {"learning_rate", s.learning_rate}, {"gradient_norm", s.gradient_norm}});
     bar.advance(1, "loss " + format_number(smoothed, 3));
   }
   log.flush();

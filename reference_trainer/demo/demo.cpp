@@ -55,7 +55,7 @@ class chain {
 
   /// Has each stage read its sections, as --dry-run does: a wrong key of the last one is refused before the first one
   /// starts.
-  void dry_run() {
+  void check_sections() {
     dry_run_ = true;
     sample_all();
     judge_all();
@@ -70,13 +70,13 @@ class chain {
     fs::create_directories(work_);
     write_demo_files(work_, {.pairs = pairs_, .evaluation_pairs = held_out_, .evaluation_prompts = evaluation_prompts_},
                      context_.seed);
-    timed("base", [&] { make_base(); });
-    timed("sample", [&] { sample_all(); });
-    timed("judge", [&] { judge_all(); });
-    timed("aggregate", [&] { aggregate_all(); });
-    timed("reward", [&] { train_reward_model(); });
-    timed("ppo", [&] { train_policies(); });
-    timed("evaluate", [&] { measure(); });
+    run_timed("base", [&] { make_base(); });
+    run_timed("sample", [&] { sample_all(); });
+    run_timed("judge", [&] { judge_all(); });
+    run_timed("aggregate", [&] { aggregate_all(); });
+    run_timed("reward", [&] { train_reward_model(); });
+    run_timed("ppo", [&] { train_policies(); });
+    run_timed("evaluate", [&] { measure(); });
     figures_.set("seconds.total", total.seconds());
     finish();
   }
@@ -86,7 +86,7 @@ class chain {
 
   // Does the work, and notes its seconds for the summary.
   template <class Work>
-  void timed(const std::string& name, const Work& work) {
+  void run_timed(const std::string& name, const Work& work) {
     stopwatch watch;
     work();
     seconds_.emplace_back(name, watch.seconds());
@@ -312,7 +312,7 @@ class demo_stage : public trainer::stage {
       : chain_(options, context, read_demo(options.section("demo"))) {
     options.check(!context.resume, "--resume", "unset: the demo runs in one piece");
   }
-  void check(const config&, stage_context&) override { chain_.dry_run(); }
+  void check(const config&, stage_context&) override { chain_.check_sections(); }
   void run(stage_context&) override { chain_(); }
 
  private:

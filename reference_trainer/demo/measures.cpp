@@ -17,6 +17,7 @@ namespace {
 attributes first_attributes(const judgement_record& record) {
   return parse_attributes(record.pair.response_1, record.pair.prompt.text());
 }
+// What the second response of a judged pair has.
 attributes second_attributes(const judgement_record& record) {
   return parse_attributes(record.pair.response_2, record.pair.prompt.text());
 }

@@ -26,6 +26,7 @@ constexpr std::array<std::string_view, 4> negative_forms{"avoid ", "never show "
 
 const quality_vocabulary& find_vocabulary(quality q) { return words[static_cast<std::size_t>(q)]; }
 
+// A form with the noun in its place.
 std::string make_wording(std::string_view form, std::string_view noun) {
   return std::string(form) + std::string(noun) + ".";
 }

@@ -30,7 +30,7 @@ struct nccl::state {
   at::Device device;
 };
 
-bool nccl::built() noexcept { return true; }
+bool nccl::is_built() noexcept { return true; }
 
 std::string nccl::new_unique_id() {
   ncclUniqueId id;
@@ -70,7 +70,7 @@ void nccl::all_reduce_sum(const at::Tensor& values) {
 #else
 
 struct nccl::state {};
-bool nccl::built() noexcept { return false; }
+bool nccl::is_built() noexcept { return false; }
 std::string nccl::new_unique_id() { throw error("this program was built without NCCL"); }
 nccl::nccl(const std::string&, std::size_t, std::size_t, at::Device) {
   throw error("this program was built without NCCL");

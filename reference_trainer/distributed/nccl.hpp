@@ -15,7 +15,7 @@ namespace coho::trainer {
 class nccl {
  public:
   /// Whether the program was built with NCCL.
-  static bool built() noexcept;
+  static bool is_built() noexcept;
   /// The unique id of a job, as bytes: made by the first rank, which distributes it to the others.
   static std::string new_unique_id();
   /// All ranks together. Throws `coho::error` with NCCL's message.

@@ -40,7 +40,7 @@ void process_group::all_reduce_sum(const at::Tensor& values) {
   const bool single = values.scalar_type() == at::kFloat;
   require_argument(values.is_contiguous() && (single || values.scalar_type() == at::kDouble),
                    "all_reduce_sum: the tensor must be contiguous and of float or double");
-  if (!values.is_cpu() && nccl::built()) {
+  if (!values.is_cpu() && nccl::is_built()) {
     if (!nccl_) {
       const std::string mine = first() ? nccl::new_unique_id() : std::string();
       nccl_ = std::make_unique<nccl>(all_gather(mine).front(), rank(), size(), values.device());

@@ -63,7 +63,8 @@ struct ppo_evaluation::measured {
   std::vector<double>
       definition_scores{};  // one per principle and intervention; none after the first principle_prompts
 
-  static void each_field(auto& of, auto&& visit) {
+  // Calls visit(member) for each, as ranks exchange them.
+  static void for_each_field(auto& of, auto&& visit) {
     auto& [prompt, response, length, score, reward, kl, finished, empty, language_match, definition_scores] = of;
     visit(prompt), visit(response), visit(length), visit(score), visit(reward), visit(kl), visit(finished);
     visit(empty), visit(language_match), visit(definition_scores);
@@ -121,7 +122,7 @@ std::vector<std::uint8_t> ppo_evaluation::measure(index_range mine, std::size_t 
   coho::detail::byte_writer bytes;
   for (std::size_t shard = mine.begin; shard < mine.end; ++shard)
     for (const measured& one : measure_shard(shard, shards))
-      measured::each_field(one, coho::detail::write_field{bytes});
+      measured::for_each_field(one, coho::detail::write_field{bytes});
   return bytes.bytes();
 }
 
@@ -181,14 +182,14 @@ std::vector<ppo_evaluation::measured> ppo_evaluation::merge_in_prompt_order(
   std::vector<measured> out;
   for (const auto& bytes : of_ranks) {
     coho::detail::byte_reader reader(bytes);
-    while (!reader.at_end()) measured::each_field(out.emplace_back(), coho::detail::read_field{reader});
+    while (!reader.at_end()) measured::for_each_field(out.emplace_back(), coho::detail::read_field{reader});
   }
   std::ranges::sort(out, {}, &measured::prompt);
   return out;
 }
 
 // An empty response earns as much as the evaluation's worst answer, as in training.
-void ppo_evaluation::total_rewards(std::span<measured> all) const {
+void ppo_evaluation::complete_rewards(std::span<measured> all) const {
   std::vector<double> sums;
   std::vector<std::uint8_t> ended, blank;
   for (const auto& one : all) {
@@ -205,8 +206,8 @@ void ppo_evaluation::log_means(std::uint64_t step, std::span<const measured> all
   const auto mean = [&](const char* name, auto value) {
     double sum = 0;
     for (const auto& one : all) sum += static_cast<double>(value(one));
-    log.scalar(std::string("eval/") + name + suffix, static_cast<std::int64_t>(step),
-               sum / static_cast<double>(all.size()));
+    log.add_scalar(std::string("eval/") + name + suffix, static_cast<std::int64_t>(step),
+                   sum / static_cast<double>(all.size()));
   };
   mean("reward", [](const measured& m) { return m.reward; });
   if (reward_ != nullptr) mean("score", [](const measured& m) { return m.score; });
@@ -221,7 +222,7 @@ void ppo_evaluation::record_results(std::uint64_t step, const std::vector<std::v
                                     metrics_log& log, bool writes, progress::clock::time_point start) {
   const auto at = static_cast<std::int64_t>(step);
   std::vector<measured> all = merge_in_prompt_order(of_ranks);
-  total_rewards(all);
+  complete_rewards(all);
   log_means(step, all, "", log);
   std::set<prompt_type> types;
   for (const auto& prompt : prompts_) types.insert(prompt.type);
@@ -235,7 +236,7 @@ void ppo_evaluation::record_results(std::uint64_t step, const std::vector<std::v
   for (std::size_t p = 0; p < definitions_.size(); ++p) {
     double sum = 0;
     for (const auto& one : std::span(all).first(settings_.principle_prompts)) sum += one.definition_scores[p];
-    log.scalar(definitions_[p].first, at, sum / static_cast<double>(settings_.principle_prompts));
+    log.add_scalar(definitions_[p].first, at, sum / static_cast<double>(settings_.principle_prompts));
   }
   const auto last = [&](const char* name) { return log.find(name).back().second; };
   const double mean_reward = last("eval/reward");
@@ -257,8 +258,8 @@ void ppo_evaluation::record_results(std::uint64_t step, const std::vector<std::v
                        .language_match = all[i].language_match});
   write_samples(out_ / "samples.jsonl", step, samples);
   const auto shown = std::span(samples).first(std::min(settings_.samples, samples.size()));
-  if (!shown.empty()) log.text("eval/samples", at, samples_markdown(shown));
-  log.scalar("eval/seconds", at, std::chrono::duration<double>(progress::clock::now() - start).count());
+  if (!shown.empty()) log.add_text("eval/samples", at, samples_markdown(shown));
+  log.add_scalar("eval/seconds", at, std::chrono::duration<double>(progress::clock::now() - start).count());
   log.flush();
   std::string text = "evaluation at step " + std::to_string(step) + ": reward " + format_number(mean_reward, 3) +
                      (better ? " (the best so far)" : "") + ", kl " + format_number(last("eval/kl"), 2) + ", length " +
@@ -285,7 +286,7 @@ std::pair<std::uint64_t, double> ppo_evaluation::best() const {
   return out;
 }
 
-bool ppo_evaluation::out_of_patience() const {
+bool ppo_evaluation::is_out_of_patience() const {
   if (settings_.patience == 0 || history_.empty()) return false;
   const auto after = std::ranges::count_if(history_, [&](const auto& one) { return one.first > best().first; });
   return static_cast<std::uint64_t>(after) >= settings_.patience;

@@ -58,7 +58,7 @@ struct evaluation_inputs {
 /// and none of training's are used: a run trains the same with and without it.
 ///
 ///     ppo_evaluation evaluation(settings, held_out, training, out, context);
-///     if (evaluation.due(step, last)) evaluation.run(step, log);
+///     if (evaluation.is_due(step, last)) evaluation.run(step, log);
 class ppo_evaluation {
  public:
   /// `prompts`: those of `evaluation_prompts`; `out`: the run's folder.
@@ -66,7 +66,7 @@ class ppo_evaluation {
                  std::filesystem::path out, stage_context& context);
 
   /// Whether to evaluate after that many updates; `last`: they are the last.
-  bool due(std::uint64_t step, bool last) const {
+  bool is_due(std::uint64_t step, bool last) const {
     return step == 0 || last || (settings_.every > 0 && step % settings_.every == 0);
   }
 
@@ -81,7 +81,7 @@ class ppo_evaluation {
   }
 
   /// Whether patience is exhausted and the run must end.
-  bool out_of_patience() const;
+  bool is_out_of_patience() const;
   /// Step and reward of the best evaluation so far; reward NaN before the first.
   std::pair<std::uint64_t, double> best() const;
 
@@ -102,7 +102,7 @@ class ppo_evaluation {
   // Reads the bytes of all ranks.
   std::vector<measured> merge_in_prompt_order(std::span<const std::vector<std::uint8_t>> of_ranks) const;
   // Replaces the sums of rewards' parts with whole rewards.
-  void total_rewards(std::span<measured> all) const;
+  void complete_rewards(std::span<measured> all) const;
   // Logs the means on every rank, since the best result depends on them; with `writes` also writes samples and best/.
   void record_results(std::uint64_t step, const std::vector<std::vector<std::uint8_t>>& of_ranks, metrics_log& log,
                       bool writes, progress::clock::time_point start);

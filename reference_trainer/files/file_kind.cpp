@@ -51,6 +51,7 @@ bool is_pickle(std::string_view bytes) {
 // The signature of POSIX and GNU archives, after the name and mode of the first member.
 bool is_tar(std::string_view bytes) { return bytes.size() > 262 && bytes.substr(257, 5) == "ustar"; }
 
+// "BZh" and a level from 1 to 9.
 bool is_bzip2(std::string_view bytes) {
   return bytes.size() > 3 && bytes.starts_with("BZh") && bytes[3] >= '1' && bytes[3] <= '9';
 }

@@ -24,7 +24,7 @@ class console {
   /// Redraws the live line; only on a terminal. An empty text removes it.
   void redraw(std::string_view line);
 
-  bool live() const noexcept { return live_; }
+  bool is_live() const noexcept { return live_; }
   bool quiet() const noexcept { return quiet_; }
 
  private:

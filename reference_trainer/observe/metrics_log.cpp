@@ -84,25 +84,25 @@ metrics_log::~metrics_log() {
   if (file_ != nullptr) std::fclose(file_);
 }
 
-void metrics_log::scalar(std::string_view name, std::int64_t step, double value) {
+void metrics_log::add_scalar(std::string_view name, std::int64_t step, double value) {
   if (step != step_) write_line();
   step_ = step;
   find_or_add_curve(curves_, index_, name).emplace_back(step, value);
   if (file_ == nullptr) return;
   pending_.emplace_back(name, value);
-  board_->scalar(name, step, value);
+  board_->add_scalar(name, step, value);
 }
 
-void metrics_log::scalars(std::int64_t step, std::initializer_list<std::pair<std::string_view, double>> values) {
-  for (const auto& [name, value] : values) scalar(name, step, value);
+void metrics_log::add_scalars(std::int64_t step, std::initializer_list<std::pair<std::string_view, double>> values) {
+  for (const auto& [name, value] : values) add_scalar(name, step, value);
 }
 
-void metrics_log::text(std::string_view name, std::int64_t step, std::string_view markdown) {
-  if (board_) board_->text(name, step, markdown);
+void metrics_log::add_text(std::string_view name, std::int64_t step, std::string_view markdown) {
+  if (board_) board_->add_text(name, step, markdown);
 }
 
-void metrics_log::histogram(std::string_view name, std::int64_t step, std::span<const double> values) {
-  if (board_) board_->histogram(name, step, values);
+void metrics_log::add_histogram(std::string_view name, std::int64_t step, std::span<const double> values) {
+  if (board_) board_->add_histogram(name, step, values);
 }
 
 void metrics_log::write_line() {

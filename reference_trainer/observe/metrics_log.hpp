@@ -27,7 +27,7 @@ using curve = std::vector<std::pair<std::int64_t, double>>;
 /// written as null.
 ///
 ///     metrics_log log("out/ppo");
-///     log.scalar("loss/policy", step, loss);
+///     log.add_scalar("loss/policy", step, loss);
 class metrics_log {
  public:
   /// An empty directory keeps the curves in memory and writes nothing.
@@ -37,13 +37,13 @@ class metrics_log {
   metrics_log& operator=(const metrics_log&) = delete;
 
   /// Adds a value to a curve; a new step writes the line of the last one.
-  void scalar(std::string_view name, std::int64_t step, double value);
-  /// Several values of one step: `log.scalars(step, {{"reward", r}, {"kl", k}})`.
-  void scalars(std::int64_t step, std::initializer_list<std::pair<std::string_view, double>> values);
+  void add_scalar(std::string_view name, std::int64_t step, double value);
+  /// Several values of one step: `log.add_scalars(step, {{"reward", r}, {"kl", k}})`.
+  void add_scalars(std::int64_t step, std::initializer_list<std::pair<std::string_view, double>> values);
   /// Markdown, for TensorBoard only.
-  void text(std::string_view name, std::int64_t step, std::string_view markdown);
+  void add_text(std::string_view name, std::int64_t step, std::string_view markdown);
   /// For TensorBoard only.
-  void histogram(std::string_view name, std::int64_t step, std::span<const double> values);
+  void add_histogram(std::string_view name, std::int64_t step, std::span<const double> values);
   /// Writes the line of the current step and hands everything to the system.
   void flush();
 

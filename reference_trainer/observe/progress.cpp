@@ -61,14 +61,14 @@ void progress::advance(std::size_t steps, std::string_view note) {
   done_ += steps;
   if (!note.empty()) note_ = note;
   const auto now = clock::now();
-  const clock::duration wait = terminal_->live() ? clock::duration(std::chrono::milliseconds(100)) : plain_interval;
+  const clock::duration wait = terminal_->is_live() ? clock::duration(std::chrono::milliseconds(100)) : plain_interval;
   if (now - last_shown_ < wait) return;
   last_shown_ = now;
   show();
 }
 
 void progress::show() {
-  if (terminal_->live()) {
+  if (terminal_->is_live()) {
     terminal_->redraw(line(seconds(), false));
   } else {
     terminal_->print(line(seconds(), false));

@@ -6,36 +6,26 @@
 #include <charconv>
 #include <chrono>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <unistd.h>
 #include <vector>
 
 #include <coho/error.hpp>
 
-#include "files/crc32c.hpp"
 #include "files/protobuf.hpp"
+#include "observe/crc32c.hpp"
 
 namespace coho::trainer {
 
 namespace {
 
-// The bytes of a number as this machine has them.
-template <class Value>
-void append_raw(std::string& out, Value value) {
-  char buffer[sizeof value];
-  std::memcpy(buffer, &value, sizeof value);
-  out.append(buffer, sizeof value);
-}
-
-// A record of TensorFlow's files: the length and its checksum, then the event and its checksum, all little-endian
-// (which protobuf_writer asserts of this machine).
+// A record of TensorFlow's files: the length and its checksum, then the event and its checksum, all little-endian.
 std::string frame_record(const protobuf_writer& event) {
   std::string out;
-  append_raw(out, std::uint64_t{event.content().size()});
-  append_raw(out, masked_crc32c(out));
+  append_little_endian(out, std::uint64_t{event.content().size()});
+  append_little_endian(out, masked_crc32c(out));
   out += event.content();
-  append_raw(out, masked_crc32c(event.content()));
+  append_little_endian(out, masked_crc32c(event.content()));
   return out;
 }
 
@@ -165,15 +155,15 @@ void tensorboard_writer::flush() {
     throw file_error(path_.string(), "", std::string("cannot be written: ") + std::strerror(errno));
 }
 
-void tensorboard_writer::scalar(std::string_view tag, std::int64_t step, double value) {
+void tensorboard_writer::add_scalar(std::string_view tag, std::int64_t step, double value) {
   append(event_record::scalar(wall_time_now(), step, tag, static_cast<float>(value)));
 }
 
-void tensorboard_writer::text(std::string_view tag, std::int64_t step, std::string_view markdown) {
+void tensorboard_writer::add_text(std::string_view tag, std::int64_t step, std::string_view markdown) {
   append(event_record::text(wall_time_now(), step, tag, markdown));
 }
 
-void tensorboard_writer::histogram(std::string_view tag, std::int64_t step, std::span<const double> values) {
+void tensorboard_writer::add_histogram(std::string_view tag, std::int64_t step, std::span<const double> values) {
   std::vector<double> finite;
   std::ranges::copy_if(values, std::back_inserter(finite), [](double value) { return std::isfinite(value); });
   if (!finite.empty()) append(event_record::histogram(wall_time_now(), step, tag, finite));

@@ -29,7 +29,7 @@ std::string histogram(double wall_time, std::int64_t step, std::string_view tag,
 /// which a killed run has already logged, are shown once, as this run logs them.
 ///
 ///     tensorboard_writer board("out/tensorboard");
-///     board.scalar("loss", 7, 0.5);
+///     board.add_scalar("loss", 7, 0.5);
 class tensorboard_writer {
  public:
   /// Creates the folder if absent and a new file in it. Throws `file_error` when the system refuses.
@@ -39,11 +39,11 @@ class tensorboard_writer {
   tensorboard_writer& operator=(const tensorboard_writer&) = delete;
 
   /// TensorBoard keeps scalars as float.
-  void scalar(std::string_view tag, std::int64_t step, double value);
+  void add_scalar(std::string_view tag, std::int64_t step, double value);
   /// Shown as Markdown.
-  void text(std::string_view tag, std::int64_t step, std::string_view markdown);
+  void add_text(std::string_view tag, std::int64_t step, std::string_view markdown);
   /// Values that are not finite are left out; nothing is written if none remain.
-  void histogram(std::string_view tag, std::int64_t step, std::span<const double> values);
+  void add_histogram(std::string_view tag, std::int64_t step, std::span<const double> values);
   /// Flushes to the system. Also done every few seconds while writing, and at the end.
   void flush();
 

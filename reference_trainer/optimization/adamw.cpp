@@ -54,6 +54,7 @@ stored_moment empty_moment(const at::Tensor& like, moment_type type, std::int64_
   return out;
 }
 
+// 0 for a tensor that is not defined.
 std::size_t byte_size(const at::Tensor& tensor) {
   return tensor.defined() ? static_cast<std::size_t>(tensor.numel()) * tensor.element_size() : 0;
 }
@@ -64,6 +65,7 @@ bool same_form(const at::Tensor& given, const at::Tensor& own) {
   return given.scalar_type() == own.scalar_type() && given.numel() == own.numel();
 }
 
+// Restores a tensor of a checkpoint in place; the shapes were compared before.
 void copy_into(const at::Tensor& given, const at::Tensor& own) {
   if (own.defined()) own.copy_(given.reshape_as(own));
 }

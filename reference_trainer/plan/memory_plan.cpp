@@ -14,9 +14,10 @@ namespace {
 constexpr std::int64_t nf4_block = 64, nested_block = 256, map_bytes = 256 * 4;
 
 // ⌈a/b⌉.
-std::int64_t ceil_divide(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
-std::int64_t sum(const std::vector<memory_term>& terms) {
+// The bytes of all terms.
+std::int64_t total_bytes(const std::vector<memory_term>& terms) {
   return std::accumulate(terms.begin(), terms.end(), std::int64_t{0},
                          [](std::int64_t total, const memory_term& term) { return total + term.bytes; });
 }
@@ -40,14 +41,14 @@ bool quantized(base_storage storage) { return storage == base_storage::nf4 || st
 // Bytes of both moments; each 8-bit one has absmax and a map.
 std::int64_t moment_bytes(std::int64_t parameters, moment_type storage) {
   if (storage == moment_type::eight_bit)
-    return 2 * (parameters + 4 * ceil_divide(parameters, cpu::moment_block) + map_bytes);
+    return 2 * (parameters + 4 * divide_up(parameters, cpu::moment_block) + map_bytes);
   return 2 * (storage == moment_type::float32 ? 4 : 2) * parameters;
 }
 
 // All parameters of a model: those of full fine-tuning.
-std::int64_t full_parameters(const llama_config& model) {
+std::int64_t full_parameter_count(const llama_config& model) {
   const std::int64_t vocabulary = model.vocab_size * model.hidden_size;
-  return linear_parameters(model) + model.norm_and_bias_count() +
+  return linear_parameter_count(model) + model.norm_and_bias_count() +
          vocabulary * (model.tie_word_embeddings || model.sequence_classification() ? 1 : 2);
 }
 
@@ -81,7 +82,7 @@ struct planner {
 
   // Parameters of a role besides its scalar head.
   std::int64_t own_parameters(const role_plan& r) const {
-    return r.full ? full_parameters(m) : adapter_parameters(m, r.ranks);
+    return r.full ? full_parameter_count(m) : adapter_parameter_count(m, r.ranks);
   }
   std::int64_t head_parameters(const role_plan& r) const { return r.scalar_head ? m.hidden_size + 1 : 0; }
 
@@ -118,7 +119,7 @@ struct planner {
     for (const auto& ranks : r.ranks)
       for (std::size_t i = 0; i < linear_kinds; ++i)
         if (ranks[i] > 0) widest = std::max(widest, linear_shape(m, static_cast<linear_kind>(i))[1]);
-    return (4 * 8 + 4 * c + 1) * std::min(o.dropout_blocks, ceil_divide(tokens * widest, 4));
+    return (4 * 8 + 4 * c + 1) * std::min(o.dropout_blocks, divide_up(tokens * widest, 4));
   }
 
   // A block of logits, first as the product's type gives it; with entropy also e·(z − max).
@@ -130,7 +131,7 @@ struct planner {
 
   // Response positions among this many tokens of whole sequences.
   std::int64_t response_rows(std::int64_t tokens) const {
-    return ceil_divide(tokens * o.response_tokens, o.query_tokens + o.response_tokens);
+    return divide_up(tokens * o.response_tokens, o.query_tokens + o.response_tokens);
   }
 
   // Generation: cache, logits of a step, and the working set of prefill or decoding.
@@ -272,8 +273,8 @@ void memory_plan_options::validate() const {
   }
 }
 
-std::int64_t memory_phase::bytes() const { return sum(terms); }
-std::int64_t memory_plan::resident_bytes() const { return sum(resident); }
+std::int64_t memory_phase::bytes() const { return total_bytes(terms); }
+std::int64_t memory_plan::resident_bytes() const { return total_bytes(resident); }
 
 std::int64_t memory_plan::peak_bytes() const {
   std::int64_t most = 0;
@@ -290,7 +291,7 @@ std::int64_t memory_plan::group_bytes(std::string_view group, std::string_view n
 
 std::int64_t element_bytes(compute_type type) { return type == compute_type::float32 ? 4 : 2; }
 
-std::int64_t linear_parameters(const llama_config& model) {
+std::int64_t linear_parameter_count(const llama_config& model) {
   std::int64_t total = 0;
   for (std::size_t i = 0; i < linear_kinds; ++i) {
     const auto [rows, columns] = linear_shape(model, static_cast<linear_kind>(i));
@@ -299,7 +300,7 @@ std::int64_t linear_parameters(const llama_config& model) {
   return model.num_hidden_layers * total;
 }
 
-std::int64_t adapter_parameters(const llama_config& model, const std::vector<linear_ranks>& ranks) {
+std::int64_t adapter_parameter_count(const llama_config& model, const std::vector<linear_ranks>& ranks) {
   std::int64_t total = 0;
   for (std::int64_t block = 0; block < model.num_hidden_layers; ++block) {
     const linear_ranks of_block = block_ranks(ranks, block);
@@ -312,8 +313,8 @@ std::int64_t adapter_parameters(const llama_config& model, const std::vector<lin
 }
 
 std::int64_t nf4_bytes(std::int64_t numbers, bool double_quantize) {
-  const std::int64_t codes = ceil_divide(numbers, 2), blocks = ceil_divide(numbers, nf4_block);
-  return codes + (double_quantize ? blocks + 4 * ceil_divide(blocks, nested_block) + map_bytes : 4 * blocks);
+  const std::int64_t codes = divide_up(numbers, 2), blocks = divide_up(numbers, nf4_block);
+  return codes + (double_quantize ? blocks + 4 * divide_up(blocks, nested_block) + map_bytes : 4 * blocks);
 }
 
 std::int64_t activation_bytes(const memory_plan_options& options, const linear_ranks& ranks, recomputation mode) {

@@ -93,9 +93,9 @@ struct memory_plan {
 memory_plan plan_memory(const memory_plan_options& options);
 
 /// Weights of all seven linears of all blocks.
-std::int64_t linear_parameters(const llama_config& model);
+std::int64_t linear_parameter_count(const llama_config& model);
 /// Σ r·(in + out) over the adapted linears of all blocks, `ranks` as in role_plan.
-std::int64_t adapter_parameters(const llama_config& model, const std::vector<linear_ranks>& ranks);
+std::int64_t adapter_parameter_count(const llama_config& model, const std::vector<linear_ranks>& ranks);
 /// Bytes of a weight of `numbers` entries in NF4: codes ⌈n/2⌉; then 4·⌈n/64⌉ for absmax, or with double quantisation
 /// ⌈n/64⌉ codes, 4·⌈⌈n/64⌉/256⌉ nested absmax and the nested map of 1024 bytes (Dettmers et al. 2023, §3).
 std::int64_t nf4_bytes(std::int64_t numbers, bool double_quantize);

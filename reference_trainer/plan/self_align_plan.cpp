@@ -7,7 +7,7 @@
 #include "models/self_align_encoder.hpp"
 #include "observe/format.hpp"
 #include "plan/memory_plan.hpp"
-#include "plan/plan_text.hpp"
+#include "plan/stage_planner.hpp"
 
 namespace coho::trainer {
 
@@ -35,7 +35,7 @@ std::optional<context_budget> compute_context_budget(const config& options, cons
                                 static_cast<std::size_t>(shape->max_position_embeddings));
 }
 
-std::string describe_self_align(const config& options, const self_align_settings& settings) {
+std::string describe_self_align_prefix(const config& options, const self_align_settings& settings) {
   if (!settings.prompt) return "No figures for the prefix: rules, exemplars or template are missing.";
   const auto budget = compute_context_budget(options, settings);
   if (!budget)
@@ -53,18 +53,18 @@ std::string describe_self_align(const config& options, const self_align_settings
          std::to_string(settings.generation.max_new_tokens) + ".";
 }
 
-std::function<std::string()> plan_self_align(const config& options, const self_align_settings& settings,
-                                             const plan_settings& planned) {
-  generation_plan stage{.adapter = settings.adapter,
-                        .batch = settings.batch,
-                        .query_tokens = settings.max_question_tokens,
-                        .max_new_tokens = settings.generation.max_new_tokens,
-                        .engine = settings.engine};
+std::function<std::string()> self_align_planner(const config& options, const self_align_settings& settings,
+                                                const plan_settings& planned) {
+  generation_workload stage{.adapter = settings.adapter,
+                            .batch = settings.batch,
+                            .query_tokens = settings.max_question_tokens,
+                            .max_new_tokens = settings.generation.max_new_tokens,
+                            .engine = settings.engine};
   return [options, &settings, planned, stage]() mutable {
     const auto budget = settings.prompt ? compute_context_budget(options, settings) : std::nullopt;
     // Without a tokenizer, four bytes per token.
     stage.prefix_tokens = budget ? budget->prefix : settings.prompt ? settings.prompt->prefix().size() / 4 : 0;
-    return describe_self_align(options, settings) + "\n\n" + plan_text(planned, stage)();
+    return describe_self_align_prefix(options, settings) + "\n\n" + stage_planner(planned, stage)();
   };
 }
 

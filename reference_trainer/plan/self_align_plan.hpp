@@ -6,7 +6,7 @@
 #include <string>
 
 #include "config/config.hpp"
-#include "plan/plan_text.hpp"
+#include "plan/stage_planner.hpp"
 #include "settings/self_align_settings.hpp"
 
 namespace coho::trainer {
@@ -29,9 +29,9 @@ std::optional<context_budget> compute_context_budget(const config& options, cons
 
 /// The text of a dry run: the prefix's tokens and the size of its keys and values, if the model's tokenizer and
 /// config.json exist.
-std::string describe_self_align(const config& options, const self_align_settings& settings);
-/// The same with a plan of memory and time; `settings` must outlive it.
-std::function<std::string()> plan_self_align(const config& options, const self_align_settings& settings,
-                                             const plan_settings& planned);
+std::string describe_self_align_prefix(const config& options, const self_align_settings& settings);
+/// A function that returns the same with a plan of memory and time; `settings` must outlive it.
+std::function<std::string()> self_align_planner(const config& options, const self_align_settings& settings,
+                                                const plan_settings& planned);
 
 }  // namespace coho::trainer

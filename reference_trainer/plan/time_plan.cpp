@@ -18,7 +18,7 @@ struct work_estimator {
   const machine_rates& rates;
   const memory_plan_options& s = o.sizes;
   const llama_config& m = s.model;
-  double linears = static_cast<double>(linear_parameters(m));
+  double linears = static_cast<double>(linear_parameter_count(m));
   double head = static_cast<double>(m.vocab_size * m.hidden_size);
   double width = static_cast<double>(element_bytes(s.compute));
   double length = static_cast<double>(s.query_tokens + s.response_tokens);
@@ -41,7 +41,7 @@ struct work_estimator {
   }
   // Weights of a role's adapter; 0 without one.
   double adapter_weights(const role_plan* role) const {
-    return role == nullptr || role->full ? 0.0 : static_cast<double>(adapter_parameters(m, role->ranks));
+    return role == nullptr || role->full ? 0.0 : static_cast<double>(adapter_parameter_count(m, role->ranks));
   }
   // Scores and mixtures of one token that sees `context` tokens, at most the sliding window.
   double attention_flops(double context) const {

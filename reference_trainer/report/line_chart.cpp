@@ -56,6 +56,7 @@ struct drawn_line {
   std::pair<double, double> last{};
 };
 
+// The path of a curve in SVG coordinates; a gap in the numbers begins a new subpath.
 drawn_line line_path(const curve_points& points, const scale& sx, const scale& sy) {
   drawn_line out;
   bool pen_down = false;

@@ -53,6 +53,7 @@ class collection_checker {
     out_.findings.push_back({std::move(place), std::move(text), wrong});
   }
 
+  // Where principle i is in the file, for a finding.
   std::string place(std::size_t i) const {
     const auto& name = out_.entries[i].name;
     return "entry " + std::to_string(i + 1) + (name.empty() ? "" : " (\"" + name + "\")");
@@ -178,7 +179,7 @@ class collection_checker {
 
 }  // namespace
 
-bool principle_report::sound() const { return std::ranges::none_of(findings, &principle_finding::wrong); }
+bool principle_report::is_sound() const { return std::ranges::none_of(findings, &principle_finding::wrong); }
 
 principle_report check_principle_file(const std::filesystem::path& path, const principle_check_options& options) {
   require_option(options.drawn_together >= 1, "principles.drawn_together", options.drawn_together, "at least 1");

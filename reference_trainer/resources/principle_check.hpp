@@ -29,7 +29,7 @@ struct principle_measures {
 struct principle_report {
   std::vector<principle_measures> entries;
   std::vector<principle_finding> findings;
-  bool sound() const;  ///< no finding is wrong
+  bool is_sound() const;  ///< no finding is wrong
 };
 
 struct principle_check_options {

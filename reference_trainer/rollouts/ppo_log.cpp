@@ -32,33 +32,33 @@ total_work gather_work(const ppo_statistics& s, process_group& ranks) {
 
 // Writes the step's scalars.
 void log_step(metrics_log& log, const ppo_statistics& s, const total_work& work, const reward_parts& parts) {
-  for (const auto& [name, mean] : parts.means()) log.scalar(name, static_cast<std::int64_t>(s.step), mean);
-  log.scalars(static_cast<std::int64_t>(s.step), {{"reward", s.reward_mean},
-                                                  {"score", s.score_mean},
-                                                  {"shaped_reward", s.shaped_reward_mean},
-                                                  {"kl", s.kl_sequence},
-                                                  {"kl_token", s.kl_token},
-                                                  {"kl_coefficient", s.kl_coefficient},
-                                                  {"length", s.length_mean},
-                                                  {"unfinished", s.unfinished},
-                                                  {"empty", s.empty},
-                                                  {"entropy", s.entropy},
-                                                  {"policy_loss", s.policy_loss},
-                                                  {"value_loss", s.value_loss},
-                                                  {"clip_fraction", s.clip_fraction},
-                                                  {"value_clip_fraction", s.value_clip_fraction},
-                                                  {"approximate_kl", s.approximate_kl},
-                                                  {"explained_variance", s.explained_variance},
-                                                  {"gradient_norm", s.gradient_norm},
-                                                  {"learning_rate", s.learning_rate},
-                                                  {"first_ratio_deviation", s.first_ratio_deviation},
-                                                  {"sampler_difference_max", s.sampler_difference_max},
-                                                  {"seconds_generation", s.phase_seconds.generation},
-                                                  {"seconds_update", s.phase_seconds.update},
-                                                  {"seconds", s.phase_seconds.total()}});
-  log.scalars(static_cast<std::int64_t>(s.step),
-              {{"generated_tokens_per_second", work.tokens.generation / work.seconds.generation},
-               {"trained_tokens_per_second", work.tokens.update / work.seconds.update}});
+  for (const auto& [name, mean] : parts.means()) log.add_scalar(name, static_cast<std::int64_t>(s.step), mean);
+  log.add_scalars(static_cast<std::int64_t>(s.step), {{"reward", s.reward_mean},
+                                                      {"score", s.score_mean},
+                                                      {"shaped_reward", s.shaped_reward_mean},
+                                                      {"kl", s.kl_sequence},
+                                                      {"kl_token", s.kl_token},
+                                                      {"kl_coefficient", s.kl_coefficient},
+                                                      {"length", s.length_mean},
+                                                      {"unfinished", s.unfinished},
+                                                      {"empty", s.empty},
+                                                      {"entropy", s.entropy},
+                                                      {"policy_loss", s.policy_loss},
+                                                      {"value_loss", s.value_loss},
+                                                      {"clip_fraction", s.clip_fraction},
+                                                      {"value_clip_fraction", s.value_clip_fraction},
+                                                      {"approximate_kl", s.approximate_kl},
+                                                      {"explained_variance", s.explained_variance},
+                                                      {"gradient_norm", s.gradient_norm},
+                                                      {"learning_rate", s.learning_rate},
+                                                      {"first_ratio_deviation", s.first_ratio_deviation},
+                                                      {"sampler_difference_max", s.sampler_difference_max},
+                                                      {"seconds_generation", s.phase_seconds.generation},
+                                                      {"seconds_update", s.phase_seconds.update},
+                                                      {"seconds", s.phase_seconds.total()}});
+  log.add_scalars(static_cast<std::int64_t>(s.step),
+                  {{"generated_tokens_per_second", work.tokens.generation / work.seconds.generation},
+                   {"trained_tokens_per_second", work.tokens.update / work.seconds.update}});
 }
 
 }  // namespace

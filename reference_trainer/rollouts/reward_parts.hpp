@@ -20,7 +20,7 @@ namespace coho::trainer {
 ///
 ///     reward_parts parts(options, bonus, true);
 ///     trainer.step(prompts, parts);
-///     for (const auto& [name, mean] : parts.means()) log.scalar(name, step, mean);
+///     for (const auto& [name, mean] : parts.means()) log.add_scalar(name, step, mean);
 class reward_parts {
  public:
   /// `scored`: there is a reward model.

@@ -14,7 +14,7 @@
 
 namespace coho::trainer {
 
-void guideline_options::settle(const config& section) const {
+void guideline_options::check_constraints(const config& section) const {
   section.check(!interventions.empty() || use_interventions.empty(), "use_interventions",
                 "left out unless ppo.interventions names the file");
   refuse_unused(section, "intervention_position", interventions.empty() && position != guideline_options{}.position,

@@ -35,7 +35,7 @@ struct guideline_options {
     visit({"intervention_position", "place of the interventions among the principles"}, o.position...);
   }
   /// Throws config_error for keys of interventions where there are none.
-  void settle(const config& section) const;
+  void check_constraints(const config& section) const;
 };
 
 /// Draws the guideline of each prompt and step; nothing without ppo.principles and ppo.interventions.

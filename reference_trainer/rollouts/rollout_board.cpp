@@ -31,16 +31,16 @@ void rollout_board::on_rollouts(const trajectory_batch& rollouts) {
   std::vector<double> lengths;
   for (std::size_t i = 0; i < rollouts.size(); ++i)
     lengths.push_back(static_cast<double>(rollouts.batch.responses.length(i)));
-  log_->histogram("rollouts/score", step_, as_span(rollouts.model_scores));
-  log_->histogram("rollouts/reward", step_, as_span(rollouts.sequence_rewards));
-  log_->histogram("rollouts/advantage", step_, as_span(rollouts.advantages));
-  log_->histogram("rollouts/length", step_, lengths);
+  log_->add_histogram("rollouts/score", step_, as_span(rollouts.model_scores));
+  log_->add_histogram("rollouts/reward", step_, as_span(rollouts.sequence_rewards));
+  log_->add_histogram("rollouts/advantage", step_, as_span(rollouts.advantages));
+  log_->add_histogram("rollouts/length", step_, lengths);
   if (step_ % steps_between_texts != 0) return;
   for (std::size_t i = 0; i < std::min(texts, rollouts.size()); ++i) {
-    log_->text("rollouts/" + std::to_string(i), step_,
-               "reward " + format_number(rollouts.sequence_rewards(static_cast<Eigen::Index>(i))) +
-                   (rollouts.finished[i] != 0 ? "" : ", unfinished") + "\n\n" + code_block(rollouts.prompt_texts[i]) +
-                   "response:\n\n" + code_block(rollouts.response_texts[i]));
+    log_->add_text("rollouts/" + std::to_string(i), step_,
+                   "reward " + format_number(rollouts.sequence_rewards(static_cast<Eigen::Index>(i))) +
+                       (rollouts.finished[i] != 0 ? "" : ", unfinished") + "\n\n" +
+                       code_block(rollouts.prompt_texts[i]) + "response:\n\n" + code_block(rollouts.response_texts[i]));
   }
 }
 

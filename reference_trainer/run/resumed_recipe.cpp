@@ -19,6 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// Whether a key, or a part of one, is among the names.
 bool is_one_of(std::string_view key, std::initializer_list<std::string_view> names) {
   return std::ranges::find(names, key) != names.end();
 }
@@ -44,6 +45,7 @@ bool is_free_length(const std::string& key, const config& now) {
 
 fs::path last_name(const fs::path& path) { return (path / "").parent_path().filename(); }
 
+// Whether the saved path means the same file as now, or one with the same content; where it is gone, its name decides.
 bool is_same_file(const fs::path& saved, const fs::path& now) {
   if (saved == now) return true;
   if (is_missing(saved)) return last_name(saved) == last_name(now);
@@ -72,6 +74,7 @@ std::string changed_files(const config& options, const fs::path& recipe) {
   return out;
 }
 
+// The same for every path of a key.
 bool are_same_files(const std::string& key, const config& saved, const config& now) {
   using paths = std::vector<fs::path>;
   return std::ranges::equal(saved.get<paths>(key, {}), now.get<paths>(key, {}), is_same_file);

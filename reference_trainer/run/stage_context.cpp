@@ -50,7 +50,7 @@ stage_context::stage_context(std::string stage, const config& options, bool resu
   if (general.out) out = *general.out;
 }
 
-void general_options::settle(const config& section) const {
+void general_options::check_constraints(const config& section) const {
   const bool numbered = device.starts_with("cuda:") && device.size() > 5 && device.size() < 8 &&
                         device.find_first_not_of("0123456789", 5) == std::string::npos;
   section.check(device == "cpu" || device == "cuda" || numbered, "device", "cpu, cuda or cuda:0, cuda:1, …");

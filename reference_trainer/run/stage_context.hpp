@@ -36,7 +36,7 @@ struct general_options {
           o.device...);
   }
   /// config_error unless `device` is one of the names above.
-  void settle(const config& section) const;
+  void check_constraints(const config& section) const;
 };
 
 /// What every stage gets in addition to its config.

@@ -12,7 +12,7 @@ bonus_options bonus_options::for_preset(recipe_preset preset, std::size_t max_ne
   return out;
 }
 
-void bonus_options::settle(const config& section) const {
+void bonus_options::check_constraints(const config& section) const {
   section.check(find_language_identifier(language_identifier) != nullptr, "language_identifier",
                 "cld2 or the name of a registered one");
 }

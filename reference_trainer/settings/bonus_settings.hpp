@@ -24,7 +24,7 @@ struct bonus_options {
     visit({"length_bonus", "reward for length"}, o.length_bonus...);
   }
   /// config_error for an unknown identifier.
-  void settle(const config& section) const;
+  void check_constraints(const config& section) const;
 };
 /// From the section "ppo". Throws config_error, also for keys of a bonus that is off.
 bonus_options read_bonus(const config& section, recipe_preset preset, std::size_t max_new_tokens);

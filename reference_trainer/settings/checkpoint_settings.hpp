@@ -19,7 +19,7 @@ struct checkpoint_options {
   }
   /// Throws config_error for a number of checkpoints where none is saved. `fallback`: the default of `keep`, which may
   /// be given all the same, as resolved recipes do.
-  void settle(const config& section, std::size_t fallback = 1) const {
+  void check_constraints(const config& section, std::size_t fallback = 1) const {
     refuse_unused(section, "keep", save_every == 0 && keep != fallback, "save_every", "while save_every is 0");
   }
 };

@@ -39,7 +39,7 @@ struct fit_settings {
   adamw_options optimizer{};
   checkpoint_options checkpoints{};
 
-  /// Those of a stage.
+  /// The settings with the defaults of one stage.
   static fit_settings of(const fit_defaults& defaults) {
     fit_settings out;
     out.training.batch_size = defaults.batch_size;
@@ -55,7 +55,7 @@ struct fit_settings {
     checkpoint_options::describe(visit, o.checkpoints...);
   }
   /// Throws config_error where an option has no effect.
-  void settle(const config& section) const { checkpoints.settle(section); }
+  void check_constraints(const config& section) const { checkpoints.check_constraints(section); }
 
   /// Optimizer steps of the whole run over that many examples; the last batch of an epoch may be smaller.
   std::uint64_t step_count(std::size_t examples) const {

@@ -73,7 +73,7 @@ std::optional<std::filesystem::path> shipped_shape(const std::filesystem::path& 
   }
 }
 
-void model_settings::settle(const coho::trainer::config& section) {
+void model_settings::resolve(const coho::trainer::config& section) {
   if (random_weights) {
     section.check(!path.empty() || !config.empty(), "config", "given with model.random_weights: the shape to build");
   } else {
@@ -136,7 +136,7 @@ std::vector<std::string> adapter_settings::all_targets() {
   return out;
 }
 
-void adapter_settings::settle(const config& section) {
+void adapter_settings::resolve(const config& section) {
   full = kind == trained_weights::full;
   if (full) {
     const adapter_settings defaults;

@@ -45,7 +45,7 @@ struct model_settings {
           o.random_weights...);
   }
   /// Sets `base`. Throws `config_error` without a path, unless the weights are random and the shape is given.
-  void settle(const coho::trainer::config& section);
+  void resolve(const coho::trainer::config& section);
 
   static constexpr std::string_view path_meaning = "folder of the base model";
 };
@@ -102,7 +102,7 @@ struct adapter_settings {
   }
   /// Sets `full` and the rest of `lora`. Throws `config_error`, also for keys of an adapter where whole weights are
   /// trained, and `option_error`.
-  void settle(const config& section);
+  void resolve(const config& section);
 
   /// The rank of each linear of a new adapter over so many blocks, 0 where it is not adapted; empty for `full`.
   std::vector<linear_ranks> ranks(std::int64_t blocks) const;

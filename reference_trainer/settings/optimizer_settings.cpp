@@ -15,7 +15,7 @@ recipe_learning_rate recipe_learning_rate::from_options(const learning_rate_opti
           .floor_fraction = options.floor_fraction};
 }
 
-void recipe_learning_rate::settle(const config& section) const {
+void recipe_learning_rate::check_constraints(const config& section) const {
   section.check(warmup_steps < 1 || warmup_steps == std::floor(warmup_steps), "warmup_steps",
                 "a whole number of steps, or below 1: a fraction of the run's steps");
   const bool decays = kind != schedule_kind::constant;

@@ -36,7 +36,7 @@ struct recipe_learning_rate {
   }
   /// Throws config_error for a decay that is given without one, and for a warm-up that is neither a fraction nor a
   /// whole number of steps.
-  void settle(const config& section) const;
+  void check_constraints(const config& section) const;
 
   /// The schedule of a run of so many steps; a note says where the decay ends before the run. Throws option_error.
   learning_rate_options for_steps(std::uint64_t steps) const;

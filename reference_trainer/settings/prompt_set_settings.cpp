@@ -25,7 +25,7 @@ fs::path next_to(const fs::path& out, const fs::path& name) {
 
 }  // namespace
 
-void prompt_source_settings::settle(const config& section) {
+void prompt_source_settings::resolve(const config& section) {
   for (const auto known : prompt_types)
     if (option_names(question_type)[static_cast<std::size_t>(question_type)] == name_of(known)) type = known;
   for (std::size_t i = 0; i < parts.size(); ++i)
@@ -34,7 +34,7 @@ void prompt_source_settings::settle(const config& section) {
         "parts", "a list of different names, such as those in front of the point of an id \"cot.1234\"");
 }
 
-void prompt_set_settings::settle(const config& section) const {
+void prompt_set_settings::check_constraints(const config& section) const {
   section.check(maximum_tokens == 0 || maximum_tokens >= std::max<std::size_t>(minimum_tokens, 1), "maximum_tokens",
                 "at least 1 and minimum_tokens, or 0 (no limit)");
   section.check(!held_out_name.empty(), "held_out_file", "the name of a file");

@@ -46,7 +46,7 @@ struct prompt_source_settings {
     visit({"leave_out_inference", "whether questions about a given text are left out"}, o.leave_out_inference...);
   }
   /// Sets `type`. Throws config_error for parts that are empty or named twice.
-  void settle(const config& section);
+  void resolve(const config& section);
 };
 
 /// The section `prompts`, or `rl_prompts`, as `coho prompts` reads it.
@@ -84,7 +84,7 @@ struct prompt_set_settings {
           o.languages...);
   }
   /// Throws config_error for limits that leave no prompt, and for an empty held_out_file.
-  void settle(const config& section) const;
+  void check_constraints(const config& section) const;
 };
 /// The section of that name for lists of options, and the keys of a source as source.NAME.
 option_section prompt_set_section(const std::string& name);

@@ -69,7 +69,7 @@ void read_format(const config& options, prompt_settings& out) {
 
 }  // namespace
 
-void prompt_options::settle(const config& section) const {
+void prompt_options::check_constraints(const config& section) const {
   section.check(system.empty() || format != "plain", "system", "left out in the plain format");
   section.check(template_name.empty() || format != "model", "template",
                 "left out in the model's own format: prompt.system gives the system text");

@@ -46,7 +46,7 @@ struct prompt_options {
   }
   /// Throws config_error for a system text that the format or the template leaves no place for, for a template beside
   /// the model's own, and for keys that only that reads.
-  void settle(const config& section) const;
+  void check_constraints(const config& section) const;
 
   static constexpr const char* format_help =
       "how a conversation is written: model (by the model's own chat template), plain, dromedary, llama2_chat, vicuna, "

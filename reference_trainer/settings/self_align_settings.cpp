@@ -17,9 +17,9 @@ namespace fs = std::filesystem;
 
 generation_options self_align_sampling() { return {.max_new_tokens = 640, .temperature = 0.7}; }
 
-void self_align_options::settle(const config& section) {
+void self_align_options::resolve(const config& section) {
   for (const auto& text : stop) section.check(!text.empty(), "stop", "a list of texts that are not empty");
-  filters.settle(section);
+  filters.resolve(section);
 }
 
 self_align_settings read_self_align_settings(const config& options, bool may_lack_files) {

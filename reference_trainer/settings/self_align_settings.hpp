@@ -54,7 +54,7 @@ struct self_align_options {
     self_align_filter_options::describe(visit, o.filters...);
   }
   /// Throws config_error for an empty stop string, and for filters.unfinished, which `unfinished` decides.
-  void settle(const config& section);
+  void resolve(const config& section);
 };
 
 /// The sections `self_align`, `generation` and `model` as `coho self-align` reads them.

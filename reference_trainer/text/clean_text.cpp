@@ -1,10 +1,6 @@
 #include "text/clean_text.hpp"
 
 #include <algorithm>
-#include <locale.h>
-#include <wctype.h>
-
-#include <coho/error.hpp>
 
 #include "text/utf8.hpp"
 #include "text/white_space.hpp"
@@ -33,16 +29,10 @@ struct next_character {
   char32_t code;
   std::size_t bytes;
 };
+// The first character of a text that is not empty; U+FFFD for a byte that is not UTF-8.
 next_character decode_first(std::string_view text) {
   const std::size_t bytes = utf8_length(text);
   return bytes == 0 ? next_character{replacement_code, 1} : next_character{utf8_code_point(text), bytes};
-}
-
-// The C library's tables for all scripts; this locale is built in and needs no installation.
-::locale_t unicode_locale() {
-  static const ::locale_t all = ::newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr);
-  require_argument(all != nullptr, "the C library has no locale C.UTF-8, which texts are compared in");
-  return all;
 }
 
 }  // namespace
@@ -73,25 +63,6 @@ cleaned_text clean_text(std::string_view text) {
     }
     before = code;
     text.remove_prefix(bytes);
-  }
-  return out;
-}
-
-std::string normalize_for_comparison(std::string_view text) {
-  const ::locale_t all = unicode_locale();
-  std::string out;
-  out.reserve(text.size());
-  bool gap = false;
-  while (!text.empty()) {
-    const auto [code, bytes] = decode_first(text);
-    text.remove_prefix(bytes);
-    if (is_white_space(code)) {
-      gap = !out.empty();
-      continue;
-    }
-    if (gap) out += ' ';
-    gap = false;
-    append_utf8(out, static_cast<char32_t>(::towlower_l(static_cast<wint_t>(code), all)));
   }
   return out;
 }

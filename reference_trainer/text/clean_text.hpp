@@ -21,8 +21,4 @@ struct cleaned_text {
 ///     clean_text("\xEF\xBB\xBFHello,\u00A0world \r\n").text;  // "Hello, world"
 cleaned_text clean_text(std::string_view text);
 
-/// The common form of texts that differ only in case and white space: lower case in every script, white space runs as
-/// one space, none at the ends.
-std::string normalize_for_comparison(std::string_view text);
-
 }  // namespace coho::trainer

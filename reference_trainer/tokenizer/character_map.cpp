@@ -17,6 +17,7 @@ constexpr int most_matches = 32;
 struct unit {
   std::uint32_t bits;
   std::uint32_t label() const { return bits & 0x800000FFu; }
+  // From a node to its children, as Darts-clone packs it: 22 bits, times 256 where bit 9 is set.
   std::uint32_t offset() const { return (bits >> 10) << ((bits & 0x200u) >> 6); }
   bool has_value() const { return (bits >> 8 & 1u) != 0; }
   std::uint32_t value() const { return bits & 0x7FFFFFFFu; }
@@ -65,7 +66,8 @@ class trie_checker {
     bool has_value;
   };
 
-  // Puts a node on the path, unless it was visited before; `base`: where its children begin.
+  // Puts a node on the path, unless it was visited before; `base`: where its children begin. What is wrong with it, or
+  // nothing.
   std::string visit_node(std::uint32_t base, bool has_value, std::vector<frame>& path) {
     if ((base | 0xFFu) >= units_.size()) return "its trie points outside itself";
     if (has_value && units_[base].value() >= strings_.size()) return "its trie points outside its strings";

@@ -44,6 +44,7 @@ class special_token_decision {
     if (text.empty() && id >= 0 && static_cast<std::size_t>(id) < tokenizer_.size()) text = tokenizer_.piece(id);
     return std::to_string(id) + (text.empty() ? "" : " (\"" + text + "\")");
   }
+  // All of them, separated by commas, for a notice.
   std::string describe_tokens(const std::vector<token>& list) const {
     std::string out;
     for (const token id : list) out += (out.empty() ? "" : ", ") + describe_token(id);

@@ -12,6 +12,7 @@
 namespace coho::trainer {
 namespace {
 
+// A hash of a pair of tokens, for the table of merges.
 std::uint64_t hash_pair(std::uint32_t first, std::uint32_t second) {
   return mix_bits((std::uint64_t{first} << 32) | second);
 }

@@ -52,19 +52,19 @@ class ruby_translation {
       const char c = rest_.front();
       if (c == '\\') {
         begin_atom();
-        escape_sequence(false);
+        translate_escape(false);
       } else if (c == '[') {
         begin_atom();
-        character_class();
+        translate_class();
       } else if (c == '(') {
-        group();
+        translate_group();
       } else if (c == ')') {
         if (open_.empty()) refuse("an unmatched )");
         atom_ = open_.back();
         open_.pop_back();
         copy(1);
       } else if (c == '{') {
-        repetition();
+        translate_repetition();
       } else {
         if (c != '*' && c != '+' && c != '?') begin_atom();
         copy(std::max<std::size_t>(1, utf8_length(rest_)));
@@ -82,13 +82,14 @@ class ruby_translation {
   // A repetition that follows applies to what begins here.
   void begin_atom() { atom_ = out_.size(); }
   void skip(std::size_t count) { rest_.remove_prefix(std::min(count, rest_.size())); }
+  // Moves bytes of the expression to the translation as they are.
   void copy(std::size_t count) {
     out_.append(rest_.substr(0, count));
     skip(count);
   }
-  // The members within a class, or a class of its own. `negated` is of a class of its own only: within a class give the
-  // members of the complement.
-  void append_set(std::string_view members, bool in_class, bool negated = false) {
+  // Appends the members within a class, or as a class of their own. `negated` is of a class of its own only: within a
+  // class give the members of the complement.
+  void append_class(std::string_view members, bool in_class, bool negated = false) {
     if (in_class)
       out_.append(members);
     else
@@ -96,7 +97,7 @@ class ruby_translation {
   }
 
   // The opening of a group; "(?<name>" is copied, as both syntaxes have it.
-  void group() {
+  void translate_group() {
     open_.push_back(out_.size());
     if (!rest_.starts_with("(?")) return copy(1);
     const auto kind = rest_.substr(2);
@@ -118,7 +119,7 @@ class ruby_translation {
   }
 
   // {n}, {n,}, {n,m}, {,m}; any other brace is a character.
-  void repetition() {
+  void translate_repetition() {
     std::size_t at = 1;
     const auto digits = [&] {
       const auto from = at;
@@ -145,39 +146,39 @@ class ruby_translation {
   }
 
   // A backslash and what it means. Ruby's sets of characters are written out, since those of PCRE2 differ.
-  void escape_sequence(bool in_class) {
+  void translate_escape(bool in_class) {
     if (rest_.size() < 2) refuse("a backslash at its end");
     const char c = rest_[1];
     switch (c) {
       case 's':
-        append_set(space_set, in_class);
+        append_class(space_set, in_class);
         return skip(2);
       case 'S':
-        append_set(in_class ? not_space_set : space_set, in_class, true);
+        append_class(in_class ? not_space_set : space_set, in_class, true);
         return skip(2);
       case 'w':
-        append_set(word_set, in_class);
+        append_class(word_set, in_class);
         return skip(2);
       case 'd':
-        append_set(digit_set, in_class);
+        append_class(digit_set, in_class);
         return skip(2);
       case 'D':
-        append_set(in_class ? not_digit_set : digit_set, in_class, true);
+        append_class(in_class ? not_digit_set : digit_set, in_class, true);
         return skip(2);
       case 'h':
-        append_set(hex_set, in_class);
+        append_class(hex_set, in_class);
         return skip(2);
       case 'W':
       case 'H':
         if (in_class) refuse(std::string("\\") + c + " within a class");
-        append_set(c == 'W' ? word_set : hex_set, false, true);
+        append_class(c == 'W' ? word_set : hex_set, false, true);
         return skip(2);
       case 'u':
       case 'x':
-        return code_point();
+        return translate_code_point();
       case 'p':
       case 'P':
-        return property();
+        return translate_property();
       default:
         break;
     }
@@ -189,7 +190,7 @@ class ruby_translation {
   }
 
   // \xHH, \x{H…} and \uHHHH. In Ruby a byte beyond ASCII would be part of a character.
-  void code_point() {
+  void translate_code_point() {
     std::string digits;
     std::size_t at = 2;
     if (rest_[1] == 'x' && rest_.substr(2).starts_with('{')) {
@@ -209,14 +210,14 @@ class ruby_translation {
   }
 
   // \p{…} and \P{…}, whose names PCRE2 shares.
-  void property() {
+  void translate_property() {
     const auto end = rest_.find('}');
     if (rest_.size() < 3 || rest_[2] != '{' || end == std::string_view::npos) refuse("\\p without a name in braces");
     copy(end + 1);
   }
 
   // A class in brackets; a "]" at its start is a member.
-  void character_class() {
+  void translate_class() {
     copy(1);
     if (rest_.starts_with('^')) copy(1);
     if (rest_.starts_with(']')) {
@@ -227,11 +228,11 @@ class ruby_translation {
       if (rest_.empty()) refuse("a class without ]");
       if (rest_.starts_with("&&")) refuse("an intersection of classes (&&)");
       if (rest_.starts_with("[:")) {
-        posix_bracket();
+        translate_posix_class();
       } else if (rest_.front() == '[') {
         refuse("a class within a class");
       } else if (rest_.front() == '\\') {
-        escape_sequence(true);
+        translate_escape(true);
       } else {
         copy(1);
       }
@@ -240,7 +241,7 @@ class ruby_translation {
   }
 
   // [:name:] within a class.
-  void posix_bracket() {
+  void translate_posix_class() {
     const auto end = rest_.find(":]");
     const auto name = rest_.substr(2, end == std::string_view::npos ? end : end - 2);
     for (const auto& [known, members] : brackets) {

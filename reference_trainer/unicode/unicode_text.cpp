@@ -7,6 +7,7 @@
 #include <coho/error.hpp>
 
 #include "text/utf8.hpp"
+#include "text/white_space.hpp"
 
 namespace coho::trainer {
 namespace {
@@ -27,6 +28,20 @@ utf8proc_category_t category_of(char32_t c) noexcept { return utf8proc_category(
 // utf8proc numbers the categories of a group in sequence.
 bool between(int first, utf8proc_category_t value, int last) noexcept { return first <= value && value <= last; }
 
+// Removes the first character of a text that is not empty, and returns it: a byte that is not UTF-8 by itself.
+char32_t take_character(std::string_view& text) {
+  const std::size_t length = std::max<std::size_t>(utf8_length(text), 1);
+  const char32_t c = length == 1 ? static_cast<unsigned char>(text.front()) : utf8_code_point(text);
+  text.remove_prefix(length);
+  return c;
+}
+
+// Appends the simple lower-case form of a character.
+void append_lower_case(std::string& out, char32_t c) {
+  append_utf8(out, static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))));
+  if (c == U'\u0130') append_utf8(out, U'\u0307');  // the only one that becomes two: i with a dot above
+}
+
 }  // namespace
 
 std::string normalize_unicode(std::string_view text, unicode_form form) {
@@ -46,12 +61,23 @@ std::string normalize_unicode(std::string_view text, unicode_form form) {
 std::string to_lower_case(std::string_view text) {
   std::string out;
   out.reserve(text.size());
+  while (!text.empty()) append_lower_case(out, take_character(text));
+  return out;
+}
+
+std::string normalize_for_comparison(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  bool gap = false;
   while (!text.empty()) {
-    const std::size_t length = std::max<std::size_t>(utf8_length(text), 1);
-    const char32_t c = length == 1 ? static_cast<unsigned char>(text.front()) : utf8_code_point(text);
-    append_utf8(out, static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))));
-    if (c == U'\u0130') append_utf8(out, U'\u0307');  // the only one that becomes two: i with a dot above
-    text.remove_prefix(length);
+    const char32_t c = take_character(text);
+    if (is_white_space(c)) {
+      gap = !out.empty();
+      continue;
+    }
+    if (gap) out += ' ';
+    gap = false;
+    append_lower_case(out, c);
   }
   return out;
 }

@@ -15,6 +15,10 @@ std::string normalize_unicode(std::string_view text, unicode_form form);
 /// Each character in lower case, whatever its neighbours are (so no final sigma).
 std::string to_lower_case(std::string_view text);
 
+/// The common form of texts that differ only in case and white space: lower case in every script, white space runs as
+/// one space, none at the ends.
+std::string normalize_for_comparison(std::string_view text);
+
 /// A number of any kind: categories Nd, Nl, No.
 bool is_numeric(char32_t c) noexcept;
 /// ASCII's punctuation and symbols, and category P.

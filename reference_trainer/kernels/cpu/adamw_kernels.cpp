@@ -66,6 +66,7 @@ const dynamic_map& signed_dynamic_map() {
   return map;
 }
 
+// bitsandbytes' map for second moments, which are not negative.
 const dynamic_map& unsigned_dynamic_map() {
   static const dynamic_map map = make_dynamic_map(false);
   return map;

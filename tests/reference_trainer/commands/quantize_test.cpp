@@ -4,7 +4,7 @@
 #include "commands/commands.hpp"
 #include "models/model_files.hpp"
 #include "observe/metrics_log.hpp"
-#include "plan/plan_text.hpp"
+#include "plan/stage_planner.hpp"
 #include "support/recipe_models.hpp"
 #include "support/run_program.hpp"
 #include "support/small_models.hpp"
@@ -141,7 +141,7 @@ TEST_CASE("quantize: a packed checkpoint is planned as packed") {
   const auto planned = [](const settings& given) {
     const config options(given + settings{"sft.data=none.jsonl"});
     stage_context context("sft", options, false, true, true);
-    const std::string text = plan_text(read_parallel_plan(options, context), sft_plan{})();
+    const std::string text = stage_planner(read_parallel_plan(options, context), sft_workload{})();
     return text.substr(text.find("base"), text.find("embedding") - text.find("base"));
   };
   CHECK(planned({"model.path=" + (folder / "packed").string()}) ==

@@ -17,9 +17,9 @@ TEST_CASE("metrics are one line a step, in the order of logging") {
   std::filesystem::remove_all(folder);
   {
     metrics_log log(folder);
-    log.scalar("loss", 0, 0.1);
-    log.scalars(0, {{"kl", 2}, {"broken", std::numeric_limits<double>::quiet_NaN()}});
-    log.scalar("loss", 1, 0.25);
+    log.add_scalar("loss", 0, 0.1);
+    log.add_scalars(0, {{"kl", 2}, {"broken", std::numeric_limits<double>::quiet_NaN()}});
+    log.add_scalar("loss", 1, 0.25);
     CHECK(read_file(folder / "metrics.jsonl") == "{\"step\":0,\"loss\":0.1,\"kl\":2.0,\"broken\":null}\n");
     CHECK(log.find("loss") == curve{{0, 0.1}, {1, 0.25}});
     CHECK(log.find("absent").empty());
@@ -38,13 +38,13 @@ TEST_CASE("a resumed log drops the steps that are done again and a torn line") {
   std::filesystem::remove_all(folder);
   {
     metrics_log log(folder);
-    for (int step = 0; step < 5; ++step) log.scalar("loss", step, step);
+    for (int step = 0; step < 5; ++step) log.add_scalar("loss", step, step);
   }
   write_file(folder / "metrics.jsonl", read_file(folder / "metrics.jsonl") + "{\"step\":5,\"lo");
   {
     metrics_log log(folder, 3);
     CHECK(log.find("loss").size() == 3);
-    log.scalar("loss", 3, 30);
+    log.add_scalar("loss", 3, 30);
   }
   CHECK(metrics_log::read(folder)[0].second == curve{{0, 0}, {1, 1}, {2, 2}, {3, 30}});
   std::filesystem::remove_all(folder);
@@ -52,8 +52,8 @@ TEST_CASE("a resumed log drops the steps that are done again and a torn line") {
 
 TEST_CASE("without a directory the curves stay in memory") {
   metrics_log log("");
-  log.scalar("loss", 1, 2);
-  log.text("sample", 1, "x");
+  log.add_scalar("loss", 1, 2);
+  log.add_text("sample", 1, "x");
   log.flush();
   CHECK(log.curves().size() == 1);
 }

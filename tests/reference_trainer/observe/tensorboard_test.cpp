@@ -9,8 +9,8 @@
 
 #include <coho/error.hpp>
 
-#include "files/crc32c.hpp"
 #include "files/read_file.hpp"
+#include "observe/crc32c.hpp"
 #include "support/catch.hpp"
 
 using namespace coho::trainer;
@@ -97,10 +97,10 @@ TEST_CASE("each writer starts a file of its own with a version record") {
   {
     tensorboard_writer a(folder), b(folder);
     first = a.path(), second = b.path();
-    a.scalar("loss", 0, 1);
-    a.text("sample", 1, "**hello**");
-    a.histogram("kl", 1, std::vector<double>{0, 1, std::numeric_limits<double>::quiet_NaN()});
-    a.histogram("empty", 1, std::vector<double>{std::numeric_limits<double>::infinity()});
+    a.add_scalar("loss", 0, 1);
+    a.add_text("sample", 1, "**hello**");
+    a.add_histogram("kl", 1, std::vector<double>{0, 1, std::numeric_limits<double>::quiet_NaN()});
+    a.add_histogram("empty", 1, std::vector<double>{std::numeric_limits<double>::infinity()});
     a.flush();
     CHECK(records_of(read_file(first)).size() == 4);
   }

@@ -66,7 +66,7 @@ TEST_CASE("memory plan: NF4 bytes of whole and broken blocks") {
 TEST_CASE("memory plan: the tensors of a tiny model by hand") {
   const memory_plan_options options = tiny_plan();
   // q 8×8, k and v 4×8, o 8×8, gate and up 12×8, down 8×12: 480 a block.
-  CHECK(linear_parameters(options.model) == 960);
+  CHECK(linear_parameter_count(options.model) == 960);
   const memory_plan plan = plan_memory(options);
   CHECK(plan.group_bytes("base", "linears") == 4 * 960);
   CHECK(plan.group_bytes("base", "embedding") == 4 * 80);
@@ -89,8 +89,8 @@ TEST_CASE("memory plan: an adapter's copies, master weights, gradients and momen
   options.roles = {policy_plan};
   // r·(in + out): q 32, k and v 24, o 32, gate, up and down 40; two blocks.
   constexpr std::int64_t n = 2 * (32 + 24 + 24 + 32 + 40 + 40 + 40);
-  CHECK(adapter_parameters(options.model, policy_plan.ranks) == n);
-  CHECK(adapter_parameters(options.model, {{2, 0, 0, 0, 0, 0, 0}}) == 2 * 32);
+  CHECK(adapter_parameter_count(options.model, policy_plan.ranks) == n);
+  CHECK(adapter_parameter_count(options.model, {{2, 0, 0, 0, 0, 0, 0}}) == 2 * 32);
   memory_plan plan = plan_memory(options);
   CHECK(plan.group_bytes("adapter") == 0);  // the master weights are what computes
   CHECK(plan.group_bytes("master weights") == 4 * n);
@@ -126,8 +126,8 @@ TEST_CASE("memory plan: ranks may differ from block to block") {
   // at a time.
   options.roles[0].ranks[1][6] = 5;
   const memory_plan one = plan_memory(options);
-  CHECK(adapter_parameters(options.model, options.roles[0].ranks) ==
-        adapter_parameters(options.model, policy_plan.ranks) + 60);
+  CHECK(adapter_parameter_count(options.model, options.roles[0].ranks) ==
+        adapter_parameter_count(options.model, policy_plan.ranks) + 60);
   CHECK(one.group_bytes("master weights") == alike.group_bytes("master weights") + 4 * 60);
   CHECK(phase(one, "update").bytes() == phase(alike, "update").bytes() + 8 * 4 * 3);
   // Kept once where all is kept, not once a block.
@@ -239,9 +239,9 @@ TEST_CASE("memory plan: no batch is larger than the sequences there are") {
 TEST_CASE("memory plan: the parts of a 70B state agree with independent figures") {
   const memory_plan_options options = seventy();
   const memory_plan plan = plan_memory(options);
-  CHECK(linear_parameters(options.model) == 68'451'041'280);
+  CHECK(linear_parameter_count(options.model) == 68'451'041'280);
   CHECK(plan.group_bytes("base") / 1e9 == Approx(36.4).margin(0.05));
-  CHECK(adapter_parameters(options.model, options.roles[0].ranks) == 828'375'040);
+  CHECK(adapter_parameter_count(options.model, options.roles[0].ranks) == 828'375'040);
   CHECK(plan.group_bytes("adapter", "reward") / 1e9 == Approx(1.66).margin(0.005));
   CHECK((plan.group_bytes("master weights") + plan.group_bytes("gradients") + plan.group_bytes("moments")) / 1e9 ==
         Approx(26.5).margin(0.05));

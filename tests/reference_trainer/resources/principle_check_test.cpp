@@ -38,7 +38,7 @@ TEST_CASE("principle check: a sound collection has nothing said against it, and 
           {"dimension": "Brief", "definition": "Say it in few words.", "negative_definition": "Ramble on and on."}])",
       {.drawn_together = 1, .count_tokens = [](std::string_view text) { return text.size() / 2; }});
   CHECK(said(report).empty());
-  CHECK(report.sound());
+  CHECK(report.is_sound());
   REQUIRE(report.entries.size() == 2);
   CHECK(report.entries[0].drawn == Approx(0.75));
   CHECK(report.entries[0].words == 4);
@@ -55,7 +55,7 @@ TEST_CASE("principle check: everything wrong is said at once") {
     {"dimension": "D", "definition": "Do it.", "negative_definition": "Do it!"},
     {"definition": 3}, 7])");
   const auto text = said(report);
-  CHECK_FALSE(report.sound());
+  CHECK_FALSE(report.is_sound());
   for (const char* finding :
        {"wrong: entry 1 (\"A\"): has an unknown member \"wieght\"", "wrong: entry 2 (\"A\"): \"weight\" is -1",
         "wrong: entry 2 (\"A\"): \"definition\" does not end as a sentence: \"…",
@@ -73,10 +73,10 @@ TEST_CASE("principle check: everything wrong is said at once") {
 TEST_CASE("principle check: notes are no faults") {
   const auto report =
       check_text(R"([{"dimension": "A", "definition": "Be kind."}, {"dimension": "B", "definition": "Be brief."}])");
-  CHECK(report.sound());
+  CHECK(report.is_sound());
   CHECK_THAT(said(report), ContainsSubstring("note: : no entry has a negative definition"));
   CHECK_THAT(said(report), ContainsSubstring("only 2 entries can be drawn, fewer than 3"));
-  CHECK_FALSE(check_text(R"([{"dimension": "A", "definition": "Be kind.", "weight": 0}])").sound());
+  CHECK_FALSE(check_text(R"([{"dimension": "A", "definition": "Be kind.", "weight": 0}])").is_sound());
   CHECK_THROWS_WITH(check_text("{}"), ContainsSubstring("not a JSON array"));
   CHECK_THROWS_WITH(check_text("[]"), ContainsSubstring("not a JSON array"));
   CHECK_THROWS_AS(check_text("[1]", {.drawn_together = 0}), option_error);
@@ -89,7 +89,7 @@ TEST_CASE("the shipped collections are sound") {
     CAPTURE(entry.path());
     const auto report = check_principle_file(entry.path());
     INFO(said(report));
-    CHECK(report.sound());
+    CHECK(report.is_sound());
     names.insert(entry.path().stem().string());
   }
   for (const char* name : {"reward_model", "reinforcement", "interventions", "harmless", "honest", "non_evasive"})

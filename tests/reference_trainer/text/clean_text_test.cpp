@@ -58,14 +58,6 @@ TEST_CASE("trimming takes white space of any script and no part of a character")
   CHECK(trim_white_space("") == "");
 }
 
-TEST_CASE("texts that differ in case and white space alone have one normal form") {
-  CHECK(normalize_for_comparison("  Write\n\nA  Poem ") == "write a poem");
-  CHECK(normalize_for_comparison("ÜBER ΣΟΦΊΑ ПРИВЕТ") == normalize_for_comparison("über\u00A0σοφία\tпривет"));
-  CHECK(normalize_for_comparison("a b") != normalize_for_comparison("ab"));
-  CHECK(normalize_for_comparison("a?") != normalize_for_comparison("a"));
-  CHECK(normalize_for_comparison("写诗") == "写诗");
-}
-
 TEST_CASE("trim_characters: only the given ones, only at the ends") {
   CHECK(trim_characters(" \t a b\r\n") == "a b");
   CHECK(trim_characters("\n a \n", " ") == "\n a \n");

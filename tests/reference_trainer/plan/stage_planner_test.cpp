@@ -1,4 +1,4 @@
-#include "plan/plan_text.hpp"
+#include "plan/stage_planner.hpp"
 
 #include <iostream>
 #include <sstream>
@@ -87,7 +87,7 @@ TEST_CASE("dry run: an adapter that is there is planned with its own ranks, of e
   };
   const auto expected = [&](std::vector<linear_ranks> ranks) {
     ranks.resize(static_cast<std::size_t>(shape.num_hidden_layers), ranks.back());
-    return ContainsSubstring(format_bytes(static_cast<double>(4 * adapter_parameters(shape, ranks))));
+    return ContainsSubstring(format_bytes(static_cast<double>(4 * adapter_parameter_count(shape, ranks))));
   };
   const linear_ranks eight{8, 8, 8, 8, 8, 8, 8}, one{1, 0, 0, 0, 0, 0, 1};
   CHECK_THAT(master_weights(base), expected({eight}));  // there is no adapter yet

@@ -14,8 +14,8 @@
 
 namespace coho::trainer {
 
-/// What a plan reads of a PPO run.
-struct ppo_plan {
+/// The sizes of a PPO run that its plan depends on.
+struct ppo_workload {
   std::filesystem::path policy{}, reward_model{};  ///< empty: the base; no reward model
   const ppo_options& options;
   std::size_t rollouts = 576;
@@ -26,24 +26,24 @@ struct ppo_plan {
   bool evaluates = false;
 };
 
-/// What a plan reads of the training of a reward model.
-struct reward_plan {
+/// Those of the training of a reward model.
+struct reward_workload {
   std::filesystem::path from{};  ///< empty: the base
   std::size_t batch_size = 64, micro_batch_pairs = 64;
   moment_type moments = moment_type::float32;
   reward_role_options limits{};
 };
 
-/// What a plan reads of supervised fine-tuning.
-struct sft_plan {
+/// Those of supervised fine-tuning.
+struct sft_workload {
   std::filesystem::path adapter{};  ///< to continue from; empty: the base
   std::size_t batch_size = 32, micro_batch_tokens = 16384;
   std::size_t prompt_tokens = 0, response_tokens = 0;  ///< at most; 0: no limit
   moment_type moments = moment_type::float32;
 };
 
-/// A stage that only generates.
-struct generation_plan {
+/// Those of a stage that only generates.
+struct generation_workload {
   std::filesystem::path adapter{};  ///< of the policy; empty: the base
   std::size_t batch = 64;           ///< prompts handed to the engine at a time
   std::size_t responses = 1;        ///< of a prompt
@@ -53,15 +53,15 @@ struct generation_plan {
   engine_options engine{};
 };
 
-/// What `--dry-run` prints for a stage after its config: tensors by group, peak memory per device by phase, and a
-/// prediction of time from the bandwidth and FLOP rate that the device is measured to have. The function returned opens
-/// config.json and measures, and opens no weights. For a stage that only generates: the time that a thousand prompts
-/// take.
+/// A function that plans a stage when it is called, and returns what `--dry-run` prints after the config: tensors by
+/// group, peak memory per device by phase, and a prediction of time from the bandwidth and FLOP rate that the device is
+/// measured to have. It opens config.json and measures, and opens no weights. For a stage that only generates: the time
+/// that a thousand prompts take.
 ///
-///     plan_text(read_plan(options, context), sft_plan{.batch_size = 32})();
-std::function<std::string()> plan_text(const plan_settings& settings, const ppo_plan& stage);
-std::function<std::string()> plan_text(const plan_settings& settings, const reward_plan& stage);
-std::function<std::string()> plan_text(const plan_settings& settings, const sft_plan& stage);
-std::function<std::string()> plan_text(const plan_settings& settings, const generation_plan& stage);
+///     stage_planner(read_plan(options, context), sft_workload{.batch_size = 32})();
+std::function<std::string()> stage_planner(const plan_settings& settings, const ppo_workload& stage);
+std::function<std::string()> stage_planner(const plan_settings& settings, const reward_workload& stage);
+std::function<std::string()> stage_planner(const plan_settings& settings, const sft_workload& stage);
+std::function<std::string()> stage_planner(const plan_settings& settings, const generation_workload& stage);
 
 }  // namespace coho::trainer

@@ -1,4 +1,4 @@
-#include "files/crc32c.hpp"
+#include "observe/crc32c.hpp"
 
 #include "support/catch.hpp"
 

@@ -1,4 +1,4 @@
-#include "plan/plan_text.hpp"
+#include "plan/stage_planner.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -50,8 +50,9 @@ bool holds_weights(const fs::path& folder) {
   return fs::exists(folder / "config.json", none) && !holds_adapter(folder);
 }
 
-// What plan_text returns: it reads config.json, plans, and measures this machine unless rates are given.
-std::function<std::string()> make_plan_text(plan_request request) {
+// The function that stage_planner returns: it reads config.json, plans, and measures this machine unless rates are
+// given.
+std::function<std::string()> make_planner(plan_request request) {
   return [request = std::move(request)]() mutable -> std::string {
     const auto shape = find_model_config(request.model);
     if (!shape)
@@ -142,7 +143,7 @@ std::int64_t tokens_at_once(std::int64_t limit, std::int64_t all) { return limit
 
 }  // namespace
 
-std::function<std::string()> plan_text(const plan_settings& settings, const ppo_plan& stage) {
+std::function<std::string()> stage_planner(const plan_settings& settings, const ppo_workload& stage) {
   const ppo_options& options = stage.options;
   plan_request out = make_request(settings);
   auto& sizes = out.time.sizes;
@@ -186,10 +187,10 @@ std::function<std::string()> plan_text(const plan_settings& settings, const ppo_
   out.time.scoring.push_back({"value", false});
   out.unit = "a step: " + std::to_string(rollouts) + " rollouts" + out.over_devices();
   if (stage.evaluates) out.notes.emplace_back("evaluations are not counted in the time of a step");
-  return make_plan_text(std::move(out));
+  return make_planner(std::move(out));
 }
 
-std::function<std::string()> plan_text(const plan_settings& settings, const reward_plan& stage) {
+std::function<std::string()> stage_planner(const plan_settings& settings, const reward_workload& stage) {
   plan_request out = make_request(settings);
   auto& sizes = out.time.sizes;
   sizes.moments = stage.moments;
@@ -208,10 +209,10 @@ std::function<std::string()> plan_text(const plan_settings& settings, const rewa
       (pairs > 0 ? std::min(2 * pairs, sizes.sequences) : sizes.sequences) * (sizes.query_tokens + 1);
   out.unit = "a step: " + std::to_string(batch) + " pairs" + out.over_devices();
   out.notes.push_back("reward prompts are taken to have " + std::to_string(sizes.query_tokens + 1) + " tokens");
-  return make_plan_text(std::move(out));
+  return make_planner(std::move(out));
 }
 
-std::function<std::string()> plan_text(const plan_settings& settings, const sft_plan& stage) {
+std::function<std::string()> stage_planner(const plan_settings& settings, const sft_workload& stage) {
   plan_request out = make_request(settings);
   auto& sizes = out.time.sizes;
   sizes.moments = stage.moments;
@@ -227,10 +228,10 @@ std::function<std::string()> plan_text(const plan_settings& settings, const sft_
   const std::int64_t all = sizes.sequences * (sizes.query_tokens + sizes.response_tokens);
   sizes.micro_batch_tokens = tokens_at_once(signed_size(stage.micro_batch_tokens), all);
   out.unit = "a step: " + std::to_string(batch) + " examples" + out.over_devices();
-  return make_plan_text(std::move(out));
+  return make_planner(std::move(out));
 }
 
-std::function<std::string()> plan_text(const plan_settings& settings, const generation_plan& stage) {
+std::function<std::string()> stage_planner(const plan_settings& settings, const generation_workload& stage) {
   constexpr std::int64_t prompts = 1000;  // what the time is predicted for
   plan_request out = make_request(settings);
   auto& sizes = out.time.sizes;
@@ -247,7 +248,7 @@ std::function<std::string()> plan_text(const plan_settings& settings, const gene
   out.time.sequences = prompts * signed_size(stage.responses);
   out.unit = "a step: " + std::to_string(prompts) + " prompts" +
              (stage.responses > 1 ? ", " + std::to_string(stage.responses) + " responses each" : "");
-  return make_plan_text(std::move(out));
+  return make_planner(std::move(out));
 }
 
 }  // namespace coho::trainer
