@@ -35,8 +35,8 @@ std::vector<std::string> missing_files(const config& options) {
 
 // Has a stage read the recipe as --dry-run does. Each stage reads the file anew: the keys that one declares are not
 // another's.
-stage_verdict validate_stage(const fs::path& recipe, const recipe_stage& stage, const std::vector<subcommand>& all,
-                             const config& overrides) {
+stage_verdict validate_recipe_stage(const fs::path& recipe, const recipe_stage& stage,
+                                    const std::vector<subcommand>& all, const config& overrides) {
   stage_verdict out{.stage = stage.title(), .problem = {}, .missing = {}};
   config options = config::load(recipe);
   options.add_overrides(overrides, "validate");
@@ -107,7 +107,7 @@ std::vector<stage_verdict> validate_recipe(const fs::path& recipe, const std::ve
                                            const config& overrides) {
   std::vector<stage_verdict> out;
   for (const auto& stage : recipe_stages(config::load(recipe), stages))
-    out.push_back(validate_stage(recipe, stage, stages, overrides));
+    out.push_back(validate_recipe_stage(recipe, stage, stages, overrides));
   if (out.empty()) throw config_error(recipe.string() + ": holds the section of no stage");
   return out;
 }
