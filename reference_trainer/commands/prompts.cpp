@@ -81,7 +81,7 @@ class prompt_collection {
     auto draws = make_draws(source, counts);
     for (const auto& file : list_data_files(source.path, written_)) {
       for_each_prompt(
-          file,
+          file, source.columns,
           [&](source_prompt&& prompt) {
             context.stop_if_interrupted();
             ++counts.read;
@@ -121,8 +121,8 @@ class prompt_collection {
  private:
   // Calls use(prompt) for each record of a file, and skip() for each that cannot be used where these are passed over.
   template <class Use, class Skip>
-  static void for_each_prompt(const fs::path& file, const Use& use, const Skip& skip) {
-    jsonl_reader reader(file, {.on_bad_text = bad_text::replace});
+  static void for_each_prompt(const fs::path& file, const column_choice& columns, const Use& use, const Skip& skip) {
+    jsonl_reader reader(file, {.on_bad_text = bad_text::replace}, columns);
     source_prompt prompt;
     const auto take = [&](const json& value) {
       prompt = read_source_prompt(value, reader);
@@ -135,7 +135,7 @@ class prompt_collection {
   void exclude(const fs::path& path) {
     for (const auto& file : list_data_files(path, written_))
       for_each_prompt(
-          file,
+          file, {},
           [&](source_prompt&& prompt) {
             if (!prompt.removed) excluded_.insert(clean_prompt(prompt).hash);
           },

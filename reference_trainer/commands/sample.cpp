@@ -9,6 +9,7 @@
 #include <coho/reward/empty_response.hpp>
 
 #include "commands/commands.hpp"
+#include "config/column_option.hpp"
 #include "config/read_options.hpp"
 #include "models/model_files.hpp"
 #include "models/prompter.hpp"
@@ -35,9 +36,10 @@ struct prompt_survey {
 
 // A first pass over the file, in constant memory: it also reports errors in the last line before hours of
 // work.
-prompt_survey survey(const std::filesystem::path& path, const prompter& prompts, const stage_context& context) {
+prompt_survey survey(const std::filesystem::path& path, const column_choice& columns, const prompter& prompts,
+                     const stage_context& context) {
   prompt_survey out;
-  record_reader<prompt_record> reader(path);
+  record_reader<prompt_record> reader(path, columns);
   for (prompt_record record; reader.next(record);) {
     context.stop_if_interrupted();
     auto ids = prompts.tokens(record.messages());
@@ -53,6 +55,7 @@ prompt_survey survey(const std::filesystem::path& path, const prompter& prompts,
 
 struct sample_options {
   std::filesystem::path prompts{};
+  column_choice columns{};
   std::size_t responses = 2;
   std::size_t batch = 64;
   // Keys of their own because one recipe may serve `ppo` too: compared responses may be shorter than trained ones.
@@ -62,6 +65,7 @@ struct sample_options {
 
   static void describe(auto&& visit, auto&... o) {
     visit(required({"prompts", "file of prompts"}), o.prompts...);
+    visit(columns_option, o.columns...);
     visit({"responses", "number of responses to a prompt", allowed::count(), "responses"}, o.responses...);
     visit({"batch", "number of prompts answered at a time", allowed::count(), "prompts"}, o.batch...);
     visit(otherwise("generation.max_new_tokens", {"max_new_tokens", "longest response", allowed::count(), "tokens"}),
@@ -71,6 +75,7 @@ struct sample_options {
         o.slots...);
     prompt_limit<false>::describe(visit, o.limit...);
   }
+  void settle(const config& section) const { check_columns(section, columns, prompt_columns); }
 };
 
 // The sampling where [generation] says nothing: warm enough for two responses to differ.
@@ -78,6 +83,7 @@ generation_options sample_sampling() { return {.max_new_tokens = 256, .temperatu
 
 struct sample_settings {
   std::filesystem::path prompts{}, out{}, adapter{};
+  column_choice columns{};
   std::size_t responses = 0, batch = 0;
   prompt_settings prompting{};
   generation_options generation{};
@@ -96,6 +102,7 @@ sample_settings read_sample(const config& options, const stage_context& context)
   sample_options own{.max_new_tokens = read.generation.max_new_tokens, .slots = read.engine.slots};
   read_options(options.section("sample"), own, {"max_prompt_tokens"});
   read.prompts = own.prompts;
+  read.columns = own.columns;
   read.responses = own.responses;
   read.batch = own.batch;
   read.generation.max_new_tokens = own.max_new_tokens;
@@ -126,7 +133,7 @@ class sample_stage : public stage {
     model_ = load_model(settings_.planned.model, context);
     load_role(model_, "policy", settings_.adapter);
     prompts_.emplace(settings_.prompting, model_);
-    all_ = survey(settings_.prompts, *prompts_, context);
+    all_ = survey(settings_.prompts, settings_.columns, *prompts_, context);
     if (const auto note = cut_note(prompts_->cut_count(), settings_.prompting, all_.prompts); !note.empty())
       context.log(note);
   }
@@ -147,7 +154,7 @@ class sample_stage : public stage {
     // A partly written batch is sampled again as a whole: probabilities differ in their last digits
     // with the batch, and a draw may fall between.
     const std::size_t first = done_ - done_ % settings_.batch;
-    record_reader<prompt_record> reader(settings_.prompts);
+    record_reader<prompt_record> reader(settings_.prompts, settings_.columns);
     std::vector<prompt_record> records;
     const auto flush = [&] {
       answer_batch(policy, std::exchange(records, {}), reader.kept(), writer, bar, context);

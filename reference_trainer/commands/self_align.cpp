@@ -120,7 +120,7 @@ class self_align_run {
     policy_role policy(*model_.bank, "policy", role_options(encode_.prefix()));
     auto bar = context_.start_progress("self-align", total, "prompts");
     bar.start_at(done_.read);
-    record_reader<prompt_record> reader(settings_.prompts);
+    record_reader<prompt_record> reader(settings_.prompts, settings_.columns);
     prompt_record skipped;
     for (std::size_t i = 0; i < done_.read; ++i) reader.next(skipped);
     while (done_.read < total) {
@@ -305,7 +305,7 @@ class self_align_run {
 // generation.
 std::size_t count_prompts(const self_align_settings& settings) {
   const std::size_t limit = settings.limit > 0 ? settings.limit : std::numeric_limits<std::size_t>::max();
-  record_reader<prompt_record> reader(settings.prompts);
+  record_reader<prompt_record> reader(settings.prompts, settings.columns);
   for (prompt_record record; reader.kept() < limit && reader.next(record);) continue;
   return reader.kept();
 }

@@ -1,6 +1,7 @@
 #include "config/config.hpp"
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "config/config_state.hpp"
@@ -275,7 +276,12 @@ void config::check_unknown() const {
   };
   std::vector<std::string> leaves;
   collect_leaves(state_->values, "", leaves);
-  for (const auto& key : leaves) {
+  for (auto key : leaves) {
+    // A section whose names the recipe chooses is one key.
+    for (auto outer = key; outer.find('.') != std::string::npos;) {
+      outer.resize(outer.rfind('.'));
+      if (state_->declared.contains(outer) || state_->shared.contains(outer)) key = outer;
+    }
     const auto top = key.substr(0, key.find('.'));
     const auto* node = find_node(state_->values, key);
     const bool own = own_sections.contains(top), empty_section = node != nullptr && node->is_table();
@@ -377,6 +383,8 @@ COHO_INSTANTIATE(std::vector<std::string>)
 COHO_INSTANTIATE(std::vector<std::filesystem::path>)
 COHO_INSTANTIATE(std::vector<double>)
 COHO_INSTANTIATE(std::vector<std::int64_t>)
+using text_map = std::map<std::string, std::string>;
+COHO_INSTANTIATE(text_map)
 #undef COHO_INSTANTIATE
 
 }  // namespace coho::trainer

@@ -68,7 +68,8 @@ class config {
   std::vector<std::pair<std::string, std::string>> overrides() const;
 
   /// T: bool, int, std::int64_t, std::uint64_t, std::size_t, double, std::string, std::filesystem::path, and
-  /// std::vector of std::string, std::filesystem::path, double or std::int64_t (a single value reads as a list of one).
+  /// std::vector of std::string, std::filesystem::path, double or std::int64_t (a single value reads as a list of one),
+  /// and std::map of std::string to std::string (a section of names that the recipe chooses).
   /// Throws `config_error` when the value has another type or does not fit, or one of its sections is a value.
   template <class T>
   T get(std::string_view key, const T& fallback) const;

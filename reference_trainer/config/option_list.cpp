@@ -70,6 +70,12 @@ std::string toml_text(bool value) { return value ? "true" : "false"; }
 
 std::string toml_text(double value) { return shortest_text(value); }
 
+std::string toml_text(const std::map<std::string, std::string>& values) {
+  std::string out;
+  for (const auto& [name, value] : values) out += (out.empty() ? " " : ", ") + name + " = " + toml_text(value);
+  return "{" + out + (out.empty() ? "}" : " }");
+}
+
 std::string toml_text(const std::string& value) {
   std::string out = "\"";
   for (const char c : value) {

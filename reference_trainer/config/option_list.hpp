@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <initializer_list>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -49,6 +50,8 @@ std::string toml_text(const std::vector<T>& values) {
   }
   return "[" + out + "]";
 }
+/// An inline section: { prompt = "question" }.
+std::string toml_text(const std::map<std::string, std::string>& values);
 
 /// A table for a terminal of 100 columns: key, default, unit and allowed values, and below each key its meaning.
 std::string option_table(std::span<const listed_option> options);

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <limits>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -57,6 +58,8 @@ std::string expected_type() {
     return "an integer";
   else if constexpr (std::is_floating_point_v<T>)
     return "a number";
+  else if constexpr (std::is_same_v<T, std::map<std::string, std::string>>)
+    return "a section of texts, such as { prompt = \"question\" }";
   else if constexpr (is_vector<T>::value)
     return "a list of values, each " + expected_type<typename T::value_type>();
   else
@@ -85,6 +88,15 @@ std::optional<T> convert(const toml::node& node) {
     if (const auto* integer = node.as_integer()) return static_cast<T>(integer->get());
     if (const auto* real = node.as_floating_point()) return real->get();
     return std::nullopt;
+  } else if constexpr (std::is_same_v<T, std::map<std::string, std::string>>) {
+    const auto* table = node.as_table();
+    if (table == nullptr) return std::nullopt;
+    T out;
+    for (const auto& [name, value] : *table) {
+      if (!value.is_string()) return std::nullopt;
+      out.emplace(name.str(), value.as_string()->get());
+    }
+    return out;
   } else if constexpr (is_vector<T>::value) {
     T out;
     const auto* list = node.as_array();
@@ -118,6 +130,11 @@ void store_typed(toml::table& root, std::string_view key, const T& value) {
       }
     }
     store(root, key, std::move(list));
+  } else if constexpr (std::is_same_v<T, std::map<std::string, std::string>>) {
+    if (value.empty()) return;
+    toml::table names;
+    for (const auto& [name, text] : value) names.insert(name, text);
+    store(root, key, std::move(names));
   } else if constexpr (std::is_same_v<T, std::filesystem::path>) {
     store(root, key, value.string());
   } else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {

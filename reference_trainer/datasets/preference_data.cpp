@@ -30,8 +30,9 @@ std::vector<std::uint32_t> all_indices(std::size_t count) {
 
 // Opens files, calling `check` on each record, and notes how many pairs of each were kept.
 std::shared_ptr<const preference_set::store> open_store(const std::vector<fs::path>& paths, std::size_t limit,
-                                                        const record_visitor& check, std::vector<std::string>& notes) {
-  auto out = std::make_shared<const preference_set::store>(paths, limit, check);
+                                                        const column_choice& columns, const record_visitor& check,
+                                                        std::vector<std::string>& notes) {
+  auto out = std::make_shared<const preference_set::store>(paths, limit, check, columns);
   for (const auto& file : out->files())
     notes.push_back(file.path.string() + ": pairs " + std::to_string(file.kept) + ", left out " +
                     std::to_string(file.left_out));
@@ -108,6 +109,7 @@ void write_pairs(preference_set& pairs, const fs::path& path) {
 
 void preference_files::resolve(const config& section) {
   std::erase(evaluation, fs::path());
+  check_columns(section, columns, preference_columns);
   section.check(evaluation_share == 0 || evaluation.empty(), "evaluation_share",
                 "unset if `evaluation` names held-out pairs");
   section.check(!plain || principles.empty(), "principles", "unset: pre-training has no principles");
@@ -135,7 +137,7 @@ preference_sets open_preferences(const preference_files& files, std::uint64_t se
   std::uint32_t count = 0;
   std::size_t with_margin = 0;
   const auto store = open_store(
-      files.data, files.limit,
+      files.data, files.limit, files.columns,
       [&](const preference_record& record, const jsonl_reader& at) {
         check(record, at);
         const bool hold_out = files.evaluation_share > 0 &&
@@ -178,7 +180,7 @@ preference_sets open_preferences(const preference_files& files, std::uint64_t se
   }
   preference_sets out{{store, collection, std::move(trained), margins}, std::nullopt, std::move(notes)};
   if (!files.evaluation.empty()) {
-    const auto other = open_store(files.evaluation, files.evaluation_limit, check, out.notes);
+    const auto other = open_store(files.evaluation, files.evaluation_limit, files.columns, check, out.notes);
     out.held_out.emplace(other, collection, all_indices(other->size()));
   }
   note_blank(out.notes);

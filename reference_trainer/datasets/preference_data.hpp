@@ -14,6 +14,7 @@
 #include <coho/principle/principle.hpp>
 #include <coho/train/preference_pair.hpp>
 
+#include "config/column_option.hpp"
 #include "config/config.hpp"
 #include "config/recipe_option.hpp"
 #include "records/record_store.hpp"
@@ -84,6 +85,7 @@ struct preference_files {
   std::size_t limit = 0, evaluation_limit = 0;
   double evaluation_share = 0;
   std::filesystem::path principles{};
+  column_choice columns{};
   bool plain = false;  ///< preference pre-training: records with principles are refused
   pair_margins margins = pair_margins::record;
 
@@ -97,6 +99,7 @@ struct preference_files {
           o.evaluation_share...);
     visit({"principles", "file of principles, for records that only name theirs; not in pre-training"},
           o.principles...);
+    visit(columns_option, o.columns...);
     visit({"margins", "whether the margin of a record without principles is subtracted in the loss"}, o.margins...);
   }
   /// Throws config_error for options that exclude each other.

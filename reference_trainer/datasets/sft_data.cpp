@@ -15,6 +15,7 @@ bool sft_data_settings::is_identity(const std::filesystem::path& file) {
 }
 
 void sft_data_settings::check_constraints(const config& section) const {
+  check_columns(section, columns, sft_columns);
   const bool used = std::ranges::any_of(files, is_identity);
   section.check(!used || !identity.name.empty(), "identity.name", "the assistant's name, for sft.data = \"identity\"");
   section.check(!used || !identity.maker.empty(), "identity.maker",
@@ -37,7 +38,7 @@ std::vector<sft_record> load_sft_records(const sft_data_settings& settings) {
       // Each pass begins one record later, so that the alternating `sft.templates` do not each get the same records.
       for (std::size_t i = 0; i < count; ++i) out.push_back(records[(i + i / records.size()) % records.size()]);
     } else {
-      for (auto& record : read_records<sft_record>(file, limit)) out.push_back(std::move(record));
+      for (auto& record : read_records<sft_record>(file, limit, settings.columns)) out.push_back(std::move(record));
     }
   }
   return out;

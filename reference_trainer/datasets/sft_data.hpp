@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "config/column_option.hpp"
 #include "config/config.hpp"
 #include "config/recipe_option.hpp"
 #include "records/records.hpp"
@@ -18,6 +19,7 @@ inline constexpr const char* shipped_identity = "identity";
 struct sft_data_settings {
   std::vector<std::filesystem::path> files{};
   std::size_t limit = 0;  ///< records of each file; 0: all
+  column_choice columns{};
   assistant_identity identity{};
   std::size_t identity_repeats = 13;  ///< how often each of those questions is trained on with each of its answers
 
@@ -30,6 +32,7 @@ struct sft_data_settings {
                     "assistant about itself"}),
           o.files...);
     visit({"limit", "number of records read from each file; 0: all", {}, "records"}, o.limit...);
+    visit(columns_option, o.columns...);
     visit({"identity.name", "name of the assistant; required with the data \"identity\""}, o.identity.name...);
     visit({"identity.maker", "maker of the assistant; required with the data \"identity\""}, o.identity.maker...);
     visit({"identity.repeats", "how often each question of \"identity\" is trained on with each of its answers",

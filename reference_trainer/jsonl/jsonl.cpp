@@ -14,6 +14,7 @@
 #include "files/atomic_file.hpp"
 #include "files/data_files.hpp"
 #include "files/file_descriptor.hpp"
+#include "jsonl/column_choice.hpp"
 #include "jsonl/json_values.hpp"
 #include "jsonl/parquet_rows.hpp"
 
@@ -23,28 +24,39 @@ namespace coho::trainer {
 struct jsonl_reader::state {
   std::filesystem::path path;
   jsonl_options options;
+  column_choice columns;
   std::vector<std::filesystem::path> files;
   std::size_t current = 0, count = 0;
+  bool lacks_column = false;  ///< the last fault
   std::unique_ptr<value_source> source;
 
-  state(const std::filesystem::path& given, const jsonl_options& how)
-      : path(given), options(how), files(list_data_files(given)) {
+  state(const std::filesystem::path& given, const jsonl_options& how, const column_choice& chosen)
+      : path(given), options(how), columns(chosen), files(list_data_files(given)) {
     open();
   }
 
   void open() {
     unpacked_file file(files[current]);
-    source = is_parquet(file.beginning()) ? open_parquet_rows(files[current], options)
+    source = is_parquet(file.beginning()) ? open_parquet_rows(files[current], options, columns)
                                           : open_json_values(files[current], std::move(file), options);
   }
   bool next(json& value) {
     ++count;  // also of a value that throws
+    lacks_column = false;
     while (!source->next(value)) {
       if (current + 1 == files.size()) return --count, false;
       ++current;
       open();
     }
+    choose(value);
     return true;
+  }
+  void choose(json& value) {
+    if (columns.empty()) return;
+    const auto missing = choose_columns(value, columns);
+    if (!missing) return;
+    lacks_column = true;
+    fail(missing_column_text(*missing), existing_columns_text(value));
   }
   [[noreturn]] void fail(std::string_view what, std::string_view mend) const {
     throw file_error(files[current].string(), source->place(), what, mend);
@@ -52,12 +64,19 @@ struct jsonl_reader::state {
 };
 
 jsonl_reader::jsonl_reader(const std::filesystem::path& path, const jsonl_options& options)
-    : state_(std::make_unique<state>(path, options)) {}
+    : jsonl_reader(path, options, {}) {}
+jsonl_reader::jsonl_reader(const std::filesystem::path& path, const jsonl_options& options,
+                           const column_choice& columns)
+    : state_(std::make_unique<state>(path, options, columns)) {}
 jsonl_reader::~jsonl_reader() = default;
 jsonl_reader::jsonl_reader(jsonl_reader&&) noexcept = default;
 
 bool jsonl_reader::next(json& value) { return state_->next(value); }
-bool jsonl_reader::recover() { return state_->source->recover(); }
+bool jsonl_reader::recover() { return state_->lacks_column || state_->source->recover(); }
+json jsonl_reader::with_columns(json value) const {
+  state_->choose(value);
+  return value;
+}
 
 std::size_t jsonl_reader::count() const noexcept { return state_->count; }
 const std::filesystem::path& jsonl_reader::path() const noexcept { return state_->path; }

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -22,6 +23,10 @@ inline constexpr std::size_t max_record_bytes = std::size_t{10} << 20;
 /// What a reader does with text that is not UTF-8, and with escapes of unpaired surrogates: throw `file_error`, or
 /// substitute U+FFFD.
 enum class bad_text { refuse, replace };
+
+/// The columns that are read, each under the name that a stage knows: {"prompt", "question"} reads "question" as the
+/// prompt. Paths are those of `find_column`; a last "?" marks a column that records may lack. Empty: all, as they are.
+using column_choice = std::map<std::string, std::string>;
 
 struct jsonl_options {
   bad_text on_bad_text = bad_text::refuse;
@@ -45,6 +50,9 @@ class jsonl_reader {
   /// Reads the beginning, from which the form is recognised. Throws `file_error` for a file that is missing or of
   /// another kind.
   explicit jsonl_reader(const std::filesystem::path& path, const jsonl_options& options = {});
+  /// Reads only some columns, under other names. Throws `file_error` for a Parquet file without one of them; `next`
+  /// does for a record.
+  jsonl_reader(const std::filesystem::path& path, const jsonl_options& options, const column_choice& columns);
   ~jsonl_reader();
   jsonl_reader(jsonl_reader&&) noexcept;
 
@@ -60,6 +68,8 @@ class jsonl_reader {
   /// The last value as JSON text, verbatim where the file is text, and its offset in bytes in the unpacked file.
   std::string_view text() const;
   std::uint64_t offset() const noexcept;
+  /// A value that was parsed from such a text, with the chosen columns.
+  json with_columns(json value) const;
   /// Whether a value can be read again at its offset: a plain file of text, neither packed nor a pipe.
   bool seekable() const noexcept;
   /// "line 12", "line 12, item 3" or "row 12"; of a folder after the file's name: where the last value began. For

@@ -19,6 +19,7 @@
 #include <coho/error.hpp>
 
 #include "files/notices.hpp"
+#include "jsonl/column_choice.hpp"
 #include "text/utf8.hpp"
 
 namespace coho::trainer {
@@ -60,8 +61,9 @@ struct parquet_rows final : value_source {
   bool row_fault = false;  ///< the last fault was in the values of one row
   mutable std::string record;
 
-  parquet_rows(const std::filesystem::path& given, const jsonl_options& how) : path(given), options(how) {
-    guarded("", [&] { return open(); });
+  parquet_rows(const std::filesystem::path& given, const jsonl_options& how, const column_choice& columns)
+      : path(given), options(how) {
+    guarded("", [&] { return open(columns); });
   }
 
   // Runs `work`, whose status and exceptions become `file_error`.
@@ -80,7 +82,7 @@ struct parquet_rows final : value_source {
     refuse_file(path, at, message);
   }
 
-  arrow::Status open() {
+  arrow::Status open(const column_choice& columns) {
     auto* pool = arrow::system_memory_pool();
     parquet::ReaderProperties reading(pool);
     reading.enable_buffered_stream();  // column chunks are read page by page
@@ -100,7 +102,8 @@ struct parquet_rows final : value_source {
     check_columns(*schema);
     std::vector<int> groups(static_cast<std::size_t>(metadata.num_row_groups()));
     for (std::size_t i = 0; i < groups.size(); ++i) groups[i] = static_cast<int>(i);
-    ARROW_ASSIGN_OR_RAISE(batches, file->GetRecordBatchReader(groups, leaves_of(*metadata.schema(), {})));
+    ARROW_ASSIGN_OR_RAISE(
+        batches, file->GetRecordBatchReader(groups, leaves_of(*metadata.schema(), chosen_roots(*schema, columns))));
     return arrow::Status::OK();
   }
 
@@ -112,6 +115,23 @@ struct parquet_rows final : value_source {
       out = std::min(out, batch_bytes / std::max<std::int64_t>(row_bytes, 1));
     }
     return std::max<std::int64_t>(out, 1);
+  }
+
+  // The top-level columns that are chosen; none: all. A file without one of them is refused.
+  std::set<std::string> chosen_roots(const arrow::Schema& schema, const column_choice& columns) const {
+    std::set<std::string> out;
+    json all = json::object();
+    for (const auto& field : schema.fields()) all[field->name()] = nullptr;
+    for (const auto& [ignored, column] : columns) {
+      const auto [whole, optional] = parse_column(column);
+      const std::string name(all.contains(std::string(whole)) ? whole : whole.substr(0, whole.find('.')));
+      if (all.contains(name)) {
+        out.insert(name);
+      } else if (!optional) {
+        throw file_error(path.string(), "", missing_column_text(whole), existing_columns_text(all));
+      }
+    }
+    return out;
   }
 
   // Each column is a key of the records.
@@ -306,11 +326,12 @@ struct parquet_rows final : value_source {
 
 bool reads_parquet() { return true; }
 
-std::unique_ptr<value_source> open_parquet_rows(const std::filesystem::path& path, const jsonl_options& options) {
+std::unique_ptr<value_source> open_parquet_rows(const std::filesystem::path& path, const jsonl_options& options,
+                                                const column_choice& columns) {
   std::error_code none;
   if (!std::filesystem::is_regular_file(path, none))
     throw file_error(path.string(), "", "is a Parquet file in a pipe", "give the file itself: its index is at its end");
-  return std::make_unique<parquet_rows>(path, options);
+  return std::make_unique<parquet_rows>(path, options, columns);
 }
 
 }  // namespace coho::trainer

@@ -19,8 +19,11 @@ bool reads_parquet();
 /// times and decimals are text; NaN, the missing number of tables, is null, as are binary values that are not UTF-8
 /// (which is reported once for each column).
 ///
-/// Throws `file_error`, where Arrow refuses the file or a value has no JSON form, and for any file in a program without
-/// `reads_parquet`.
-std::unique_ptr<value_source> open_parquet_rows(const std::filesystem::path& path, const jsonl_options& options);
+/// With `columns` only those are decoded, under their own names.
+///
+/// Throws `file_error` for a column that the file lacks, where Arrow refuses the file or a value has no JSON form, and
+/// for any file in a program without `reads_parquet`.
+std::unique_ptr<value_source> open_parquet_rows(const std::filesystem::path& path, const jsonl_options& options,
+                                                const column_choice& columns = {});
 
 }  // namespace coho::trainer

@@ -39,8 +39,8 @@ struct record_store<Record>::source {
   file_descriptor file;
   std::uint64_t written = 0;
 
-  explicit source(const std::filesystem::path& path)
-      : reader(path),
+  source(const std::filesystem::path& path, const column_choice& columns)
+      : reader(path, columns),
         unpacks(!reader.reader().seekable()),
         file(unpacks ? create_unlinked_file(path) : file_descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC))) {
     if (!file.is_open()) throw file_error(path.string(), "", "cannot be read: " + std::string(std::strerror(errno)));
@@ -71,9 +71,10 @@ struct record_store<Record>::source {
 
 template <class Record>
 record_store<Record>::record_store(std::span<const std::filesystem::path> paths, std::size_t limit,
-                                   const std::function<void(const Record&, const jsonl_reader&)>& inspect) {
+                                   const std::function<void(const Record&, const jsonl_reader&)>& inspect,
+                                   const column_choice& columns) {
   for (const auto& path : paths) {
-    auto& from = *sources_.emplace_back(std::make_unique<source>(path));
+    auto& from = *sources_.emplace_back(std::make_unique<source>(path, columns));
     std::size_t kept = 0;
     for (Record record; (limit == 0 || kept < limit) && from.reader.next(record); ++kept) {
       if (inspect) inspect(record, from.reader.reader());
@@ -96,7 +97,7 @@ Record record_store<Record>::operator[](std::size_t i) const {
   Record out;
   // It was readable the first time.
   try {
-    if (from_json(json::parse(text), from.reader.reader(), out)) return out;
+    if (from_json(from.reader.reader().with_columns(json::parse(text)), from.reader.reader(), out)) return out;
   } catch (const json::exception&) {
   } catch (const error&) {
   }

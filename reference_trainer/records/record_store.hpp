@@ -38,7 +38,8 @@ class record_store {
   /// `limit`: only the first `limit` records of each file; 0: all. `inspect` sees each record as it is read, and may
   /// throw.
   explicit record_store(std::span<const std::filesystem::path> paths, std::size_t limit = 0,
-                        const std::function<void(const Record&, const jsonl_reader&)>& inspect = {});
+                        const std::function<void(const Record&, const jsonl_reader&)>& inspect = {},
+                        const column_choice& columns = {});
   ~record_store();
   record_store(const record_store&) = delete;
 

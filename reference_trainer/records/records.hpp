@@ -147,7 +147,8 @@ bool from_json(const json& value, const jsonl_reader& at, preference_record& rec
 template <class Record>
 class record_reader {
  public:
-  explicit record_reader(const std::filesystem::path& path) : reader_(path) {}
+  explicit record_reader(const std::filesystem::path& path, const column_choice& columns = {})
+      : reader_(path, {}, columns) {}
 
   /// The next record that is used; false at the end. Throws `file_error` for a bad one (but see bad_records), and at
   /// the end of a file without any.
@@ -166,9 +167,10 @@ class record_reader {
 /// All records of a file, or the first `limit`. Throws `file_error` if there is none.
 template <class Record>
 std::vector<Record> read_records(const std::filesystem::path& path,
-                                 std::size_t limit = std::numeric_limits<std::size_t>::max()) {
+                                 std::size_t limit = std::numeric_limits<std::size_t>::max(),
+                                 const column_choice& columns = {}) {
   std::vector<Record> out;
-  record_reader<Record> reader(path);
+  record_reader<Record> reader(path, columns);
   for (Record record; out.size() < limit && reader.next(record);) out.push_back(std::move(record));
   return out;
 }

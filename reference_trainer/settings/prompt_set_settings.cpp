@@ -26,6 +26,7 @@ fs::path next_to(const fs::path& out, const fs::path& name) {
 }  // namespace
 
 void prompt_source_settings::resolve(const config& section) {
+  check_columns(section, columns, prompt_columns);
   for (const auto known : prompt_types)
     if (option_names(question_type)[static_cast<std::size_t>(question_type)] == name_of(known)) type = known;
   for (std::size_t i = 0; i < parts.size(); ++i)

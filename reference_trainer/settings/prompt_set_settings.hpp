@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "config/column_option.hpp"
 #include "config/config.hpp"
 #include "config/option_list.hpp"
 #include "records/records.hpp"
@@ -29,6 +30,7 @@ struct prompt_source_settings {
   std::vector<std::string> languages{};
   std::vector<std::string> categories{};  ///< empty: all
   std::vector<std::string> parts{};       ///< of the collection, each with its part of `count`; empty: not asked for
+  column_choice columns{};
   bool leave_out_inference = false;
 
   static void describe(auto&& visit, auto&... o) {
@@ -43,6 +45,7 @@ struct prompt_source_settings {
     visit(otherwise("all", {"categories", "categories of the records that are kept"}), o.categories...);
     visit(otherwise("none", {"parts", "parts of the collection that are drawn from; count is divided among them"}),
           o.parts...);
+    visit(columns_option, o.columns...);
     visit({"leave_out_inference", "whether questions about a given text are left out"}, o.leave_out_inference...);
   }
   /// Sets `type`. Throws config_error for parts that are empty or named twice.

@@ -18,6 +18,7 @@ namespace fs = std::filesystem;
 generation_options self_align_sampling() { return {.max_new_tokens = 640, .temperature = 0.7}; }
 
 void self_align_options::resolve(const config& section) {
+  check_columns(section, columns, prompt_columns);
   for (const auto& text : stop) section.check(!text.empty(), "stop", "a list of texts that are not empty");
   filters.resolve(section);
 }
@@ -39,6 +40,7 @@ self_align_settings read_self_align_settings(const config& options, bool may_lac
                           .top_p = out.generation.top_p};
   read_options(section, read, {"thoughts_opening"});
   out.prompts = read.prompts;
+  out.columns = read.columns;
   out.rejected = read.rejected;
   out.batch = read.batch;
   out.limit = read.limit;

@@ -9,6 +9,7 @@
 
 #include <coho/prompt/self_align_prompt.hpp>
 
+#include "config/column_option.hpp"
 #include "config/config.hpp"
 #include "config/recipe_option.hpp"
 #include "datasets/self_align_filter.hpp"
@@ -20,6 +21,7 @@ namespace coho::trainer {
 /// The section `self_align`.
 struct self_align_options {
   std::filesystem::path prompts{}, rules{}, exemplars{}, template_name{};
+  column_choice columns{};
   std::string rejected{};
   std::size_t batch = 256, limit = 0, max_question_tokens = 0, max_new_tokens = 640;
   std::int64_t slots = engine_options{}.slots;
@@ -29,6 +31,7 @@ struct self_align_options {
 
   static void describe(auto&& visit, auto&... o) {
     visit(required({"prompts", "file of prompts"}), o.prompts...);
+    visit(columns_option, o.columns...);
     visit(otherwise("shipped", {"rules", "file of the rules that answers follow: a path or a shipped name"}),
           o.rules...);
     visit(otherwise("shipped", {"exemplars", "file of the exemplars before each question"}), o.exemplars...);
@@ -60,6 +63,7 @@ struct self_align_options {
 /// The sections `self_align`, `generation` and `model` as `coho self-align` reads them.
 struct self_align_settings {
   std::filesystem::path prompts, adapter;
+  column_choice columns{};              ///< of the prompts
   std::filesystem::path rejected;       ///< of rejected records; empty: not written
   std::size_t batch = 256;              ///< prompts at a time
   std::size_t limit = 0;                ///< prompts in all; 0: the whole file

@@ -127,6 +127,10 @@ TEST_CASE("bad data files: Parquet") {
       {"name.parquet", "a,b\n1,2\n", "line 1", "comma-separated"},
   };
   for (const auto& bad : files) check_refused(folder, bad);
+  write_bytes(folder / "good.parquet", good);
+  CHECK_THROWS_WITH(
+      record_reader<prompt_record>(folder / "good.parquet", {{"prompt", "question"}}),
+      Catch::Matchers::ContainsSubstring("good.parquet: there is no column \"question\"; the columns are prompt"));
 }
 
 #else

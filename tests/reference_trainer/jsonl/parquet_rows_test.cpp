@@ -143,6 +143,19 @@ TEST_CASE("parquet rows: NaN and binary values are null, the latter with a notic
   CHECK_THAT(heard.text(), ContainsSubstring("column \"image\" holds binary data, which is read as null"));
 }
 
+TEST_CASE("parquet rows: chosen columns are decoded only") {
+  const temporary_directory folder;
+  write_parquet(folder / "a.parquet", R"({"a":1,"m":[{"role":"user","content":"x"}],"b.c":2,"d":{"e":3}})"
+                                      "\n");
+  jsonl_reader reader(folder / "a.parquet", {},
+                      {{"prompt", "m.0.content"}, {"x", "b.c"}, {"y", "d.e"}, {"z", "none?"}});
+  json value;
+  REQUIRE(reader.next(value));
+  CHECK(value.dump() == R"({"prompt":"x","x":2,"y":3})");
+  CHECK(reader.text() == R"({"m":[{"role":"user","content":"x"}],"b.c":2,"d":{"e":3}})");
+  CHECK(reader.with_columns(json::parse(reader.text())) == value);
+}
+
 TEST_CASE("parquet rows: a row group larger than the memory that reading takes") {
   const temporary_directory folder;
   arrow::StringBuilder texts;
