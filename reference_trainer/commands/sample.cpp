@@ -75,7 +75,7 @@ struct sample_options {
         o.slots...);
     prompt_limit<false>::describe(visit, o.limit...);
   }
-  void settle(const config& section) const { check_columns(section, columns, prompt_columns); }
+  void check_constraints(const config& section) const { check_columns(section, columns, prompt_columns); }
 };
 
 // The sampling where [generation] says nothing: warm enough for two responses to differ.
