@@ -59,6 +59,8 @@ void config::set(std::string_view key_equals_value) {
   }
   const auto raw = std::string(key_equals_value.substr(split + 1));
   const auto place = "--set " + std::string(key_equals_value);
+  const auto* former = find_node(state_->values, full_key(key));
+  const bool replaces_section = former != nullptr && former->is_table() && !former->as_table()->empty();
   set_text(key, raw, place);
   if (raw.find('\n') != std::string::npos) return;
   try {
@@ -66,8 +68,7 @@ void config::set(std::string_view key_equals_value) {
     auto* value = parsed.get("value");
     if (parsed.size() == 1 && value != nullptr) {
       refuse_dotted_names(parsed, [&](const toml::node&) { return "--set " + std::string(key_equals_value); });
-      // A table would replace the section with all that the recipe has there.
-      if (const auto* section = value->as_table()) {
+      if (const auto* section = value->as_table(); section != nullptr && replaces_section) {
         const std::string first = section->empty() ? "KEY" : std::string(section->begin()->first.str());
         throw config_error(escape_controls(place) + ": " + std::string(key) +
                            " would lose what the recipe has there: set its keys one by one, as in --set " +

@@ -202,7 +202,7 @@ TEST_CASE("prompts: wrong input is refused with its place, and no file is left")
   fails_with(source("a", folder / "a.jsonl"), "a.jsonl: line 2: not a prompt record: found a record with the fields");
   fails_with(source("a", folder / "torn.jsonl"), "torn.jsonl: line 2: the JSON value is cut off");
   fails_with(source("a", folder / "empty.jsonl"), "empty.jsonl: has no records");
-  fails_with(source("a", folder / "none"), "is a folder without .json");
+  fails_with(source("a", folder / "none"), "is a folder without .parquet");
   // Missing ones are told before others are read, those that are left out are not looked for.
   fails_with(source("a", folder / "a.jsonl") + source("b", folder / "missing.jsonl"), "missing.jsonl");
   fails_with(source("a", folder / "a.jsonl") + source("b", folder / "missing.jsonl", {"count=0"}), "a.jsonl: line 2");

@@ -128,10 +128,11 @@ TEST_CASE("recipe_file: a name in quotes that holds a dot is refused at its line
 
 TEST_CASE("recipe_file: an override by a table would lose the recipe's section") {
   recipes files;
-  files.add("a.toml", "[ppo]\nsteps = 5\n");
+  files.add("a.toml", "[ppo]\nsteps = 5\nshaping.kl_coefficient = 1\n");
   CHECK_THROWS_WITH(config::load(files.folder / "a.toml", {"ppo={epochs=3}"}),
                     "--set ppo={epochs=3}: ppo would lose what the recipe has there: set its keys one by one, as in "
                     "--set ppo.epochs=3");
   CHECK_THROWS_WITH(config::load(files.folder / "a.toml", {"ppo.shaping={}"}),
                     ContainsSubstring("--set ppo.shaping.KEY=…"));
+  CHECK(config::load(files.folder / "a.toml", {"sft={epochs=3}"}).get<int>("sft.epochs", 1) == 3);
 }
