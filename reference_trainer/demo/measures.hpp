@@ -14,7 +14,7 @@ namespace coho::trainer::demo {
 struct reply_measures {
   double length = 0, self_praise_rate = 0, facts = 0, hedge_rate = 0, example_rate = 0, same_language_rate = 0,
          on_topic_rate = 0, valid_rate = 0, empty_rate = 0, cap_rate = 0;
-  /// Each as PREFIX.NAME.
+  /// Sets each measure in the summary, under the key PREFIX.NAME.
   void write(summary& out, const std::string& prefix) const;
 };
 
