@@ -147,6 +147,7 @@ class session {
     outgrown_ = false;
   }
 
+  // Obeys a command; one that is not known is only reported. "/new" is another name of "/reset".
   void run_command(const chat_command& command) {
     if (command.name == "new" || command.name == "reset") {
       reset();

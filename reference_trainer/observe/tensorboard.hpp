@@ -47,6 +47,7 @@ class tensorboard_writer {
   /// Flushes to the system. Also done every few seconds while writing, and at the end.
   void flush();
 
+  /// The file of events that is written, in the folder of the constructor.
   const std::filesystem::path& path() const noexcept { return path_; }
 
  private:

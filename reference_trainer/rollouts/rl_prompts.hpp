@@ -60,7 +60,8 @@ class guideline_source {
 };
 
 /// The prompts to train on: those longer than prompt.max_tokens are dropped with `drop`, as in the released code;
-/// otherwise they are cut. Either is counted and logged. Throws file_error, naming `file`, when none is left.
+/// otherwise they stay, and `prompter::tokens` cuts them. Either is counted and logged. Throws file_error, naming
+/// `file`, when none is left.
 std::vector<prompt_record> apply_prompt_limit(std::vector<prompt_record> records, const prompter& prompts, bool drop,
                                               const std::filesystem::path& file, stage_context& context);
 

@@ -63,7 +63,8 @@ value map_filter(sandbox& box, const value& input, const arguments& given) {
   });
 }
 
-// `wanted`: the answer of those that are kept.
+// The filters select and reject, and, with `OfAttribute`, selectattr and rejectattr, which test an attribute of each
+// item. Kept are the items for which the test answers `Wanted`; without a test their truth decides.
 template <bool Wanted, bool OfAttribute>
 value select_filter(sandbox& box, const value& input, const arguments& given) {
   return make_lazy_generator(box, input, [&box, input, given]() -> next_item {
