@@ -102,3 +102,9 @@ TEMPLATE_TEST_CASE("softplus, log_sigmoid and sigmoid neither overflow nor lose 
     CHECK(softplus(x[i]) - softplus(-x[i]) == Approx(x[i]).margin(4 * epsilon));
   }
 }
+
+TEST_CASE("heaviside counts ties one half") {
+  CHECK(coho::heaviside(3.0) == 1);
+  CHECK(coho::heaviside(0.0) == 0.5);
+  CHECK(coho::heaviside(-1e-9) == 0);
+}

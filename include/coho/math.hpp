@@ -201,4 +201,20 @@ struct sigmoid_fn {
 };
 inline constexpr sigmoid_fn sigmoid{};
 
+struct heaviside_fn {
+  /// The Heaviside step: 1 above 0, 0 below, one half at 0 (the accuracy of a pair whose difference is x).
+  template <class A>
+  auto operator()(const A& x) const {
+    static_assert(detail::operand_check<A>::passed);
+    if constexpr (std::floating_point<A>) {
+      return A(0.5) + A(0.5) * (static_cast<A>(x > 0) - static_cast<A>(x < 0));
+    } else {
+      using plain = plain_t<A>;
+      const plain zero = 0.0 * x;
+      return plain(coho::where(x > 0, plain(zero + 1.0), plain(coho::where(x < 0, zero, plain(zero + 0.5)))));
+    }
+  }
+};
+inline constexpr heaviside_fn heaviside{};
+
 }  // namespace coho::inline v0_1

@@ -50,7 +50,7 @@ std::uint64_t drop_threshold(double probability) { return static_cast<std::uint6
 float kept_scale(double probability) { return static_cast<float>(1.0 / (1.0 - probability)); }
 
 // What both implementations require.
-void check_arguments(const at::Tensor& x, double probability) {
+void check_dropout_arguments(const at::Tensor& x, double probability) {
   require_argument(x.is_floating_point() && x.is_contiguous(),
                    "drop_elements: x must be contiguous and of a floating type");
   require_option(probability >= 0 && probability < 1, "dropout", probability, "in [0, 1)");
@@ -60,7 +60,7 @@ void check_arguments(const at::Tensor& x, double probability) {
 
 void drop_elements(const at::Tensor& x, double probability, rng random) {
   if (!x.device().is_cpu()) return drop_elements_by_operators(x, probability, random);
-  check_arguments(x, probability);
+  check_dropout_arguments(x, probability);
   const std::uint64_t threshold = drop_threshold(probability);
   const float keep = kept_scale(probability);
   const rng::state state = random.save();
@@ -79,7 +79,7 @@ void drop_elements(const at::Tensor& x, double probability, rng random) {
 }
 
 void drop_elements_by_operators(const at::Tensor& x, double probability, rng random, std::int64_t piece) {
-  check_arguments(x, probability);
+  check_dropout_arguments(x, probability);
   require_argument(piece > 0, "drop_elements_by_operators: a piece is at least one block");
   const auto threshold = static_cast<std::int64_t>(drop_threshold(probability));
   const rng::state state = random.save();

@@ -200,7 +200,8 @@ std::vector<at::Tensor> run_projections(input_kind kind, const at::Tensor& first
     projection_call::layer layer{.weight = *linear.weight,
                                  .bias = linear.bias != nullptr ? *linear.bias : at::Tensor()};
     // A dense weight or a bias is an argument of the function only if it is trained: nothing else reads its index.
-    if (!layer.weight.quantized() && layer.weight.dense().requires_grad()) layer.w = add_tensor(layer.weight.dense());
+    if (!layer.weight.is_quantized() && layer.weight.dense().requires_grad())
+      layer.w = add_tensor(layer.weight.dense());
     if (layer.bias.defined() && layer.bias.requires_grad()) layer.bias_at = add_tensor(layer.bias);
     if (linear.pair != nullptr && linear.pair->defined()) {
       layer.scale = linear.pair->scale;

@@ -35,14 +35,14 @@ fs::path adapter_directory(const fs::path& directory, const std::string& name) {
 }
 
 /// Reads adapter_config.json, whose fields may be absent or null.
-class config_reader {
+class adapter_config_reader {
  public:
   // Ordered, because the first matching pattern applies.
-  config_reader(const fs::path& path)
+  adapter_config_reader(const fs::path& path)
       : path_(path.string()), json_(read_ordered_json(path, std::size_t{16} << 20)), fields_(json_, path_) {
     if (!json_.is_object()) fields_.refuse("is not a JSON object");
   }
-  config_reader(const config_reader&) = delete;
+  adapter_config_reader(const adapter_config_reader&) = delete;
 
   // The configuration as an adapter without matrices.
   lora_weights read() const {
@@ -178,7 +178,7 @@ std::optional<matrix_key> split_matrix_key(std::string_view key) {
 }
 
 /// "weight" or "bias" for the keys of a scalar head, with or without PEFT's wrapper.
-std::string_view head_part(std::string_view key) {
+std::string_view split_head_key(std::string_view key) {
   if (!key.starts_with("score.")) return {};
   key.remove_prefix(6);
   if (key.starts_with("modules_to_save.")) {
@@ -236,7 +236,7 @@ double lora_weights::module_scale(std::string_view module) const {
 }
 
 lora_weights read_peft_config(const fs::path& directory, const std::string& name) {
-  return config_reader(adapter_directory(directory, name) / config_name).read();
+  return adapter_config_reader(adapter_directory(directory, name) / config_name).read();
 }
 
 lora_weights read_peft(const fs::path& directory, const std::string& name) {
@@ -265,7 +265,7 @@ lora_weights read_peft(const fs::path& directory, const std::string& name) {
                          "merge it into its base with PEFT (merge_and_unload), or train it without that module");
     }
     const auto number = tensor.to(at::kFloat).contiguous();
-    if (const auto part = head_part(inner); !part.empty()) {
+    if (const auto part = split_head_key(inner); !part.empty()) {
       auto& place = part == "weight" ? adapter.head_weight : adapter.head_bias;
       if (place.defined()) refuse("occurs under two names");
       place = number;

@@ -85,6 +85,16 @@ tensor_map read_tensors(const std::filesystem::path& path) {
   return tensors;
 }
 
+at::Tensor extract_tensor(tensor_map& tensors, const std::string& name, at::IntArrayRef shape) {
+  const auto found = tensors.find(name);
+  require_argument(found != tensors.end(), "the checkpoint has no tensor " + name);
+  const at::Tensor tensor = std::move(found->second);
+  tensors.erase(found);
+  require_argument(tensor.sizes() == shape, "tensor " + name + " has shape " + shape_text(tensor.sizes()) +
+                                                ", but the config requires " + shape_text(shape));
+  return tensor;
+}
+
 void write_tensors(const std::filesystem::path& path, const tensor_map& tensors,
                    const std::map<std::string, std::string>& metadata) {
   std::vector<at::Tensor> rows;  // holds the copies of tensors that are not row-major on the CPU

@@ -33,6 +33,9 @@ at::Tensor read_tensor(const safetensors_file& file, std::string_view name);
 ///     const auto tensors = coho::trainer::read_tensors("adapter_model.safetensors");
 tensor_map read_tensors(const std::filesystem::path& path);
 
+/// Moves a tensor of a checkpoint out of the map. Throws `argument_error` if it is missing or has another shape.
+at::Tensor extract_tensor(tensor_map& tensors, const std::string& name, at::IntArrayRef shape);
+
 /// Writes tensors of any device and layout atomically and row-major. Throws `argument_error` for an undefined tensor or
 /// a type that the format lacks.
 void write_tensors(const std::filesystem::path& path, const tensor_map& tensors,

@@ -97,7 +97,7 @@ void read_first_turn(source_prompt& out, const json& list, const record_fields& 
 
 // "QWJhYvA_3": the fourth part of a conversation that was too long for a context. ShareGPT's own ids have seven letters
 // and digits; other names followed by a number count conversations.
-bool is_later_part(const record_fields& fields) {
+bool is_later_tree_message(const record_fields& fields) {
   constexpr std::size_t stem = 7;
   if (!fields.has("id") || !fields["id"].is_string()) return false;
   const auto id = fields.text("id");
@@ -170,7 +170,7 @@ source_prompt read_source_prompt(const json& value, const jsonl_reader& at) {
     const std::string name = fields.has_value("conversations") ? "conversations" : "messages";
     read_first_turn(out, fields[name], fields, name);
     out.from_page = name == "conversations";
-    if (out.from_page && is_later_part(fields)) out.removed = prompt_removal::not_first_turn;
+    if (out.from_page && is_later_tree_message(fields)) out.removed = prompt_removal::not_first_turn;
   } else if (fields.has("instruction")) {
     read_own_record(out, value, at, fields);
   } else if (fields.has_all("problem", "solution")) {

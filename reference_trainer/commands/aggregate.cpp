@@ -13,7 +13,7 @@
 #include "files/data_files.hpp"
 #include "records/records.hpp"
 #include "resources/principle_file.hpp"
-#include "run/output_file.hpp"
+#include "run/output_path.hpp"
 #include "run/stage.hpp"
 #include "text/language.hpp"
 
@@ -54,7 +54,7 @@ struct aggregate_options {
   }
   // Throws config_error for a rule about banned phrases that has no phrases, or phrases that no rule reads.
   void resolve(const config& section) {
-    if (!set_sizes.empty()) rules.sizes = coho::set_sizes::from_masses(set_sizes);
+    if (!set_sizes.empty()) rules.set_sizes = coho::principle_count_distribution::from_masses(set_sizes);
     section.check(std::ranges::none_of(banned_phrases, &std::string::empty), "banned_phrases",
                   "a list of texts that are not empty");
     // A rule that is never applied is refused; a preset without its own is not.

@@ -20,7 +20,7 @@
 #include "models/model_files.hpp"
 #include "models/prompter.hpp"
 #include "models/reward_model_role.hpp"
-#include "run/output_file.hpp"
+#include "run/output_path.hpp"
 #include "run/stage.hpp"
 #include "settings/generation_settings.hpp"
 #include "settings/model_settings.hpp"
@@ -281,7 +281,7 @@ class generator {
 
   // Logs how many of so many prompts were cut.
   void log_cuts(std::size_t of) {
-    if (const auto note = cut_note(prompts_.cut_count(), prompting_, of); !note.empty()) context_.log(note);
+    if (const auto note = prompt_cut_note(prompts_.cut_count(), prompting_, of); !note.empty()) context_.log(note);
   }
 
   // Notes a prompt that with its answer exceeds the positions that the model is made for.

@@ -17,7 +17,7 @@
 #include "resources/principle_file.hpp"
 #include "resources/template_file.hpp"
 #include "roles/judge_role.hpp"
-#include "run/output_file.hpp"
+#include "run/output_path.hpp"
 #include "run/stage.hpp"
 #include "settings/model_settings.hpp"
 

@@ -4,7 +4,7 @@
 #include "config/read_options.hpp"
 #include "evaluation/reward_statistics.hpp"
 #include "models/model_files.hpp"
-#include "run/output_file.hpp"
+#include "run/output_path.hpp"
 #include "run/stage.hpp"
 #include "settings/model_settings.hpp"
 

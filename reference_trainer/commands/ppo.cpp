@@ -27,7 +27,7 @@
 #include "rollouts/reward_parts.hpp"
 #include "rollouts/rl_prompts.hpp"
 #include "rollouts/rollout_board.hpp"
-#include "run/output_file.hpp"
+#include "run/output_path.hpp"
 #include "run/stage.hpp"
 #include "run/training_checkpoints.hpp"
 #include "run/training_loop.hpp"
@@ -115,7 +115,7 @@ ppo_settings read_ppo_settings(const config& options, stage_context& context, co
                              generation.unfinished_stop.end());
   read.engine = read_engine(options);
   read.bonus.emplace(read_bonus(section, read.training.preset, generation.max_new_tokens));
-  read.evaluation = read_ppo_evaluation(section, generation);
+  read.evaluation = read_ppo_evaluation_settings(section, generation);
   read.guidelines.emplace(read.read.guideline, context.dry_run);
   rl_prompt_source::check_sizes(read.read.rollouts, read.read.samples_per_prompt);
   join_ranks(options, context, out);
@@ -177,8 +177,8 @@ class ppo_run {
         prompts_(settings.prompting, model_),
         reward_(settings.read.is_scored() ? std::optional(make_reward_role(model_, "reward", settings.reward_prompt))
                                           : std::nullopt),
-        source_(apply_prompt_limit(read_records<prompt_record>(settings.read.prompts), prompts_,
-                                   settings.read.long_ones == long_prompts::drop, settings.read.prompts, context),
+        source_(handle_long_prompts(read_records<prompt_record>(settings.read.prompts), prompts_,
+                                    settings.read.long_ones == long_prompts::drop, settings.read.prompts, context),
                 prompts_, *settings.guidelines, settings.read.rollouts, settings.read.samples_per_prompt, context.seed),
         held_out_(evaluation_prompts(settings.evaluation, prompts_, *settings.guidelines,
                                      settings.read.long_ones == long_prompts::drop, context)),

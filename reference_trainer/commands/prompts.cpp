@@ -13,7 +13,7 @@
 #include "collection/hash_set.hpp"
 #include "collection/inference_question.hpp"
 #include "collection/prompt_counts.hpp"
-#include "collection/prompt_draw.hpp"
+#include "collection/prompt_sampler.hpp"
 #include "collection/source_prompt.hpp"
 #include "commands/commands.hpp"
 #include "config/read_options.hpp"
@@ -143,10 +143,10 @@ class prompt_collection {
   }
 
   // The draw of a source, or one for each part of the collection, the first ones taking the remainder of `count`.
-  std::vector<prompt_draw> make_draws(const prompt_source_settings& source, prompt_counts& counts) const {
+  std::vector<prompt_sampler> make_draws(const prompt_source_settings& source, prompt_counts& counts) const {
     const auto all = source.count.value_or(std::numeric_limits<std::size_t>::max());
-    if (source.parts.empty()) return {prompt_draw(seed_, source.name, all)};
-    std::vector<prompt_draw> out;
+    if (source.parts.empty()) return {prompt_sampler(seed_, source.name, all)};
+    std::vector<prompt_sampler> out;
     for (std::size_t i = 0; i < source.parts.size(); ++i) {
       const std::size_t parts = source.parts.size();
       const std::size_t share = source.count ? all / parts + (i < all % parts ? 1 : 0) : all;
@@ -159,14 +159,14 @@ class prompt_collection {
 
   // Why the prompt is removed, or nothing if it is drawn for now.
   std::optional<prompt_removal> add(source_prompt read, const prompt_source_settings& source,
-                                    std::vector<prompt_draw>& draws, prompt_counts& counts) {
+                                    std::vector<prompt_sampler>& draws, prompt_counts& counts) {
     std::size_t which = 0;
     if (!source.parts.empty()) {
       which = static_cast<std::size_t>(std::ranges::find(source.parts, read.part) - source.parts.begin());
       if (which == source.parts.size()) return prompt_removal::part;
       ++counts.parts[which].read;
     }
-    prompt_draw& draw = draws[which];
+    prompt_sampler& draw = draws[which];
     if (read.removed) return read.removed;
     if (!source.categories.empty() && std::ranges::find(source.categories, read.category) == source.categories.end())
       return prompt_removal::category;

@@ -9,7 +9,7 @@
 #include "decoder/weights.hpp"
 #include "models/model_files.hpp"
 #include "observe/format.hpp"
-#include "run/output_file.hpp"
+#include "run/output_path.hpp"
 #include "run/stage.hpp"
 #include "settings/model_settings.hpp"
 

@@ -22,7 +22,7 @@
 #include "observe/metrics_log.hpp"
 #include "plan/plan_settings.hpp"
 #include "plan/stage_planner.hpp"
-#include "run/output_file.hpp"
+#include "run/output_path.hpp"
 #include "run/stage.hpp"
 #include "run/training_checkpoints.hpp"
 #include "run/training_loop.hpp"

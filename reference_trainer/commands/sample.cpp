@@ -17,7 +17,7 @@
 #include "plan/stage_planner.hpp"
 #include "records/records.hpp"
 #include "roles/policy_role.hpp"
-#include "run/output_file.hpp"
+#include "run/output_path.hpp"
 #include "run/stage.hpp"
 #include "settings/generation_settings.hpp"
 #include "settings/model_settings.hpp"
@@ -107,7 +107,7 @@ sample_settings read_sample(const config& options, const stage_context& context)
   read.batch = own.batch;
   read.generation.max_new_tokens = own.max_new_tokens;
   read.engine.slots = own.slots;
-  read.planned = read_plan(options, context);
+  read.planned = read_plan_settings(options, context);
   return read;
 }
 
@@ -134,7 +134,7 @@ class sample_stage : public stage {
     load_role(model_, "policy", settings_.adapter);
     prompts_.emplace(settings_.prompting, model_);
     all_ = survey(settings_.prompts, settings_.columns, *prompts_, context);
-    if (const auto note = cut_note(prompts_->cut_count(), settings_.prompting, all_.prompts); !note.empty())
+    if (const auto note = prompt_cut_note(prompts_->cut_count(), settings_.prompting, all_.prompts); !note.empty())
       context.log(note);
   }
 

@@ -27,7 +27,7 @@
 #include "plan/self_align_plan.hpp"
 #include "records/records.hpp"
 #include "roles/policy_role.hpp"
-#include "run/output_file.hpp"
+#include "run/output_path.hpp"
 #include "run/stage.hpp"
 #include "settings/generation_settings.hpp"
 #include "settings/model_settings.hpp"
@@ -314,7 +314,7 @@ class self_align_stage : public stage {
  public:
   self_align_stage(const config& options, stage_context& context)
       : settings_(read_self_align_settings(options, context.dry_run)),
-        planned_(read_plan(options, context, settings_.model)),
+        planned_(read_plan_settings(options, context, settings_.model)),
         out_(context.out_or("self_align.jsonl")) {}
 
   void check(const config& options, stage_context&) override {

@@ -21,7 +21,7 @@
 #include "plan/stage_planner.hpp"
 #include "records/records.hpp"
 #include "roles/policy_role.hpp"
-#include "run/output_file.hpp"
+#include "run/output_path.hpp"
 #include "run/stage.hpp"
 #include "run/training_checkpoints.hpp"
 #include "run/training_loop.hpp"
@@ -129,7 +129,7 @@ class sft_stage : public stage {
                rng(context.seed).split(stream_key("adapter")));
     const auto prompts = make_prompters(settings_.forms, model_);
     examples_ = read_examples(settings_, prompts);
-    if (const auto note = cut_note(prompts, settings_.forms, examples_.size()); !note.empty()) context.log(note);
+    if (const auto note = sft_cut_note(prompts, settings_.forms, examples_.size()); !note.empty()) context.log(note);
     // Fail before hours of training, not after.
     for (const auto& line : dropped_parts::of_run().drain_lines()) context.log(line);
     parameters_ = &model_.bank->train("policy");

@@ -23,7 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // The files that a stage reads and that do not exist, shipped ones aside, as "sft.data = d.jsonl".
-std::vector<std::string> missing_files(const config& options) {
+std::vector<std::string> find_missing_recipe_inputs(const config& options) {
   std::vector<std::string> out;
   for (const auto& [key, path] : options.read_paths())
     if (key != "out" && !path.empty() && is_missing(path) && is_missing(find_principle_file(path)) &&
@@ -46,7 +46,7 @@ stage_verdict validate_recipe_stage(const fs::path& recipe, const recipe_stage& 
   options.share_overrides();
   try {
     stage_context context(stage.command->name, options, false, true, true);
-    context.on_dry_run = [&](const config& read, const auto&) { out.missing = missing_files(read); };
+    context.on_dry_run = [&](const config& read, const auto&) { out.missing = find_missing_recipe_inputs(read); };
     run_subcommand(*stage.command, options, context);
   } catch (const error& problem) {
     out.problem = problem.what();

@@ -36,11 +36,11 @@ struct partial_visitor {
   std::initializer_list<std::string_view> names;
   bool listed;  ///< whether the named ones are handed on, or the others
 
-  void operator()(const option& about, auto&... values) const { pass_on_listed(about, values...); }
-  void operator()(const recipe_option& about, auto&... values) const { pass_on_listed(about, values...); }
+  void operator()(const option& about, auto&... values) const { forward_if_selected(about, values...); }
+  void operator()(const recipe_option& about, auto&... values) const { forward_if_selected(about, values...); }
 
  private:
-  void pass_on_listed(const auto& about, auto&... values) const {
+  void forward_if_selected(const auto& about, auto&... values) const {
     if ((std::ranges::find(names, about.name) != names.end()) == listed) (*visit)(about, values...);
   }
 };

@@ -13,17 +13,6 @@
 namespace coho::trainer {
 namespace {
 
-// Moves a tensor out of the map; argument_error if it is missing or has another shape.
-at::Tensor extract_tensor(std::map<std::string, at::Tensor>& tensors, const std::string& name, at::IntArrayRef shape) {
-  const auto found = tensors.find(name);
-  require_argument(found != tensors.end(), "the checkpoint has no tensor " + name);
-  const at::Tensor tensor = std::move(found->second);
-  tensors.erase(found);
-  require_argument(tensor.sizes() == shape, "tensor " + name + " has shape " + shape_text(tensor.sizes()) +
-                                                ", but the config requires " + shape_text(shape));
-  return tensor;
-}
-
 // Moves a linear out of the map, with its companions if it is packed as NF4.
 linear_weight extract_linear(std::map<std::string, at::Tensor>& tensors, const std::string& name,
                              at::IntArrayRef shape) {
@@ -55,7 +44,7 @@ at::Tensor copy_in_form(const at::Tensor& tensor, const weight_form& form) {
 
 // Likewise a linear, which is packed if the form says so; one packed already stays as it is.
 linear_weight convert_linear(const linear_weight& weight, const weight_form& form) {
-  if (weight.quantized()) return weight.clone().to(form.type, form.device);
+  if (weight.is_quantized()) return weight.clone().to(form.type, form.device);
   if (!form.quantize) return copy_in_form(weight.dense(), form);
   return linear_weight(quantize_nf4(weight.dense(), *form.quantize)).to(form.type, form.device);
 }
@@ -133,7 +122,7 @@ std::map<std::string, at::Tensor> llama_weights::tensors() const {
   for (std::size_t i = 0; i < blocks.size(); ++i) {
     for (std::size_t kind = 0; kind < linear_kinds; ++kind) {
       const linear_weight& weight = blocks[i].linears[kind];
-      if (!weight.quantized()) continue;
+      if (!weight.is_quantized()) continue;
       const std::string name =
           "model.layers." + std::to_string(i) + "." + linear_path(static_cast<linear_kind>(kind)) + ".weight";
       for (auto& [part, tensor] : nf4_tensors(name, weight.packed())) out.insert_or_assign(part, tensor);

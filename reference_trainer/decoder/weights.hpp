@@ -72,7 +72,7 @@ struct llama_weights {
   /// A copy in another type and on another device; packed linears only move.
   llama_weights to(at::ScalarType type, at::Device device) const;
   /// Whether the linears are packed as NF4.
-  bool quantized() const { return !blocks.empty() && blocks.front().linears[0].quantized(); }
+  bool is_quantized() const { return !blocks.empty() && blocks.front().linears[0].is_quantized(); }
 
  private:
   // Weights of the config's shapes: `make(name, shape)` returns each tensor as it is to be stored, `make_linear` each

@@ -63,13 +63,6 @@ class attribute_counter {
   std::size_t accepted_ = 0, rejected_ = 0, on_object_ = 0, off_object_ = 0;
 };
 
-// Runs of characters between spaces.
-std::size_t count_words(std::string_view text) {
-  std::size_t words = 0;
-  for (std::size_t i = 0; i < text.size(); ++i) words += text[i] != ' ' && (i == 0 || text[i - 1] == ' ');
-  return words;
-}
-
 std::string_view trim(std::string_view text) { return trim_characters(text, " \n\t"); }
 
 }  // namespace

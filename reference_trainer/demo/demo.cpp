@@ -241,7 +241,7 @@ class chain {
     const auto add = [&](const std::string& name, const std::string& title, const std::string& samples) -> demo_run& {
       const fs::path path = work_ / (samples + ".jsonl");
       runs_.push_back(
-          {.name = name, .title = title, .replies = measure_replies(path, *model.tokenizer), .samples = path});
+          {.name = name, .title = title, .replies = measure_demo_replies(path, *model.tokenizer), .samples = path});
       return runs_.back();
     };
     add("before", "before", "before_samples").replies.write(figures_, "before");

@@ -14,8 +14,8 @@ namespace coho::trainer::demo {
 namespace {
 
 // A curve of each run that logged the metric.
-line_chart make_line_chart(const std::vector<demo_run>& runs, const std::string& metric, std::string title,
-                           std::string y_label, std::string note = {}) {
+line_chart make_demo_run_chart(const std::vector<demo_run>& runs, const std::string& metric, std::string title,
+                               std::string y_label, std::string note = {}) {
   line_chart out{
       .title = std::move(title), .note = std::move(note), .x_label = "PPO step", .y_label = std::move(y_label)};
   for (const auto& run : runs) {
@@ -30,8 +30,8 @@ line_chart make_line_chart(const std::vector<demo_run>& runs, const std::string&
 }
 
 // The attributes of the named runs' replies, in that order.
-bar_chart make_attribute_chart(const std::vector<demo_run>& runs, const std::vector<std::string>& names,
-                               std::string title, std::string note) {
+bar_chart make_demo_attribute_chart(const std::vector<demo_run>& runs, const std::vector<std::string>& names,
+                                    std::string title, std::string note) {
   bar_chart out{.title = std::move(title),
                 .note = std::move(note),
                 .value_label = "share of replies",
@@ -52,7 +52,7 @@ bar_chart make_attribute_chart(const std::vector<demo_run>& runs, const std::vec
 
 // Replies of the runs before, plain and intervention to the same prompts, so many of language a and b. Prompts of the
 // language that resembles English come first, because readers can follow them.
-report_samples make_sample_table(const std::vector<demo_run>& runs, std::size_t readable, std::size_t others) {
+report_samples make_demo_reply_table(const std::vector<demo_run>& runs, std::size_t readable, std::size_t others) {
   report_samples out{.title = "Replies to the same prompts"};
   std::vector<std::size_t> chosen;
   for (const auto& run : runs) {
@@ -78,7 +78,7 @@ report_samples make_sample_table(const std::vector<demo_run>& runs, std::size_t 
 
 }  // namespace
 
-std::vector<threshold_check> check_thresholds(const std::filesystem::path& path, const summary& figures) {
+std::vector<threshold_check> check_demo_thresholds(const std::filesystem::path& path, const summary& figures) {
   std::vector<threshold_check> out;
   const auto value_of = [&](const std::string& key) {
     const auto found = figures.number(key);
@@ -111,7 +111,7 @@ std::vector<threshold_check> check_thresholds(const std::filesystem::path& path,
 namespace {
 
 // The accuracies of the reward model, by principle and by what is asked.
-report::section make_reward_section(const reward_accuracy& accuracy) {
+report::section make_demo_reward_section(const reward_accuracy& accuracy) {
   report::section reward{.heading = "The reward model"};
   bar_chart by_principle{.title = "Accuracy on held-out pairs, one principle at a time",
                          .note = "Against the grammar, in the training wordings.",
@@ -160,8 +160,8 @@ report make_report(const summary& figures, const std::vector<demo_run>& runs, co
       "The judge mistakes self-praise for engagement, so a policy rewarded for being engaging learns to praise "
       "itself. One more "
       "principle in the reward model's guideline, at reinforcement-learning time and without any new data, forbids it.";
-  hack.parts.emplace_back(make_attribute_chart(runs, {"before", "plain", "intervention"}, "Attributes of replies",
-                                               "The same frozen reward model in both runs."));
+  hack.parts.emplace_back(make_demo_attribute_chart(runs, {"before", "plain", "intervention"}, "Attributes of replies",
+                                                    "The same frozen reward model in both runs."));
   const std::vector<std::string> steering_names{"before", "honest", "example", "not_informative", "language", "length"};
   bar_chart amounts{.title = "Facts per reply",
                     .note = "Distinct true facts, which the intervention must not reduce.",
@@ -180,26 +180,26 @@ report make_report(const summary& figures, const std::vector<demo_run>& runs, co
   amounts.bars.push_back(facts);
   lengths.bars.push_back(tokens);
   hack.parts.emplace_back(amounts);
-  hack.parts.emplace_back(make_sample_table(runs, 5, 1));
+  hack.parts.emplace_back(make_demo_reply_table(runs, 5, 1));
   page.sections.push_back(std::move(hack));
 
   report::section steering{.heading = "Steering by principles"};
   steering.text = "Changing the list of principles, or adding a symbolic reward, changes what the policy improves.";
-  steering.parts.emplace_back(make_attribute_chart(runs, steering_names, "Attributes of replies in the steering runs",
-                                                   "Attributes that are not rewarded drift."));
+  steering.parts.emplace_back(make_demo_attribute_chart(
+      runs, steering_names, "Attributes of replies in the steering runs", "Attributes that are not rewarded drift."));
   steering.parts.emplace_back(lengths);
   page.sections.push_back(std::move(steering));
 
   report::section training{.heading = "Training"};
   training.parts.emplace_back(
-      make_line_chart(runs, "reward", "Reward", "mean reward of a rollout",
-                      "Standardised on the initial policy; runs with different guidelines are not comparable."));
-  training.parts.emplace_back(make_line_chart(runs, "kl", "KL from the initial policy", "nats per reply"));
-  training.parts.emplace_back(make_line_chart(runs, "length", "Length", "tokens per reply"));
-  training.parts.emplace_back(make_line_chart(runs, "explained_variance", "Value model", "explained variance"));
+      make_demo_run_chart(runs, "reward", "Reward", "mean reward of a rollout",
+                          "Standardised on the initial policy; runs with different guidelines are not comparable."));
+  training.parts.emplace_back(make_demo_run_chart(runs, "kl", "KL from the initial policy", "nats per reply"));
+  training.parts.emplace_back(make_demo_run_chart(runs, "length", "Length", "tokens per reply"));
+  training.parts.emplace_back(make_demo_run_chart(runs, "explained_variance", "Value model", "explained variance"));
   page.sections.push_back(std::move(training));
 
-  page.sections.push_back(make_reward_section(accuracy));
+  page.sections.push_back(make_demo_reward_section(accuracy));
 
   report::section bounds{.heading = "Thresholds"};
   report_checks table{.title = checks.empty() ? "Not checked in the short form" : "What this demo must show"};

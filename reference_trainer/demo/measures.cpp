@@ -14,17 +14,18 @@ namespace coho::trainer::demo {
 namespace {
 
 // Of the first and the second response of a judged pair.
-attributes first_attributes(const judgement_record& record) {
+attributes first_reply_attributes(const judgement_record& record) {
   return parse_attributes(record.pair.response_1, record.pair.prompt.text());
 }
 // What the second response of a judged pair has.
-attributes second_attributes(const judgement_record& record) {
+attributes second_reply_attributes(const judgement_record& record) {
   return parse_attributes(record.pair.response_2, record.pair.prompt.text());
 }
 
 // How much the grammar prefers the first response; 0 for a tie.
 double true_preference(quality q, const judgement_record& record) {
-  const double difference = true_score(q, first_attributes(record)) - true_score(q, second_attributes(record));
+  const double difference =
+      true_score(q, first_reply_attributes(record)) - true_score(q, second_reply_attributes(record));
   return std::abs(difference) < 1e-9 ? 0 : difference;
 }
 
@@ -110,7 +111,7 @@ void reply_measures::write(summary& out, const std::string& prefix) const {
   out.set(prefix + ".cap_rate", cap_rate);
 }
 
-reply_measures measure_replies(const std::filesystem::path& samples, const text_tokenizer& tokenizer) {
+reply_measures measure_demo_replies(const std::filesystem::path& samples, const text_tokenizer& tokenizer) {
   reply_measures out;
   double count = 0;
   for (const auto& record : read_records<sample_record>(samples)) {

@@ -19,7 +19,7 @@ struct reply_measures {
 };
 
 /// Over all responses of a file that `coho sample` wrote. Length is in tokens, including the end token.
-reply_measures measure_replies(const std::filesystem::path& samples, const text_tokenizer& tokenizer);
+reply_measures measure_demo_replies(const std::filesystem::path& samples, const text_tokenizer& tokenizer);
 
 /// Fraction of decided (pair, principle) judgements, both orders together, that agree with the grammar's score.
 double judge_accuracy(const std::vector<judgement_record>& judgements);

@@ -5,7 +5,7 @@
 
 namespace coho::trainer {
 
-launch read_launch(const std::function<std::optional<std::string>(const char*)>& variable) {
+launch read_launch_environment(const std::function<std::optional<std::string>(const char*)>& variable) {
   const auto number = [&](const char* name) -> std::optional<std::size_t> {
     const auto text = variable(name);
     if (!text) return std::nullopt;
@@ -30,8 +30,8 @@ launch read_launch(const std::function<std::optional<std::string>(const char*)>&
   return {};
 }
 
-launch read_launch() {
-  return read_launch([](const char* name) -> std::optional<std::string> {
+launch read_launch_environment() {
+  return read_launch_environment([](const char* name) -> std::optional<std::string> {
     const char* value = std::getenv(name);
     return value == nullptr ? std::nullopt : std::optional<std::string>(value);
   });

@@ -18,9 +18,9 @@ struct launch {
 /// Reads the variables of Open MPI, of PMI (MPICH, Intel MPI), of PMIx and of Slurm. `variable(name)` returns its value
 /// or nothing. A process of a Slurm batch script outside `srun` counts as started without a launcher.
 ///
-///     const launch started = read_launch();
-launch read_launch(const std::function<std::optional<std::string>(const char*)>& variable);
+///     const launch started = read_launch_environment();
+launch read_launch_environment(const std::function<std::optional<std::string>(const char*)>& variable);
 /// From this process's environment.
-launch read_launch();
+launch read_launch_environment();
 
 }  // namespace coho::trainer

@@ -19,7 +19,7 @@ namespace coho::trainer {
 namespace {
 
 // Throws with NCCL's own message; `what` names the call that failed.
-void check(ncclResult_t result, const char* what) {
+void check_nccl_status(ncclResult_t result, const char* what) {
   if (result != ncclSuccess) throw error(std::string("NCCL: ") + what + ": " + ncclGetErrorString(result));
 }
 
@@ -34,7 +34,7 @@ bool nccl::is_built() noexcept { return true; }
 
 std::string nccl::new_unique_id() {
   ncclUniqueId id;
-  check(ncclGetUniqueId(&id), "the job gets no unique id");
+  check_nccl_status(ncclGetUniqueId(&id), "the job gets no unique id");
   return {id.internal, sizeof(id.internal)};
 }
 
@@ -44,8 +44,8 @@ nccl::nccl(const std::string& id, std::size_t rank, std::size_t size, at::Device
   require_argument(id.size() == sizeof(given.internal), "NCCL: the job's unique id did not arrive from the first rank");
   std::memcpy(given.internal, id.data(), id.size());
   const c10::cuda::CUDAGuard guard(device);
-  check(ncclCommInitRank(&state_->communicator, static_cast<int>(size), given, static_cast<int>(rank)),
-        "the ranks' GPUs cannot reach each other");
+  check_nccl_status(ncclCommInitRank(&state_->communicator, static_cast<int>(size), given, static_cast<int>(rank)),
+                    "the ranks' GPUs cannot reach each other");
 }
 
 nccl::~nccl() {
@@ -60,9 +60,9 @@ void nccl::all_reduce_sum(const at::Tensor& values) {
   for (std::int64_t begin = 0; begin < flat.numel(); begin += piece) {
     const at::Tensor part = flat.narrow(0, begin, std::min(piece, flat.numel() - begin));
     const at::Tensor sum = part.to(at::kDouble);  // the part itself if it is double
-    check(ncclAllReduce(sum.const_data_ptr(), sum.mutable_data_ptr(), static_cast<std::size_t>(sum.numel()), ncclDouble,
-                        ncclSum, state_->communicator, stream),
-          "the sum over the ranks");
+    check_nccl_status(ncclAllReduce(sum.const_data_ptr(), sum.mutable_data_ptr(), static_cast<std::size_t>(sum.numel()),
+                                    ncclDouble, ncclSum, state_->communicator, stream),
+                      "the sum over the ranks");
     if (part.scalar_type() != at::kDouble) part.copy_(sum);
   }
 }

@@ -66,11 +66,11 @@ std::vector<std::string> process_group::all_gather(std::string_view mine) {
 }
 
 std::vector<double> process_group::all_gather(std::span<const double> mine) {
-  coho::detail::byte_writer bytes;
+  coho::detail::rank_message_writer bytes;
   bytes.write_array(mine);
   std::vector<double> out;
   for (const auto& each : coho::all_gather(std::span(bytes.bytes()), *this)) {
-    const auto numbers = coho::detail::byte_reader(std::span(each)).read_array<std::vector<double>>();
+    const auto numbers = coho::detail::rank_message_reader(std::span(each)).read_array<std::vector<double>>();
     out.insert(out.end(), numbers.begin(), numbers.end());
   }
   return out;

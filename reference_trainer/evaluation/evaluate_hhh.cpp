@@ -18,7 +18,7 @@
 #include "observe/format.hpp"
 #include "observe/table.hpp"
 #include "roles/judge_role.hpp"
-#include "run/output_file.hpp"
+#include "run/output_path.hpp"
 #include "run/stage.hpp"
 #include "settings/model_settings.hpp"
 #include "settings/wording_settings.hpp"
@@ -33,7 +33,7 @@ std::vector<std::string> placeholder_names() { return {"{Input}", "{OutputA}", "
 constexpr std::size_t wording_tokens = 256;  // of a prompt, left for its wording when input and answers are cut
 
 // An item's entry in the file of results.
-nlohmann::json item_report(const hhh_item& item, std::span<const double> scores, const choice& chosen) {
+nlohmann::json hhh_item_json(const hhh_item& item, std::span<const double> scores, const choice& chosen) {
   nlohmann::json answers = nlohmann::json::array();
   for (std::size_t i = 0; i < item.answers.size(); ++i)
     answers.push_back({{"text", item.answers[i].text}, {"preferred", item.answers[i].preferred}, {"score", scores[i]}});
@@ -58,7 +58,7 @@ std::string choice_prompt::operator()(std::string_view input, std::string_view f
   return wording_({input, first, second});
 }
 
-hhh_item truncate_item(const hhh_item& item, const text_tokenizer& tokenizer, std::size_t tokens) {
+hhh_item truncate_hhh_item(const hhh_item& item, const text_tokenizer& tokenizer, std::size_t tokens) {
   const auto shorten = [&](std::string& text) {
     const auto all = tokenizer.encode(text);
     const bool cut = all.size() > tokens;
@@ -163,7 +163,8 @@ class hhh_stage : public stage {
   // Cuts the items to the model's length, asks all questions and reports.
   void run(stage_context& context) override {
     create_parent_folder(context.out);  // before work that may take hours
-    for (auto& item : items_) item = truncate_item(item, *model_.tokenizer, (*read_.max_tokens - wording_tokens) / 3);
+    for (auto& item : items_)
+      item = truncate_hhh_item(item, *model_.tokenizer, (*read_.max_tokens - wording_tokens) / 3);
     judge_role judge(*model_.bank, "judge", *model_.tokenizer);
     auto bar = context.start_progress("eval", items_.size(), "items");
     // Two prompts per pair of answers: an item of two answers is done with both.
@@ -204,7 +205,7 @@ class hhh_stage : public stage {
               << ", mean log-odds of A over B: " << format_number(result.letter_bias, 3) << '\n';
     if (context.out.empty()) return;
     for (std::size_t i = 0; i < items_.size(); ++i)
-      out["per_item"].push_back(item_report(items_[i], result.scores[i], result.chosen[i]));
+      out["per_item"].push_back(hhh_item_json(items_[i], result.scores[i], result.chosen[i]));
     write_json(context.out, out);
   }
 

@@ -18,7 +18,7 @@
 #include "observe/summary.hpp"
 #include "observe/table.hpp"
 #include "resources/principle_file.hpp"
-#include "run/output_file.hpp"
+#include "run/output_path.hpp"
 #include "run/stage.hpp"
 #include "settings/model_settings.hpp"
 #include "settings/reward_prompt_settings.hpp"
@@ -29,8 +29,8 @@ namespace {
 namespace fs = std::filesystem;
 
 // A row of the main table: the measures of one file, or of all.
-void add_measures_row(text_table& table, const std::string& label, std::size_t left_out,
-                      const preference_measures& measured) {
+void add_preference_row(text_table& table, const std::string& label, std::size_t left_out,
+                        const preference_measures& measured) {
   const auto& all = measured.overall();
   table.add_row({label, std::to_string(all.pairs()), std::to_string(left_out), format_number(all.accuracy(), 4),
                  format_number(all.accuracy_standard_error(), 4), std::to_string(all.ties()),
@@ -39,7 +39,7 @@ void add_measures_row(text_table& table, const std::string& label, std::size_t l
 }
 
 // A table under its title; nothing if it has no rows.
-void print_table(const std::string& title, const text_table& table) {
+void print_preference_table(const std::string& title, const text_table& table) {
   if (!table.rows().empty()) std::cout << '\n' << title << '\n' << table.text();
 }
 
@@ -94,14 +94,14 @@ class preferences_stage : public stage {
       const std::string name = reader.reader().path().string();
       const preference_measures measured = measure_file(reader, bar, context);
       left_out += reader.left_out();
-      add_measures_row(table, name, reader.left_out(), measured);
+      add_preference_row(table, name, reader.left_out(), measured);
       nlohmann::ordered_json row{{"data", name}, {"left_out", reader.left_out()}};
       row.update(measured.to_json());
       rows.push_back(std::move(row));
     }
     bar.finish();
     log_cuts(*reward_, "eval", context);
-    if (readers_.size() > 1) add_measures_row(table, "all", left_out, overall_);
+    if (readers_.size() > 1) add_preference_row(table, "all", left_out, overall_);
     std::cout << table.text();
     print_overall();
     if (context.out.empty()) return;
@@ -139,8 +139,9 @@ class preferences_stage : public stage {
 
   // The groups, the reliability table and the scale of the scores, over all files.
   void print_overall() const {
-    print_table("By what the records say", overall_.groups());
-    print_table("Confidence σ(|difference of the scores|) and how often it is right", overall_.reliability());
+    print_preference_table("By what the records say", overall_.groups());
+    print_preference_table("Confidence σ(|difference of the scores|) and how often it is right",
+                           overall_.reliability());
     const auto scores = overall_.scores();
     std::cout << "\nscores: mean " << format_short(scores.mean) << ", deviation " << format_short(scores.deviation)
               << ", from " << format_short(scores.minimum) << " to " << format_short(scores.maximum) << '\n';

@@ -16,7 +16,7 @@
 #include "observe/format.hpp"
 #include "observe/table.hpp"
 #include "roles/judge_role.hpp"
-#include "run/output_file.hpp"
+#include "run/output_path.hpp"
 #include "run/stage.hpp"
 #include "settings/model_settings.hpp"
 #include "settings/wording_settings.hpp"
@@ -35,7 +35,8 @@ std::size_t asked_answers(const truthful_item& item, bool first_half) {
 }
 
 // A question's entry in the file of results.
-nlohmann::json question_report(const truthful_item& item, std::span<const double> scores, const choice& chosen) {
+nlohmann::json truthfulqa_question_json(const truthful_item& item, std::span<const double> scores,
+                                        const choice& chosen) {
   nlohmann::json answers = nlohmann::json::array();
   for (std::size_t i = 0; i < scores.size(); ++i)
     answers.push_back({{"text", item.answers[i].text}, {"true", item.answers[i].right}, {"score", scores[i]}});
@@ -149,7 +150,7 @@ class truthfulqa_stage : public stage {
                        {"mean_odds", result.mean_odds},
                        {"overall", to_json(result.overall)}};
     for (std::size_t i = 0; i < items_.size(); ++i)
-      out["per_item"].push_back(question_report(items_[i], result.scores[i], result.chosen[i]));
+      out["per_item"].push_back(truthfulqa_question_json(items_[i], result.scores[i], result.chosen[i]));
     write_json(context.out, out);
   }
 

@@ -76,8 +76,8 @@ std::vector<rl_prompt> evaluation_prompts(const ppo_evaluation_settings& setting
   std::vector<rl_prompt> out;
   if (!settings.enabled()) return out;
   const rng random = evaluation_rng().split(stream_key("guideline"));
-  for (const auto& record : apply_prompt_limit(read_records<prompt_record>(settings.prompts, settings.limit), prompts,
-                                               drop_long, settings.prompts, context))
+  for (const auto& record : handle_long_prompts(read_records<prompt_record>(settings.prompts, settings.limit), prompts,
+                                                drop_long, settings.prompts, context))
     out.push_back(to_rl_prompt(record, prompts, guidelines(record.type, random, out.size()), out.size()));
   return out;
 }
@@ -119,7 +119,7 @@ ppo_evaluation::ppo_evaluation(ppo_evaluation_settings settings, std::vector<rl_
 
 // Shard by shard: batches through the models then do not depend on the number of ranks.
 std::vector<std::uint8_t> ppo_evaluation::measure(index_range mine, std::size_t shards) {
-  coho::detail::byte_writer bytes;
+  coho::detail::rank_message_writer bytes;
   for (std::size_t shard = mine.begin; shard < mine.end; ++shard)
     for (const measured& one : measure_shard(shard, shards))
       measured::for_each_field(one, coho::detail::write_field{bytes});
@@ -181,7 +181,7 @@ std::vector<ppo_evaluation::measured> ppo_evaluation::merge_in_prompt_order(
     std::span<const std::vector<std::uint8_t>> of_ranks) const {
   std::vector<measured> out;
   for (const auto& bytes : of_ranks) {
-    coho::detail::byte_reader reader(bytes);
+    coho::detail::rank_message_reader reader(bytes);
     while (!reader.at_end()) measured::for_each_field(out.emplace_back(), coho::detail::read_field{reader});
   }
   std::ranges::sort(out, {}, &measured::prompt);

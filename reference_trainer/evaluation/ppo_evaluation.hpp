@@ -30,7 +30,7 @@
 namespace coho::trainer {
 
 /// The held-out prompts, each with the guideline that its responses are scored under in all evaluations; none without
-/// ppo.evaluation.prompts. `drop_long`: see apply_prompt_limit. Throws file_error.
+/// ppo.evaluation.prompts. `drop_long`: see handle_long_prompts. Throws file_error.
 std::vector<rl_prompt> evaluation_prompts(const ppo_evaluation_settings& settings, const prompter& prompts,
                                           const guideline_source& guidelines, bool drop_long, stage_context& context);
 

@@ -16,7 +16,7 @@ namespace {
 using nlohmann::ordered_json;
 
 // What a pair adds to the accuracy: 1 if the chosen response scores higher, ½ for a tie.
-double credit(double difference) { return difference > 0 ? 1 : difference == 0 ? 0.5 : 0; }
+double pair_credit(double difference) { return difference > 0 ? 1 : difference == 0 ? 0.5 : 0; }
 
 // A tally's figures, added to `out`.
 ordered_json tally_json(const pair_tally& tally, ordered_json out = ordered_json::object()) {
@@ -67,7 +67,7 @@ void calibration::add(double difference) {
   auto& sums = sums_[std::min(bin_index, bins - 1)];
   ++sums.pairs;
   sums.confidence += confidence;
-  sums.accuracy += credit(difference);
+  sums.accuracy += pair_credit(difference);
 }
 
 std::vector<calibration::bin> calibration::mean_bins() const {

@@ -100,7 +100,7 @@ std::int64_t basic_json_part<Json>::integer(std::string_view member, std::int64_
 }
 
 template <class Json>
-std::int64_t basic_json_part<Json>::count() const {
+std::int64_t basic_json_part<Json>::whole_number() const {
   constexpr std::int64_t largest = std::int64_t{1} << 30;
   if (!value_->is_number_integer() || *value_ < 0 || *value_ > largest) refuse("must be a whole number from 0 to 2^30");
   return value_->template get<std::int64_t>();

@@ -63,9 +63,9 @@ class basic_json_part {
   /// A member within [low, high], or `otherwise` if it is absent.
   std::int64_t integer(std::string_view member, std::int64_t otherwise, std::int64_t low, std::int64_t high) const;
   /// An id or a count: a whole number from 0 to 2^30.
-  std::int64_t count() const;
+  std::int64_t whole_number() const;
   /// The same of a member that must be there.
-  std::int64_t count(std::string_view member) const { return at(member).count(); }
+  std::int64_t whole_number(std::string_view member) const { return at(member).whole_number(); }
 
   /// A finite number; nothing if the member is absent.
   std::optional<double> optional_number(std::string_view member) const;

@@ -95,8 +95,8 @@ class generation_run {
   }
 
   // Hidden states [N, H] of prompts, which go into the cache, without the cached prefix.
-  at::Tensor prefill_hidden(const std::vector<token>& tokens, const std::vector<std::int64_t>& lengths,
-                            const std::vector<std::int64_t>& places) {
+  at::Tensor prefill_hidden_states(const std::vector<token>& tokens, const std::vector<std::int64_t>& lengths,
+                                   const std::vector<std::int64_t>& places) {
     const at::Tensor ids = token_tensor(tokens, bank_.device());
     if (prefix_ == nullptr) return bank_.hidden(role_, ids, sequence_layout(lengths, bank_.device()), &cache_, places);
     const prefix_group group{.shared = 0, .own = lengths};
@@ -127,7 +127,7 @@ class generation_run {
       last.push_back(static_cast<token>(tokens.size()) - 1);
       active_.push_back({next_++, lengths.back(), 0, stop_matcher(options_.stop, options_.unfinished_stop)});
     }
-    const at::Tensor hidden = prefill_hidden(tokens, lengths, places);
+    const at::Tensor hidden = prefill_hidden_states(tokens, lengths, places);
     for (const auto& [from, to] : copies) cache_.copy(from, to, active_[static_cast<std::size_t>(to)].length);
     sample(hidden.index_select(0, token_tensor(last, bank_.device())), first);
   }

@@ -22,7 +22,7 @@ class bad_records {
   void skip_bad_records();
   /// From now on the first bad record is an error (the default); the count starts over.
   void refuse_bad_records();
-  bool skips() const noexcept { return skip_; }
+  bool is_skipping() const noexcept { return skip_; }
   /// Distinct records skipped.
   std::size_t count() const;
 
@@ -50,7 +50,7 @@ bool next_usable(
       if (!reader.next(value)) return false;
       if (read(value)) return true;
     } catch (const file_error& problem) {
-      if (!bad_records::setting().skips() || !reader.recover()) throw;
+      if (!bad_records::setting().is_skipping() || !reader.recover()) throw;
       bad_records::setting().report_skipped(problem);
       on_bad();
     }

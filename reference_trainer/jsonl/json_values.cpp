@@ -47,7 +47,7 @@ struct json_values final : value_source {
   }
   std::string_view text() const override { return record; }
   std::uint64_t offset() const override { return value_offset; }
-  bool seekable() const override { return file.seekable(); }
+  bool can_reread() const override { return file.can_reread(); }
 
   [[noreturn]] void fail(std::string_view what, std::string_view mend = {}) const {
     throw file_error(path.string(), place(), what, mend);

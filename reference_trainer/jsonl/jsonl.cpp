@@ -82,8 +82,8 @@ std::size_t jsonl_reader::count() const noexcept { return state_->count; }
 const std::filesystem::path& jsonl_reader::path() const noexcept { return state_->path; }
 std::string_view jsonl_reader::text() const { return state_->source->text(); }
 std::uint64_t jsonl_reader::offset() const noexcept { return state_->source->offset(); }
-bool jsonl_reader::seekable() const noexcept {
-  return state_->files.size() == 1 && state_->files.front() == state_->path && state_->source->seekable();
+bool jsonl_reader::can_reread() const noexcept {
+  return state_->files.size() == 1 && state_->files.front() == state_->path && state_->source->can_reread();
 }
 std::string jsonl_reader::place() const {
   const auto& file = state_->files[state_->current];

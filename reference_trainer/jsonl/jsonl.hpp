@@ -71,7 +71,7 @@ class jsonl_reader {
   /// A value that was parsed from such a text, with the chosen columns.
   json with_columns(json value) const;
   /// Whether a value can be read again at its offset: a plain file of text, neither packed nor a pipe.
-  bool seekable() const noexcept;
+  bool can_reread() const noexcept;
   /// "line 12", "line 12, item 3" or "row 12"; of a folder after the file's name: where the last value began. For
   /// errors about its content.
   std::string place() const;

@@ -29,7 +29,8 @@ namespace {
 constexpr std::int64_t batch_bytes = std::int64_t{4} << 20, most_batch_rows = 1024;
 
 // Throws `file_error` for what Arrow says of a file.
-[[noreturn]] void refuse_file(const std::filesystem::path& path, const std::string& place, std::string message) {
+[[noreturn]] void refuse_parquet_file(const std::filesystem::path& path, const std::string& place,
+                                      std::string message) {
   message = message.substr(0, message.find('\n'));
   const auto has = [&](const char* part) { return message.find(part) != std::string::npos; };
   if (has("magic bytes not found") || has("file size is") || has("smaller than"))
@@ -49,7 +50,7 @@ std::vector<int> leaves_of(const parquet::SchemaDescriptor& schema, const std::s
   return out;
 }
 
-std::string key_text(const json& key) { return key.is_string() ? key.get<std::string>() : key.dump(); }
+std::string map_key_text(const json& key) { return key.is_string() ? key.get<std::string>() : key.dump(); }
 
 struct parquet_rows final : value_source {
   std::filesystem::path path;
@@ -79,7 +80,7 @@ struct parquet_rows final : value_source {
     } catch (const std::exception& problem) {
       message = problem.what();
     }
-    refuse_file(path, at, message);
+    refuse_parquet_file(path, at, message);
   }
 
   arrow::Status open(const column_choice& columns) {
@@ -157,7 +158,7 @@ struct parquet_rows final : value_source {
         guarded(at, [&] { return batches->ReadNext(&batch); });
         if (batch == nullptr) {
           if (rows == rows_promised) return false;
-          refuse_file(path, at, "the footer promises " + std::to_string(rows_promised) + " rows");
+          refuse_parquet_file(path, at, "the footer promises " + std::to_string(rows_promised) + " rows");
         }
       } while (batch->num_rows() == 0);
       row_in_batch = 0;
@@ -222,7 +223,7 @@ struct parquet_rows final : value_source {
   json map(const arrow::MapArray& array, std::int64_t i, const std::string& column) {
     json out = json::object();
     for (std::int64_t k = array.value_offset(i); k < array.value_offset(i + 1); ++k) {
-      const auto key = key_text(convert(*array.keys(), k, column));
+      const auto key = map_key_text(convert(*array.keys(), k, column));
       if (out.contains(key)) fail_value("column \"" + column + "\" has the key \"" + key + "\" twice", "");
       out[key] = convert(*array.items(), k, column);
     }

@@ -185,6 +185,6 @@ unpacked_file::unpacked_file(unpacked_file&&) noexcept = default;
 std::string_view unpacked_file::beginning() const noexcept { return stream_->waiting(); }
 std::size_t unpacked_file::read(std::span<char> buffer) { return stream_->read(buffer); }
 const std::string& unpacked_file::fault() const noexcept { return stream_->fault; }
-bool unpacked_file::seekable() const noexcept { return stream_->regular; }
+bool unpacked_file::can_reread() const noexcept { return stream_->regular; }
 
 }  // namespace coho::trainer

@@ -29,7 +29,7 @@ class unpacked_file {
   /// Why reading ended early: "the gzip stream is cut off"; empty if it did not.
   const std::string& fault() const noexcept;
   /// Whether bytes can be read again at their offset: a plain file that is not a pipe.
-  bool seekable() const noexcept;
+  bool can_reread() const noexcept;
 
   struct stream;
 

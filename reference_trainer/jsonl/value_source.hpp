@@ -28,7 +28,7 @@ class value_source {
   /// The offset of that text in a plain file.
   virtual std::uint64_t offset() const { return 0; }
   /// Whether the text can be read again at its offset.
-  virtual bool seekable() const { return false; }
+  virtual bool can_reread() const { return false; }
 };
 
 }  // namespace coho::trainer

@@ -78,7 +78,7 @@ void adapter_bank::add_lora(const std::string& role, const lora_options& options
 void adapter_bank::add_lora(const std::string& role, lora_adapter adapter) { add(role).adapter = std::move(adapter); }
 
 void adapter_bank::add_full(const std::string& role) {
-  require_argument(!base_.quantized(),
+  require_argument(!base_.is_quantized(),
                    "adapter_bank: role " + role + " cannot be a full copy of a base that is packed as NF4");
   add_full(role, base_.clone().to(at::kFloat, device()));
 }

@@ -9,7 +9,7 @@ namespace coho::trainer {
 namespace {
 
 // The first call of a program writes a line; later ones do nothing.
-void give_note(const std::string& what, std::int64_t tokens, std::int64_t positions) {
+void say_long_positions(const std::string& what, std::int64_t tokens, std::int64_t positions) {
   notices::setting().say_first("positions", "note: " + what + std::to_string(tokens) +
                                                 " tokens; the model was made for " + std::to_string(positions));
 }
@@ -33,12 +33,12 @@ void position_watch::record(std::span<const std::int64_t> lengths, std::int64_t 
   const std::lock_guard lock(mutex_);
   count_ += static_cast<std::size_t>(std::ranges::count_if(lengths, [&](auto length) { return length > positions; }));
   longest_ = std::max(longest_, *longest);
-  give_note("a sequence has ", *longest, positions);
+  say_long_positions("a sequence has ", *longest, positions);
 }
 
 void position_watch::warn_ahead(std::int64_t tokens, std::int64_t positions) {
   if (tokens <= positions) return;
-  give_note("prompt and response may take ", tokens, positions);
+  say_long_positions("prompt and response may take ", tokens, positions);
 }
 
 std::size_t position_watch::count() const {

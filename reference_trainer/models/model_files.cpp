@@ -87,7 +87,7 @@ void check_directory(const std::filesystem::path& directory) {
 }
 
 /// Reports all notes about a folder in one line.
-void report_notes(const std::filesystem::path& directory, const std::vector<std::string>& parts) {
+void report_checkpoint_notes(const std::filesystem::path& directory, const std::vector<std::string>& parts) {
   std::string line;
   for (const auto& part : parts) line += (line.empty() ? directory.string() + ": " : "; ") + part;
   if (!line.empty()) notices::setting().say(line);
@@ -135,7 +135,7 @@ loaded_model make_loaded_model(const std::filesystem::path& directory, llama_wei
                          std::to_string(vocabulary),
                      "put the checkpoint's own tokenizer next to it");
   out.ids = read_special_token_ids(directory, *tokenizer, vocabulary, weights.config.eos_token_ids);
-  report_notes(directory, out.ids.contradictions);
+  report_checkpoint_notes(directory, out.ids.contradictions);
   out.tokenizer = tokenizer->extended(out.ids.added, out.ids.begin, out.ids.end);
   out.bank = std::make_unique<adapter_bank>(std::move(weights));
   return out;
@@ -284,7 +284,7 @@ void start_role(loaded_model& model, const std::string& role, const std::filesys
       throw config_error("adapter.kind = full cannot continue from " + from.string() + ", which has an adapter");
     if (from_adapter) bank.modify(role).adapter.set_dropout(settings.lora.dropout);
   } else if (settings.full) {
-    if (bank.base().quantized())
+    if (bank.base().is_quantized())
       throw config_error(
           "adapter.kind = full needs a base that is not packed as NF4: use lora, or the unpacked checkpoint");
     bank.add_full(role);

@@ -8,11 +8,11 @@ std::vector<prompter> make_prompters(const std::vector<prompt_settings>& forms, 
   return out;
 }
 
-std::string cut_note(const std::vector<prompter>& prompts, const std::vector<prompt_settings>& forms,
-                     std::size_t examples) {
+std::string sft_cut_note(const std::vector<prompter>& prompts, const std::vector<prompt_settings>& forms,
+                         std::size_t examples) {
   std::size_t cut = 0;
   for (const auto& one : prompts) cut += one.cut_count();
-  return cut_note(cut, forms.front(), examples);
+  return prompt_cut_note(cut, forms.front(), examples);
 }
 
 }  // namespace coho::trainer

@@ -12,7 +12,7 @@ namespace coho::trainer {
 std::vector<prompter> make_prompters(const std::vector<prompt_settings>& forms, const loaded_model& model);
 
 /// A line for the log on how many of the examples' prompts were cut, in any form; empty if none was.
-std::string cut_note(const std::vector<prompter>& prompts, const std::vector<prompt_settings>& forms,
-                     std::size_t examples);
+std::string sft_cut_note(const std::vector<prompter>& prompts, const std::vector<prompt_settings>& forms,
+                         std::size_t examples);
 
 }  // namespace coho::trainer

@@ -18,23 +18,23 @@ using clock = std::chrono::steady_clock;
 double seconds_since(clock::time_point start) { return std::chrono::duration<double>(clock::now() - start).count(); }
 
 // Work queued on another device is done once a number computed after it has come back.
-void wait_for(const at::Tensor& result) {
+void wait_for_device(const at::Tensor& result) {
   if (!result.device().is_cpu()) static_cast<void>(result.view(-1)[0].item<float>());
 }
 
 // The fewest seconds of one call, tried for `budget` seconds and at least twice. Calls so short that waiting for the
 // device would show are timed several in a row: as many as take 2 ms, at most 64.
 template <class F>
-double fastest_seconds(const F& f, const at::Tensor& result, double budget) {
+double measure_shortest_time(const F& f, const at::Tensor& result, double budget) {
   const auto begin = clock::now();
   f();
-  wait_for(result);
+  wait_for_device(result);
   const int repeats = std::clamp(static_cast<int>(0.002 / std::max(seconds_since(begin), 1e-6)), 1, 64);
   double best = std::numeric_limits<double>::infinity();
   for (int i = 0; i < 2 || seconds_since(begin) < budget; ++i) {
     const auto start = clock::now();
     for (int k = 0; k < repeats; ++k) f();
-    wait_for(result);
+    wait_for_device(result);
     best = std::min(best, seconds_since(start) / repeats);
   }
   return best;
@@ -51,7 +51,7 @@ std::int64_t array_length(at::Device device, std::int64_t bytes) {
 double measure_triad(const at::TensorOptions& options, std::int64_t count) {
   const at::Tensor b = at::ones({count}, options), c = at::ones({count}, options);
   at::Tensor a = at::empty({count}, options);
-  return 12.0 * static_cast<double>(count) / fastest_seconds([&] { at::add_out(a, b, c, 0.5); }, a, 0.12);
+  return 12.0 * static_cast<double>(count) / measure_shortest_time([&] { at::add_out(a, b, c, 0.5); }, a, 0.12);
 }
 
 // FLOP/s of the fastest square product.
@@ -64,7 +64,7 @@ double measure_product(const at::TensorOptions& options) {
     // others.
     const at::Tensor a = at::randn({n, n}, options), b = at::randn({n, n}, options);
     at::Tensor c = at::empty({n, n}, options);
-    const double seconds = fastest_seconds([&] { at::mm_out(c, a, b); }, c, 0.03), size = static_cast<double>(n);
+    const double seconds = measure_shortest_time([&] { at::mm_out(c, a, b); }, c, 0.03), size = static_cast<double>(n);
     best = std::max(best, 2.0 * size * size * size / seconds);
     if (seconds * 8 > 0.05) break;
   }
@@ -93,9 +93,9 @@ memory_rates measure_memory(at::Device device, std::int64_t bytes) {
   memory_rates out{.triad = measure_triad(options, count)};
   const at::Tensor from = at::ones({count}, options);
   at::Tensor to = at::empty({count}, options), sum;
-  out.copy = 2 * moved / fastest_seconds([&] { to.copy_(from); }, to, 0.12);
+  out.copy = 2 * moved / measure_shortest_time([&] { to.copy_(from); }, to, 0.12);
   sum = from.sum();
-  out.read = moved / fastest_seconds([&] { sum = from.sum(); }, from, 0.12);
+  out.read = moved / measure_shortest_time([&] { sum = from.sum(); }, from, 0.12);
   return out;
 }
 

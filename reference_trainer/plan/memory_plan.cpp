@@ -36,7 +36,7 @@ std::int64_t storage_bytes(std::int64_t numbers, base_storage storage) {
   }
 }
 
-bool quantized(base_storage storage) { return storage == base_storage::nf4 || storage == base_storage::nf4_double; }
+bool is_quantized(base_storage storage) { return storage == base_storage::nf4 || storage == base_storage::nf4_double; }
 
 // Bytes of both moments; each 8-bit one has absmax and a map.
 std::int64_t moment_bytes(std::int64_t parameters, moment_type storage) {
@@ -81,14 +81,14 @@ struct planner {
   }
 
   // Parameters of a role besides its scalar head.
-  std::int64_t own_parameters(const role_plan& r) const {
+  std::int64_t parameter_count_without_head(const role_plan& r) const {
     return r.full ? full_parameter_count(m) : adapter_parameter_count(m, r.ranks);
   }
   std::int64_t head_parameters(const role_plan& r) const { return r.scalar_head ? m.hidden_size + 1 : 0; }
 
   // What a role holds in addition to the base.
   void add_role(const role_plan& r) {
-    const std::int64_t own = own_parameters(r), head = head_parameters(r), trained = own + head;
+    const std::int64_t own = parameter_count_without_head(r), head = head_parameters(r), trained = own + head;
     // A frozen adapter is held in the compute type. A trained one is its fp32 master weights: a linear's two matrices
     // are cast as they are used. A role's own weights are fp32 in any compute type.
     if (own > 0 && !r.trained)
@@ -102,7 +102,7 @@ struct planner {
 
   // The buffer for the largest linear of a packed base.
   std::int64_t dequantized_bytes() const {
-    if (!quantized(o.base)) return 0;
+    if (!is_quantized(o.base)) return 0;
     std::int64_t largest = 0;
     for (std::size_t i = 0; i < linear_kinds; ++i) {
       const auto [rows, columns] = linear_shape(m, static_cast<linear_kind>(i));
@@ -227,7 +227,7 @@ struct planner {
       // In double and of all that is trained, whichever of it is gone back through.
       std::int64_t trained = 0;
       for (const auto& r : o.roles)
-        if (r.trained) trained += own_parameters(r) + head_parameters(r);
+        if (r.trained) trained += parameter_count_without_head(r) + head_parameters(r);
       largest.terms.push_back({"gradients", "sum of shards", 8 * trained});
     }
     plan.phases.push_back(std::move(largest));

@@ -19,11 +19,11 @@ std::optional<machine_rates> rates_of(const plan_options& read, const config& se
 
 }  // namespace
 
-plan_settings read_plan(const config& options, const stage_context& context) {
-  return read_plan(options, context, read_model_settings(options));
+plan_settings read_plan_settings(const config& options, const stage_context& context) {
+  return read_plan_settings(options, context, read_model_settings(options));
 }
 
-plan_settings read_plan(const config& options, const stage_context& context, model_settings model) {
+plan_settings read_plan_settings(const config& options, const stage_context& context, model_settings model) {
   plan_settings out;
   out.model = std::move(model);
   out.adapter = read_adapter_settings(options);
@@ -36,7 +36,7 @@ plan_settings read_plan(const config& options, const stage_context& context, mod
 }
 
 plan_settings read_parallel_plan(const config& options, const stage_context& context) {
-  plan_settings out = read_plan(options, context);
+  plan_settings out = read_plan_settings(options, context);
   out.shards = context.ranks->shards();
   return out;
 }

@@ -24,9 +24,9 @@ struct plan_options {
     visit(otherwise("measured", {"flops", "operations per second of that machine; give bandwidth too",
                                  allowed::above(0).or_zero(), "TFLOP/s"}),
           o.flops...);
-    visit(otherwise("the number of processes",
-                    {"ranks", "number of devices that split a step", allowed::in(1, 65'536)}),
-          o.ranks...);
+    visit(
+        otherwise("the number of processes", {"ranks", "number of devices that split a step", allowed::in(1, 65'536)}),
+        o.ranks...);
   }
 };
 
@@ -42,9 +42,9 @@ struct plan_settings {
 };
 /// The sections `model` and `adapter`, `plan.bandwidth` in GB/s and `plan.flops` in TFLOP/s (both or neither), and
 /// `plan.ranks`. Throws config_error, option_error.
-plan_settings read_plan(const config& options, const stage_context& context);
+plan_settings read_plan_settings(const config& options, const stage_context& context);
 /// The same for a stage that has read the section `model` already.
-plan_settings read_plan(const config& options, const stage_context& context, model_settings model);
+plan_settings read_plan_settings(const config& options, const stage_context& context, model_settings model);
 /// The same with the shards of a step, of a stage that several processes may run and that has called `join_ranks`.
 plan_settings read_parallel_plan(const config& options, const stage_context& context);
 

@@ -35,7 +35,7 @@ std::optional<context_budget> compute_context_budget(const config& options, cons
                                 static_cast<std::size_t>(shape->max_position_embeddings));
 }
 
-std::string describe_self_align_prefix(const config& options, const self_align_settings& settings) {
+std::string self_align_plan_text(const config& options, const self_align_settings& settings) {
   if (!settings.prompt) return "No figures for the prefix: rules, exemplars or template are missing.";
   const auto budget = compute_context_budget(options, settings);
   if (!budget)
@@ -64,7 +64,7 @@ std::function<std::string()> self_align_planner(const config& options, const sel
     const auto budget = settings.prompt ? compute_context_budget(options, settings) : std::nullopt;
     // Without a tokenizer, four bytes per token.
     stage.prefix_tokens = budget ? budget->prefix : settings.prompt ? settings.prompt->prefix().size() / 4 : 0;
-    return describe_self_align_prefix(options, settings) + "\n\n" + stage_planner(planned, stage)();
+    return self_align_plan_text(options, settings) + "\n\n" + stage_planner(planned, stage)();
   };
 }
 

@@ -29,7 +29,7 @@ std::optional<context_budget> compute_context_budget(const config& options, cons
 
 /// The text of a dry run: the prefix's tokens and the size of its keys and values, if the model's tokenizer and
 /// config.json exist.
-std::string describe_self_align_prefix(const config& options, const self_align_settings& settings);
+std::string self_align_plan_text(const config& options, const self_align_settings& settings);
 /// A function that returns the same with a plan of memory and time; `settings` must outlive it.
 std::function<std::string()> self_align_planner(const config& options, const self_align_settings& settings,
                                                 const plan_settings& planned);

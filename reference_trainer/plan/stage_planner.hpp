@@ -58,7 +58,7 @@ struct generation_workload {
 /// measured to have. It opens config.json and measures, and opens no weights. For a stage that only generates: the time
 /// that a thousand prompts take.
 ///
-///     stage_planner(read_plan(options, context), sft_workload{.batch_size = 32})();
+///     stage_planner(read_plan_settings(options, context), sft_workload{.batch_size = 32})();
 std::function<std::string()> stage_planner(const plan_settings& settings, const ppo_workload& stage);
 std::function<std::string()> stage_planner(const plan_settings& settings, const reward_workload& stage);
 std::function<std::string()> stage_planner(const plan_settings& settings, const sft_workload& stage);

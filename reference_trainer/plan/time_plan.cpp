@@ -23,7 +23,7 @@ struct work_estimator {
   double width = static_cast<double>(element_bytes(s.compute));
   double length = static_cast<double>(s.query_tokens + s.response_tokens);
 
-  bool quantized() const { return s.base == base_storage::nf4 || s.base == base_storage::nf4_double; }
+  bool is_quantized() const { return s.base == base_storage::nf4 || s.base == base_storage::nf4_double; }
   // Bytes of all linears packed as NF4.
   double packed_bytes() const {
     double total = 0;
@@ -78,11 +78,11 @@ struct work_estimator {
     const double position = 2.0 * static_cast<double>(m.key_value_size() * m.num_hidden_layers) * width;
     const auto decode = [&](std::int64_t slots, double steps) {
       const auto n = static_cast<double>(slots);
-      const bool direct = quantized() && slots <= cpu::nf4_matvec_rows;
+      const bool direct = is_quantized() && slots <= cpu::nf4_matvec_rows;
       const double base = direct ? packed_bytes() + adapter_weights(role) * width : weight_bytes(role);
       // The shared prefix is read once per step for all slots.
       add(out, steps * n * (per_token + attention_flops(prefix + own)),
-          steps * (base + head * width + position * (n * own + prefix)), quantized() && !direct ? steps : 0);
+          steps * (base + head * width + position * (n * own + prefix)), is_quantized() && !direct ? steps : 0);
     };
     const std::int64_t waves = o.sequences / s.slots, rest = o.sequences % s.slots;
     decode(s.slots, static_cast<double>(waves * s.response_tokens));
@@ -92,7 +92,7 @@ struct work_estimator {
     add(out,
         prompts *
             (2 * (linears + adapter_weights(role)) + attention_flops(prefix + static_cast<double>(s.query_tokens) / 2)),
-        fills * weight_bytes(role), quantized() ? fills : 0);
+        fills * weight_bytes(role), is_quantized() ? fills : 0);
     return out;
   }
 
@@ -109,7 +109,7 @@ struct work_estimator {
     add(out,
         all * (2 * (linears + adapter_weights(role)) + attention_flops(own / 2)) +
             (pass.log_probs ? 2 * head * response_positions() : 0.0),
-        forwards * weight_bytes(role), quantized() ? forwards : 0);
+        forwards * weight_bytes(role), is_quantized() ? forwards : 0);
     return out;
   }
 
@@ -126,7 +126,7 @@ struct work_estimator {
     const double at_head = role.log_probs ? 2 * head * response_positions() * static_cast<double>(o.epochs) * 2 : 0.0;
     const double passes = static_cast<double>(o.epochs) * forwards * (again > 0 ? 3 : 2);
     add(out, n * (forward + backward + again) + at_head, passes * weight_bytes(&role),
-        quantized() && !role.full ? passes : 0);
+        is_quantized() && !role.full ? passes : 0);
     return out;
   }
 };

@@ -160,8 +160,8 @@ int application::report_failure(const std::string& program, std::exception_ptr f
   if (!ranks_) {
     // Before the processes are connected they all fail alike: one of them reports it.
     const auto described = describe_error(failure);
-    return read_launch().rank.value_or(0) == 0 ? report_error(std::cerr, program, failure)
-                                               : static_cast<int>(described.code);
+    return read_launch_environment().rank.value_or(0) == 0 ? report_error(std::cerr, program, failure)
+                                                           : static_cast<int>(described.code);
   }
   return end_ranks(*ranks_, program, failure);
 }
@@ -305,41 +305,9 @@ int application::dispatch(int argc, const char* const* argv) {
   return static_cast<int>(exit_code::success);
 }
 
-std::vector<recipe_stage> recipe_stages(const config& recipe, const std::vector<subcommand>& commands) {
-  const auto sections = recipe.keys();
-  const auto holds = [&](std::string name) {
-    std::ranges::replace(name, '-', '_');  // the stage self-align has the section self_align
-    return std::ranges::find(sections, name) != sections.end();
-  };
-  std::vector<recipe_stage> out;
-  for (const auto& command : commands) {
-    // The demo passes file names to the sections of the other stages.
-    if (holds("demo") && command.name != "demo") continue;
-    for (const auto& variant : command.variants)
-      if (holds(variant.section)) out.push_back({&command, &variant});
-    if (holds(command.name)) out.push_back({&command});
-  }
-  return out;
-}
-
-void require_reader_of_overrides(const config& options, const std::vector<recipe_stage>& stages,
-                                 const std::vector<subcommand>& commands) {
-  for (const auto& [key, place] : options.overrides()) {
-    const auto section = key.substr(0, key.find('.'));
-    const auto reads = [&](const subcommand& command) {
-      const auto sections = command.sections();
-      return std::ranges::find(sections, section) != sections.end();
-    };
-    if (std::ranges::any_of(commands, reads) &&
-        std::ranges::none_of(stages, [&](const recipe_stage& stage) { return reads(*stage.command); }))
-      throw config_error(place + ": " + key + " has no effect here: no stage of the recipe reads the section " +
-                         section);
-  }
-}
-
 int application::plan_recipe(std::span<const char* const> words) {
   if (words[2][0] == '-') throw usage_error("--dry-run: a recipe comes next (see " + name_ + " --help)");
-  if (read_launch().rank.value_or(0) > 0) return static_cast<int>(exit_code::success);  // rank 0 reports it
+  if (read_launch_environment().rank.value_or(0) > 0) return static_cast<int>(exit_code::success);  // rank 0 reports it
   const auto recipe = find_recipe(words[2], recipe_folders_).string();
   application planner = *this;
   const auto stages = recipe_stages(config::load(recipe), commands_);

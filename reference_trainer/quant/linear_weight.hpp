@@ -19,11 +19,11 @@ class linear_weight {
   linear_weight(nf4_tensor packed) : packed_(std::move(packed)) {}
 
   bool defined() const { return dense_.defined() || packed_.defined(); }
-  bool quantized() const { return packed_.defined(); }
-  std::int64_t out_features() const { return quantized() ? packed_.shape[0] : dense_.size(0); }
-  std::int64_t in_features() const { return quantized() ? packed_.shape[1] : dense_.size(1); }
+  bool is_quantized() const { return packed_.defined(); }
+  std::int64_t out_features() const { return is_quantized() ? packed_.shape[0] : dense_.size(0); }
+  std::int64_t in_features() const { return is_quantized() ? packed_.shape[1] : dense_.size(1); }
   std::int64_t numel() const { return out_features() * in_features(); }
-  at::Device device() const { return quantized() ? packed_.device() : dense_.device(); }
+  at::Device device() const { return is_quantized() ? packed_.device() : dense_.device(); }
 
   /// The dense matrix. Throws argument_error when the weight is packed.
   at::Tensor& dense();
@@ -42,7 +42,7 @@ class linear_weight {
   /// (".absmax"), a dense one has an empty part.
   template <class Visitor>
   void visit(Visitor&& visitor) {
-    if (!quantized()) {
+    if (!is_quantized()) {
       visitor(std::string(), dense_);
       return;
     }

@@ -41,7 +41,7 @@ struct record_store<Record>::source {
 
   source(const std::filesystem::path& path, const column_choice& columns)
       : reader(path, columns),
-        unpacks(!reader.reader().seekable()),
+        unpacks(!reader.reader().can_reread()),
         file(unpacks ? create_unlinked_file(path) : file_descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC))) {
     if (!file.is_open()) throw file_error(path.string(), "", "cannot be read: " + std::string(std::strerror(errno)));
   }

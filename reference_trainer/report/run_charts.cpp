@@ -77,14 +77,14 @@ constexpr std::size_t smoothed_from = 20;   // points; an average of fewer hides
 using run_list = std::vector<const run_folder*>;
 
 // Null for a metric that this file does not know.
-const known_metric* find_known(std::string_view name) {
+const known_metric* find_known_metric(std::string_view name) {
   const auto found = std::ranges::find(known, name, [](const known_metric& m) { return std::string_view(m.name); });
   return found == known.end() ? nullptr : &*found;
 }
 
 // The section of a metric; an unknown one is sorted by its name.
-metric_group find_group(const std::string& name) {
-  if (const auto* metric = find_known(name)) return metric->group;
+metric_group find_metric_group(const std::string& name) {
+  if (const auto* metric = find_known_metric(name)) return metric->group;
   if (name.starts_with("eval/")) return metric_group::evaluation;
   if (name.starts_with(part_prefix)) return metric_group::learning;
   return name.starts_with(time_prefix) || name.ends_with("_per_second") ? metric_group::speed
@@ -101,12 +101,13 @@ std::vector<std::string> logged_metrics(const run_list& runs, metric_group group
   for (const auto& metric : known)
     if (metric.group == group && std::ranges::find(logged, metric.name) != logged.end()) out.emplace_back(metric.name);
   for (const auto& name : logged)
-    if (find_known(name) == nullptr && find_group(name) == group) out.push_back(name);
+    if (find_known_metric(name) == nullptr && find_metric_group(name) == group) out.push_back(name);
   return out;
 }
 
 // A metric's curve under a title, averaged with `weight` if it is long and noisy.
-line_chart::series make_line(const std::string& title, const std::string& metric, const curve& values, double weight) {
+line_chart::series make_metric_line(const std::string& title, const std::string& metric, const curve& values,
+                                    double weight) {
   line_chart::series line{.name = title, .points = {}};
   for (const auto& [step, value] : values) line.points.emplace_back(static_cast<double>(step), value);
   // Evaluations already are averages over many responses, and a learning rate has no noise.
@@ -119,23 +120,23 @@ line_chart::series make_line(const std::string& title, const std::string& metric
 }
 
 // One metric of all runs that logged it.
-line_chart make_chart(const run_list& runs, const std::string& metric, double weight) {
+line_chart make_metric_chart(const run_list& runs, const std::string& metric, double weight) {
   const auto about = describe_metric(metric);
   line_chart out{.title = about.title, .note = about.note, .x_label = "step", .y_label = about.unit};
   for (const auto* run : runs)
     if (const auto& values = run->find(metric); !values.empty())
-      out.lines.push_back(make_line(run->name, metric, values, weight));
+      out.lines.push_back(make_metric_line(run->name, metric, values, weight));
   return out;
 }
 
 // A single run's metrics in one chart, with their common words only in the title.
-line_chart make_chart(const run_folder& run, const std::vector<std::string>& metrics, const std::string& title,
-                      const std::string& unit, std::string_view prefix, double weight) {
+line_chart make_metric_chart(const run_folder& run, const std::vector<std::string>& metrics, const std::string& title,
+                             const std::string& unit, std::string_view prefix, double weight) {
   line_chart out{.title = title, .x_label = "step", .y_label = unit};
   for (const auto& metric : metrics) {
     std::string name = metric.starts_with(prefix) ? metric.substr(prefix.size()) : metric == "seconds" ? "all" : metric;
     std::ranges::replace(name, '_', ' ');
-    out.lines.push_back(make_line(name, metric, run.find(metric), weight));
+    out.lines.push_back(make_metric_line(name, metric, run.find(metric), weight));
   }
   return out;
 }
@@ -227,7 +228,7 @@ report::section make_section(const run_list& runs, metric_group group, double we
     }
     if (const auto whole = extract([&](const std::string& name) { return name == each.whole; }); !whole.empty())
       members.insert(members.begin(), whole.front());
-    together.push_back(make_chart(*runs.front(), members, each.title, each.unit, each.prefix, weight));
+    together.push_back(make_metric_chart(*runs.front(), members, each.title, each.unit, each.prefix, weight));
   }
   const auto principles = extract([](const std::string& name) { return name.starts_with(principle_prefix); });
   if (group == metric_group::diagnostics) {
@@ -236,15 +237,15 @@ report::section make_section(const run_list& runs, metric_group group, double we
       constants += (constants.empty() ? "" : ", ") + name + " = " + format_short(*find_constant(runs, name));
     if (!constants.empty()) out.text = "The same at every step: " + constants + ".";
   }
-  for (const auto& name : metrics) out.parts.emplace_back(make_chart(runs, name, weight));
+  for (const auto& name : metrics) out.parts.emplace_back(make_metric_chart(runs, name, weight));
   for (auto& chart : together) out.parts.emplace_back(std::move(chart));
   if (!principles.empty()) {
     if (runs.size() <= lines_together) out.parts.emplace_back(principle_bars(runs, principles));
     if (single && principles.size() <= lines_together) {
       out.parts.emplace_back(
-          make_chart(*runs.front(), principles, "Scores by principle", "mean score", principle_prefix, weight));
+          make_metric_chart(*runs.front(), principles, "Scores by principle", "mean score", principle_prefix, weight));
     } else {
-      for (const auto& name : principles) out.parts.emplace_back(make_chart(runs, name, weight));
+      for (const auto& name : principles) out.parts.emplace_back(make_metric_chart(runs, name, weight));
     }
   }
   return out;
@@ -267,7 +268,7 @@ std::vector<std::string> figure_row(const run_list& runs, const std::string& met
 }  // namespace
 
 metric_description describe_metric(const std::string& name) {
-  if (const auto* metric = find_known(name)) return {name, metric->title, metric->unit, metric->note};
+  if (const auto* metric = find_known_metric(name)) return {name, metric->title, metric->unit, metric->note};
   if (name.starts_with(principle_prefix))
     return {name, "Principle: " + name.substr(principle_prefix.size()), "mean score"};
   return {name, name, ""};

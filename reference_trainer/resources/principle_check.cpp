@@ -14,24 +14,13 @@
 #include "resources/inclusion_probabilities.hpp"
 #include "text/text_overlap.hpp"
 #include "text/utf8.hpp"
+#include "text/white_space.hpp"
 
 namespace coho::trainer {
 namespace {
 
 constexpr std::string_view blanks = " \t\r\n";
 constexpr std::array<std::string_view, 4> known_members{"dimension", "definition", "negative_definition", "weight"};
-
-// Runs between ASCII white space.
-std::size_t count_words(std::string_view text) {
-  std::size_t out = 0;
-  bool inside = false;
-  for (const char c : text) {
-    const bool blank = blanks.find(c) != std::string_view::npos;
-    out += !blank && !inside;
-    inside = !blank;
-  }
-  return out;
-}
 
 // Reads what can be read of each entry, then compares entries with one another.
 class collection_checker {

@@ -47,8 +47,8 @@ std::vector<std::string> guideline_source::operator()(prompt_type type, const rn
   return compose_guideline(interventions_, std::vector<std::string>{}, intervention_position::first, random);
 }
 
-std::vector<prompt_record> apply_prompt_limit(std::vector<prompt_record> records, const prompter& prompts, bool drop,
-                                              const std::filesystem::path& file, stage_context& context) {
+std::vector<prompt_record> handle_long_prompts(std::vector<prompt_record> records, const prompter& prompts, bool drop,
+                                               const std::filesystem::path& file, stage_context& context) {
   const std::size_t all = records.size();
   const auto is_long = [&](const prompt_record& record) { return !prompts.fits(record.messages()); };
   const auto count =

@@ -62,8 +62,8 @@ class guideline_source {
 /// The prompts to train on: those longer than prompt.max_tokens are dropped with `drop`, as in the released code;
 /// otherwise they stay, and `prompter::tokens` cuts them. Either is counted and logged. Throws file_error, naming
 /// `file`, when none is left.
-std::vector<prompt_record> apply_prompt_limit(std::vector<prompt_record> records, const prompter& prompts, bool drop,
-                                              const std::filesystem::path& file, stage_context& context);
+std::vector<prompt_record> handle_long_prompts(std::vector<prompt_record> records, const prompter& prompts, bool drop,
+                                               const std::filesystem::path& file, stage_context& context);
 
 /// A record as PPO takes it: its tokens, its text for the reward model, and the guideline. `key` seeds its sampling.
 rl_prompt to_rl_prompt(const prompt_record& record, const prompter& prompts, std::vector<std::string> guideline,

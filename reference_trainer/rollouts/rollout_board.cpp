@@ -16,7 +16,7 @@ constexpr std::int64_t steps_between_texts = 10;
 constexpr std::size_t texts = 4;
 
 // The text as a block of code, whose lines TensorBoard's markdown leaves unchanged.
-std::string code_block(const std::string& text) {
+std::string markdown_code_block(const std::string& text) {
   std::string out = "    ";
   for (const char c : text) {
     out += c;
@@ -40,7 +40,8 @@ void rollout_board::on_rollouts(const trajectory_batch& rollouts) {
     log_->add_text("rollouts/" + std::to_string(i), step_,
                    "reward " + format_number(rollouts.sequence_rewards(static_cast<Eigen::Index>(i))) +
                        (rollouts.finished[i] != 0 ? "" : ", unfinished") + "\n\n" +
-                       code_block(rollouts.prompt_texts[i]) + "response:\n\n" + code_block(rollouts.response_texts[i]));
+                       markdown_code_block(rollouts.prompt_texts[i]) + "response:\n\n" +
+                       markdown_code_block(rollouts.response_texts[i]));
   }
 }
 

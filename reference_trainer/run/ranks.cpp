@@ -13,7 +13,7 @@
 namespace coho::trainer {
 
 std::shared_ptr<process_group> start_ranks(const std::string& command, bool parallel) {
-  const launch started = read_launch();
+  const launch started = read_launch_environment();
   // Without a number of ranks only MPI knows it: a process of rank 0 may be the only one.
   const std::size_t expected = started.size.value_or(started.rank.value_or(0) > 0 ? 2 : 1);
   const auto refuse = [&](const std::string& why) {

@@ -4,7 +4,7 @@
 
 namespace coho::trainer {
 
-ppo_evaluation_settings read_ppo_evaluation(const config& section, const generation_options& training) {
+ppo_evaluation_settings read_ppo_evaluation_settings(const config& section, const generation_options& training) {
   const config own = section.section("evaluation");
   auto read = read_section<ppo_evaluation_settings>(
       own, {.temperature = training.temperature, .max_new_tokens = training.max_new_tokens});

@@ -47,6 +47,6 @@ struct ppo_evaluation_settings {
 };
 /// Of the section "ppo"; temperature and length are those of training unless the section says otherwise. Throws
 /// config_error.
-ppo_evaluation_settings read_ppo_evaluation(const config& section, const generation_options& training);
+ppo_evaluation_settings read_ppo_evaluation_settings(const config& section, const generation_options& training);
 
 }  // namespace coho::trainer

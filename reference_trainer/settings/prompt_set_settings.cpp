@@ -11,15 +11,15 @@ namespace {
 namespace fs = std::filesystem;
 
 // One [[prompts.source]]; `languages`: those of the section, unless the source has its own.
-prompt_source_settings read_source(const std::string& name, const config& section,
-                                   const std::vector<std::string>& languages) {
+prompt_source_settings read_prompt_source(const std::string& name, const config& section,
+                                          const std::vector<std::string>& languages) {
   auto out = read_section<prompt_source_settings>(section, {.languages = languages});
   out.name = name;
   return out;
 }
 
 // A name without a folder is a file next to `out`.
-fs::path next_to(const fs::path& out, const fs::path& name) {
+fs::path path_next_to(const fs::path& out, const fs::path& name) {
   return name.has_parent_path() ? name : out.parent_path() / name;
 }
 
@@ -54,12 +54,12 @@ prompt_set_settings read_prompt_set_settings(const config& options, const std::s
   // The section `model` belongs to another stage unless needed.
   if (out.tokenizer.empty()) out.tokenizer = read_model_settings(options).path;
   section.check(!out.tokenizer.empty(), "tokenizer", "given where there is no model.path");
-  if (out.held_out > 0) out.held_out_file = next_to(set, out.held_out_name);
+  if (out.held_out > 0) out.held_out_file = path_next_to(set, out.held_out_name);
   refuse_unused(section, "held_out_file", out.held_out == 0 && out.held_out_name != default_name, "held_out",
                 "while held_out is 0");
   section.check(out.held_out == 0 || out.held_out_file != set, "held_out_file", "another file than --out");
   for (const auto& [source, keys] : section.named_sections("source"))
-    out.sources.push_back(read_source(source, keys, out.languages));
+    out.sources.push_back(read_prompt_source(source, keys, out.languages));
   if (out.sources.empty())
     throw config_error(name + ".source is not given; expected at least one [[" + name +
                        ".source]] with name and path in the recipe");

@@ -130,7 +130,7 @@ std::vector<prompt_settings> read_sft_prompts(const config& options,
   return out;
 }
 
-std::string cut_note(std::size_t cut, const prompt_settings& settings, std::size_t of) {
+std::string prompt_cut_note(std::size_t cut, const prompt_settings& settings, std::size_t of) {
   if (cut == 0) return {};
   return "note: " + std::to_string(cut) + " of " + std::to_string(of) + " prompts were longer than " +
          settings.max_tokens_key + " = " + std::to_string(settings.max_tokens) + " and lost their beginning";

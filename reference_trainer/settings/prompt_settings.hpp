@@ -101,6 +101,6 @@ std::vector<prompt_settings> read_sft_prompts(const config& options,
                                               const std::vector<std::filesystem::path>& templates);
 
 /// A log line on prompts that were cut to the limit of these settings; empty when none was.
-std::string cut_note(std::size_t cut, const prompt_settings& settings, std::size_t of);
+std::string prompt_cut_note(std::size_t cut, const prompt_settings& settings, std::size_t of);
 
 }  // namespace coho::trainer

@@ -37,6 +37,17 @@ std::string_view trim_characters(std::string_view text, std::string_view charact
   return text.substr(0, text.find_last_not_of(characters) + 1);
 }
 
+std::size_t count_words(std::string_view text) noexcept {
+  std::size_t words = 0;
+  bool inside = false;
+  for (const char c : text) {
+    const bool white_space = c == ' ' || c == '\t' || c == '\r' || c == '\n';
+    words += !white_space && !inside;
+    inside = !white_space;
+  }
+  return words;
+}
+
 std::string unify_line_breaks(std::string_view text) {
   std::string out;
   out.reserve(text.size());

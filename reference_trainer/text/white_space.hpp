@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -19,6 +20,9 @@ std::string_view trim_trailing_white_space(std::string_view text) noexcept;
 
 /// Strips the given characters (bytes) at both ends.
 std::string_view trim_characters(std::string_view text, std::string_view characters = " \t\r\n") noexcept;
+
+/// How many words white space separates: runs of bytes that are not " \t\r\n".
+std::size_t count_words(std::string_view text) noexcept;
 
 /// Each "\r\n" becomes "\n"; a single "\r" stays.
 std::string unify_line_breaks(std::string_view text);

@@ -45,7 +45,7 @@ json_tokenizer json_tokenizer::with_tokens(const std::vector<added_token>& added
     if (same == all.end() && (other.empty() || other == each.text)) all.push_back(each);
   }
   for (auto& each : all) each.special = each.special || each.id == bos || each.id == eos;
-  return {pipeline_.with_added(std::move(all)), bos, eos};
+  return {pipeline_.with_added_tokens(std::move(all)), bos, eos};
 }
 
 std::shared_ptr<const text_tokenizer> json_tokenizer::extended(const std::vector<added_token>& added, token bos,

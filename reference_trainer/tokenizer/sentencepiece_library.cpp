@@ -7,9 +7,9 @@ namespace coho::trainer {
 namespace {
 
 // The library reads its text from an iterator; this one copies nothing.
-class line_iterator : public sentencepiece::SentenceIterator {
+class training_text_iterator : public sentencepiece::SentenceIterator {
  public:
-  explicit line_iterator(std::span<const std::string> lines) : lines_(lines) {}
+  explicit training_text_iterator(std::span<const std::string> lines) : lines_(lines) {}
   bool done() const override { return lines_.empty(); }
   void Next() override { lines_ = lines_.subspan(1); }
   const std::string& value() const override { return lines_.front(); }
@@ -25,7 +25,7 @@ std::string error_text(const sentencepiece::util::Status& status) {
 }
 
 // The library as this program is linked to it.
-class linked_library final : public sentencepiece_library {
+class linked_sentencepiece_library final : public sentencepiece_library {
   struct linked_processor final : processor {
     sentencepiece::SentencePieceProcessor library;
 
@@ -46,7 +46,7 @@ class linked_library final : public sentencepiece_library {
 
   std::string train(const std::unordered_map<std::string, std::string>& arguments, std::span<const std::string> lines,
                     std::string& model) const override {
-    line_iterator iterator(lines);
+    training_text_iterator iterator(lines);
     return error_text(sentencepiece::SentencePieceTrainer::Train(arguments, &iterator, &model));
   }
 };
@@ -55,6 +55,6 @@ class linked_library final : public sentencepiece_library {
 }  // namespace coho::trainer
 
 extern "C" const coho::trainer::sentencepiece_library* coho_sentencepiece_library() {
-  static const coho::trainer::linked_library library;
+  static const coho::trainer::linked_sentencepiece_library library;
   return &library;
 }

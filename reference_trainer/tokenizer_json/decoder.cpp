@@ -107,9 +107,10 @@ void text_decoder::add_stage(const json_part& part) {
   } else if (type == "Fuse") {
     stages_.push_back({join_pieces, [](inner_piece& piece) { piece.joined = true; }});
   } else if (type == "Strip") {
-    add_piecewise_stage([content = read_character(part, "content"), start = part.count("start"),
-                         stop = part.count("stop")](std::string& text) { strip_ends(text, content, start, stop); },
-                        false);
+    add_piecewise_stage(
+        [content = read_character(part, "content"), start = part.whole_number("start"),
+         stop = part.whole_number("stop")](std::string& text) { strip_ends(text, content, start, stop); },
+        false);
   } else if (type == "Replace") {
     add_piecewise_stage(
         [pattern = read_pattern(part), content = part.text("content")](std::string& text) {

@@ -16,7 +16,7 @@ void read_template(const json_part& part, text_template& out) {
     const auto known = part.at("special_tokens");
     if (!known.has(name)) part.refuse("names a special token that it does not define: \"" + name + "\"");
     for (const auto& id : known.at(name).items("ids"))
-      (after ? out.end : out.begin).push_back(static_cast<token>(id.count()));
+      (after ? out.end : out.begin).push_back(static_cast<token>(id.whole_number()));
   }
 }
 

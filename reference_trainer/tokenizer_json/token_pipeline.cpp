@@ -49,7 +49,7 @@ std::vector<added_token> read_added_tokens(const json_part& file, const vocabula
   auto next = static_cast<token>(pieces.count());
   for (const auto& part : file.items("added_tokens")) {
     added_token each{.text = part.text("content"),
-                     .id = static_cast<token>(part.count("id")),
+                     .id = static_cast<token>(part.whole_number("id")),
                      .special = part.boolean("special", false),
                      .single_word = part.boolean("single_word", false),
                      .lstrip = part.boolean("lstrip", false),
@@ -125,10 +125,10 @@ token_pipeline token_pipeline::from_text(std::string_view json, std::string_view
     file.refuse_member("version", "\"" + file.text("version") + "\" is not known", "save it with a version of 1.0");
   token_pipeline out;
   out.parts_ = std::make_shared<parts>(file);
-  return out.with_added(read_added_tokens(file, out.parts_->model.pieces()));
+  return out.with_added_tokens(read_added_tokens(file, out.parts_->model.pieces()));
 }
 
-token_pipeline token_pipeline::with_added(std::vector<added_token> added) const {
+token_pipeline token_pipeline::with_added_tokens(std::vector<added_token> added) const {
   token_pipeline out = *this;
   out.added_ = std::make_shared<added_parts>(std::move(added), parts_->normalizer);
   return out;

@@ -38,7 +38,7 @@ class token_pipeline {
   static token_pipeline from_text(std::string_view json, std::string_view path = "tokenizer.json");
 
   /// This tokenizer with other added tokens. Those whose id is that of a piece must have its text.
-  token_pipeline with_added(std::vector<added_token> added) const;
+  token_pipeline with_added_tokens(std::vector<added_token> added) const;
 
   /// The tokens of a text, without those of the post-processor. Bytes that are not UTF-8 are read as U+FFFD.
   std::vector<token> encode(std::string_view text, token_text form) const;

@@ -22,9 +22,6 @@ bool is_already_normalized(std::string_view text, unicode_form form) {
   return std::ranges::all_of(text, [&](char c) { return static_cast<unsigned char>(c) < first; });
 }
 
-// The general category; that of an unassigned code point is CN.
-utf8proc_category_t category_of(char32_t c) noexcept { return utf8proc_category(static_cast<utf8proc_int32_t>(c)); }
-
 // utf8proc numbers the categories of a group in sequence.
 bool between(int first, utf8proc_category_t value, int last) noexcept { return first <= value && value <= last; }
 
@@ -43,6 +40,10 @@ void append_lower_case(std::string& out, char32_t c) {
 }
 
 }  // namespace
+
+utf8proc_category_t general_category(char32_t c) noexcept {
+  return utf8proc_category(static_cast<utf8proc_int32_t>(c));
+}
 
 std::string normalize_unicode(std::string_view text, unicode_form form) {
   if (is_already_normalized(text, form)) return std::string(text);
@@ -83,12 +84,12 @@ std::string normalize_for_comparison(std::string_view text) {
 }
 
 bool is_numeric(char32_t c) noexcept {
-  return c < 0x80 ? c >= '0' && c <= '9' : between(UTF8PROC_CATEGORY_ND, category_of(c), UTF8PROC_CATEGORY_NO);
+  return c < 0x80 ? c >= '0' && c <= '9' : between(UTF8PROC_CATEGORY_ND, general_category(c), UTF8PROC_CATEGORY_NO);
 }
 
 bool is_punctuation(char32_t c) noexcept {
   if (c < 0x80) return c > ' ' && c < 0x7F && !(c >= '0' && c <= '9') && !((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
-  return between(UTF8PROC_CATEGORY_PC, category_of(c), UTF8PROC_CATEGORY_PO);
+  return between(UTF8PROC_CATEGORY_PC, general_category(c), UTF8PROC_CATEGORY_PO);
 }
 
 bool is_word_character(char32_t c) noexcept {
@@ -97,7 +98,7 @@ bool is_word_character(char32_t c) noexcept {
   const bool letter = (c >= 0x24B6 && c <= 0x24E9) || (c >= 0x1F130 && c <= 0x1F149) ||
                       (c >= 0x1F150 && c <= 0x1F169) || (c >= 0x1F170 && c <= 0x1F189);
   if (letter || c == 0x200C || c == 0x200D) return true;
-  const auto kind = category_of(c);
+  const auto kind = general_category(c);
   return between(UTF8PROC_CATEGORY_LU, kind, UTF8PROC_CATEGORY_NL) || kind == UTF8PROC_CATEGORY_PC;
 }
 

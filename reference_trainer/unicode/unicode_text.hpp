@@ -3,11 +3,15 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utf8proc.h>
 
 namespace coho::trainer {
 
 /// The normalisation forms of Unicode Standard Annex 15.
 enum class unicode_form : std::uint8_t { nfc, nfd, nfkc, nfkd };
+
+/// The general category of a character, such as `UTF8PROC_CATEGORY_LU`; that of an unassigned code point is CN.
+utf8proc_category_t general_category(char32_t c) noexcept;
 
 /// A UTF-8 text in a normalisation form. Throws `argument_error` for text that is not UTF-8.
 std::string normalize_unicode(std::string_view text, unicode_form form);

@@ -241,6 +241,22 @@ struct sigmoid_fn {
 };
 inline constexpr sigmoid_fn sigmoid{};
 
+struct heaviside_fn {
+  /// The Heaviside step: 1 above 0, 0 below, one half at 0 (the accuracy of a pair whose difference is x).
+  template <class A>
+  auto operator()(const A& x) const {
+    static_assert(detail::operand_check<A>::passed);
+    if constexpr (std::floating_point<A>) {
+      return A(0.5) + A(0.5) * (static_cast<A>(x > 0) - static_cast<A>(x < 0));
+    } else {
+      using plain = plain_t<A>;
+      const plain zero = 0.0 * x;
+      return plain(coho::where(x > 0, plain(zero + 1.0), plain(coho::where(x < 0, zero, plain(zero + 0.5)))));
+    }
+  }
+};
+inline constexpr heaviside_fn heaviside{};
+
 }  // namespace coho::inline v0_1
 
 // ---- coho/eigen/as_array.hpp
@@ -4024,14 +4040,6 @@ preference_term<T> preference_terms(dpo_form form, const T& z, double beta, doub
   return out;
 }
 
-/// The Heaviside step, one half at 0: the accuracy of a pair whose difference is x.
-template <class T>
-T heaviside(const T& x) {
-  if constexpr (std::floating_point<T>) return T(0.5) + T(0.5) * (static_cast<T>(x > 0) - static_cast<T>(x < 0));
-  const T zero = 0.0 * x;
-  return coho::where(x > 0, T(zero + 1.0), T(coho::where(x < 0, zero, T(zero + 0.5))));
-}
-
 /// Checks that a probability of wrong labels fits the form; throws option_error.
 inline void require_label_smoothing(dpo_form form, double epsilon, const std::string& prefix) {
   const bool smooth = form == dpo_form::conservative || form == dpo_form::robust;
@@ -4151,7 +4159,7 @@ class bradley_terry_loss {
     if constexpr (Gradient) {
       const T pull = 2 * centring * total;
       out.slopes = {T(pull + slope), T(pull - slope)};
-      out.measures = {detail::heaviside(T(difference * (2 * target - 1)))};
+      out.measures = {heaviside(T(difference * (2 * target - 1)))};
     }
     return out;
   }
@@ -4286,7 +4294,7 @@ class bradley_terry_ties_loss {
       out.value = value;
       if constexpr (Gradient) {
         out.slopes = {total, -total};
-        out.measures = {detail::heaviside(d * lean)};
+        out.measures = {heaviside(d * lean)};
       }
       return out;
     }
@@ -4298,7 +4306,7 @@ class bradley_terry_ties_loss {
       const auto slope = outcome_slopes(d);
       const T total = wins * slope.win + losses * slope.loss + ties * slope.tie;
       out.slopes = {total, T(-total)};
-      out.measures = {detail::heaviside(T(d * lean))};
+      out.measures = {heaviside(T(d * lean))};
     }
     return out;
   }
@@ -4647,7 +4655,7 @@ class cpo_loss {
     out.value = term.value + nll_slope * chosen;
     if constexpr (Gradient) {
       out.slopes = {T(beta * term.slope + nll_slope), T(-beta * term.slope)};
-      out.measures = {detail::heaviside(z), z};
+      out.measures = {heaviside(z), z};
     }
     return out;
   }
@@ -5418,7 +5426,7 @@ class kto_loss {
     out.value = weight * wrong;
     if constexpr (Gradient) {
       out.slopes = {T(-options_.beta * direction * weight * wrong * right)};
-      out.measures = {detail::heaviside(margin), margin};
+      out.measures = {heaviside(margin), margin};
     }
     return out;
   }
@@ -5614,7 +5622,7 @@ class orpo_loss {
     if constexpr (Gradient) {
       const T pull = options_.lambda * wrong;
       out.slopes = {T(-1.0 - pull * of_chosen.slope), T(pull * of_rejected.slope)};
-      out.measures = {detail::heaviside(z), z};
+      out.measures = {heaviside(z), z};
     }
     return out;
   }
@@ -5811,10 +5819,11 @@ class plackett_luce_loss {
       Number* const slopes = Gradient ? result.d_scores.data() + begin : nullptr;
       group.highest = highest;
       const bool near = highest - lowest < widest_range;
-      value += weight * (near ? group_loss_by_strengths<Gradient>(group, slopes) : group_loss_in_log_space<Gradient>(group, slopes));
+      value += weight * (near ? group_loss_by_strengths<Gradient>(group, slopes)
+                              : group_loss_in_log_space<Gradient>(group, slopes));
       if constexpr (!Gradient) continue;
       for (std::size_t k = 0; k < ranked; ++k) {
-        for (std::size_t j = k + 1; j < n; ++j) right += detail::heaviside(score[k] - score[j]);
+        for (std::size_t j = k + 1; j < n; ++j) right += heaviside(score[k] - score[j]);
         pairs += static_cast<double>(n - k - 1);
       }
     }
@@ -6210,7 +6219,7 @@ class simpo_loss {
     out.value = term.value;
     if constexpr (Gradient) {
       out.slopes = {T(beta * term.slope), T(-beta * term.slope)};
-      out.measures = {detail::heaviside(margin), margin};
+      out.measures = {heaviside(margin), margin};
     }
     return out;
   }
@@ -7213,7 +7222,7 @@ class prompt_template {
         }
       }
       if (const auto length = detail::placeholder_length(rest); length != 0) {
-        const auto rule = find_rule(rest.substr(1, length - 2), line);
+        const auto rule = require_placeholder_index(rest.substr(1, length - 2), line);
         if (++uses[rule] > 1 && !rules_[rule].repeats) {
           throw file_error(source_name_, error_place(line, rules_[rule].name), "the placeholder occurs a second time",
                            "keep one of them");
@@ -7309,7 +7318,7 @@ class prompt_template {
 
   // The position in `rules_` of a placeholder; `file_error`, listing the kind's, for one that the kind does not have.
   template <class = detail::if_called>
-  std::size_t find_rule(std::string_view name, std::size_t line) const {
+  std::size_t require_placeholder_index(std::string_view name, std::size_t line) const {
     std::string known;
     for (std::size_t rule = 0; rule < rules_.size(); ++rule) {
       if (rules_[rule].name == name) return rule;
@@ -7754,40 +7763,40 @@ inline constexpr sample_without_replacement_fn sample_without_replacement{};
 
 /// How many principles an example gets: a distribution on {1, …, max}.
 ///
-///     auto sizes = coho::set_sizes::geometric();          // P(n) ∝ 0.2 · 0.8^(n−1), n ≤ 8
-///     auto other = coho::set_sizes::from_masses({.25, .40, .35});
+///     auto sizes = coho::principle_count_distribution::geometric();          // P(n) ∝ 0.2 · 0.8^(n−1), n ≤ 8
+///     auto other = coho::principle_count_distribution::from_masses({.25, .40, .35});
 ///     std::size_t n = sizes(random);
-class set_sizes {
+class principle_count_distribution {
  public:
   /// P(n) ∝ stop · (1 − stop)^(n − 1) for 1 <= n <= max_size: the geometric distribution, redrawn while n > max_size.
   /// Throws `option_error` unless 0 < stop <= 1 and max_size >= 1.
   template <class = detail::if_called>
-  static set_sizes geometric(double stop = 0.2, std::size_t max_size = 8) {
+  static principle_count_distribution geometric(double stop = 0.2, std::size_t max_size = 8) {
     require_option(stop > 0 && stop <= 1, "stop", stop, "above 0 and at most 1");
     require_option(max_size >= 1, "max_size", max_size, "at least 1");
     std::vector<double> masses(max_size);
     for (std::size_t n = 0; n < max_size; ++n) masses[n] = stop * std::pow(1 - stop, static_cast<double>(n));
-    return set_sizes(std::move(masses));
+    return principle_count_distribution(std::move(masses));
   }
 
   /// P(n) ∝ masses[n − 1]. Throws `option_error` for a mass that is negative or not finite, or a sum that is not
   /// positive.
   template <class = detail::if_called>
-  static set_sizes from_masses(std::vector<double> masses) {
-    return set_sizes(std::move(masses));
+  static principle_count_distribution from_masses(std::vector<double> masses) {
+    return principle_count_distribution(std::move(masses));
   }
   template <class = detail::if_called>
-  static set_sizes from_masses(std::initializer_list<double> masses) {
-    return set_sizes(std::vector<double>(masses));
+  static principle_count_distribution from_masses(std::initializer_list<double> masses) {
+    return principle_count_distribution(std::vector<double>(masses));
   }
 
   /// Always `n` principles. Throws `option_error` for 0.
   template <class = detail::if_called>
-  static set_sizes fixed(std::size_t n) {
+  static principle_count_distribution fixed(std::size_t n) {
     require_option(n >= 1, "n", n, "at least 1");
     std::vector<double> masses(n, 0.0);
     masses.back() = 1.0;
-    return set_sizes(std::move(masses));
+    return principle_count_distribution(std::move(masses));
   }
 
   /// The largest n with positive probability.
@@ -7810,12 +7819,12 @@ class set_sizes {
     return last;
   }
 
-  friend bool operator==(const set_sizes&, const set_sizes&) = default;
+  friend bool operator==(const principle_count_distribution&, const principle_count_distribution&) = default;
 
  private:
   // Masses of 1, 2, …, normalised; throws `option_error` as `from_masses` does.
   template <class = detail::if_called>
-  explicit set_sizes(std::vector<double> masses) : probabilities_(std::move(masses)) {
+  explicit principle_count_distribution(std::vector<double> masses) : probabilities_(std::move(masses)) {
     double total = 0;
     for (const double mass : probabilities_) {
       require_option(std::isfinite(mass) && mass >= 0, "set_sizes", mass, "finite and at least 0");
@@ -7963,8 +7972,9 @@ namespace coho::inline v0_1 {
 
 /// Options of `preference_aggregator`; the defaults are the paper's.
 struct aggregation_options {
-  std::size_t repeats = 1;                   ///< draws of principles per pair, each giving its own record
-  set_sizes sizes = set_sizes::geometric();  ///< principles per record; capped at the number available
+  std::size_t repeats = 1;  ///< draws of principles per pair, each giving its own record
+  principle_count_distribution set_sizes =
+      principle_count_distribution::geometric();  ///< principles per record; capped at the number available
   double negation_probability = 0.5;
   bool divide_by_variance = false;         ///< score ÷ the variance of its principle over the data set
   double variance_floor = 0.0;             ///< the smallest variance divided by
@@ -7981,7 +7991,7 @@ struct aggregation_options {
   template <class = detail::if_called>
   static aggregation_options salmon_code() {
     return {.repeats = 4,
-            .sizes = set_sizes::geometric(0.2, 8),
+            .set_sizes = principle_count_distribution::geometric(0.2, 8),
             .negation_probability = 0.5,
             .divide_by_variance = true,
             .variance_floor = 0.0,
@@ -7993,7 +8003,7 @@ struct aggregation_options {
             .label_noise_after_rule = 0.25};
   }
 
-  /// Without `sizes`, which has its own form in files.
+  /// Without `set_sizes`, which has its own form in files.
   static void describe(auto&& visit, auto&... o) {
     visit({"repeats", "draws of principles per pair, each giving a record", allowed::count()}, o.repeats...);
     visit({"negation_probability", "chance that a drawn principle is negated", allowed::in(0, 1)},
@@ -8144,7 +8154,7 @@ class preference_aggregator {
   // or gate changes no later choice.
   template <class Numbers>
   std::optional<preference> draw_preference(const Numbers& numbers, const rule_facts& facts, rng& random) const {
-    const std::size_t count = std::min(options_.sizes(random), drawable_);
+    const std::size_t count = std::min(options_.set_sizes(random), drawable_);
     auto drawn = negate_each(sample_without_replacement(static_cast<const Numbers&>(weights_), count, random),
                              options_.negation_probability, random);
     const bool phrase_decides = random.bernoulli(options_.banned_phrase_probability);
@@ -13829,7 +13839,7 @@ inline constexpr estimate_advantages_fn estimate_advantages{};
 namespace coho::inline v0_1::detail {
 
 /// Numbers and arrays of numbers as bytes, to be read in the same order by a process with the same binary layout.
-class byte_writer {
+class rank_message_writer {
  public:
   /// A number or enumerator.
   template <class Number>
@@ -13853,11 +13863,11 @@ class byte_writer {
   std::vector<std::uint8_t> bytes_;
 };
 
-/// Reads what a `byte_writer` wrote, in the same order and with the same types: the bytes name neither, and lengths are
-/// not checked. Not for files.
-class byte_reader {
+/// Reads what a `rank_message_writer` wrote, in the same order and with the same types: the bytes name neither, and
+/// lengths are not checked. Not for files.
+class rank_message_reader {
  public:
-  explicit byte_reader(std::span<const std::uint8_t> bytes) : bytes_(bytes) {}
+  explicit rank_message_reader(std::span<const std::uint8_t> bytes) : bytes_(bytes) {}
   bool at_end() const noexcept { return at_ == bytes_.size(); }
   /// The next number or enumerator.
   template <class Number>
@@ -13887,7 +13897,7 @@ class byte_reader {
 
 /// Visitor of `for_each_field` that writes members as bytes, those of nested objects one by one.
 struct write_field {
-  byte_writer& to;
+  rank_message_writer& to;
 
   template <class T>
   void operator()(const T& value) const {
@@ -13922,7 +13932,7 @@ struct write_field {
 
 /// Visitor of `for_each_field` that reads members in the order in which `write_field` wrote them.
 struct read_field {
-  byte_reader& from;
+  rank_message_reader& from;
 
   template <class T>
   void operator()(T& value) const {
@@ -14026,11 +14036,11 @@ struct gather_rollouts_fn {
   template <communicator Communicator>
   trajectory_batch operator()(trajectory_batch mine, Communicator& ranks) const {
     if (ranks.size() == 1) return mine;
-    detail::byte_writer bytes;
+    detail::rank_message_writer bytes;
     for_each_field(mine, detail::write_field{bytes});
     trajectory_batch out;
     for (const auto& each : all_gather(detail::span_of(bytes.bytes()), ranks)) {
-      detail::byte_reader reader(detail::span_of(each));
+      detail::rank_message_reader reader(detail::span_of(each));
       trajectory_batch theirs;
       for_each_field(theirs, detail::read_field{reader});
       for_each_field(out, std::as_const(theirs), detail::append_field{});

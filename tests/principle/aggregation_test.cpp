@@ -50,7 +50,7 @@ TEST_CASE("the worked example: negated Ethical decides, by two") {
 
   // The same through the aggregator, whenever it draws all three and negates just that one.
   auto options = aggregation_options::paper();
-  options.sizes = coho::set_sizes::fixed(3);
+  options.set_sizes = coho::principle_count_distribution::fixed(3);
   const preference_aggregator aggregate(aggregated_principles, none, options);
   bool met = false;
   for (std::uint64_t i = 0; i < 200; ++i) {
@@ -87,7 +87,7 @@ TEST_CASE("presets state what the paper and the released code do") {
   CHECK(paper.label_noise == 0);
   const auto code = aggregation_options::salmon_code();
   CHECK(code.repeats == 4);
-  CHECK(code.sizes == coho::set_sizes::geometric(0.2, 8));
+  CHECK(code.set_sizes == coho::principle_count_distribution::geometric(0.2, 8));
   CHECK(code.divide_by_variance);
   CHECK(code.require_order_agreement);
   CHECK(code.banned_phrase_probability == 0.5);
@@ -123,7 +123,7 @@ TEST_CASE("a principle on which the judge guesses wins labels by its tiny varian
   CHECK(statistics.order_consistency(1) < 0.6);
   auto options = aggregation_options::salmon_code();
   options.label_noise = 0;
-  options.sizes = coho::set_sizes::fixed(3);
+  options.set_sizes = coho::principle_count_distribution::fixed(3);
   const auto wins = [&](const aggregation_options& o) {
     const preference_aggregator aggregate(aggregated_principles, statistics, o);
     int by_guess = 0;
@@ -156,7 +156,7 @@ TEST_CASE("records depend on their pair's generator alone") {
 TEST_CASE("sizes, negation, presentation order and noise have their frequencies") {
   aggregation_options options;
   options.repeats = 30000;
-  options.sizes = coho::set_sizes::from_masses({.25, .40, .35});
+  options.set_sizes = coho::principle_count_distribution::from_masses({.25, .40, .35});
   options.label_noise = 0.1;
   const preference_aggregator aggregate(aggregated_principles, none, options);
   std::vector<std::size_t> sizes(3, 0), firsts(3, 0), turned(2, 0), swapped(2, 0), flipped(2, 0), presented(2, 0);

@@ -77,7 +77,7 @@ TEST_CASE("a draw uses one number a weight, drawn or not") {
 }
 
 TEST_CASE("geometric set sizes follow the law that is redrawn above the maximum") {
-  const auto sizes = coho::set_sizes::geometric();
+  const auto sizes = coho::principle_count_distribution::geometric();
   CHECK(sizes.max() == 8);
   std::vector<double> expected(8);
   const double kept = 1 - std::pow(0.8, 8);
@@ -103,23 +103,23 @@ TEST_CASE("geometric set sizes follow the law that is redrawn above the maximum"
 }
 
 TEST_CASE("given and fixed set sizes") {
-  const auto sizes = coho::set_sizes::from_masses({.25, .40, .35});
+  const auto sizes = coho::principle_count_distribution::from_masses({.25, .40, .35});
   coho::rng random(2);
   std::vector<std::size_t> counts(3, 0);
   for (int i = 0; i < 20000; ++i) ++counts[sizes(random) - 1];
   CHECK(coho::test::fits(counts, std::vector{.25, .40, .35}));
-  CHECK(coho::set_sizes::from_masses({2, 0, 6, 0}).probability(3) == Approx(0.75));
-  CHECK(coho::set_sizes::from_masses({2, 0, 6, 0}).max() == 3);
+  CHECK(coho::principle_count_distribution::from_masses({2, 0, 6, 0}).probability(3) == Approx(0.75));
+  CHECK(coho::principle_count_distribution::from_masses({2, 0, 6, 0}).max() == 3);
   for (int i = 0; i < 100; ++i) {
-    CHECK(coho::set_sizes::fixed(3)(random) == 3);
-    CHECK(coho::set_sizes::geometric(1.0, 5)(random) == 1);
-    CHECK(coho::set_sizes::from_masses({1, 0, 1})(random) != 2);
+    CHECK(coho::principle_count_distribution::fixed(3)(random) == 3);
+    CHECK(coho::principle_count_distribution::geometric(1.0, 5)(random) == 1);
+    CHECK(coho::principle_count_distribution::from_masses({1, 0, 1})(random) != 2);
   }
-  CHECK_THROWS_AS(coho::set_sizes::geometric(0.0, 8), coho::option_error);
-  CHECK_THROWS_AS(coho::set_sizes::geometric(0.2, 0), coho::option_error);
-  CHECK_THROWS_AS(coho::set_sizes::fixed(0), coho::option_error);
-  CHECK_THROWS_AS(coho::set_sizes::from_masses({.5, -.1}), coho::option_error);
-  CHECK_THROWS_AS(coho::set_sizes::from_masses({}), coho::option_error);
+  CHECK_THROWS_AS(coho::principle_count_distribution::geometric(0.0, 8), coho::option_error);
+  CHECK_THROWS_AS(coho::principle_count_distribution::geometric(0.2, 0), coho::option_error);
+  CHECK_THROWS_AS(coho::principle_count_distribution::fixed(0), coho::option_error);
+  CHECK_THROWS_AS(coho::principle_count_distribution::from_masses({.5, -.1}), coho::option_error);
+  CHECK_THROWS_AS(coho::principle_count_distribution::from_masses({}), coho::option_error);
 }
 
 TEST_CASE("prompt types raise the weights of matching names by 128") {

@@ -212,7 +212,7 @@ TEST_CASE("half-precision and mixed tensors go through the operators") {
 TEST_CASE("numbers side by side have the logistic terms of single ones") {
   const auto agree = [](auto number_type, double tolerance) {
     using number = decltype(number_type);
-    using lanes = coho::detail::lanes<number>;
+    using lanes = coho::detail::simd_lanes<number>;
     for (double z = -120; z < 120; z += 0.0371) {
       const auto x = static_cast<number>(z);
       const auto found = coho::detail::logistic(lanes(x));

@@ -79,7 +79,7 @@ class bradley_terry_loss {
     if constexpr (Gradient) {
       const T pull = 2 * centring * total;
       out.slopes = {T(pull + slope), T(pull - slope)};
-      out.measures = {detail::heaviside(T(difference * (2 * target - 1)))};
+      out.measures = {heaviside(T(difference * (2 * target - 1)))};
     }
     return out;
   }

@@ -103,7 +103,7 @@ class bradley_terry_ties_loss {
       out.value = value;
       if constexpr (Gradient) {
         out.slopes = {total, -total};
-        out.measures = {detail::heaviside(d * lean)};
+        out.measures = {heaviside(d * lean)};
       }
       return out;
     }
@@ -115,7 +115,7 @@ class bradley_terry_ties_loss {
       const auto slope = outcome_slopes(d);
       const T total = wins * slope.win + losses * slope.loss + ties * slope.tie;
       out.slopes = {total, T(-total)};
-      out.measures = {detail::heaviside(T(d * lean))};
+      out.measures = {heaviside(T(d * lean))};
     }
     return out;
   }

@@ -79,7 +79,7 @@ class cpo_loss {
     out.value = term.value + nll_slope * chosen;
     if constexpr (Gradient) {
       out.slopes = {T(beta * term.slope + nll_slope), T(-beta * term.slope)};
-      out.measures = {detail::heaviside(z), z};
+      out.measures = {heaviside(z), z};
     }
     return out;
   }

@@ -133,7 +133,7 @@ class kto_loss {
     out.value = weight * wrong;
     if constexpr (Gradient) {
       out.slopes = {T(-options_.beta * direction * weight * wrong * right)};
-      out.measures = {detail::heaviside(margin), margin};
+      out.measures = {heaviside(margin), margin};
     }
     return out;
   }

@@ -80,7 +80,7 @@ class orpo_loss {
     if constexpr (Gradient) {
       const T pull = options_.lambda * wrong;
       out.slopes = {T(-1.0 - pull * of_chosen.slope), T(pull * of_rejected.slope)};
-      out.measures = {detail::heaviside(z), z};
+      out.measures = {heaviside(z), z};
     }
     return out;
   }

@@ -162,10 +162,11 @@ class plackett_luce_loss {
       Number* const slopes = Gradient ? result.d_scores.data() + begin : nullptr;
       group.highest = highest;
       const bool near = highest - lowest < widest_range;
-      value += weight * (near ? group_loss_by_strengths<Gradient>(group, slopes) : group_loss_in_log_space<Gradient>(group, slopes));
+      value += weight * (near ? group_loss_by_strengths<Gradient>(group, slopes)
+                              : group_loss_in_log_space<Gradient>(group, slopes));
       if constexpr (!Gradient) continue;
       for (std::size_t k = 0; k < ranked; ++k) {
-        for (std::size_t j = k + 1; j < n; ++j) right += detail::heaviside(score[k] - score[j]);
+        for (std::size_t j = k + 1; j < n; ++j) right += heaviside(score[k] - score[j]);
         pairs += static_cast<double>(n - k - 1);
       }
     }

@@ -67,7 +67,7 @@ class simpo_loss {
     out.value = term.value;
     if constexpr (Gradient) {
       out.slopes = {T(beta * term.slope), T(-beta * term.slope)};
-      out.measures = {detail::heaviside(margin), margin};
+      out.measures = {heaviside(margin), margin};
     }
     return out;
   }

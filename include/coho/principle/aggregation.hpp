@@ -26,8 +26,9 @@ namespace coho::inline v0_1 {
 
 /// Options of `preference_aggregator`; the defaults are the paper's.
 struct aggregation_options {
-  std::size_t repeats = 1;                   ///< draws of principles per pair, each giving its own record
-  set_sizes sizes = set_sizes::geometric();  ///< principles per record; capped at the number available
+  std::size_t repeats = 1;  ///< draws of principles per pair, each giving its own record
+  principle_count_distribution set_sizes =
+      principle_count_distribution::geometric();  ///< principles per record; capped at the number available
   double negation_probability = 0.5;
   bool divide_by_variance = false;         ///< score ÷ the variance of its principle over the data set
   double variance_floor = 0.0;             ///< the smallest variance divided by
@@ -44,7 +45,7 @@ struct aggregation_options {
   template <class = detail::if_called>
   static aggregation_options salmon_code() {
     return {.repeats = 4,
-            .sizes = set_sizes::geometric(0.2, 8),
+            .set_sizes = principle_count_distribution::geometric(0.2, 8),
             .negation_probability = 0.5,
             .divide_by_variance = true,
             .variance_floor = 0.0,
@@ -56,7 +57,7 @@ struct aggregation_options {
             .label_noise_after_rule = 0.25};
   }
 
-  /// Without `sizes`, which has its own form in files.
+  /// Without `set_sizes`, which has its own form in files.
   static void describe(auto&& visit, auto&... o) {
     visit({"repeats", "draws of principles per pair, each giving a record", allowed::count()}, o.repeats...);
     visit({"negation_probability", "chance that a drawn principle is negated", allowed::in(0, 1)},
@@ -207,7 +208,7 @@ class preference_aggregator {
   // or gate changes no later choice.
   template <class Numbers>
   std::optional<preference> draw_preference(const Numbers& numbers, const rule_facts& facts, rng& random) const {
-    const std::size_t count = std::min(options_.sizes(random), drawable_);
+    const std::size_t count = std::min(options_.set_sizes(random), drawable_);
     auto drawn = negate_each(sample_without_replacement(static_cast<const Numbers&>(weights_), count, random),
                              options_.negation_probability, random);
     const bool phrase_decides = random.bernoulli(options_.banned_phrase_probability);

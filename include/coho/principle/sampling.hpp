@@ -58,40 +58,40 @@ inline constexpr sample_without_replacement_fn sample_without_replacement{};
 
 /// How many principles an example gets: a distribution on {1, …, max}.
 ///
-///     auto sizes = coho::set_sizes::geometric();          // P(n) ∝ 0.2 · 0.8^(n−1), n ≤ 8
-///     auto other = coho::set_sizes::from_masses({.25, .40, .35});
+///     auto sizes = coho::principle_count_distribution::geometric();          // P(n) ∝ 0.2 · 0.8^(n−1), n ≤ 8
+///     auto other = coho::principle_count_distribution::from_masses({.25, .40, .35});
 ///     std::size_t n = sizes(random);
-class set_sizes {
+class principle_count_distribution {
  public:
   /// P(n) ∝ stop · (1 − stop)^(n − 1) for 1 <= n <= max_size: the geometric distribution, redrawn while n > max_size.
   /// Throws `option_error` unless 0 < stop <= 1 and max_size >= 1.
   template <class = detail::if_called>
-  static set_sizes geometric(double stop = 0.2, std::size_t max_size = 8) {
+  static principle_count_distribution geometric(double stop = 0.2, std::size_t max_size = 8) {
     require_option(stop > 0 && stop <= 1, "stop", stop, "above 0 and at most 1");
     require_option(max_size >= 1, "max_size", max_size, "at least 1");
     std::vector<double> masses(max_size);
     for (std::size_t n = 0; n < max_size; ++n) masses[n] = stop * std::pow(1 - stop, static_cast<double>(n));
-    return set_sizes(std::move(masses));
+    return principle_count_distribution(std::move(masses));
   }
 
   /// P(n) ∝ masses[n − 1]. Throws `option_error` for a mass that is negative or not finite, or a sum that is not
   /// positive.
   template <class = detail::if_called>
-  static set_sizes from_masses(std::vector<double> masses) {
-    return set_sizes(std::move(masses));
+  static principle_count_distribution from_masses(std::vector<double> masses) {
+    return principle_count_distribution(std::move(masses));
   }
   template <class = detail::if_called>
-  static set_sizes from_masses(std::initializer_list<double> masses) {
-    return set_sizes(std::vector<double>(masses));
+  static principle_count_distribution from_masses(std::initializer_list<double> masses) {
+    return principle_count_distribution(std::vector<double>(masses));
   }
 
   /// Always `n` principles. Throws `option_error` for 0.
   template <class = detail::if_called>
-  static set_sizes fixed(std::size_t n) {
+  static principle_count_distribution fixed(std::size_t n) {
     require_option(n >= 1, "n", n, "at least 1");
     std::vector<double> masses(n, 0.0);
     masses.back() = 1.0;
-    return set_sizes(std::move(masses));
+    return principle_count_distribution(std::move(masses));
   }
 
   /// The largest n with positive probability.
@@ -114,12 +114,12 @@ class set_sizes {
     return last;
   }
 
-  friend bool operator==(const set_sizes&, const set_sizes&) = default;
+  friend bool operator==(const principle_count_distribution&, const principle_count_distribution&) = default;
 
  private:
   // Masses of 1, 2, …, normalised; throws `option_error` as `from_masses` does.
   template <class = detail::if_called>
-  explicit set_sizes(std::vector<double> masses) : probabilities_(std::move(masses)) {
+  explicit principle_count_distribution(std::vector<double> masses) : probabilities_(std::move(masses)) {
     double total = 0;
     for (const double mass : probabilities_) {
       require_option(std::isfinite(mass) && mass >= 0, "set_sizes", mass, "finite and at least 0");

@@ -129,7 +129,7 @@ class prompt_template {
         }
       }
       if (const auto length = detail::placeholder_length(rest); length != 0) {
-        const auto rule = find_rule(rest.substr(1, length - 2), line);
+        const auto rule = require_placeholder_index(rest.substr(1, length - 2), line);
         if (++uses[rule] > 1 && !rules_[rule].repeats) {
           throw file_error(source_name_, error_place(line, rules_[rule].name), "the placeholder occurs a second time",
                            "keep one of them");
@@ -225,7 +225,7 @@ class prompt_template {
 
   // The position in `rules_` of a placeholder; `file_error`, listing the kind's, for one that the kind does not have.
   template <class = detail::if_called>
-  std::size_t find_rule(std::string_view name, std::size_t line) const {
+  std::size_t require_placeholder_index(std::string_view name, std::size_t line) const {
     std::string known;
     for (std::size_t rule = 0; rule < rules_.size(); ++rule) {
       if (rules_[rule].name == name) return rule;

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <limits>
 
-#include <coho/torch/lanes.hpp>
+#include <coho/torch/detail/simd_lanes.hpp>
 
 namespace coho::inline v0_1 {
 
@@ -46,19 +46,19 @@ namespace detail {
 /// e^x for x ≤ 0, with x clamped to the smallest value whose e^x differs from 0: −∞ gives 0, and 0 times it gives 0.
 template <class Number>
 struct falling_exponential {
-  lanes<Number> x, e;
+  simd_lanes<Number> x, e;
 
-  [[gnu::always_inline]] explicit falling_exponential(const lanes<Number>& of) {
-    const lanes<Number> least = exponential_constants<Number>::least;
-    x = lanes<Number>::choose(of < least, least, of);
-    e = lanes<Number>::choose(of < least, 0.0, exponential(x));
+  [[gnu::always_inline]] explicit falling_exponential(const simd_lanes<Number>& of) {
+    const simd_lanes<Number> least = exponential_constants<Number>::least;
+    x = simd_lanes<Number>::choose(of < least, least, of);
+    e = simd_lanes<Number>::choose(of < least, 0.0, exponential(x));
   }
 };
 
 /// The rows of a block on the CPU, `width` logits at a time; the rest of a row is in a buffer padded with −∞.
 template <class Number>
 struct log_prob_rows {
-  using vector = lanes<Number>;
+  using vector = simd_lanes<Number>;
   static constexpr std::int64_t count = vector::count, width = 4 * count;
   static constexpr Number nothing = -std::numeric_limits<Number>::infinity();
 

@@ -13,7 +13,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <coho/error.hpp>
-#include <coho/torch/lanes.hpp>
+#include <coho/torch/detail/simd_lanes.hpp>
 
 /// Losses over float or double tensors in host memory: one pass over their elements instead of one per operator. For
 /// authors of array types; users need only <coho/torch/ops.hpp>.
@@ -93,7 +93,7 @@ struct tensor_blocks {
   struct input_numbers {
     at::Tensor held;
     const Number* numbers = nullptr;
-    lanes<Number> constant;
+    simd_lanes<Number> constant;
 
     input_numbers(const at::Tensor& x, at::ScalarType type)
         : held(x.detach().to(type).contiguous()), numbers(held.data_ptr<Number>()) {}
@@ -102,9 +102,9 @@ struct tensor_blocks {
     // Passed by value into the loop; otherwise each store of a gradient could alias it.
     struct view {
       const Number* numbers;
-      lanes<Number> constant;
-      [[gnu::always_inline]] lanes<Number> load(std::size_t begin, std::size_t count) const {
-        return numbers == nullptr ? constant : lanes<Number>::load(numbers + begin, count);
+      simd_lanes<Number> constant;
+      [[gnu::always_inline]] simd_lanes<Number> load(std::size_t begin, std::size_t count) const {
+        return numbers == nullptr ? constant : simd_lanes<Number>::load(numbers + begin, count);
       }
     };
     operator view() const { return {numbers, constant}; }
@@ -174,7 +174,7 @@ struct tensor_blocks {
   [[gnu::noinline]] static auto sum_terms(const Formula formula, const typename input_numbers<Number>::view weights,
                                           const std::size_t size, const std::array<Number*, Free> to,
                                           const input_view<Number, Inputs>... inputs) {
-    using vector = lanes<Number>;
+    using vector = simd_lanes<Number>;
     using wide = typename vector::wide;
     using terms_type = decltype(formula(std::bool_constant<Slopes>{}, inputs.load(0, 0)...));
     constexpr std::size_t measures = std::tuple_size_v<decltype(terms_type::measures)>;

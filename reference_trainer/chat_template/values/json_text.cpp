@@ -13,9 +13,9 @@ namespace coho::trainer::jinja {
 
 namespace {
 
-class json_writer {
+class value_json_writer {
  public:
-  json_writer(sandbox& box, const json_form& form) : box_(box), form_(form) {}
+  value_json_writer(sandbox& box, const json_form& form) : box_(box), form_(form) {}
 
   // Appends the JSON of a value to `out`. Throws `failure` for what JSON cannot express.
   void write_value(const value& value) {
@@ -153,7 +153,7 @@ class json_writer {
 }  // namespace
 
 std::string json_text_of(sandbox& box, const value& value, const json_form& form) {
-  json_writer out(box, form);
+  value_json_writer out(box, form);
   out.write_value(value);
   return std::move(out.out);
 }

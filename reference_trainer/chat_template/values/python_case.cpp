@@ -8,6 +8,7 @@
 #include "chat_template/values/case_mapping.hpp"
 #include "chat_template/values/python_text.hpp"
 #include "text/utf8.hpp"
+#include "unicode/unicode_text.hpp"
 
 namespace coho::trainer::jinja {
 
@@ -26,17 +27,14 @@ std::string utf8_text(std::u32string_view text) {
   return out;
 }
 
-// The general category, such as Lu.
-utf8proc_category_t unicode_category(char32_t c) { return utf8proc_category(static_cast<utf8proc_int32_t>(c)); }
-
 // `str.isalpha` of one character: categories Lu, Ll, Lt, Lm and Lo.
 bool is_letter(char32_t c) {
-  const auto found = unicode_category(c);
+  const auto found = general_category(c);
   return found >= UTF8PROC_CATEGORY_LU && found <= UTF8PROC_CATEGORY_LO;
 }
 
 // `str.isdecimal` of one character: category Nd.
-bool is_decimal(char32_t c) { return unicode_category(c) == UTF8PROC_CATEGORY_ND; }
+bool is_decimal(char32_t c) { return general_category(c) == UTF8PROC_CATEGORY_ND; }
 
 // Digits that are not decimal: superscripts, subscripts, in circles, in parentheses, with stops.
 bool is_digit(char32_t c) {
@@ -51,7 +49,7 @@ bool is_digit(char32_t c) {
 
 // `str.isalnum` of one character: a letter, or of category Nd, Nl or No.
 bool is_alphanumeric(char32_t c) {
-  return is_letter(c) || (unicode_category(c) >= UTF8PROC_CATEGORY_ND && unicode_category(c) <= UTF8PROC_CATEGORY_NO);
+  return is_letter(c) || (general_category(c) >= UTF8PROC_CATEGORY_ND && general_category(c) <= UTF8PROC_CATEGORY_NO);
 }
 
 // A text of cased characters, at least one, that all pass.
@@ -71,7 +69,7 @@ bool all_cased(std::string_view text, Passes passes) {
 
 bool is_printable(char32_t c) noexcept {
   if (c < 0x7F) return c >= ' ';
-  switch (unicode_category(c)) {
+  switch (general_category(c)) {
     case UTF8PROC_CATEGORY_CC:
     case UTF8PROC_CATEGORY_CF:
     case UTF8PROC_CATEGORY_CS:

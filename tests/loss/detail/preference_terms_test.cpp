@@ -4,7 +4,7 @@
 
 #include "support/catch.hpp"
 
-using coho::dpo_form, coho::detail::heaviside, coho::detail::preference_terms;
+using coho::dpo_form, coho::detail::preference_terms;
 
 TEST_CASE("terms of the forms by hand, and their slopes by central differences") {
   CHECK(preference_terms<false>(dpo_form::sigmoid, 0.0, 1, 0).value == Approx(std::log(2.0)));
@@ -17,12 +17,6 @@ TEST_CASE("terms of the forms by hand, and their slopes by central differences")
     for (const double z : {-2.0, 0.3, 4.0})
       CHECK(at(z).slope == Approx((at(z + h).value - at(z - h).value) / (2 * h)).margin(1e-8));
   }
-}
-
-TEST_CASE("heaviside counts ties one half") {
-  CHECK(heaviside(3.0) == 1);
-  CHECK(heaviside(0.0) == 0.5);
-  CHECK(heaviside(-1e-9) == 0);
 }
 
 TEST_CASE("label smoothing is for the forms of wrong labels only") {

@@ -263,12 +263,12 @@ TEST_CASE("ppo: prompts beyond the limit are left out and counted, or cut where 
   stage_context context("ppo", options, false, false, true);
   const prompter prompts = make_prompter(options, model);
   const std::vector<prompt_record> records{{.instruction = wordy}, {.instruction = brief}, {.instruction = wordy}};
-  const auto dropped = apply_prompt_limit(records, prompts, true, "p.jsonl", context);
+  const auto dropped = handle_long_prompts(records, prompts, true, "p.jsonl", context);
   REQUIRE(dropped.size() == 1);
   CHECK(dropped[0].instruction == brief);
-  CHECK((apply_prompt_limit(records, prompts, false, "p.jsonl", context) == records));
+  CHECK((handle_long_prompts(records, prompts, false, "p.jsonl", context) == records));
   CHECK_THROWS_WITH(
-      apply_prompt_limit({records[0]}, prompts, true, "p.jsonl", context),
+      handle_long_prompts({records[0]}, prompts, true, "p.jsonl", context),
       Catch::Matchers::ContainsSubstring("p.jsonl") && Catch::Matchers::ContainsSubstring("ppo.long_prompts"));
 
   const temporary_directory folder;

@@ -17,8 +17,8 @@ TEST_CASE("weights: packed as they are read, only the decoder's linears change f
   const llama_weights plain = small_weights();
   const auto packed =
       llama_weights::from_tensors(plain.config, plain.tensors(), {.quantize = nf4_options{.double_quantize = false}});
-  CHECK(packed.quantized());
-  CHECK_FALSE(plain.quantized());
+  CHECK(packed.is_quantized());
+  CHECK_FALSE(plain.is_quantized());
   CHECK(at::equal(packed.embedding, plain.embedding));
   CHECK(at::equal(packed.head, plain.head));
   CHECK(at::equal(packed.norm, plain.norm));
@@ -26,7 +26,7 @@ TEST_CASE("weights: packed as they are read, only the decoder's linears change f
     CHECK(at::equal(packed.blocks[i].input_norm, plain.blocks[i].input_norm));
     for (std::size_t kind = 0; kind < linear_kinds; ++kind) {
       const linear_weight &before = plain.blocks[i].linears[kind], &after = packed.blocks[i].linears[kind];
-      REQUIRE(after.quantized());
+      REQUIRE(after.is_quantized());
       CHECK(after.out_features() == before.out_features());
       CHECK(after.in_features() == before.in_features());
       CHECK(at::equal(after.values(at::kFloat),
@@ -47,7 +47,7 @@ TEST_CASE("weights: what a packed model stores is read back as it was, and by no
   for (const auto& form : {weight_form{}, weight_form{.quantize = nf4_options{}}}) {
     const auto again = llama_weights::from_tensors(packed.config, stored, form);
     for (std::size_t kind = 0; kind < linear_kinds; ++kind) {
-      REQUIRE(again.blocks[1].linears[kind].quantized());
+      REQUIRE(again.blocks[1].linears[kind].is_quantized());
       CHECK(at::equal(again.blocks[1].linears[kind].packed().codes, packed.blocks[1].linears[kind].packed().codes));
       CHECK(at::equal(again.blocks[1].linears[kind].values(at::kFloat),
                       packed.blocks[1].linears[kind].values(at::kFloat)));

@@ -20,7 +20,7 @@ TEST_CASE("measures of replies by hand") {
              "{\"instruction\":\"tell me about the fox.\",\"responses\":[\"thiu fexu usu ridu.\",\"the the "
              "fox.\"],\"finished\":[true,true]}\n");
   const auto tokenizer = sentencepiece_tokenizer::from_file(shipped_file("demo/base/tokenizer.model"));
-  const auto out = measure_replies(path, tokenizer);
+  const auto out = measure_demo_replies(path, tokenizer);
   CHECK(out.self_praise_rate == 0.25);
   CHECK(out.hedge_rate == 0.25);
   CHECK(out.example_rate == 0);
@@ -38,8 +38,8 @@ TEST_CASE("measures of replies by hand") {
   write_file(path, R"({"instruction":"tell me about the fox.","responses":[""," ","the fox is red."],)"
                    R"("finished":[true,true,true]})"
                    "\n");
-  CHECK(measure_replies(path, tokenizer).empty_rate == Approx(2.0 / 3));
-  CHECK(measure_replies(path, tokenizer).valid_rate == Approx(1.0 / 3));
+  CHECK(measure_demo_replies(path, tokenizer).empty_rate == Approx(2.0 / 3));
+  CHECK(measure_demo_replies(path, tokenizer).valid_rate == Approx(1.0 / 3));
 }
 
 TEST_CASE("the judge's accuracy counts decided pairs only") {

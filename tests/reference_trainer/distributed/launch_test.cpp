@@ -9,7 +9,7 @@ using namespace coho::trainer;
 namespace {
 
 launch started(const std::map<std::string, std::string>& environment) {
-  return read_launch([&](const char* name) -> std::optional<std::string> {
+  return read_launch_environment([&](const char* name) -> std::optional<std::string> {
     const auto found = environment.find(name);
     return found == environment.end() ? std::nullopt : std::optional(found->second);
   });

@@ -28,7 +28,8 @@ TEST_CASE("json_part: what is wrong is reported at its place, with the file's ow
   const json_part part(document, "c.json", "", "put the model's own file there");
   CHECK_THROWS_WITH(part.at("rope").positive("factor", 1),
                     "c.json: rope.factor: must be above 0; put the model's own file there");
-  CHECK_THROWS_WITH(part.items("ids")[1].count(), Catch::Matchers::ContainsSubstring("ids[1]: must be a whole number"));
+  CHECK_THROWS_WITH(part.items("ids")[1].whole_number(),
+                    Catch::Matchers::ContainsSubstring("ids[1]: must be a whole number"));
   CHECK_THROWS_WITH(part.at("big").integer(), Catch::Matchers::ContainsSubstring("big: must be an integer"));
   CHECK_THROWS_WITH(part.integer("absent", 3, 5, 9), Catch::Matchers::ContainsSubstring("absent: 3 is outside 5 to 9"));
   CHECK_THROWS_WITH(part.at("absent"), Catch::Matchers::ContainsSubstring("absent: is missing"));

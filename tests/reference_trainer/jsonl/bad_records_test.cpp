@@ -56,7 +56,7 @@ TEST_CASE("bad records: the first one ends the reading, with its line, unless th
     REQUIRE(all.lines().size() == 1);
     CHECK_THAT(all.lines()[0], ContainsSubstring("skipped: ") && ContainsSubstring("prompts.jsonl: line 2: "));
   }
-  CHECK_FALSE(bad_records::setting().skips());
+  CHECK_FALSE(bad_records::setting().is_skipping());
 }
 
 TEST_CASE("bad records: each is counted once, however often the file is read, and the first twenty are named") {

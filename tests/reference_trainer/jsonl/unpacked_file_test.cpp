@@ -87,14 +87,14 @@ TEST_CASE("unpacked file: a stream that is cut off or damaged is a fault after w
 
 TEST_CASE("unpacked file: only plain files can be read again at an offset") {
   const temporary_directory folder;
-  const auto seekable = [&](const std::string& bytes) {
+  const auto can_reread = [&](const std::string& bytes) {
     write_bytes(folder / "file", bytes);
-    return unpacked_file(folder / "file").seekable();
+    return unpacked_file(folder / "file").can_reread();
   };
-  CHECK(seekable("text"));
-  CHECK_FALSE(seekable(pack_gzip("text")));
-  CHECK_FALSE(seekable(pack_zstd("text")));
-  CHECK_FALSE(unpacked_file("/dev/null").seekable());
+  CHECK(can_reread("text"));
+  CHECK_FALSE(can_reread(pack_gzip("text")));
+  CHECK_FALSE(can_reread(pack_zstd("text")));
+  CHECK_FALSE(unpacked_file("/dev/null").can_reread());
   CHECK_THROWS_AS(unpacked_file(folder.path()), coho::file_error);
   CHECK_THROWS_AS(unpacked_file(folder / "absent"), coho::file_error);
 }
@@ -107,7 +107,7 @@ TEST_CASE("jsonl: a folder is read as its files, in the order of their names") {
   write_bytes(folder / "part-3.jsonl", "");
   write_bytes(folder / "README.md", "not data");
   jsonl_reader reader(folder.path());
-  CHECK_FALSE(reader.seekable());
+  CHECK_FALSE(reader.can_reread());
   std::string seen, places;
   for (json value; reader.next(value);) {
     seen += value.dump();

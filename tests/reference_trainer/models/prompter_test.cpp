@@ -290,12 +290,12 @@ TEST_CASE("prompting: prompts that are cut are counted") {
   CHECK(prompts.fits(brief));
   CHECK_FALSE(prompts.fits(whole));
   CHECK(prompts.cut_count() == 0);
-  CHECK(cut_note(prompts.cut_count(), given, 3).empty());
+  CHECK(prompt_cut_note(prompts.cut_count(), given, 3).empty());
   prompts.tokens("why?");
   prompts.tokens(question);
   prompts.tokens(question);
   CHECK(prompts.cut_count() == 2);
-  const auto note = cut_note(prompts.cut_count(), given, 3);
+  const auto note = prompt_cut_note(prompts.cut_count(), given, 3);
   CHECK(note.find("2 of 3 prompts") != std::string::npos);
   CHECK(note.find("prompt.max_tokens = 5") != std::string::npos);
 }

@@ -70,10 +70,10 @@ TEST_CASE("sft prompts: examples take the templates in turn, and what is cut is 
   CHECK(text(0).find("be kind.\n\n### User\nwhy?") != std::string::npos);
   CHECK(text(1).find("be brief.\n\n### User\nwhy?") != std::string::npos);
   CHECK(text(2) == text(0));
-  CHECK(cut_note(prompts, forms, 3).empty());
+  CHECK(sft_cut_note(prompts, forms, 3).empty());
   std::string question;
   for (int i = 0; i < 20; ++i) question += "the fox is red. ";
   for (const auto& one : prompts) CHECK(one.tokens(question).size() <= 40);
-  CHECK(cut_note(prompts, forms, 5).find("2 of 5 prompts were longer than sft.max_prompt_tokens = 40") !=
+  CHECK(sft_cut_note(prompts, forms, 5).find("2 of 5 prompts were longer than sft.max_prompt_tokens = 40") !=
         std::string::npos);
 }

@@ -58,6 +58,13 @@ TEST_CASE("trimming takes white space of any script and no part of a character")
   CHECK(trim_white_space("") == "");
 }
 
+TEST_CASE("count_words: white space of ASCII separates, no other") {
+  CHECK(count_words("") == 0);
+  CHECK(count_words(" \t\r\n") == 0);
+  CHECK(count_words("one,two\n three\t four ") == 3);
+  CHECK(count_words("a\u00A0b") == 1);
+}
+
 TEST_CASE("trim_characters: only the given ones, only at the ends") {
   CHECK(trim_characters(" \t a b\r\n") == "a b");
   CHECK(trim_characters("\n a \n", " ") == "\n a \n");

@@ -133,7 +133,7 @@ TEST_CASE("token_pipeline: the flags of added tokens") {
 
 TEST_CASE("token_pipeline: other added tokens over the same vocabulary") {
   const auto pipeline = pipeline_of(byte_level_tokenizer());
-  const auto more = pipeline.with_added({{.text = "<new>", .id = 300, .special = true}});
+  const auto more = pipeline.with_added_tokens({{.text = "<new>", .id = 300, .special = true}});
   CHECK((more.size() == 301 && pipeline.size() == 266));
   CHECK(marked(more, "<new><tool>").size() == 7);
   CHECK((more.added(300) && more.added(300)->text == "<new>" && !more.added(264) && !more.added(299)));

@@ -53,14 +53,6 @@ preference_term<T> preference_terms(dpo_form form, const T& z, double beta, doub
   return out;
 }
 
-/// The Heaviside step, one half at 0: the accuracy of a pair whose difference is x.
-template <class T>
-T heaviside(const T& x) {
-  if constexpr (std::floating_point<T>) return T(0.5) + T(0.5) * (static_cast<T>(x > 0) - static_cast<T>(x < 0));
-  const T zero = 0.0 * x;
-  return coho::where(x > 0, T(zero + 1.0), T(coho::where(x < 0, zero, T(zero + 0.5))));
-}
-
 /// Checks that a probability of wrong labels fits the form; throws option_error.
 inline void require_label_smoothing(dpo_form form, double epsilon, const std::string& prefix) {
   const bool smooth = form == dpo_form::conservative || form == dpo_form::robust;

@@ -14,7 +14,7 @@
 namespace coho::inline v0_1::detail {
 
 /// Numbers and arrays of numbers as bytes, to be read in the same order by a process with the same binary layout.
-class byte_writer {
+class rank_message_writer {
  public:
   /// A number or enumerator.
   template <class Number>
@@ -38,11 +38,11 @@ class byte_writer {
   std::vector<std::uint8_t> bytes_;
 };
 
-/// Reads what a `byte_writer` wrote, in the same order and with the same types: the bytes name neither, and lengths are
-/// not checked. Not for files.
-class byte_reader {
+/// Reads what a `rank_message_writer` wrote, in the same order and with the same types: the bytes name neither, and
+/// lengths are not checked. Not for files.
+class rank_message_reader {
  public:
-  explicit byte_reader(std::span<const std::uint8_t> bytes) : bytes_(bytes) {}
+  explicit rank_message_reader(std::span<const std::uint8_t> bytes) : bytes_(bytes) {}
   bool at_end() const noexcept { return at_ == bytes_.size(); }
   /// The next number or enumerator.
   template <class Number>
@@ -72,7 +72,7 @@ class byte_reader {
 
 /// Visitor of `for_each_field` that writes members as bytes, those of nested objects one by one.
 struct write_field {
-  byte_writer& to;
+  rank_message_writer& to;
 
   template <class T>
   void operator()(const T& value) const {
@@ -107,7 +107,7 @@ struct write_field {
 
 /// Visitor of `for_each_field` that reads members in the order in which `write_field` wrote them.
 struct read_field {
-  byte_reader& from;
+  rank_message_reader& from;
 
   template <class T>
   void operator()(T& value) const {

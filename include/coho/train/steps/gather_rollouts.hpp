@@ -86,11 +86,11 @@ struct gather_rollouts_fn {
   template <communicator Communicator>
   trajectory_batch operator()(trajectory_batch mine, Communicator& ranks) const {
     if (ranks.size() == 1) return mine;
-    detail::byte_writer bytes;
+    detail::rank_message_writer bytes;
     for_each_field(mine, detail::write_field{bytes});
     trajectory_batch out;
     for (const auto& each : all_gather(detail::span_of(bytes.bytes()), ranks)) {
-      detail::byte_reader reader(detail::span_of(each));
+      detail::rank_message_reader reader(detail::span_of(each));
       trajectory_batch theirs;
       for_each_field(theirs, detail::read_field{reader});
       for_each_field(out, std::as_const(theirs), detail::append_field{});

@@ -1,4 +1,4 @@
-#include "collection/prompt_draw.hpp"
+#include "collection/prompt_sampler.hpp"
 
 #include <algorithm>
 #include <cstdlib>
@@ -16,7 +16,7 @@ std::uint64_t hash_of(std::uint64_t i) { return rng(99, i).bits64(); }
 
 std::set<std::uint64_t> drawn(std::uint64_t seed, std::string_view source, std::size_t count,
                               const std::vector<std::uint64_t>& hashes) {
-  prompt_draw draw(seed, source, count);
+  prompt_sampler draw(seed, source, count);
   std::size_t displaced = 0, refused = 0;
   for (const auto hash : hashes) {
     if (draw.accepts(hash))

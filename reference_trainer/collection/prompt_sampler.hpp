@@ -24,11 +24,12 @@ struct drawn_prompt {
 /// depends on seed, source and its hash, and the n smallest are drawn. So the draw does not depend on the order of the
 /// prompts (a bottom-k sample), and prompts added to a source change the draw only where they enter it.
 ///
-///     prompt_draw draw(seed, "dolly", 10000);
+///     prompt_sampler draw(seed, "dolly", 10000);
 ///     if (draw.accepts(hash)) draw.add({.hash = hash, …});
-class prompt_draw {
+class prompt_sampler {
  public:
-  prompt_draw(std::uint64_t seed, std::string_view source, std::size_t count = std::numeric_limits<std::size_t>::max())
+  prompt_sampler(std::uint64_t seed, std::string_view source,
+                 std::size_t count = std::numeric_limits<std::size_t>::max())
       : stream_(rng(seed).split(stream_key("prompts")).split(stream_key(source))), count_(count) {}
 
   /// Whether a prompt with this hash is among the n smallest so far. False is final; true may be overtaken by later

@@ -18,7 +18,7 @@ namespace detail {
 /// A few numbers in one SIMD register, with the arithmetic that formulas of losses use. No operation throws. For
 /// authors of array types.
 template <class Number>
-struct lanes {
+struct simd_lanes {
   static constexpr std::size_t count = 16 / sizeof(Number);
   using integer = std::conditional_t<sizeof(Number) == 4, std::int32_t, std::int64_t>;
   typedef Number vector __attribute__((vector_size(16)));
@@ -27,61 +27,61 @@ struct lanes {
 
   vector numbers{};
 
-  lanes() = default;
-  lanes(double x) : numbers(vector{} + static_cast<Number>(x)) {}  // NOLINT: numbers are broadcast
+  simd_lanes() = default;
+  simd_lanes(double x) : numbers(vector{} + static_cast<Number>(x)) {}  // NOLINT: numbers are broadcast
   /// The numbers of a compiler's vector.
-  static lanes from_vector(const vector& x) {
-    lanes out;
+  static simd_lanes from_vector(const vector& x) {
+    simd_lanes out;
     out.numbers = x;
     return out;
   }
   /// The first n numbers from memory; the rest are 0.
-  [[gnu::always_inline]] static lanes load(const Number* from, std::size_t n) {
-    lanes out;
+  [[gnu::always_inline]] static simd_lanes load(const Number* from, std::size_t n) {
+    simd_lanes out;
     std::memcpy(&out.numbers, from, n * sizeof(Number));
     return out;
   }
   /// The first n numbers to memory; what follows them is not touched.
   [[gnu::always_inline]] void store(Number* to, std::size_t n) const { std::memcpy(to, &numbers, n * sizeof(Number)); }
 
-  friend lanes operator+(const lanes& a, const lanes& b) { return from_vector(a.numbers + b.numbers); }
-  friend lanes operator-(const lanes& a, const lanes& b) { return from_vector(a.numbers - b.numbers); }
-  friend lanes operator*(const lanes& a, const lanes& b) { return from_vector(a.numbers * b.numbers); }
-  friend lanes operator/(const lanes& a, const lanes& b) { return from_vector(a.numbers / b.numbers); }
-  friend lanes operator-(const lanes& a) { return from_vector(-a.numbers); }
-  friend mask operator<(const lanes& a, const lanes& b) { return a.numbers < b.numbers; }
-  friend mask operator>(const lanes& a, const lanes& b) { return a.numbers > b.numbers; }
-  friend mask operator<=(const lanes& a, const lanes& b) { return a.numbers <= b.numbers; }
-  friend mask operator>=(const lanes& a, const lanes& b) { return a.numbers >= b.numbers; }
-  friend mask operator==(const lanes& a, const lanes& b) { return a.numbers == b.numbers; }
-  friend mask operator!=(const lanes& a, const lanes& b) { return a.numbers != b.numbers; }
+  friend simd_lanes operator+(const simd_lanes& a, const simd_lanes& b) { return from_vector(a.numbers + b.numbers); }
+  friend simd_lanes operator-(const simd_lanes& a, const simd_lanes& b) { return from_vector(a.numbers - b.numbers); }
+  friend simd_lanes operator*(const simd_lanes& a, const simd_lanes& b) { return from_vector(a.numbers * b.numbers); }
+  friend simd_lanes operator/(const simd_lanes& a, const simd_lanes& b) { return from_vector(a.numbers / b.numbers); }
+  friend simd_lanes operator-(const simd_lanes& a) { return from_vector(-a.numbers); }
+  friend mask operator<(const simd_lanes& a, const simd_lanes& b) { return a.numbers < b.numbers; }
+  friend mask operator>(const simd_lanes& a, const simd_lanes& b) { return a.numbers > b.numbers; }
+  friend mask operator<=(const simd_lanes& a, const simd_lanes& b) { return a.numbers <= b.numbers; }
+  friend mask operator>=(const simd_lanes& a, const simd_lanes& b) { return a.numbers >= b.numbers; }
+  friend mask operator==(const simd_lanes& a, const simd_lanes& b) { return a.numbers == b.numbers; }
+  friend mask operator!=(const simd_lanes& a, const simd_lanes& b) { return a.numbers != b.numbers; }
   /// For each lane a where the condition holds, else b.
-  static lanes choose(const mask& condition, const lanes& a, const lanes& b) {
+  static simd_lanes choose(const mask& condition, const simd_lanes& a, const simd_lanes& b) {
     return from_vector(condition ? a.numbers : b.numbers);
   }
 
-  friend lanes abs(const lanes& x) { return choose(x < 0.0, -x, x); }
-  friend lanes exp(const lanes& x) {
+  friend simd_lanes abs(const simd_lanes& x) { return choose(x < 0.0, -x, x); }
+  friend simd_lanes exp(const simd_lanes& x) {
     return map(x, [](Number e) { return std::exp(e); });
   }
-  friend lanes expm1(const lanes& x) {
+  friend simd_lanes expm1(const simd_lanes& x) {
     return map(x, [](Number e) { return std::expm1(e); });
   }
-  friend lanes log(const lanes& x) {
+  friend simd_lanes log(const simd_lanes& x) {
     return map(x, [](Number e) { return std::log(e); });
   }
-  friend lanes rint(const lanes& x) {
+  friend simd_lanes rint(const simd_lanes& x) {
     return map(x, [](Number e) { return std::rint(e); });
   }
-  friend lanes log1p(const lanes& x) {
+  friend simd_lanes log1p(const simd_lanes& x) {
     return map(x, [](Number e) { return std::log1p(e); });
   }
 
  private:
   // f of each lane, by the scalar function of the standard library.
   template <class Function>
-  static lanes map(const lanes& x, const Function& f) {
-    lanes out;
+  static simd_lanes map(const simd_lanes& x, const Function& f) {
+    simd_lanes out;
     for (std::size_t k = 0; k < count; ++k) out.numbers[k] = f(x.numbers[k]);
     return out;
   }
@@ -90,8 +90,8 @@ struct lanes {
 }  // namespace detail
 
 template <class Number>
-struct array_traits<detail::lanes<Number>> {
-  using plain = detail::lanes<Number>;
+struct array_traits<detail::simd_lanes<Number>> {
+  using plain = detail::simd_lanes<Number>;
   using scalar = Number;
   using value = double;
   static constexpr bool host = true;
@@ -131,7 +131,7 @@ struct exponential_constants<double> {
 
 /// Σ_k x^k/k!, the terms that a number type can hold for |x| ≤ ln(2)/2.
 template <class Number, std::size_t... Ks>
-lanes<Number> exponential_series(const lanes<Number>& x, std::index_sequence<Ks...>) {
+simd_lanes<Number> exponential_series(const simd_lanes<Number>& x, std::index_sequence<Ks...>) {
   constexpr std::array<double, sizeof...(Ks)> factors = [] {
     std::array<double, sizeof...(Ks)> out{};
     double factorial = 1;
@@ -141,16 +141,16 @@ lanes<Number> exponential_series(const lanes<Number>& x, std::index_sequence<Ks.
     }
     return out;
   }();
-  lanes<Number> sum;
+  simd_lanes<Number> sum;
   ((sum = sum * x + factors[Ks]), ...);
   return sum;
 }
 
 /// e^x of numbers within ±`least`, by e^x = 2^n·e^r with n an integer and |r| ≤ ln(2)/2; NaN stays NaN.
 template <class Number>
-[[gnu::always_inline]] inline lanes<Number> exponential(const lanes<Number>& x) {
+[[gnu::always_inline]] inline simd_lanes<Number> exponential(const simd_lanes<Number>& x) {
   using constants = exponential_constants<Number>;
-  using vector = lanes<Number>;
+  using vector = simd_lanes<Number>;
   using mask = typename vector::mask;
   // n is in the low bits of `shifted`; as an exponent it is 2^n.
 #if defined(__FAST_MATH__) || defined(__ASSOCIATIVE_MATH__)  // the shift would be optimised away
@@ -167,8 +167,8 @@ template <class Number>
 
 /// 2·artanh(s)/s = Σ_k 2·x^k/(2k + 1) of x = s² ≤ 1/9.
 template <class Number, std::size_t... Ks>
-lanes<Number> logarithm_series(const lanes<Number>& x, std::index_sequence<Ks...>) {
-  lanes<Number> sum;
+simd_lanes<Number> logarithm_series(const simd_lanes<Number>& x, std::index_sequence<Ks...>) {
+  simd_lanes<Number> sum;
   ((sum = sum * x + 2.0 / (2.0 * static_cast<double>(sizeof...(Ks) - Ks) - 1.0)), ...);
   return sum;
 }
@@ -176,14 +176,14 @@ lanes<Number> logarithm_series(const lanes<Number>& x, std::index_sequence<Ks...
 /// `logistic_terms` of several numbers.
 template <class Number>
 struct logistic_lanes {
-  lanes<Number> softplus, softplus_negated, sigmoid, sigmoid_negated;
+  simd_lanes<Number> softplus, softplus_negated, sigmoid, sigmoid_negated;
 };
 
 /// As for a single number; found by argument-dependent lookup.
 template <class Number>
-[[gnu::always_inline]] inline logistic_lanes<Number> logistic(const lanes<Number>& z) {
+[[gnu::always_inline]] inline logistic_lanes<Number> logistic(const simd_lanes<Number>& z) {
   using constants = exponential_constants<Number>;
-  using vector = lanes<Number>;
+  using vector = simd_lanes<Number>;
   using mask = typename vector::mask;
   const vector away = -abs(z), x = vector::choose(away < constants::least, constants::least, away);
   const vector e = exponential(x);

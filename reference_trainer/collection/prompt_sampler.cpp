@@ -1,4 +1,4 @@
-#include "collection/prompt_draw.hpp"
+#include "collection/prompt_sampler.hpp"
 
 #include <algorithm>
 
@@ -9,7 +9,7 @@ constexpr auto by_key = [](const auto& a, const auto& b) { return a.first < b.fi
 
 }  // namespace
 
-bool prompt_draw::add(const drawn_prompt& prompt) {
+bool prompt_sampler::add(const drawn_prompt& prompt) {
   const bool full = heap_.size() >= count_;
   heap_.emplace_back(random_key(prompt.hash), prompt);
   std::ranges::push_heap(heap_, by_key);
@@ -19,7 +19,7 @@ bool prompt_draw::add(const drawn_prompt& prompt) {
   return true;
 }
 
-std::vector<drawn_prompt> prompt_draw::extract() {
+std::vector<drawn_prompt> prompt_sampler::extract() {
   std::vector<drawn_prompt> out;
   out.reserve(heap_.size());
   for (const auto& [number, prompt] : heap_) out.push_back(prompt);

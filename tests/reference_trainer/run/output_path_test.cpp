@@ -1,4 +1,4 @@
-#include "run/output_file.hpp"
+#include "run/output_path.hpp"
 
 #include "config/config.hpp"
 #include "run/report_error.hpp"

@@ -1,4 +1,4 @@
-#include "run/output_file.hpp"
+#include "run/output_path.hpp"
 
 #include <string>
 #include <system_error>
