@@ -1,13 +1,37 @@
 #include "decoder/kv_cache.hpp"
 
+#include <string>
+
 #include <coho/error.hpp>
 
+#include "observe/format.hpp"
+#include "observe/process_usage.hpp"
+
 namespace coho::trainer {
+namespace {
+
+// argument_error if the machine does not have the memory for the keys and values of all blocks. In double, as a count
+// of tokens may be so large that the bytes overflow.
+void require_cache_memory(const llama_config& config, std::int64_t slots, std::int64_t capacity,
+                          const at::TensorOptions& options) {
+  if (!options.device().is_cpu()) return;
+  const double bytes = 2.0 * static_cast<double>(config.num_hidden_layers * config.num_key_value_heads) *
+                       static_cast<double>(config.head_dim) * static_cast<double>(slots) *
+                       static_cast<double>(capacity) * static_cast<double>(options.dtype().itemsize());
+  const auto memory = static_cast<double>(physical_memory_bytes());
+  require_argument(memory == 0 || bytes <= memory,
+                   "keys and values of " + std::to_string(slots) + " × " + std::to_string(capacity) + " tokens take " +
+                       format_bytes(bytes) + ", and this machine has " + format_bytes(memory) +
+                       ": lower generation.max_new_tokens or generation.slots");
+}
+
+}  // namespace
 
 kv_cache::kv_cache(const llama_config& config, std::int64_t slots, std::int64_t capacity,
                    const at::TensorOptions& options)
     : slots_(slots), capacity_(capacity) {
   require_argument(slots > 0 && capacity > 0, "kv_cache: slots and capacity must be positive");
+  require_cache_memory(config, slots, capacity, options);
   for (std::int64_t i = 0; i < config.num_hidden_layers; ++i) {
     keys_.push_back(at::zeros({slots, config.num_key_value_heads, capacity, config.head_dim}, options));
     values_.push_back(at::zeros_like(keys_.back()));

@@ -15,7 +15,8 @@ namespace coho::trainer {
 /// always works on a dense prefix.
 class kv_cache {
  public:
-  /// `options`: type and device of keys and values. Throws argument_error unless slots and capacity are positive.
+  /// `options`: type and device of keys and values. Throws argument_error unless slots and capacity are positive, and if
+  /// the machine does not have the memory (on the CPU).
   kv_cache(const llama_config& config, std::int64_t slots, std::int64_t capacity, const at::TensorOptions& options);
 
   std::int64_t slots() const { return slots_; }

@@ -272,9 +272,9 @@ class chain {
     figures_.set("peak_rss_bytes", peak_rss_bytes());
     figures_.set("seed", context_.seed);
     const auto checks =
-        quick_ ? std::vector<threshold_check>{} : check_thresholds(shipped_file("demo/thresholds.json"), figures_);
+        quick_ ? std::vector<threshold_check>{} : check_demo_thresholds(shipped_file("demo/thresholds.json"), figures_);
     figures_.write(out_ / "summary.json");
-    write_report(out_ / "report.html", make_report(figures_, runs_, accuracy_, checks));
+    write_report(out_ / "report.html", make_demo_report(figures_, runs_, accuracy_, checks));
     context_.log("\n" + final_table(figures_, runs_));
     context_.log("judge " + std::to_string(*figures_.number("judge.accuracy")).substr(0, 5) +
                  ", reward model positive " + std::to_string(accuracy_.positive).substr(0, 5) + " negated " +

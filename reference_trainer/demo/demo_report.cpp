@@ -139,8 +139,8 @@ report::section make_demo_reward_section(const reward_accuracy& accuracy) {
 
 }  // namespace
 
-report make_report(const summary& figures, const std::vector<demo_run>& runs, const reward_accuracy& accuracy,
-                   const std::vector<threshold_check>& checks) {
+report make_demo_report(const summary& figures, const std::vector<demo_run>& runs, const reward_accuracy& accuracy,
+                        const std::vector<threshold_check>& checks) {
   report page{.title = "SALMON in a toy world"};
   page.subtitle =
       "A language model of a quarter of a million weights judges its own replies under principles; a reward model "

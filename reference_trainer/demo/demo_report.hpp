@@ -29,11 +29,11 @@ struct threshold_check {
 
 /// Checks a summary against a file like demo/thresholds.json: {"thresholds": [{"key", "is": "at_least" or "at_most",
 /// "than": number or {"key", "factor"}}]}. Throws argument_error for a figure that the summary lacks.
-std::vector<threshold_check> check_thresholds(const std::filesystem::path& path, const summary& figures);
+std::vector<threshold_check> check_demo_thresholds(const std::filesystem::path& path, const summary& figures);
 
 /// The page report.html; without checks it says that the short form has none.
-report make_report(const summary& figures, const std::vector<demo_run>& runs, const reward_accuracy& accuracy,
-                   const std::vector<threshold_check>& checks);
+report make_demo_report(const summary& figures, const std::vector<demo_run>& runs, const reward_accuracy& accuracy,
+                        const std::vector<threshold_check>& checks);
 
 /// The table at the end, for the terminal: a row of attributes and KL for each run.
 std::string final_table(const summary& figures, const std::vector<demo_run>& runs);

@@ -23,4 +23,9 @@ std::uint64_t current_rss_bytes() noexcept {
   }
 }
 
+std::uint64_t physical_memory_bytes() noexcept {
+  const auto pages = ::sysconf(_SC_PHYS_PAGES), page_bytes = ::sysconf(_SC_PAGESIZE);
+  return pages > 0 && page_bytes > 0 ? static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page_bytes) : 0;
+}
+
 }  // namespace coho::trainer

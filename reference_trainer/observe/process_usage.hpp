@@ -10,6 +10,9 @@ std::uint64_t peak_rss_bytes() noexcept;
 /// Its current memory, in bytes; 0 if the system does not say.
 std::uint64_t current_rss_bytes() noexcept;
 
+/// The memory that the machine has, in bytes; 0 if the system does not say.
+std::uint64_t physical_memory_bytes() noexcept;
+
 /// Seconds since its construction or the last `restart`.
 class stopwatch {
  public:

@@ -47,6 +47,13 @@ std::vector<std::pair<std::string, T>> parse_pattern(const std::vector<std::stri
   return out;
 }
 
+// Whether a folder's weights are quantized.
+bool is_packed_on_disk(const std::filesystem::path& model) {
+  std::error_code none;
+  const auto file = model / "config.json";
+  return std::filesystem::is_regular_file(file, none) && !llama_config::from_file(file).quantization.empty();
+}
+
 // Of each block's linears the rank that `rank` gives for a module's path and kind.
 template <class Rank>
 std::vector<linear_ranks> ranks_by_block(std::int64_t blocks, Rank rank) {
@@ -164,6 +171,9 @@ adapter_settings read_adapter_settings(const config& options) {
   const auto read = read_section<adapter_settings>(options.section("adapter"));
   const bool packed = options.peek<std::string>("model.quantize").value_or("none") != "none";
   options.check(!read.full || !packed, "adapter.kind", "lora where model.quantize packs the weights");
+  if (const std::filesystem::path model = options.peek<std::string>("model.path").value_or(""); read.full)
+    options.check(!is_packed_on_disk(model), "adapter.kind",
+                  "lora, as the weights in " + model.string() + " are packed; or give model.path the unpacked model");
   return read;
 }
 

@@ -25,7 +25,7 @@ TEST_CASE("thresholds: a number, another figure, or a multiple of it") {
   summary figures;
   figures.set("a", 0.5);
   figures.set("b.c", 0.69);
-  auto checks = check_thresholds(path, figures);
+  auto checks = check_demo_thresholds(path, figures);
   REQUIRE(checks.size() == 4);
   CHECK(checks[0].held);
   CHECK(checks[1].held);
@@ -34,13 +34,13 @@ TEST_CASE("thresholds: a number, another figure, or a multiple of it") {
   CHECK_THAT(checks[2].bound, Catch::Matchers::ContainsSubstring("at least 1.4 × a (0.7"));
   CHECK_FALSE(checks[3].held);
   figures.set("b.c", 0.71);
-  CHECK(check_thresholds(path, figures)[2].held);
+  CHECK(check_demo_thresholds(path, figures)[2].held);
 }
 
 TEST_CASE("thresholds: a figure that is missing is an error, not a pass") {
   const temporary_directory folder;
   write_file(folder / "t.json", R"({"thresholds": [{"key": "rm.accuracy", "is": "at_least", "than": 0.5}]})");
-  CHECK_THROWS_WITH(check_thresholds(folder / "t.json", summary()), Catch::Matchers::ContainsSubstring("rm.accuracy"));
+  CHECK_THROWS_WITH(check_demo_thresholds(folder / "t.json", summary()), Catch::Matchers::ContainsSubstring("rm.accuracy"));
 }
 
 TEST_CASE("thresholds: the shipped ones name every figure that the demo promises") {
@@ -58,7 +58,7 @@ TEST_CASE("thresholds: the shipped ones name every figure that the demo promises
         "rm.accuracy.pairs_of_principles", "rm.accuracy.triples_of_principles"})
     figures.set(key, 0.0);
   std::size_t missed = 0;
-  for (const auto& check : check_thresholds(shipped_file("demo/thresholds.json"), figures)) {
+  for (const auto& check : check_demo_thresholds(shipped_file("demo/thresholds.json"), figures)) {
     ++bounds[check.key];
     missed += !check.held;
   }
@@ -85,7 +85,7 @@ TEST_CASE("demo report: charts, replies and thresholds on one page") {
   reward_accuracy accuracy;
   accuracy.positive_by_quality = accuracy.negated_by_quality = std::vector<double>(6, 0.75);
   const auto html = render(
-      make_report(figures, runs, accuracy, {{.key = "a.b", .bound = "at least 1", .value = 0.5, .held = false}}));
+      make_demo_report(figures, runs, accuracy, {{.key = "a.b", .bound = "at least 1", .value = 0.5, .held = false}}));
   CHECK_THAT(html, Catch::Matchers::ContainsSubstring("tell me about the fox."));
   CHECK_THAT(html, Catch::Matchers::ContainsSubstring("the fox is &lt;red&gt;."));
   CHECK_THAT(html, Catch::Matchers::ContainsSubstring("a.b"));

@@ -19,6 +19,11 @@ TEST_CASE("the peak of memory follows what is touched") {
   CHECK(peak_rss_bytes() >= 200'000'000);
 }
 
+TEST_CASE("a machine has more memory than a process uses") {
+  CHECK(physical_memory_bytes() > peak_rss_bytes());
+  CHECK(physical_memory_bytes() % 4096 == 0);
+}
+
 TEST_CASE("a stopwatch counts seconds") {
   stopwatch watch;
   std::this_thread::sleep_for(std::chrono::milliseconds(20));

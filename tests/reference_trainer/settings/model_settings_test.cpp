@@ -1,11 +1,14 @@
 #include "settings/model_settings.hpp"
 
+#include <fstream>
+
 #include <coho/error.hpp>
 
 #include "architecture/storage_types.hpp"
 #include "settings/optimizer_settings.hpp"
 #include "support/catch.hpp"
 #include "support/recipe_models.hpp"
+#include "support/small_models.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"
 
@@ -154,6 +157,14 @@ TEST_CASE(
       read({"model.quantize=nf4"}),
       "--set adapter.kind=full: adapter.kind = 'full' is not allowed: it must be lora where model.quantize "
       "packs the weights");
+  const temporary_directory folder;
+  auto shape = small_config().to_json();
+  shape["quantization_config"] = {
+      {"quant_method", "bitsandbytes"}, {"load_in_4bit", true}, {"bnb_4bit_quant_type", "nf4"}};
+  std::ofstream(folder.path() / "config.json") << shape;
+  CHECK_THROWS_WITH(read({"model.path=" + folder.path().string()}),
+                    ContainsSubstring("adapter.kind = 'full' is not allowed: it must be lora, as the weights in " +
+                                      folder.path().string() + " are packed"));
   // A recipe's rank stays where the command line asks for whole weights.
   const std::vector<std::string> full{"adapter.kind=full"};
   CHECK(read_adapter_settings(config::parse("[adapter]\nrank = 8\n", "r.toml", full)).full);
