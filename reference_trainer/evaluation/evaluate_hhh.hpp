@@ -36,7 +36,7 @@ class choice_prompt {
 
 /// Input and answers cut to their last `tokens` tokens each, without white space around them: "... " before a cut
 /// input, "..." after a cut answer.
-hhh_item truncate_item(const hhh_item& item, const text_tokenizer& tokenizer, std::size_t tokens);
+hhh_item truncate_hhh_item(const hhh_item& item, const text_tokenizer& tokenizer, std::size_t tokens);
 
 /// What `score_hhh` measured.
 struct hhh_result {

@@ -130,7 +130,7 @@ TEST_CASE("hhh: long texts keep their last tokens, marked") {
   const auto ids = tokenizer.encode(text);
   REQUIRE(ids.size() > 6);
   const std::string end = tokenizer.decode(std::span<const token>(ids).last(4));
-  const auto cut = truncate_item({"c", text, {{text, true}, {"short", false}}}, tokenizer, 4);
+  const auto cut = truncate_hhh_item({"c", text, {{text, true}, {"short", false}}}, tokenizer, 4);
   CHECK(cut.input == "... " + end);
   CHECK(cut.answers[0].text == end + "...");
   CHECK(cut.answers[0].preferred);
@@ -138,7 +138,7 @@ TEST_CASE("hhh: long texts keep their last tokens, marked") {
         (tokenizer.encode("short").size() <= 4
              ? "short"
              : tokenizer.decode(std::span<const token>(tokenizer.encode("short")).last(4)) + "..."));
-  CHECK(truncate_item({"c", text, {}}, tokenizer, ids.size()).input == text);
-  CHECK(truncate_item({"c", "\n " + text + "\n\n", {{" ", false}}}, tokenizer, 1000).input == text);
-  CHECK(truncate_item({"c", text, {{" ", false}}}, tokenizer, 1000).answers[0].text.empty());
+  CHECK(truncate_hhh_item({"c", text, {}}, tokenizer, ids.size()).input == text);
+  CHECK(truncate_hhh_item({"c", "\n " + text + "\n\n", {{" ", false}}}, tokenizer, 1000).input == text);
+  CHECK(truncate_hhh_item({"c", text, {{" ", false}}}, tokenizer, 1000).answers[0].text.empty());
 }
