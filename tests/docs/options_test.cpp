@@ -132,7 +132,7 @@ bool is_default(const std::string& said, const std::string& real) {
 }
 
 // Members that a run sets, or that have no form in a recipe.
-const std::set<std::string> undescribed{"token_normalizer", "sequence_normalizer", "sizes"};
+const std::set<std::string> undescribed{"token_normalizer", "sequence_normalizer", "set_sizes"};
 
 struct marked_table {
   std::string page, of;
