@@ -59,7 +59,7 @@ llama_config base_config(std::int64_t vocabulary, const sentencepiece_tokenizer&
 
 // A document as tokens with the weights of its spans. Tokens before the first and after the last weight only cost time
 // in the head: the former become the prompt, the latter are dropped.
-supervised_example make_example(const document& text, const sentencepiece_tokenizer& tokenizer) {
+supervised_example make_document_example(const document& text, const sentencepiece_tokenizer& tokenizer) {
   std::vector<token> tokens;
   for (const token id : tokenizer.encode(text.text)) tokens.push_back(id);
   std::vector<double> weights(tokens.size(), 0.0);
@@ -126,7 +126,7 @@ void train_base(const std::filesystem::path& out, std::size_t steps, stage_conte
     context.stop_if_interrupted();
     rng random(context.seed, step);
     std::vector<supervised_example> examples;
-    for (const auto& text : source.batch(step, random)) examples.push_back(make_example(text, tokenizer));
+    for (const auto& text : source.batch(step, random)) examples.push_back(make_document_example(text, tokenizer));
     const auto s = trainer.step(std::span<const supervised_example>(examples));
     smoothed = step == 0 ? s.loss : smoothed + 0.05 * (s.loss - smoothed);
     log.add_scalars(static_cast<std::int64_t>(step),

@@ -24,7 +24,7 @@ namespace {
 constexpr const char* head_file = "score_head.safetensors";
 
 /// The head of a role that has a separate head file, or undefined tensors.
-scalar_head read_head(const std::filesystem::path& directory, std::int64_t hidden_size) {
+scalar_head read_head_file(const std::filesystem::path& directory, std::int64_t hidden_size) {
   const auto path = directory / head_file;
   if (!std::filesystem::exists(path)) return {};
   const tensor_map tensors = read_tensors(path);
@@ -247,7 +247,7 @@ void load_role(loaded_model& model, const std::string& role, const std::filesyst
   if (!std::filesystem::exists(path))
     throw file_error(path.string(), "", "no such directory", "give the output folder of an earlier stage");
   // Everything that can be wrong with the files is found before the role exists.
-  scalar_head head = read_head(path, bank.config().hidden_size);
+  scalar_head head = read_head_file(path, bank.config().hidden_size);
   if (std::filesystem::exists(path / "adapter_config.json")) {
     const lora_weights saved = read_peft(path);
     check_lora_shapes(saved, bank.config(), path.string());

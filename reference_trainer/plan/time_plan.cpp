@@ -97,7 +97,7 @@ struct work_estimator {
   }
 
   // Of all sequences at full length.
-  double tokens() const { return static_cast<double>(o.sequences) * length; }
+  double total_tokens() const { return static_cast<double>(o.sequences) * length; }
   double response_positions() const { return static_cast<double>(o.sequences * s.response_tokens); }
 
   // One forward pass over all sequences by one role.
@@ -116,8 +116,8 @@ struct work_estimator {
   // Forward and backward passes over all sequences in each epoch.
   phase_work update(const role_plan& role) const {
     phase_work out{.name = "update of " + role.name};
-    const double forwards = forward_passes(tokens(), s.micro_batch_tokens),
-                 n = tokens() * static_cast<double>(o.epochs);
+    const double forwards = forward_passes(total_tokens(), s.micro_batch_tokens),
+                 n = total_tokens() * static_cast<double>(o.epochs);
     const double linear = 2 * linears, low_rank = 2 * adapter_weights(&role), mixing = attention_flops(length / 2);
     const double forward = linear + low_rank + mixing;
     // Own weights have gradients, like an adapter; a frozen base only passes the gradient on.

@@ -84,8 +84,8 @@ bool begin_with_same_responses(const run_list& runs, const std::vector<const tra
 }
 
 // The runs of a stage; its sections carry its name if there are others.
-void add_stage(report& page, const run_list& runs, const std::string& stage, bool only_stage,
-               const run_report_options& options) {
+void add_stage_sections(report& page, const run_list& runs, const std::string& stage, bool only_stage,
+                        const run_report_options& options) {
   const std::string prefix = only_stage ? "" : stage_title(stage) + ": ";
   report::section figures{.heading = only_stage ? "Figures" : stage_title(stage)};
   for (auto& table : final_figures(runs)) figures.parts.emplace_back(std::move(table));
@@ -194,7 +194,7 @@ report make_run_report(const std::vector<run_folder>& runs, const run_report_opt
     run_list members;
     for (const auto& run : runs)
       if (run.stage == stage) members.push_back(&run);
-    add_stage(page, members, stage, stages.size() == 1, options);
+    add_stage_sections(page, members, stage, stages.size() == 1, options);
   }
   if (options.smoothing > 0)
     page.subtitle = "Curves are moving averages (weight " + format_short(options.smoothing) +
