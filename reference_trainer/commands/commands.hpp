@@ -102,6 +102,11 @@ subcommand make_eval_command();
 /// model's tokenizer is read.
 subcommand make_principles_command();
 
+/// `coho data FILE…`: the form of data files and folders, their columns with types, the kinds of record that stages read
+/// from them, languages, duplicates, lengths in tokens with model.path, and the first records of each kind. Reads every
+/// record; exit status 1 when one cannot be read.
+subcommand make_data_command();
+
 /// `coho quantize`: packs the linears of a checkpoint as NF4 and writes it in bitsandbytes' form, which this program
 /// and transformers open. Memory holds the packed model and one tensor of the checkpoint at a time.
 void run_quantize(const config& options, stage_context& context);
