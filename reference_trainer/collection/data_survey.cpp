@@ -12,6 +12,7 @@
 #include "records/records.hpp"
 #include "text/clean_text.hpp"
 #include "text/language.hpp"
+#include "unicode/unicode_text.hpp"
 
 namespace coho::trainer {
 namespace {

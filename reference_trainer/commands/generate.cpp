@@ -12,6 +12,7 @@
 #include "benchmarks/answer_writer.hpp"
 #include "benchmarks/benchmark_records.hpp"
 #include "commands/commands.hpp"
+#include "config/column_option.hpp"
 #include "config/read_options.hpp"
 #include "files/atomic_file.hpp"
 #include "generation/engine.hpp"
@@ -33,6 +34,7 @@ namespace {
 struct generate_options {
   std::optional<std::string> prompt{};
   std::optional<std::filesystem::path> prompts{};
+  column_choice columns{};
   std::filesystem::path adapter{};
   bool ids = false;
   std::size_t batch = 64;
@@ -45,6 +47,7 @@ struct generate_options {
   static void describe(auto&& visit, auto&... o) {
     visit({"prompt", "text of a single prompt"}, o.prompt...);
     visit({"prompts", "file of prompts (JSON Lines); with neither only the begin token is continued"}, o.prompts...);
+    visit(columns_option, o.columns...);
     visit({"adapter", "folder of an adapter, or of a trained model"}, o.adapter...);
     visit({"ids", "whether token ids are printed, the prompt's first"}, o.ids...);
     visit({"batch", "number of prompts answered at a time", allowed::count(), "prompts"}, o.batch...);
@@ -59,6 +62,9 @@ struct generate_options {
   // Throws config_error for options that exclude each other.
   void check_constraints(const config& section) const {
     section.check(!prompt || !prompts, "prompts", "left out when generate.prompt is given");
+    check_columns(section, columns, prompt_columns);
+    section.check(columns.empty() || (prompts && !is_fastchat(answers)), "columns",
+                  "left out unless generate.prompts names a file of prompts, which FastChat's questions are not");
     const bool benchmark = answers != answer_form::jsonl;
     section.check(!ids || !benchmark, "ids", "left out with answers of a benchmark's form");
     section.check(!benchmark || prompts, "answers", "jsonl where generate.prompts names no file of questions");
@@ -105,6 +111,7 @@ class generator {
         prompting_(settings.prompting),
         prompts_(prompting_, model_),
         sampling_(settings.sampling),
+        columns_(settings.read.columns),
         form_(settings.read.answers),
         identity_{.model_id = settings.read.model_id, .timestamp = settings.read.timestamp},
         batch_(settings.read.batch),
@@ -159,7 +166,7 @@ class generator {
     std::optional<answer_writer> writer;
     if (!context_.out.empty()) writer.emplace(context_.out, form_, context_.resume);
     const auto for_each_question = [&](auto use) {
-      jsonl_reader reader(file);
+      jsonl_reader reader(file, {}, columns_);
       std::optional<benchmark_question> question;
       const auto read = [&](const json& value) {
         question = read_benchmark_question(form_, value, reader);
@@ -297,6 +304,7 @@ class generator {
   generation_options sampling_;
   std::vector<token> ends_;
   std::optional<generation_engine> engine_;
+  column_choice columns_;
   answer_form form_;
   answer_identity identity_;
   std::size_t batch_;

@@ -9,6 +9,7 @@
 #include <coho/principle/judging.hpp>
 
 #include "commands/commands.hpp"
+#include "config/column_option.hpp"
 #include "config/read_options.hpp"
 #include "datasets/pair_stream.hpp"
 #include "files/data_files.hpp"
@@ -26,8 +27,8 @@ namespace {
 
 // A first pass over the files, so that an error in the last line is reported before hours of work.
 pair_stream::totals count_pairs(const std::vector<std::filesystem::path>& samples, const pairing_options& choice,
-                                const stage_context& context) {
-  pair_stream stream(samples, choice);
+                                const column_choice& columns, const stage_context& context) {
+  pair_stream stream(samples, choice, columns);
   for (pair_record pair; stream.next(pair);) context.stop_if_interrupted();
   if (stream.counts().pairs == 0)
     throw file_error(
@@ -50,18 +51,23 @@ std::string computed_share(const judge_role& judge) {
 
 struct judge_options {
   std::vector<std::filesystem::path> samples{};
+  column_choice columns{};
   pairing_options pairs{};
   std::filesystem::path principles{}, template_path{};
   std::size_t batch = 64;
 
   static void describe(auto&& visit, auto&... o) {
     visit(required({"samples", "file or files that `coho sample` wrote"}), o.samples...);
+    visit(columns_option, o.columns...);
     pairing_options::describe(visit, o.pairs...);
     visit(otherwise("\"reward_model\"", {"principles", "file of principles, or a shipped one"}), o.principles...);
     visit(otherwise("shipped", {"template", "template of the judge's prompt"}), o.template_path...);
     visit({"batch", "number of pairs judged at a time", allowed::count(), "pairs"}, o.batch...);
   }
-  void check_constraints(const config& section) const { pairs.check_constraints(section); }
+  void check_constraints(const config& section) const {
+    check_columns(section, columns, sample_columns);
+    pairs.check_constraints(section);
+  }
 };
 
 class judge_stage : public stage {
@@ -72,6 +78,7 @@ class judge_stage : public stage {
                                                   {.principles = shipped_file("principles/reward_model.json"),
                                                    .template_path = shipped_file("prompts/judge.txt")});
     samples_ = read.samples;
+    columns_ = read.columns;
     choice_ = read.pairs;
     choice_.random = pairing_rng(context.seed);
     principles_path_ = find_principle_file(read.principles);
@@ -94,7 +101,7 @@ class judge_stage : public stage {
   void load(const config&, stage_context& context) override {
     model_ = load_model(base_, context);
     load_role(model_, "judge", adapter_);
-    all_ = count_pairs(samples_, choice_, context);
+    all_ = count_pairs(samples_, choice_, columns_, context);
   }
 
   void run(stage_context& context) override {
@@ -105,7 +112,7 @@ class judge_stage : public stage {
     // A partly written batch is judged again as a whole: a score's last digits depend on its batch.
     done_ = writer.count();
     const std::size_t first = done_ - done_ % batch_;
-    pair_stream stream(samples_, choice_);
+    pair_stream stream(samples_, choice_, columns_);
     std::vector<pair_record> pairs;
     const auto flush = [&] { judge_batch(judge, std::exchange(pairs, {}), stream.counts().pairs, writer, bar); };
     for (pair_record pair; stream.next(pair);) {
@@ -155,6 +162,7 @@ class judge_stage : public stage {
   }
 
   std::vector<std::filesystem::path> samples_;
+  column_choice columns_;
   pairing_options choice_;
   std::filesystem::path principles_path_, template_path_;
   std::size_t batch_ = 0;

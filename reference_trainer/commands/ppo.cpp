@@ -47,15 +47,13 @@ namespace {
 
 enum class value_head_start { zero, copy };
 constexpr auto option_names(value_head_start) { return std::array{"zero", "copy"}; }
-enum class long_prompts { drop, cut };
-constexpr auto option_names(long_prompts) { return std::array{"drop", "cut"}; }
 
 struct ppo_stage_options {
-  std::filesystem::path policy{}, reward_model{}, prompts{};
+  std::filesystem::path policy{}, reward_model{};
+  rl_prompt_options prompts{};
   std::uint64_t steps = 100;
   std::size_t rollouts = 576, samples_per_prompt = 1;
   value_head_start value_head = value_head_start::zero;
-  long_prompts long_ones = long_prompts::drop;
   checkpoint_options checkpoints{.save_every = 10, .keep = 2};
   double stop_kl = 0;
   guideline_options guideline{};
@@ -66,8 +64,7 @@ struct ppo_stage_options {
     visit({"policy", "folder of the adapter or model that policy and reference start from; none: the base"},
           o.policy...);
     visit({"reward_model", "folder of the reward model; required unless a bonus is set"}, o.reward_model...);
-    visit(required({"prompts", "file of prompts"}), o.prompts...);
-    visit({"long_prompts", "what happens to prompts longer than prompt.max_tokens"}, o.long_ones...);
+    rl_prompt_options::describe(visit, o.prompts...);
     guideline_options::describe(visit, o.guideline...);
     visit({"steps", "number of PPO steps", allowed::at_least(1), "steps"}, o.steps...);
     visit({"rollouts",
@@ -83,6 +80,7 @@ struct ppo_stage_options {
   }
   /// Throws config_error where an option has no effect.
   void check_constraints(const config& section) const {
+    prompts.check_constraints(section);
     checkpoints.check_constraints(section, ppo_stage_options{}.checkpoints.keep);
     guideline.check_constraints(section);
   }
@@ -115,7 +113,7 @@ ppo_settings read_ppo_settings(const config& options, stage_context& context, co
                              generation.unfinished_stop.end());
   read.engine = read_engine(options);
   read.bonus.emplace(read_bonus(section, read.training.preset, generation.max_new_tokens));
-  read.evaluation = read_ppo_evaluation_settings(section, generation);
+  read.evaluation = read_ppo_evaluation_settings(section, generation, read.read.prompts.columns);
   read.guidelines.emplace(read.read.guideline, context.dry_run);
   rl_prompt_source::check_sizes(read.read.rollouts, read.read.samples_per_prompt);
   join_ranks(options, context, out);
@@ -177,11 +175,10 @@ class ppo_run {
         prompts_(settings.prompting, model_),
         reward_(settings.read.is_scored() ? std::optional(make_reward_role(model_, "reward", settings.reward_prompt))
                                           : std::nullopt),
-        source_(handle_long_prompts(read_records<prompt_record>(settings.read.prompts), prompts_,
-                                    settings.read.long_ones == long_prompts::drop, settings.read.prompts, context),
-                prompts_, *settings.guidelines, settings.read.rollouts, settings.read.samples_per_prompt, context.seed),
+        source_(read_rl_prompts(settings.read.prompts, prompts_, context), prompts_, *settings.guidelines,
+                settings.read.rollouts, settings.read.samples_per_prompt, context.seed),
         held_out_(evaluation_prompts(settings.evaluation, prompts_, *settings.guidelines,
-                                     settings.read.long_ones == long_prompts::drop, context)),
+                                     settings.read.prompts.long_ones, context)),
         policy_parameters_(model_.bank->train("policy")),
         value_parameters_(model_.bank->train("value")),
         policy_optimizer_(policy_parameters_, settings.training.optimizer),

@@ -26,6 +26,9 @@ inline constexpr std::array<std::string_view, 22> sft_columns{
     "answer",   "completion", "context", "conversations", "finished", "history",  "input",         "instruction",
     "language", "messages",   "output",  "problem",       "prompt",   "question", "question_type", "response",
     "solution", "source",     "system",  "system_prompt", "tools",    "weight"};
+inline constexpr std::array<std::string_view, 15> sample_columns{
+    "context",  "finished", "history",       "input",     "instruction", "language", "length_bonus", "output",
+    "output_1", "output_2", "question_type", "responses", "source",      "system",   "system_prompt"};
 inline constexpr std::array<std::string_view, 31> preference_columns{
     "Answer1",       "Answer2",          "Preference", "Question",    "chosen",
     "conversations", "dimension_scores", "dimensions", "dominant",    "history",

@@ -35,9 +35,11 @@ std::vector<std::pair<std::size_t, std::size_t>> choose_pairs(std::size_t respon
   return out;
 }
 
-pair_stream::pair_stream(const std::vector<std::filesystem::path>& files, pairing_options options) : options_(options) {
+pair_stream::pair_stream(const std::vector<std::filesystem::path>& files, pairing_options options,
+                         const column_choice& columns)
+    : options_(options) {
   require_argument(!files.empty(), "pair_stream: no files");
-  for (const auto& file : files) readers_.emplace_back(file);
+  for (const auto& file : files) readers_.emplace_back(file, columns);
 }
 
 bool pair_stream::next(pair_record& pair) {

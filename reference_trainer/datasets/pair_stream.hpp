@@ -64,7 +64,8 @@ std::vector<std::pair<std::size_t, std::size_t>> choose_pairs(std::size_t respon
 ///     for (pair_record pair; pairs.next(pair);) judge(pair);
 class pair_stream {
  public:
-  pair_stream(const std::vector<std::filesystem::path>& files, pairing_options options);
+  pair_stream(const std::vector<std::filesystem::path>& files, pairing_options options,
+              const column_choice& columns = {});
 
   /// The next pair; false after the last.
   bool next(pair_record& pair);

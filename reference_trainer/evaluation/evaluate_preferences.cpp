@@ -8,6 +8,7 @@
 
 #include <coho/error.hpp>
 
+#include "config/column_option.hpp"
 #include "config/read_options.hpp"
 #include "datasets/preference_data.hpp"
 #include "evaluation/preference_measures.hpp"
@@ -45,18 +46,21 @@ void print_preference_table(const std::string& title, const text_table& table) {
 
 struct preferences_options {
   std::vector<fs::path> data{};
+  column_choice columns{};
   fs::path reward_model{}, principles{};
   std::size_t batch = 64, limit = 0;
   reward_lengths reward_prompt = reward_lengths::of("eval");
 
   static void describe(auto&& visit, auto&... o) {
     visit(required({"data", "file or files of preferences"}), o.data...);
+    visit(columns_option, o.columns...);
     visit(required({"reward_model", "folder of the reward model"}), o.reward_model...);
     visit({"batch", "number of pairs scored at a time", allowed::count()}, o.batch...);
     visit({"limit", "number of records used, from the start of a file; 0: all", {}, "records"}, o.limit...);
     visit({"principles", "file of principles, for records that only name theirs"}, o.principles...);
     visit({"reward_prompt", "length of what the reward model reads"}, o.reward_prompt...);
   }
+  void check_constraints(const config& section) const { check_columns(section, columns, preference_columns); }
 };
 
 // `coho eval preferences`: files are opened before any is read.
@@ -79,7 +83,7 @@ class preferences_stage : public stage {
     reward_.emplace(make_reward_role(model_, "reward", prompt_));
     if (!read_.principles.empty()) collection_ = load_principles(find_principle_file(read_.principles));
     // Missing files are reported before hours are spent on the files before them.
-    for (const auto& file : read_.data) readers_.emplace_back(file);
+    for (const auto& file : read_.data) readers_.emplace_back(file, read_.columns);
   }
 
   // Measures file after file, prints the tables and writes `out`, if given.

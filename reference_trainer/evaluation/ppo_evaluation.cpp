@@ -72,12 +72,13 @@ struct ppo_evaluation::measured {
 };
 
 std::vector<rl_prompt> evaluation_prompts(const ppo_evaluation_settings& settings, const prompter& prompts,
-                                          const guideline_source& guidelines, bool drop_long, stage_context& context) {
+                                          const guideline_source& guidelines, long_prompts long_ones,
+                                          stage_context& context) {
   std::vector<rl_prompt> out;
   if (!settings.enabled()) return out;
   const rng random = evaluation_rng().split(stream_key("guideline"));
-  for (const auto& record : handle_long_prompts(read_records<prompt_record>(settings.prompts, settings.limit), prompts,
-                                                drop_long, settings.prompts, context))
+  const rl_prompt_options file{settings.prompts, settings.columns, long_ones};
+  for (const auto& record : read_rl_prompts(file, prompts, context, settings.limit))
     out.push_back(to_rl_prompt(record, prompts, guidelines(record.type, random, out.size()), out.size()));
   return out;
 }

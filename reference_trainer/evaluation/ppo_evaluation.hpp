@@ -30,9 +30,10 @@
 namespace coho::trainer {
 
 /// The held-out prompts, each with the guideline that its responses are scored under in all evaluations; none without
-/// ppo.evaluation.prompts. `drop_long`: see handle_long_prompts. Throws file_error.
+/// ppo.evaluation.prompts. `long_ones`: those over prompt.max_tokens. Throws file_error.
 std::vector<rl_prompt> evaluation_prompts(const ppo_evaluation_settings& settings, const prompter& prompts,
-                                          const guideline_source& guidelines, bool drop_long, stage_context& context);
+                                          const guideline_source& guidelines, long_prompts long_ones,
+                                          stage_context& context);
 
 /// Removes an abandoned run's evaluation results from its folder at or after a step: samples, and with step 0 best/.
 /// Files and folders of those names that no evaluation wrote stay.

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +13,7 @@
 #include <coho/principle/intervention.hpp>
 #include <coho/rollout/trajectory.hpp>
 
+#include "config/column_option.hpp"
 #include "config/config.hpp"
 #include "config/recipe_option.hpp"
 #include "models/prompter.hpp"
@@ -18,6 +21,25 @@
 #include "run/stage_context.hpp"
 
 namespace coho::trainer {
+
+/// What happens to prompts longer than prompt.max_tokens.
+enum class long_prompts : std::uint8_t { drop, cut };
+constexpr auto option_names(long_prompts) { return std::array{"drop", "cut"}; }
+
+/// The keys of the prompts in the section `ppo`.
+struct rl_prompt_options {
+  std::filesystem::path prompts{};
+  column_choice columns{};
+  long_prompts long_ones = long_prompts::drop;
+
+  static void describe(auto&& visit, auto&... o) {
+    visit(required({"prompts", "file of prompts"}), o.prompts...);
+    visit(columns_option, o.columns...);
+    visit({"long_prompts", "what happens to prompts longer than prompt.max_tokens"}, o.long_ones...);
+  }
+  /// Throws config_error for columns under names that are not read.
+  void check_constraints(const config& section) const { check_columns(section, columns, prompt_columns); }
+};
 
 /// The keys of the guideline in the section `ppo`.
 struct guideline_options {
@@ -64,6 +86,11 @@ class guideline_source {
 /// `file`, when none is left.
 std::vector<prompt_record> handle_long_prompts(std::vector<prompt_record> records, const prompter& prompts, bool drop,
                                                const std::filesystem::path& file, stage_context& context);
+
+/// The prompts of a file, or the first `limit`, after `handle_long_prompts`. Throws file_error.
+std::vector<prompt_record> read_rl_prompts(const rl_prompt_options& options, const prompter& prompts,
+                                           stage_context& context,
+                                           std::size_t limit = std::numeric_limits<std::size_t>::max());
 
 /// A record as PPO takes it: its tokens, its text for the reward model, and the guideline. `key` seeds its sampling.
 rl_prompt to_rl_prompt(const prompt_record& record, const prompter& prompts, std::vector<std::string> guideline,

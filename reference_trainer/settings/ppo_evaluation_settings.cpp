@@ -4,10 +4,15 @@
 
 namespace coho::trainer {
 
-ppo_evaluation_settings read_ppo_evaluation_settings(const config& section, const generation_options& training) {
+void ppo_evaluation_settings::check_constraints(const config& section) const {
+  check_columns(section, columns, prompt_columns);
+}
+
+ppo_evaluation_settings read_ppo_evaluation_settings(const config& section, const generation_options& training,
+                                                     const column_choice& columns) {
   const config own = section.section("evaluation");
   auto read = read_section<ppo_evaluation_settings>(
-      own, {.temperature = training.temperature, .max_new_tokens = training.max_new_tokens});
+      own, {.columns = columns, .temperature = training.temperature, .max_new_tokens = training.max_new_tokens});
   const bool others = !section.keys("evaluation").empty();
   section.check(!others || own.has("prompts"), "evaluation.prompts",
                 "given where the section has other keys: \"\" for no evaluation");

@@ -210,11 +210,12 @@ TEST_CASE("ppo evaluation: two ranks share the prompts and find what one finds; 
     const config section = options.section("ppo");
     const guideline_source guidelines = read_guidelines(section);
     const reward_parts parts(run, read_bonus(section, 8), true);
-    const auto evaluated = read_ppo_evaluation_settings(section, run.generation);
+    const auto evaluated = read_ppo_evaluation_settings(section, run.generation, {});
     const policy_role_options sampling{
         .banned = model.banned_tokens(), .end_tokens = model.end_tokens(), .token_texts = model.token_texts()};
     const evaluation_inputs training{model, &judge, prompts, parts, guidelines, sampling, run.generation, {}};
-    ppo_evaluation evaluation(evaluated, evaluation_prompts(evaluated, prompts, guidelines, true, context), training,
+    ppo_evaluation evaluation(evaluated,
+                              evaluation_prompts(evaluated, prompts, guidelines, long_prompts::drop, context), training,
                               folder / out, context);
     // A reward that is no number was written as null; whatever is one is better.
     evaluation.restore({{0, nullptr}, {1, -0.5}, {2, nullptr}, {3, -0.75}});
