@@ -35,19 +35,14 @@ namespace {
 
 struct sft_options {
   sft_data_settings files{};
-  std::vector<std::filesystem::path> templates{};
-  trained_replies replies = trained_replies::all;
-  std::size_t max_response_tokens = 512;
+  sft_example_options examples{};
   prompt_limit<true> limit{};
   fit_settings<supervised_options> fit = fit_settings<supervised_options>::of(sft_defaults);
 
   static void describe(auto&& visit, auto&... o) {
     sft_data_settings::describe(visit, o.files...);
-    visit({"templates", "n templates in place of prompt.template: example i takes template i mod n"}, o.templates...);
-    visit({"replies", "which replies of a conversation are trained on"}, o.replies...);
+    sft_example_options::describe(visit, o.examples...);
     prompt_limit<true>::describe(visit, o.limit...);
-    visit({"max_response_tokens", "longest reply; a longer one is cut and has no end token; 0: no limit", {}, "tokens"},
-          o.max_response_tokens...);
     fit_settings<supervised_options>::describe(visit, o.fit...);
   }
   // Throws config_error for options that exclude each other.
@@ -68,7 +63,7 @@ struct sft_settings {
 sft_settings read_sft(const config& options, stage_context& context, const std::filesystem::path& out) {
   sft_settings read;
   read_options(options.section("sft"), read.read, {"max_prompt_tokens"});
-  read.forms = read_sft_prompts(options, read.read.templates);
+  read.forms = read_sft_prompts(options, read.read.examples.templates);
   join_ranks(options, context, out);
   read.adapter = read_starting_adapter(options);
   read.planned = read_parallel_plan(options, context);
@@ -82,7 +77,8 @@ std::vector<supervised_example> read_examples(const sft_settings& settings, cons
   std::size_t number = 0;
   for (const auto& record : load_sft_records(settings.read.files)) {
     const prompter& form = prompts[number++ % prompts.size()];
-    out.push_back(make_supervised_example(record, form, settings.read.max_response_tokens, settings.read.replies));
+    out.push_back(make_supervised_example(record, form, settings.read.examples.max_response_tokens,
+                                          settings.read.examples.replies));
     if (!out.back().response.empty()) continue;
     out.pop_back();
     dropped_parts::of_run().add("no reply with a weight above 0; left out", record.prompt.text() + record.response);
@@ -116,7 +112,7 @@ class sft_stage : public stage {
                                                          .batch_size = training.batch_size,
                                                          .micro_batch_tokens = training.micro_batch.tokens,
                                                          .prompt_tokens = settings_.forms.front().max_tokens,
-                                                         .response_tokens = settings_.read.max_response_tokens,
+                                                         .response_tokens = settings_.read.examples.max_response_tokens,
                                                          .moments = settings_.read.fit.optimizer.moments});
   }
 

@@ -33,6 +33,14 @@ std::vector<std::string> dropped_parts::drain_lines() {
   return out;
 }
 
+std::map<std::string, std::size_t> dropped_parts::drain_counts() {
+  const std::lock_guard lock(mutex_);
+  std::map<std::string, std::size_t> out;
+  for (const auto& [what, records] : seen_) out[what] = records.size();
+  seen_.clear();
+  return out;
+}
+
 void dropped_parts::clear() {
   const std::lock_guard lock(mutex_);
   seen_.clear();

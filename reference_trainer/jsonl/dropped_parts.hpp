@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <map>
 #include <mutex>
 #include <string>
@@ -29,6 +30,8 @@ class dropped_parts {
   std::vector<std::string> report_lines() const;
   /// Returns the lines and starts over.
   std::vector<std::string> drain_lines();
+  /// Returns the number of records of each part and starts over.
+  std::map<std::string, std::size_t> drain_counts();
   void clear();
 
  private:

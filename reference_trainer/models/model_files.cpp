@@ -122,11 +122,20 @@ void warn_of_other_base(const loaded_model& model, const std::filesystem::path& 
                            "; it has no fingerprint to tell whether their weights are the same");
 }
 
+/// The folder's tokenizer and special tokens, for a model of this vocabulary.
+loaded_model read_tokens(const std::filesystem::path& directory, std::shared_ptr<const text_tokenizer> tokenizer,
+                         std::int64_t vocabulary, const std::vector<std::int64_t>& model_ends) {
+  loaded_model out;
+  out.directory = directory;
+  out.ids = read_special_token_ids(directory, *tokenizer, vocabulary, model_ends);
+  report_checkpoint_notes(directory, out.ids.contradictions);
+  out.tokenizer = tokenizer->extended(out.ids.added, out.ids.begin, out.ids.end);
+  return out;
+}
+
 /// A bank over the weights with the folder's tokenizer and special tokens. A tokenizer with more pieces than the
 /// vocabulary has rows is refused.
 loaded_model make_loaded_model(const std::filesystem::path& directory, llama_weights weights) {
-  loaded_model out;
-  out.directory = directory;
   const auto tokenizer = load_tokenizer(directory);
   const std::int64_t vocabulary = weights.config.vocab_size;
   if (static_cast<std::int64_t>(tokenizer->model_size()) > vocabulary)
@@ -134,9 +143,7 @@ loaded_model make_loaded_model(const std::filesystem::path& directory, llama_wei
                      "has " + std::to_string(tokenizer->model_size()) + " pieces, but the model has a vocabulary of " +
                          std::to_string(vocabulary),
                      "put the checkpoint's own tokenizer next to it");
-  out.ids = read_special_token_ids(directory, *tokenizer, vocabulary, weights.config.eos_token_ids);
-  report_checkpoint_notes(directory, out.ids.contradictions);
-  out.tokenizer = tokenizer->extended(out.ids.added, out.ids.begin, out.ids.end);
+  auto out = read_tokens(directory, tokenizer, vocabulary, weights.config.eos_token_ids);
   out.bank = std::make_unique<adapter_bank>(std::move(weights));
   return out;
 }
@@ -175,6 +182,16 @@ loaded_model load_model(const std::filesystem::path& directory, const weight_for
   out.base_head = std::move(head);
   out.fingerprint = fingerprint;
   return out;
+}
+
+loaded_model load_model_tokens(const std::filesystem::path& directory) {
+  check_directory(directory);
+  const auto tokenizer = load_tokenizer(directory);
+  const auto shape = directory / "config.json";
+  if (!std::filesystem::exists(shape))
+    return read_tokens(directory, tokenizer, static_cast<std::int64_t>(tokenizer->size()), {});
+  const auto config = llama_config::from_file(shape);
+  return read_tokens(directory, tokenizer, config.vocab_size, config.eos_token_ids);
 }
 
 namespace {

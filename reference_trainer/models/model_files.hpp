@@ -44,6 +44,10 @@ struct loaded_model {
 /// released one by one. Throws file_error.
 loaded_model load_model(const std::filesystem::path& directory, const weight_form& form = {});
 
+/// Only the tokenizer of a folder and what its files say about special tokens, without a bank: enough to lay out
+/// prompts. The folder may hold a tokenizer and nothing else. Throws file_error.
+loaded_model load_model_tokens(const std::filesystem::path& directory);
+
 /// The same from the section "model". With `random_weights` a model of the given shape with random weights;
 /// `model.path` is then needed for the tokenizer.
 loaded_model load_model(const model_settings& settings, at::Device device, std::uint64_t seed);

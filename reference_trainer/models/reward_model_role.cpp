@@ -1,6 +1,7 @@
 #include "models/reward_model_role.hpp"
 
 #include <string>
+#include <utility>
 
 #include "distributed/process_group.hpp"
 #include "observe/format.hpp"
@@ -13,11 +14,18 @@ reward_role make_reward_role(loaded_model& model, const std::string& role, const
   return make_reward_role(model, role, read_reward_prompt(options, stage));
 }
 
+// A missing template is loaded again for its error message.
+reward_wording load_reward_wording(const reward_prompt_settings& read) {
+  return {
+      .guided = reward_prompt(read.wording ? *read.wording : load_template(template_kind::reward, read.template_path)),
+      .plain = reward_prompt(read.plain ? *read.plain
+                                        : load_template(template_kind::preference_pretraining, read.plain_path))};
+}
+
 reward_role make_reward_role(loaded_model& model, const std::string& role, const reward_prompt_settings& read) {
-  // A missing template is loaded again for its error message.
-  const auto wording = read.wording ? *read.wording : load_template(template_kind::reward, read.template_path);
-  const auto plain = read.plain ? *read.plain : load_template(template_kind::preference_pretraining, read.plain_path);
-  return reward_role(*model.bank, role, *model.tokenizer, reward_prompt(wording), read.limits, reward_prompt(plain));
+  auto wording = load_reward_wording(read);
+  return reward_role(*model.bank, role, *model.tokenizer, std::move(wording.guided), read.limits,
+                     std::move(wording.plain));
 }
 
 bool log_cuts(const reward_role& reward, std::string_view stage, stage_context& context) {

@@ -14,6 +14,13 @@
 
 namespace coho::trainer {
 
+/// What a reward model reads around queries with principles, and around those without.
+struct reward_wording {
+  reward_prompt guided, plain;
+};
+/// The wording that the settings name. Throws file_error where a template is not there.
+reward_wording load_reward_wording(const reward_prompt_settings& settings);
+
 /// A role as a reward model. Throws file_error where a template is not there.
 reward_role make_reward_role(loaded_model& model, const std::string& role, const reward_prompt_settings& settings);
 /// The same with the settings of the stage's own section.

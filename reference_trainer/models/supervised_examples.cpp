@@ -8,16 +8,19 @@
 
 namespace coho::trainer {
 
-supervised_example make_supervised_example(const sft_record& record, const prompter& prompts,
-                                           std::size_t max_response_tokens, trained_replies replies) {
+std::vector<chat_message> trained_messages(const sft_record& record, trained_replies replies) {
   auto messages = record.messages();
   const auto is_reply = [](const chat_message& message) { return message.role == chat_role::assistant; };
   const auto* chosen =
       replies == trained_replies::first ? &*std::ranges::find_if(messages, is_reply) : &messages.back();
   for (auto& message : messages)
     if (replies != trained_replies::all && &message != chosen) message.weight = 0;
+  return messages;
+}
 
-  const auto talk = prompts.training_tokens(messages);
+supervised_example make_supervised_example(const sft_record& record, const prompter& prompts,
+                                           std::size_t max_response_tokens, trained_replies replies) {
+  const auto talk = prompts.training_tokens(trained_messages(record, replies));
   std::vector<double> weights(talk.tokens.size(), 0.0);
   std::size_t first = talk.tokens.size(), last = 0;
   for (const auto& reply : talk.replies) {

@@ -28,6 +28,23 @@ std::string truncate_text(const text_tokenizer& tokenizer, std::string_view text
 
 }  // namespace
 
+std::vector<token> reward_tokens(const reward_query& query, const text_tokenizer& tokenizer,
+                                 const reward_prompt& prompt, const std::optional<reward_prompt>& plain,
+                                 const reward_role_options& options, reward_cuts& cuts) {
+  ++cuts.read;
+  const std::string instruction =
+      truncate_text(tokenizer, query.prompt, options.query_tokens, kept_end::last, cuts.queries);
+  const std::string response =
+      truncate_text(tokenizer, query.response, options.response_tokens, kept_end::first, cuts.responses);
+  const bool without = query.principles.empty() && plain;
+  const std::string text = without                     ? (*plain)(instruction, response)
+                           : prompt.takes_principles() ? prompt(instruction, response, query.principles)
+                                                       : prompt(instruction, response);
+  std::vector<token> out = tokenizer.begin_tokens();
+  for (const token id : tokenizer.encode(text)) out.push_back(id);
+  return out;
+}
+
 reward_role::reward_role(adapter_bank& bank, std::string role, const text_tokenizer& tokenizer, reward_prompt prompt,
                          reward_role_options options, std::optional<reward_prompt> plain)
     : trained_role(bank, std::move(role)),
@@ -37,21 +54,6 @@ reward_role::reward_role(adapter_bank& bank, std::string role, const text_tokeni
       options_(options) {
   require_argument(!plain_ || !plain_->takes_principles(),
                    "reward_role: the prompt for queries without principles must take none");
-}
-
-std::vector<token> reward_role::tokens(const reward_query& query) const {
-  ++cuts_.read;
-  const std::string instruction =
-      truncate_text(*tokenizer_, query.prompt, options_.query_tokens, kept_end::last, cuts_.queries);
-  const std::string response =
-      truncate_text(*tokenizer_, query.response, options_.response_tokens, kept_end::first, cuts_.responses);
-  const bool without = query.principles.empty() && plain_;
-  const std::string text = without                      ? (*plain_)(instruction, response)
-                           : prompt_.takes_principles() ? prompt_(instruction, response, query.principles)
-                                                        : prompt_(instruction, response);
-  std::vector<token> out = tokenizer_->begin_tokens();
-  for (const token id : tokenizer_->encode(text)) out.push_back(id);
-  return out;
 }
 
 bool reward_role::same_tokens_read(const reward_query& a, const reward_query& b) const {

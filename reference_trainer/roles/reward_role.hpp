@@ -31,6 +31,12 @@ struct reward_cuts {
   std::uint64_t queries = 0, responses = 0;  ///< those that were cut
 };
 
+/// The tokens of a query laid out by its prompt, cut as the options say, including the begin token. `prompt` lays out
+/// queries with principles; `plain`, if given, those without. Counts in `cuts`.
+std::vector<token> reward_tokens(const reward_query& query, const text_tokenizer& tokenizer,
+                                 const reward_prompt& prompt, const std::optional<reward_prompt>& plain,
+                                 const reward_role_options& options, reward_cuts& cuts);
+
 /// A role of the bank with a scalar head as a reward model: the query is laid out by a reward prompt (SALMON §3.3), the
 /// score read at its last token. Satisfies reward_model, differentiable_reward_model and, if the role is trained,
 /// trainable.
@@ -59,8 +65,10 @@ class reward_role : public trained_role {
   std::uint64_t tokens_read() const noexcept { return tokens_read_; }
   const reward_cuts& cuts() const noexcept { return cuts_; }
   const reward_role_options& options() const noexcept { return options_; }
-  /// The tokens of a query laid out by its prompt, cut as the options say, including the begin token. Counts in `cuts`.
-  std::vector<token> tokens(const reward_query& query) const;
+  /// `reward_tokens` of a query; counts in `cuts`.
+  std::vector<token> tokens(const reward_query& query) const {
+    return reward_tokens(query, *tokenizer_, prompt_, plain_, options_, cuts_);
+  }
 
   /// Whether two queries of one prompt become the same tokens: their responses are equal, or differ only after the part
   /// that is read. Such a pair carries no information.
