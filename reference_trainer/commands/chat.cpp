@@ -93,7 +93,7 @@ class session {
     sampling_.banned = model_.banned_tokens();
     options.check(sampling_.max_new_tokens < positions_, "generation.max_new_tokens",
                   "below the model's " + std::to_string(positions_) + " positions");
-    ends_ = model_.end_tokens();
+    ends_ = prompts_.end_tokens();
     engine_.emplace(*model_.bank, "policy", engine_options{.slots = 1}, model_.token_texts());
     reset();
   }

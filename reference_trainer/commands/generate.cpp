@@ -119,7 +119,7 @@ class generator {
         category_temperatures_(settings.read.category_temperatures) {
     load_role(model_, "policy", settings.read.adapter);
     sampling_.banned = model_.banned_tokens();
-    ends_ = model_.end_tokens();
+    ends_ = prompts_.end_tokens();
     engine_.emplace(*model_.bank, "policy", engine_options{.slots = static_cast<std::int64_t>(batch_)},
                     model_.token_texts());
   }
@@ -161,6 +161,11 @@ class generator {
     }
   }
 
+  // Each turn as a conversation of its own: the answers before it are not known yet.
+  void require_layouts(const benchmark_question& question) const {
+    for (const auto& turn : question.turns) prompts_.require_layout(std::vector{chat_message{chat_role::user, turn}});
+  }
+
   // Answers every prompt of a file in batches; a resumed run goes on where its output ends.
   void answer_file(const std::filesystem::path& file) {
     std::optional<answer_writer> writer;
@@ -170,6 +175,7 @@ class generator {
       std::optional<benchmark_question> question;
       const auto read = [&](const json& value) {
         question = read_benchmark_question(form_, value, reader);
+        if (question) check_record(reader, [&] { require_layouts(*question); });
         return question.has_value();
       };
       while (next_usable(reader, read)) use(std::move(*question));

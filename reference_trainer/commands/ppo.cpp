@@ -185,7 +185,7 @@ class ppo_run {
         value_optimizer_(value_parameters_, settings.training.optimizer),
         sampling_{.temperature = settings.training.options.generation.temperature,
                   .banned = model_.banned_tokens(),
-                  .end_tokens = model_.end_tokens(),
+                  .end_tokens = prompts_.end_tokens(),
                   .token_texts = model_.token_texts(),
                   .entropy_gradient = settings.training.options.entropy_coefficient > 0,
                   .engine = settings.engine},

@@ -39,7 +39,7 @@ struct prompt_survey {
 prompt_survey survey(const std::filesystem::path& path, const column_choice& columns, const prompter& prompts,
                      const stage_context& context) {
   prompt_survey out;
-  record_reader<prompt_record> reader(path, columns);
+  record_reader<prompt_record> reader(path, columns, layout_check(prompts));
   for (prompt_record record; reader.next(record);) {
     context.stop_if_interrupted();
     auto ids = prompts.tokens(record.messages());
@@ -144,7 +144,7 @@ class sample_stage : public stage {
     policy_role policy(*model_.bank, "policy",
                        {.temperature = temperature > 0 ? temperature : 1.0,
                         .banned = model_.banned_tokens(),
-                        .end_tokens = model_.end_tokens(),
+                        .end_tokens = prompts_->end_tokens(),
                         .token_texts = model_.token_texts(),
                         .engine = settings_.engine,
                         .shared_prefix = std::move(all_.shared)});
@@ -154,7 +154,7 @@ class sample_stage : public stage {
     // A partly written batch is sampled again as a whole: probabilities differ in their last digits
     // with the batch, and a draw may fall between.
     const std::size_t first = done_ - done_ % settings_.batch;
-    record_reader<prompt_record> reader(settings_.prompts, settings_.columns);
+    record_reader<prompt_record> reader(settings_.prompts, settings_.columns, layout_check(*prompts_));
     std::vector<prompt_record> records;
     const auto flush = [&] {
       answer_batch(policy, std::exchange(records, {}), reader.kept(), writer, bar, context);

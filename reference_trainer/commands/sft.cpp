@@ -75,7 +75,8 @@ sft_settings read_sft(const config& options, stage_context& context, const std::
 std::vector<supervised_example> read_examples(const sft_settings& settings, const std::vector<prompter>& prompts) {
   std::vector<supervised_example> out;
   std::size_t number = 0;
-  for (const auto& record : load_sft_records(settings.read.files)) {
+  // Several forms are never the model's own, which is the only one that refuses conversations.
+  for (const auto& record : load_sft_records(settings.read.files, layout_check(prompts.front()))) {
     const prompter& form = prompts[number++ % prompts.size()];
     out.push_back(make_supervised_example(record, form, settings.read.examples.max_response_tokens,
                                           settings.read.examples.replies));

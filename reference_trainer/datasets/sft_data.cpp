@@ -1,7 +1,6 @@
 #include "datasets/sft_data.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <string>
 #include <utility>
 
@@ -28,8 +27,8 @@ void sft_data_settings::check_constraints(const config& section) const {
   refuse_unused(section, "identity.repeats", identity_repeats != defaults.identity_repeats, "data", reason);
 }
 
-std::vector<sft_record> load_sft_records(const sft_data_settings& settings) {
-  const std::size_t limit = settings.limit > 0 ? settings.limit : std::numeric_limits<std::size_t>::max();
+std::vector<sft_record> load_sft_records(const sft_data_settings& settings, const record_check<sft_record>& check) {
+  const std::size_t limit = settings.limit > 0 ? settings.limit : all_records;
   std::vector<sft_record> out;
   for (const auto& file : settings.files) {
     if (sft_data_settings::is_identity(file)) {
@@ -38,7 +37,8 @@ std::vector<sft_record> load_sft_records(const sft_data_settings& settings) {
       // Each pass begins one record later, so that the alternating `sft.templates` do not each get the same records.
       for (std::size_t i = 0; i < count; ++i) out.push_back(records[(i + i / records.size()) % records.size()]);
     } else {
-      for (auto& record : read_records<sft_record>(file, limit, settings.columns)) out.push_back(std::move(record));
+      for (auto& record : read_records<sft_record>(file, limit, settings.columns, check))
+        out.push_back(std::move(record));
     }
   }
   return out;

@@ -43,7 +43,8 @@ struct sft_data_settings {
   void check_constraints(const config& section) const;
 };
 
-/// The records of all files, in order; those of "identity" `identity_repeats` times.
-std::vector<sft_record> load_sft_records(const sft_data_settings& settings);
+/// The records of all files, in order; those of "identity" `identity_repeats` times. Throws `file_error` for one that
+/// `check` rules out.
+std::vector<sft_record> load_sft_records(const sft_data_settings& settings, const record_check<sft_record>& check = {});
 
 }  // namespace coho::trainer

@@ -57,4 +57,14 @@ bool next_usable(
   }
 }
 
+/// Runs a check of the record that `reader` has read: what it throws becomes a `file_error` at the record's place.
+template <class Check>
+void check_record(const jsonl_reader& reader, Check&& check) {
+  try {
+    check();
+  } catch (const error& problem) {
+    reader.fail(problem.what());
+  }
+}
+
 }  // namespace coho::trainer

@@ -4,6 +4,7 @@
 
 #include <coho/error.hpp>
 
+#include "files/notices.hpp"
 #include "generation/stop_matcher.hpp"
 #include "resources/chat_format_file.hpp"
 #include "resources/template_file.hpp"
@@ -21,18 +22,24 @@ bool drop_oldest_exchange(std::vector<chat_message>& messages) {
 
 namespace {
 
-// The layout by the model's own template. Throws file_error where it brings none.
-template_layout make_template_layout(const prompt_settings& settings, const loaded_model& model) {
-  auto form =
-      settings.own_template ? settings.own_template : find_chat_template(model.directory, settings.chat_template_name);
-  if (!form)
-    throw file_error(model.directory.string(), "", "brings no chat template, which prompt.format = \"model\" needs",
-                     "give prompt.format another form, or put a chat_template.jinja there");
-  std::vector<std::string> special, ends;
+// The token that a template ends a turn with although no file of the model names it as an end; of id −1 if there is
+// none. Base models are published so: their end token ends documents, and their template ends turns by another.
+special_token unnamed_turn_end(const model_chat_template& form, const std::tm& now, const loaded_model& model) {
+  const std::string after = text_after_reply(form, now);
+  special_token out;
   for (const auto& one : model.tokenizer->special_tokens())
-    if (!one.text.empty()) special.push_back(one.text);
-  for (const token id : model.end_tokens()) ends.emplace_back(model.tokenizer->piece(id));
-  return {*std::move(form), std::move(special), std::move(ends), settings.date};
+    if (one.text.size() > out.text.size() && after.starts_with(one.text)) out = one;
+  const bool named = std::ranges::find(model.end_tokens(), out.id) != model.end_tokens().end();
+  return named || out.id == model.tokenizer->bos() ? special_token{} : out;
+}
+
+// The texts of the tokens that a message never becomes, so that only the template's own words are these tokens. Others
+// that were added to the vocabulary, such as <think>, are found in every text.
+std::vector<std::string> guarded_tokens(const text_tokenizer& tokenizer) {
+  std::vector<std::string> out;
+  for (const auto& one : tokenizer.special_tokens())
+    if (!one.text.empty() && tokenizer.encode(one.text) != std::vector<token>{one.id}) out.push_back(one.text);
+  return out;
 }
 
 }  // namespace
@@ -48,7 +55,7 @@ prompter::prompter(const prompt_settings& settings, const loaded_model& model)
   if (!settings.template_path.empty() && !template_)
     template_ = load_template(template_kind::inference, settings.template_path);
   if (format_name_ == "model") {
-    own_template_.emplace(make_template_layout(settings, model));
+    use_own_template(settings, model);
   } else if (format_name_ != "plain") {
     // Settings that were read before the file existed have no format: loading it here reports that it is missing.
     const chat_format format = settings.chat ? *settings.chat : load_chat_format(settings.format_path);
@@ -59,6 +66,35 @@ prompter::prompter(const prompt_settings& settings, const loaded_model& model)
   const std::size_t wording = uncut_tokens(std::span(&nothing, 1)).size();
   require_option(wording < max_tokens_, settings.max_tokens_key, max_tokens_,
                  "more than the " + std::to_string(wording) + " tokens around a question, or 0 (no limit)");
+}
+
+void prompter::use_own_template(const prompt_settings& settings, const loaded_model& model) {
+  const auto form = settings.own_template ? *settings.own_template
+                                          : require_chat_template(model.directory, settings.chat_template_name);
+  if (const auto end = unnamed_turn_end(form, settings.date, model); end.id >= 0) {
+    ends_.push_back(end.id);
+    notices::setting().say("note: " + form.form.name() + " ends a turn with " + end.text +
+                           ", which no file of the model names as an end token: responses end there, too");
+  }
+  std::vector<std::string> ends;
+  for (const token id : ends_) {
+    const auto known = std::ranges::find(tokenizer_->special_tokens(), id, &special_token::id);
+    ends.emplace_back(known != tokenizer_->special_tokens().end() ? known->text : tokenizer_->piece(id));
+  }
+  own_template_.emplace(form, guarded_tokens(*tokenizer_), std::move(ends), settings.date);
+}
+
+void prompter::require_layout(std::span<const chat_message> messages) const {
+  if (!own_template_ || messages.empty()) return;
+  std::vector<chat_message> all(messages.begin(), messages.end());
+  // What is read and not trained on is counted where it is trained, not here.
+  for (auto& message : all) message.weight = 0;
+  try {
+    lay_out(all, all.back().role == chat_role::assistant);
+  } catch (const error& problem) {
+    throw argument_error(std::string(problem.what()) +
+                         "; change the conversation, leave it out (--skip-bad) or give prompt.format another form");
+  }
 }
 
 std::vector<token> prompter::tokens(std::string_view question) const {

@@ -52,6 +52,11 @@ class prompter {
   std::size_t max_tokens() const { return max_tokens_; }  ///< 0: no limit
   /// How many prompts have been cut.
   std::size_t cut_count() const { return cut_; }
+  /// Throws `argument_error` for a conversation that the model's own chat template refuses, or whose last reply it does
+  /// not write after its prompt; never in other formats.
+  void require_layout(std::span<const chat_message> messages) const;
+  /// The tokens at which a response ends: those of the model, and the one that its own chat template ends a turn with.
+  const std::vector<token>& end_tokens() const { return ends_; }
   /// The stop strings of `prompt.stop` and of the format.
   const std::vector<std::string>& stop() const { return stop_; }
   /// A response as users and reward models see it: up to a stop string or end token, without surrounding white space.
@@ -60,6 +65,8 @@ class prompter {
   const std::string& format_name() const { return format_name_; }
 
  private:
+  // Lays out by the model's own template. Throws file_error where it brings none.
+  void use_own_template(const prompt_settings& settings, const loaded_model& model);
   // The tokens of a conversation to be answered, whatever their number.
   std::vector<token> uncut_tokens(std::span<const chat_message> messages) const;
   // Drops earlier turns, and then the beginning of the question, as far as the limit requires.
@@ -78,5 +85,12 @@ class prompter {
   std::size_t max_tokens_;
   mutable std::size_t cut_ = 0;
 };
+
+/// A check of records (record_check): `prompts.require_layout` of their conversations.
+///
+///     read_records<prompt_record>(file, limit, {}, layout_check(prompts));
+inline auto layout_check(const prompter& prompts) {
+  return [&prompts](const auto& record) { prompts.require_layout(record.messages()); };
+}
 
 }  // namespace coho::trainer

@@ -342,6 +342,7 @@ bool record_reader<Record>::next(Record& record) {
     record = Record{};
     const bool used = from_json(value, reader_, record);
     if (used) refuse_empty_texts(record, reader_);
+    if (used && check_) check_record(reader_, [&] { check_(record); });
     left_out_ += !used;
     return used;
   });

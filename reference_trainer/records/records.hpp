@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <limits>
 #include <optional>
 #include <string>
@@ -140,6 +141,10 @@ bool from_json(const json& value, const jsonl_reader& at, pair_record& record);
 bool from_json(const json& value, const jsonl_reader& at, judgement_record& record);
 bool from_json(const json& value, const jsonl_reader& at, preference_record& record);
 
+/// Throws `coho::error` for a record that its use rules out. Empty: every record can be used.
+template <class Record>
+using record_check = std::function<void(const Record&)>;
+
 /// Streams typed records. A file without any record is an error, reported at its end.
 ///
 ///     record_reader<preference_record> reader("hh.jsonl.gz");
@@ -147,8 +152,10 @@ bool from_json(const json& value, const jsonl_reader& at, preference_record& rec
 template <class Record>
 class record_reader {
  public:
-  explicit record_reader(const std::filesystem::path& path, const column_choice& columns = {})
-      : reader_(path, {}, columns) {}
+  /// A record that `check` rules out is a bad one: `file_error` with its place.
+  explicit record_reader(const std::filesystem::path& path, const column_choice& columns = {},
+                         record_check<Record> check = {})
+      : reader_(path, {}, columns), check_(std::move(check)) {}
 
   /// The next record that is used; false at the end. Throws `file_error` for a bad one (but see bad_records), and at
   /// the end of a file without any.
@@ -161,16 +168,19 @@ class record_reader {
 
  private:
   jsonl_reader reader_;
+  record_check<Record> check_;
   std::size_t kept_ = 0, left_out_ = 0;
 };
 
-/// All records of a file, or the first `limit`. Throws `file_error` if there is none.
+inline constexpr std::size_t all_records = std::numeric_limits<std::size_t>::max();
+
+/// All records of a file, or the first `limit`. Throws `file_error` if there is none, and for one that `check` rules
+/// out.
 template <class Record>
-std::vector<Record> read_records(const std::filesystem::path& path,
-                                 std::size_t limit = std::numeric_limits<std::size_t>::max(),
-                                 const column_choice& columns = {}) {
+std::vector<Record> read_records(const std::filesystem::path& path, std::size_t limit = all_records,
+                                 const column_choice& columns = {}, record_check<Record> check = {}) {
   std::vector<Record> out;
-  record_reader<Record> reader(path, columns);
+  record_reader<Record> reader(path, columns, std::move(check));
   for (Record record; out.size() < limit && reader.next(record);) out.push_back(std::move(record));
   return out;
 }

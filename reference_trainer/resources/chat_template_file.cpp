@@ -102,4 +102,12 @@ std::optional<model_chat_template> find_chat_template(const fs::path& directory,
   return model_chat_template{chat_template(found->second.text, found->second.file.string()), std::move(tokens)};
 }
 
+model_chat_template require_chat_template(const fs::path& directory, const std::string& name) {
+  auto found = find_chat_template(directory, name);
+  if (!found)
+    throw file_error(directory.string(), "", "brings no chat template, which prompt.format = \"model\" needs",
+                     "give prompt.format another form, or put a chat_template.jinja there");
+  return *std::move(found);
+}
+
 }  // namespace coho::trainer

@@ -24,4 +24,7 @@ struct model_chat_template {
 std::optional<model_chat_template> find_chat_template(const std::filesystem::path& directory,
                                                       const std::string& name = "default");
 
+/// The same; `file_error` where the folder brings no template.
+model_chat_template require_chat_template(const std::filesystem::path& directory, const std::string& name = "default");
+
 }  // namespace coho::trainer

@@ -65,8 +65,9 @@ std::vector<prompt_record> handle_long_prompts(std::vector<prompt_record> record
 
 std::vector<prompt_record> read_rl_prompts(const rl_prompt_options& options, const prompter& prompts,
                                            stage_context& context, std::size_t limit) {
-  return handle_long_prompts(read_records<prompt_record>(options.prompts, limit, options.columns), prompts,
-                            options.long_ones == long_prompts::drop, options.prompts, context);
+  return handle_long_prompts(
+      read_records<prompt_record>(options.prompts, limit, options.columns, layout_check(prompts)), prompts,
+      options.long_ones == long_prompts::drop, options.prompts, context);
 }
 
 rl_prompt to_rl_prompt(const prompt_record& record, const prompter& prompts, std::vector<std::string> guideline,

@@ -52,7 +52,9 @@ std::optional<std::tm> parse_date(const std::string& text) {
 void read_format(const config& options, prompt_settings& out) {
   if (out.format_name == "plain") return;
   if (out.format_name == "model") {
-    out.own_template = find_chat_template(model_folder(options), out.chat_template_name);
+    // A folder that is not there yet does not spoil a dry run.
+    if (const auto folder = model_folder(options); !is_missing(folder))
+      out.own_template = require_chat_template(folder, out.chat_template_name);
     return;
   }
   if (std::ranges::find(known_formats, out.format_name) != known_formats.end()) {

@@ -34,6 +34,7 @@ struct named_test {
   test ask;
 };
 
+std::span<const named_test> all_tests();
 /// Jinja's test of that name, or null if there is none or it is not supported.
 test find_test(std::string_view name);
 

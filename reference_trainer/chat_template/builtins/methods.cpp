@@ -23,7 +23,7 @@ value view_method(sandbox& box, const value& self, const arguments& given) {
 
 // dict.get(key, default=None).
 value get_method(sandbox&, const value& self, const arguments& given) {
-  const parameters p("get", given, {"key", "default"}, 1);
+  const positional_parameters p("get", given, {"key", "default"}, 1);
   const auto* const found = self.object_as<dict_object>().items.find(p[0]);
   return found != nullptr ? *found : p.value_or_none(1);
 }
@@ -36,7 +36,7 @@ value copy_method(sandbox&, const value& self, const arguments& given) {
 
 // list.count(value): the items that are equal.
 value count_method(sandbox& box, const value& self, const arguments& given) {
-  const parameters p("count", given, {"value"}, 1);
+  const positional_parameters p("count", given, {"value"}, 1);
   std::int64_t out = 0;
   for (const auto& item : items_of(box, self)) out += is_equal(box, item, p[0]) ? 1 : 0;
   return value::integer(out);
@@ -44,7 +44,7 @@ value count_method(sandbox& box, const value& self, const arguments& given) {
 
 // list.index(value, start, stop). Throws `failure` if no item is equal.
 value index_method(sandbox& box, const value& self, const arguments& given) {
-  const parameters p("index", given, {"value", "start", "stop"}, 1);
+  const positional_parameters p("index", given, {"value", "start", "stop"}, 1);
   const auto items = items_of(box, self);
   const auto size = static_cast<std::int64_t>(items.size());
   const auto bound = [&](std::size_t i, std::int64_t otherwise) {
@@ -87,24 +87,26 @@ constexpr std::string_view other_function[] = {"arguments", "caller", "catch_kwa
 
 }  // namespace
 
-method find_method(kind kind, std::string_view name) {
-  const auto find = [&](std::span<const named_method> methods) {
-    const auto found = std::ranges::find(methods, name, &named_method::name);
-    return found != methods.end() ? found->call : nullptr;
-  };
+std::span<const named_method> methods_of(kind kind) {
   switch (kind) {
     case kind::text:
-      return find_text_method(name);
+      return text_methods();
     case kind::dict:
-      return find(dict_methods);
+      return dict_methods;
     case kind::list:
-      return find(list_methods);
+      return list_methods;
     case kind::tuple:
     case kind::range:
-      return find(tuple_methods);
+      return tuple_methods;
     default:
-      return nullptr;
+      return {};
   }
+}
+
+method find_method(kind kind, std::string_view name) {
+  const auto methods = methods_of(kind);
+  const auto found = std::ranges::find(methods, name, &named_method::name);
+  return found != methods.end() ? found->call : nullptr;
 }
 
 bool is_mutating_attribute(kind kind, std::string_view name) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "chat_template/values/sandbox.hpp"
@@ -16,10 +17,12 @@ struct named_method {
   method call;
 };
 
-/// A method of Python's str, list, tuple, dict or range that does not change its object, or null.
-method find_method(kind kind, std::string_view name);
+/// The methods of Python's str, list, tuple, dict or range that do not change their object; none of other kinds.
+std::span<const named_method> methods_of(kind kind);
 /// Those of str.
-method find_text_method(std::string_view name);
+std::span<const named_method> text_methods();
+/// One of them, or null.
+method find_method(kind kind, std::string_view name);
 
 /// Whether Python's type has an attribute of that name that templates may not use, because it would change the object.
 bool is_mutating_attribute(kind kind, std::string_view name);

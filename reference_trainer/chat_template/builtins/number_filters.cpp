@@ -33,7 +33,9 @@ value int_filter(sandbox& box, const value& input, const arguments& given) {
   if (input.is_kind(kind::real)) return truncate_real(input.number(), true).value_or(otherwise);
   if (!input.is_kind(kind::text)) return otherwise;
   box.count_bytes(input.text().size());
-  if (const auto read = parse_integer(input.text(), static_cast<int>(p.integer(1, 10)))) return value::integer(*read);
+  const bool usable = !p.is_given(1) || p[1].is_integral();  // with another base every text is one that cannot be read
+  const auto base = usable ? std::clamp<std::int64_t>(p.integer(1, 10), -1, 99) : -1;
+  if (const auto read = parse_integer(input.text(), static_cast<int>(base))) return value::integer(*read);
   // As Jinja: "42.23" is 42.
   const auto real = parse_real(input.text());
   return real ? truncate_real(*real, false).value_or(otherwise) : otherwise;
@@ -92,13 +94,17 @@ value round_integer(sandbox& box, std::int64_t x, std::int64_t digits) {
 // round(precision=0, method='common'): an integer stays one with `common` only.
 value round_filter(sandbox& box, const value& input, const arguments& given) {
   const parameters p("round", given, {"precision", "method"}, 0);
-  const auto precision = p.integer(0, 0);
+  const bool whole = p.is_given(0) && p[0].is_none();
+  const auto precision = whole ? 0 : p.integer(0, 0);
   const auto method = p.text(1, "common");
   if (input.is_undefined()) refuse_undefined(input);
   if (method != "common" && method != "ceil" && method != "floor")
     throw failure("method must be common, ceil or floor");
   if (!input.is_number()) throw failure("type " + std::string(type_name(input)) + " doesn't define __round__ method");
   box.count_steps(50);  // for the digits of a large number
+  // Python's round(x, None) is an integer.
+  if (whole && method == "common") return truncate_real(round_real(input.number(), 0), true).value_or(input);
+  if (whole) throw failure("unsupported operand type(s) for ** or pow(): 'int' and 'NoneType'");
   if (method == "common")
     return input.is_integral() ? round_integer(box, input.integral(), precision)
                                : value::real(round_real(input.number(), precision));

@@ -22,6 +22,12 @@ parameters::parameters(std::string_view function, const arguments& given, std::i
       throw failure(function_ + "() missing required argument: '" + std::string(names_[i]) + "'");
 }
 
+positional_parameters::positional_parameters(std::string_view function, const arguments& given,
+                                             std::initializer_list<std::string_view> names, std::size_t required)
+    : parameters(function, given, names, required) {
+  if (!given.named.empty()) throw failure(std::string(function) + "() takes no keyword arguments");
+}
+
 void parameters::refuse_type(std::size_t i, std::string_view expected) const {
   if (values_[i]->is_undefined()) refuse_undefined(*values_[i]);
   throw failure(function_ + "(): '" + std::string(names_[i]) + "' must be " + std::string(expected) + ", not '" +

@@ -39,6 +39,9 @@ class parameters {
   /// Python's truth of what is given.
   bool flag(std::size_t i, bool otherwise) const { return is_given(i) ? is_true(*values_[i]) : otherwise; }
 
+  /// The same where Python asks for an integer.
+  bool whole_flag(std::size_t i, bool otherwise) const { return is_given(i) ? integer(i) != 0 : otherwise; }
+
   /// Throws `failure` that names function, parameter and the type that was expected.
   [[noreturn]] void refuse_type(std::size_t i, std::string_view expected) const;
 
@@ -46,6 +49,13 @@ class parameters {
   std::string function_;
   std::vector<std::string_view> names_;
   std::vector<const value*> values_;
+};
+
+/// The same for Python's own functions, which take no argument by name.
+class positional_parameters : public parameters {
+ public:
+  positional_parameters(std::string_view function, const arguments& given,
+                        std::initializer_list<std::string_view> names, std::size_t required);
 };
 
 }  // namespace coho::trainer::jinja

@@ -138,7 +138,7 @@ value dictsort_filter(sandbox& box, const value& input, const arguments& given) 
   if (!input.is_kind(kind::dict))
     throw failure("'" + std::string(type_name(input)) + "' object has no attribute 'items'");
   auto entries = items_of(box, box.make_view(input, view_part::items));
-  const bool with_case = p.flag(0, false), reversed = p.flag(2, false);
+  const bool with_case = p.flag(0, false), reversed = p.whole_flag(2, false);
   const auto key = [&](const value& entry) {
     const auto& found = entry.items()[by == "key" ? 0 : 1];
     return with_case ? found : lower_case_key(box, found);
@@ -167,7 +167,7 @@ value sort_filter(sandbox& box, const value& input, const arguments& given) {
   std::vector<std::pair<value, value>> keyed;
   for (const auto& item : items_of(box, input))
     keyed.emplace_back(sort_key(box, item, p.value_or_none(2), p.flag(1, false)), item);
-  const bool reversed = p.flag(0, false);
+  const bool reversed = p.whole_flag(0, false);
   stable_sort_values(keyed, [&](const auto& a, const auto& b) {
     return reversed ? is_less(box, b.first, a.first) : is_less(box, a.first, b.first);
   });

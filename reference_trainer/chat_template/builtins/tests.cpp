@@ -99,14 +99,14 @@ bool in_test(sandbox& box, const value& tested, const arguments& given) {
 // eq(other) and ne(other).
 template <bool Equal>
 bool equality_test(sandbox& box, const value& tested, const arguments& given) {
-  const parameters p("eq", given, {"other"}, 1);
+  const positional_parameters p("eq", given, {"other"}, 1);
   return is_equal(box, tested, p[0]) == Equal;
 }
 
 // lt, le, gt and ge: with `Swapped` the operands change places.
 template <bool (*Compare)(sandbox&, const value&, const value&), bool Swapped>
 bool order_test(sandbox& box, const value& tested, const arguments& given) {
-  const parameters p("this comparison", given, {"other"}, 1);
+  const positional_parameters p("this comparison", given, {"other"}, 1);
   return Swapped ? Compare(box, p[0], tested) : Compare(box, tested, p[0]);
 }
 
@@ -151,6 +151,8 @@ constexpr named_test tests[] = {
 
 }  // namespace
 }  // namespace testing
+
+std::span<const named_test> all_tests() { return testing::tests; }
 
 test find_test(std::string_view name) {
   const auto* const found = std::ranges::find(testing::tests, name, &named_test::name);

@@ -27,7 +27,7 @@ value to_text(sandbox& box, const value& input) {
 value apply_text_method(sandbox& box, std::string_view name, const value& input, const arguments& given) {
   const auto text = to_text(box, input);
   box.count_bytes(text.text().size());
-  const auto out = find_text_method(name)(box, text, given);
+  const auto out = find_method(kind::text, name)(box, text, given);
   return text.is_markup() ? to_markup(box, out) : out;
 }
 

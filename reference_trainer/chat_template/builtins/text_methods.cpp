@@ -14,7 +14,7 @@
 namespace coho::trainer::jinja {
 
 // A name for this file, so that several files can be compiled as one.
-namespace text_methods {
+namespace text_method_table {
 namespace {
 
 // Throws `failure` at the bounds of the sandbox.
@@ -29,7 +29,7 @@ value make_text_list(sandbox& box, const std::vector<std::string_view>& parts) {
 // strip(chars=None), lstrip and rstrip.
 template <side Which>
 value strip_method(sandbox& box, const value& self, const arguments& given) {
-  const parameters p("strip", given, {"chars"}, 0);
+  const positional_parameters p("strip", given, {"chars"}, 0);
   std::optional<std::string_view> characters;
   if (!p.value_or_none(0).is_none()) characters = p.text(0);
   return box.make_text(std::string(strip_characters(self.text(), Which, characters)));
@@ -55,13 +55,13 @@ value split_method(sandbox& box, const value& self, const arguments& given) {
 // splitlines(keepends=false).
 value splitlines_method(sandbox& box, const value& self, const arguments& given) {
   const parameters p("splitlines", given, {"keepends"}, 0);
-  return make_text_list(box, split_lines(self.text(), p.flag(0, false)));
+  return make_text_list(box, split_lines(self.text(), p.whole_flag(0, false)));
 }
 
 // partition(sep) and rpartition: three texts.
 template <bool FromRight>
 value partition_method(sandbox& box, const value& self, const arguments& given) {
-  const parameters p("partition", given, {"sep"}, 1);
+  const positional_parameters p("partition", given, {"sep"}, 1);
   const std::string_view text = self.text(), separator = p.text(0);
   if (separator.empty()) throw failure("empty separator");
   const auto at = FromRight ? find_last_substring(text, separator) : find_substring(text, separator);
@@ -96,7 +96,7 @@ window search_window(const std::string& text, const parameters& p, std::size_t s
 // find, rfind, index and rindex, in characters: −1 if there is none, or `failure` if it is required.
 template <bool FromRight, bool Required>
 value find_substring_method(sandbox&, const value& self, const arguments& given) {
-  const parameters p("find", given, {"sub", "start", "end"}, 1);
+  const positional_parameters p("find", given, {"sub", "start", "end"}, 1);
   const auto within = search_window(self.text(), p, 1, 2);
   auto at = std::string_view::npos;
   if (within.valid)
@@ -110,7 +110,7 @@ value find_substring_method(sandbox&, const value& self, const arguments& given)
 
 // count(sub, start, end): without overlap.
 value count_method(sandbox&, const value& self, const arguments& given) {
-  const parameters p("count", given, {"sub", "start", "end"}, 1);
+  const positional_parameters p("count", given, {"sub", "start", "end"}, 1);
   const auto within = search_window(self.text(), p, 1, 2);
   return value::integer(within.valid ? static_cast<std::int64_t>(count_substring(within.text, p.text(0))) : 0);
 }
@@ -118,7 +118,7 @@ value count_method(sandbox&, const value& self, const arguments& given) {
 // startswith(prefix, start, end) and endswith: `prefix` may be a tuple of texts.
 template <bool AtEnd>
 value affix_method(sandbox& box, const value& self, const arguments& given) {
-  const parameters p("startswith", given, {"prefix", "start", "end"}, 1);
+  const positional_parameters p("startswith", given, {"prefix", "start", "end"}, 1);
   const auto within = search_window(self.text(), p, 1, 2);
   const auto one = [&](const value& part) {
     if (part.is_undefined()) refuse_undefined(part);
@@ -135,7 +135,7 @@ value affix_method(sandbox& box, const value& self, const arguments& given) {
 // removeprefix(prefix) and removesuffix.
 template <bool AtEnd>
 value remove_affix_method(sandbox& box, const value& self, const arguments& given) {
-  const parameters p("removeprefix", given, {"prefix"}, 1);
+  const positional_parameters p("removeprefix", given, {"prefix"}, 1);
   std::string_view text = self.text();
   if (AtEnd ? text.ends_with(p.text(0)) : text.starts_with(p.text(0)))
     AtEnd ? text.remove_suffix(p.text(0).size()) : text.remove_prefix(p.text(0).size());
@@ -159,7 +159,7 @@ value replace_method(sandbox& box, const value& self, const arguments& given) {
 
 // join(iterable). Throws `failure` for items that are not texts.
 value join_method(sandbox& box, const value& self, const arguments& given) {
-  const parameters p("join", given, {"iterable"}, 1);
+  const positional_parameters p("join", given, {"iterable"}, 1);
   std::string out;
   std::size_t number = 0;
   const auto next = iterate_items(box, p[0]);
@@ -183,7 +183,7 @@ value format_method(sandbox& box, const value& self, const arguments& given) {
 // center, ljust and rjust(width, fillchar=' ').
 template <char Align>
 value align_method(sandbox& box, const value& self, const arguments& given) {
-  const parameters p("center", given, {"width", "fillchar"}, 1);
+  const positional_parameters p("center", given, {"width", "fillchar"}, 1);
   format_specification form;
   form.align = Align;
   form.fill = p.text(1, " ");
@@ -207,7 +207,7 @@ value align_method(sandbox& box, const value& self, const arguments& given) {
 
 // zfill(width): zeros go after a sign.
 value zfill_method(sandbox& box, const value& self, const arguments& given) {
-  const parameters p("zfill", given, {"width"}, 1);
+  const positional_parameters p("zfill", given, {"width"}, 1);
   const auto width = static_cast<std::size_t>(std::max<std::int64_t>(p.integer(0), 0));
   const auto length = count_utf8_characters(self.text());
   if (length >= width) return self;
@@ -275,11 +275,8 @@ constexpr named_method methods[] = {
 };
 
 }  // namespace
-}  // namespace text_methods
+}  // namespace text_method_table
 
-method find_text_method(std::string_view name) {
-  const auto* const found = std::ranges::find(text_methods::methods, name, &named_method::name);
-  return found != std::end(text_methods::methods) ? found->call : nullptr;
-}
+std::span<const named_method> text_methods() { return text_method_table::methods; }
 
 }  // namespace coho::trainer::jinja

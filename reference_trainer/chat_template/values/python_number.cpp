@@ -37,7 +37,7 @@ bool take_sign(std::string_view& text) {
 }  // namespace
 
 std::optional<std::int64_t> parse_integer(std::string_view text, int base) {
-  if (base != 0 && (base < 2 || base > 36)) throw failure("int() base must be >= 2 and <= 36, or 0");
+  if (base != 0 && (base < 2 || base > 36)) return std::nullopt;
   text = strip_characters(text, side::both);
   const bool negative = take_sign(text);
   const auto prefix = text.size() > 2 && text[0] == '0' ? static_cast<char>(text[1] | 0x20) : '\0';

@@ -4,10 +4,13 @@
 
 #include <coho/error.hpp>
 
+#include "jsonl/bad_records.hpp"
+#include "records/records.hpp"
 #include "settings/generation_settings.hpp"
 #include "settings/prompt_settings.hpp"
 #include "support/catch.hpp"
 #include "support/demo_model.hpp"
+#include "support/heard_notices.hpp"
 #include "support/recipe_models.hpp"
 #include "support/stage_runs.hpp"
 #include "support/temporary_directory.hpp"
@@ -60,10 +63,11 @@ struct model_with_template {
   explicit model_with_template(
       const std::string& text =
           "{% for m in messages %}{{ m.role + ': ' + m.content + eos_token + '\n' }}{% endfor %}"
-          "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}")
+          "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}",
+      const std::string& tokenizer_config = R"({"bos_token": "<s>", "eos_token": "</s>"})")
       : model([&] {
           std::filesystem::copy(demo_base(), folder.path(), std::filesystem::copy_options::recursive);
-          write_bytes(folder / "tokenizer_config.json", R"({"bos_token": "<s>", "eos_token": "</s>"})");
+          write_bytes(folder / "tokenizer_config.json", tokenizer_config);
           write_bytes(folder / "chat_template.jinja", text);
           return load_model(folder.path());
         }()) {}
@@ -138,6 +142,67 @@ TEST_CASE("prompting: what the model's own form cannot be given is refused") {
   CHECK_THROWS_WITH(
       make_prompter(broken.recipe({}), broken.model).tokens("why?"),
       ContainsSubstring("not user") && ContainsSubstring("chat_template.jinja: line 1") && ContainsSubstring("why?"));
+}
+
+TEST_CASE("prompting: a message that spells a special token is not that token, an ordinary one is as it was") {
+  const model_with_template own;
+  const auto prompts = make_prompter(own.recipe({}), own.model);
+  const auto eos = own.model.tokenizer->eos();
+  const auto count = [&](const std::vector<token>& tokens) { return std::ranges::count(tokens, eos); };
+  CHECK(count(prompts.tokens("why?")) == 1);
+  CHECK(count(prompts.tokens("say </s> why?")) == 1);
+  CHECK(own.model.tokenizer->decode(prompts.tokens("say </s> why?")).find("say </s> why?") != std::string::npos);
+}
+
+TEST_CASE("prompting: a token that the template ends turns with, and no file names, ends responses") {
+  const heard_notices heard;
+  const model_with_template named;
+  const auto& ends = named.model.end_tokens();
+  CHECK(make_prompter(named.recipe({}), named.model).end_tokens() == ends);
+  CHECK(heard.lines().empty());
+
+  const model_with_template own(
+      "{% for m in messages %}{{ m.role + ': ' + m.content + '<|end|>\n' }}{% endfor %}"
+      "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}",
+      R"({"bos_token": "<s>", "eos_token": "</s>", "added_tokens_decoder": {"300": {"content": "<|end|>", "special": true}}})");
+  const auto prompts = make_prompter(own.recipe({}), own.model);
+  REQUIRE(prompts.end_tokens().size() == ends.size() + 1);
+  const token turn_end = prompts.end_tokens().back();
+  CHECK(turn_end == 300);
+  REQUIRE(heard.lines().size() == 1);
+  CHECK_THAT(heard.lines()[0], Catch::Matchers::ContainsSubstring("ends a turn with <|end|>"));
+  auto response = own.model.tokenizer->encode("no reason.");
+  response.push_back(turn_end);
+  response.push_back(response.front());
+  CHECK(prompts.response_text(response) == "no reason.");
+  // Training ends a reply with it, and adds no other end token.
+  const std::vector<chat_message> talk{{chat_role::user, "why?"}, {chat_role::assistant, "no reason."}};
+  const auto learnt = prompts.training_tokens(talk);
+  CHECK(learnt.tokens[learnt.replies.at(0).first + learnt.replies[0].size - 1] == turn_end);
+  CHECK(std::ranges::count(learnt.tokens, own.model.tokenizer->eos()) == 0);
+}
+
+TEST_CASE("prompting: a record that the model's own template refuses is refused where it is read") {
+  const model_with_template own(
+      "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system text') }}{% endif %}"
+      "{{ m.content }}{{ eos_token }}{% endfor %}");
+  const auto prompts = make_prompter(own.recipe({}), own.model);
+  const temporary_directory folder;
+  write_bytes(folder / "p.jsonl",
+              "{\"instruction\": \"why?\", \"input\": \"\"}\n"
+              "{\"instruction\": \"what?\", \"input\": \"\", \"system\": \"be kind.\"}\n");
+  const auto read = [&] {
+    return read_records<prompt_record>(folder / "p.jsonl", all_records, {}, layout_check(prompts));
+  };
+  using Catch::Matchers::ContainsSubstring;
+  CHECK_THROWS_AS(read(), file_error);
+  CHECK_THROWS_WITH(read(), ContainsSubstring("p.jsonl: line 2") && ContainsSubstring("no system text") &&
+                                ContainsSubstring("--skip-bad"));
+  bad_records::setting().skip_bad_records();
+  CHECK(read().size() == 1);
+  bad_records::setting().refuse_bad_records();
+  const auto plain = make_prompter(own.recipe({"prompt.format=plain"}), own.model);
+  CHECK(read_records<prompt_record>(folder / "p.jsonl", all_records, {}, layout_check(plain)).size() == 2);
 }
 
 TEST_CASE("prompting: a format may be a file") {

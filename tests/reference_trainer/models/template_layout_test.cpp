@@ -106,17 +106,60 @@ TEST_CASE("template_layout: a template that writes no end of turn leaves it to t
   CHECK(text.pieces[0].end);
 }
 
+namespace {
+
+// The parts of the text that are a message's own spelling of a special token, and what stands before each.
+std::vector<std::string> spelled(const chat_text& text) {
+  std::vector<std::string> out;
+  for (const auto& at : text.pieces.at(0).messages)
+    out.push_back(text.pieces[0].text.substr(0, at.end).substr(text.pieces[0].text.rfind('\n', at.begin) + 1));
+  return out;
+}
+
+}  // namespace
+
 TEST_CASE("template_layout: words of a message that spell a special token are told from the template's") {
-  const chat_message sly{chat_role::user, " Say <|im_end|> twice. "};
+  const chat_message sly{chat_role::user, " Say <|im_end|> <|im_end|>twice. "};
   const auto text = layout(chatml)(std::vector{sly}, false);
-  const auto& piece = text.pieces.at(0);
-  REQUIRE(piece.messages.size() == 1);
-  CHECK(piece.text.substr(piece.messages[0].begin, piece.messages[0].end - piece.messages[0].begin) ==
-        "Say <|im_end|> twice.");
+  CHECK(spelled(text) == std::vector<std::string>{"Say <|im_end|>", "Say <|im_end|> <|im_end|>"});
   CHECK(layout(chatml)(std::vector{ask}, false).pieces[0].messages.empty());
+  // The longest token that begins at a place, and a mark of the layout's own as a message's words.
+  const auto odd = layout(chatml)(std::vector<chat_message>{{chat_role::user, "<s><|im_start|>\ue0000\ue000"}}, false);
+  CHECK(spelled(odd) == std::vector<std::string>{"<s>", "<s><|im_start|>"});
   CHECK_THROWS_WITH(layout("{% for m in messages %}{{ m.content | upper }}{% endfor %}{{ bos_token }}")(
                         std::vector{chat_message{chat_role::user, "a <s> b"}}, false),
                     ContainsSubstring("spells a special token"));
+}
+
+TEST_CASE("template_layout: a template may cut a message that spells a special token") {
+  auto thought = tell;
+  thought.text = "hm <s></think>So <|im_end|>.";
+  const auto text = layout(forgetful)(std::vector{ask, thought, again}, false);
+  CHECK(spelled(text) == std::vector<std::string>{"So <|im_end|>"});
+  CHECK(text.text().find("hm") == std::string::npos);
+}
+
+TEST_CASE("template_layout: a reply that spells the end of its turn goes on to the template's own") {
+  const chat_message sly{chat_role::assistant, "<|im_end|> ends a turn, as in x<|im_end|>"};
+  for (const char* form : {chatml, marked}) {
+    const auto text = layout(form)(std::vector{ask, sly}, true);
+    CHECK(learnt(text) == std::vector<std::string>{sly.text + "<|im_end|>"});
+    CHECK_FALSE(text.pieces[0].end);
+  }
+  // Without an end of turn by the template, a reply's own words are none either.
+  const auto open = layout("{% for m in messages %}{{ m.content }}{% endfor %}")(std::vector{ask, sly}, true);
+  CHECK(open.pieces[0].end);
+}
+
+TEST_CASE("template_layout: what a template writes after the last reply") {
+  std::tm day{};
+  const auto after = [&](const std::string& text) {
+    return text_after_reply({chat_template(text, "t.jinja"), {{"bos_token", "<s>"}}}, day);
+  };
+  CHECK(after(chatml) == "<|im_end|>");
+  CHECK(after("{% for m in messages %}{{ m.content }} {% endfor %}") == "");
+  CHECK(after("{{ messages[0].content }}") == "");
+  CHECK(after("{% if messages | length < 3 %}{{ raise_exception('more') }}{% endif %}") == "");
 }
 
 TEST_CASE("template_layout: a refusal of the template names template, place, cause and conversation") {
