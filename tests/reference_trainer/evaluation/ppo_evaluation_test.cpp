@@ -23,7 +23,6 @@ using namespace coho::test;
 using Catch::Matchers::ContainsSubstring;
 
 namespace {
-
 namespace fs = std::filesystem;
 
 const std::vector<std::string> held_out{
