@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 #include <coho/train/supervised.hpp>
 
@@ -19,8 +20,10 @@ constexpr auto option_names(trained_replies) { return std::array{"all", "last", 
 /// weights, along with the end token of each finished one. Of a reply of `max_response_tokens` or more only the first
 /// `max_response_tokens` tokens count, without an end token (0: no limit). The text before the first such token is the
 /// example's prompt; the text after the last one is left out. An example without a response: no reply is trained on.
+/// `limit_key`: the option that gives the limit, for the line on replies that were cut.
 supervised_example make_supervised_example(const sft_record& record, const prompter& prompts,
                                            std::size_t max_response_tokens,
-                                           trained_replies replies = trained_replies::all);
+                                           trained_replies replies = trained_replies::all,
+                                           std::string_view limit_key = "sft.max_response_tokens");
 
 }  // namespace coho::trainer
