@@ -25,6 +25,7 @@
 #include <coho/kl/ratio_divergence.hpp>
 #include <coho/loss/bradley_terry.hpp>
 #include <coho/loss/bradley_terry_ties.hpp>
+#include <coho/loss/chosen_nll.hpp>
 #include <coho/loss/cispo.hpp>
 #include <coho/loss/cpo.hpp>
 #include <coho/loss/dpo.hpp>
@@ -117,6 +118,7 @@
 #include <coho/train/options/ppo_options.hpp>
 #include <coho/train/options/reward_model_options.hpp>
 #include <coho/train/ppo.hpp>
+#include <coho/train/preference_loss_sum.hpp>
 #include <coho/train/preference_pair.hpp>
 #include <coho/train/reward_model.hpp>
 #include <coho/train/steps/callbacks.hpp>

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <string_view>
 
 #include <nlohmann/json.hpp>
 
 #include <coho/error.hpp>
 
+#include "checkpoint/fnv1a_hash.hpp"
 #include "checkpoint/hf_names.hpp"
 #include "files/json_file.hpp"
 
@@ -15,29 +15,6 @@ namespace coho::trainer {
 namespace {
 
 constexpr std::int64_t stretches = 64, stretch = 64;  // of a large tensor: their number, and values in each
-
-/// FNV-1a, 64 bits.
-class fnv1a_hash {
- public:
-  void add(const void* bytes, std::size_t size) {
-    const auto* at = static_cast<const unsigned char*>(bytes);
-    for (std::size_t i = 0; i < size; ++i) state_ = (state_ ^ at[i]) * 0x100000001B3U;
-  }
-  /// The text and a zero byte, so that "ab", "c" and "a", "bc" differ.
-  void add(std::string_view text) {
-    add(text.data(), text.size());
-    add("", 1);
-  }
-  /// 16 digits, the highest first.
-  std::string hexadecimal() const {
-    std::string out(16, '0');
-    for (std::size_t i = 0; i < 16; ++i) out[i] = "0123456789abcdef"[state_ >> (60 - 4 * i) & 15U];
-    return out;
-  }
-
- private:
-  std::uint64_t state_ = 0xCBF29CE484222325U;
-};
 
 /// Hashes values as stored if they are bytes, rounded to bf16 otherwise.
 void add_values(fnv1a_hash& out, const at::Tensor& values) {

@@ -69,6 +69,15 @@ subcommand make_aggregate_command();
 void run_reward(const config& options, stage_context& context);
 subcommand make_reward_command();
 
+/// `coho dpo`: trains a policy on preferences without a reward model, by one of the library's preference losses or a
+/// weighted sum of them. Dropout is off.
+///
+/// The reference is the policy that training starts from: its log-probabilities are computed before the first step and
+/// kept in reference_log_probs.jsonl. Held-out pairs are evaluated as by `reward`: curves evaluation_* and
+/// evaluation.json; those of evaluation_share are written to held_out.jsonl.
+void run_dpo(const config& options, stage_context& context);
+subcommand make_dpo_command();
+
 /// `coho ppo`: trains a policy against a principle-following reward model and symbolic rewards (SALMON §3.3, §4.1.2).
 /// Dropout is off.
 void run_ppo(const config& options, stage_context& context);

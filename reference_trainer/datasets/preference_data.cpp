@@ -115,6 +115,12 @@ void preference_files::resolve(const config& section) {
   section.check(!plain || principles.empty(), "principles", "unset: pre-training has no principles");
 }
 
+bool is_held_out(const prompt_record& prompt, double evaluation_share, std::uint64_t seed) {
+  if (evaluation_share == 0) return false;
+  const rng random = rng(seed).split(stream_key("held-out prompts"));
+  return random.split(stream_key(prompt.text())).uniform() < evaluation_share;
+}
+
 preference_sets open_preferences(const preference_files& files, std::uint64_t seed,
                                  const std::function<bool(const preference_pair&)>& same_tokens) {
   const bool margins = files.margins == pair_margins::record;
@@ -131,7 +137,6 @@ preference_sets open_preferences(const preference_files& files, std::uint64_t se
       at.fail(problem.what());
     }
   };
-  const rng random = rng(seed).split(stream_key("held-out prompts"));
   std::vector<std::uint32_t> trained, held_out;
   std::vector<std::string> notes;
   std::uint32_t count = 0;
@@ -140,8 +145,7 @@ preference_sets open_preferences(const preference_files& files, std::uint64_t se
       files.data, files.limit, files.columns,
       [&](const preference_record& record, const jsonl_reader& at) {
         check(record, at);
-        const bool hold_out = files.evaluation_share > 0 &&
-                              random.split(stream_key(record.prompt.text())).uniform() < files.evaluation_share;
+        const bool hold_out = is_held_out(record.prompt, files.evaluation_share, seed);
         const std::uint32_t index = count++;
         with_margin += record.principles.empty() && record.label_margin != 0;
         if (hold_out) {

@@ -106,6 +106,9 @@ struct preference_files {
   void resolve(const config& section);
 };
 
+/// Whether the pairs of a prompt are held out by `evaluation_share`: that depends only on its text and the seed.
+bool is_held_out(const prompt_record& prompt, double evaluation_share, std::uint64_t seed);
+
 /// The training set and the held-out set.
 struct preference_sets {
   preference_set training;

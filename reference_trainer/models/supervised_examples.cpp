@@ -19,7 +19,8 @@ std::vector<chat_message> trained_messages(const sft_record& record, trained_rep
 }
 
 supervised_example make_supervised_example(const sft_record& record, const prompter& prompts,
-                                           std::size_t max_response_tokens, trained_replies replies) {
+                                           std::size_t max_response_tokens, trained_replies replies,
+                                           std::string_view limit_key) {
   const auto talk = prompts.training_tokens(trained_messages(record, replies));
   std::vector<double> weights(talk.tokens.size(), 0.0);
   std::size_t first = talk.tokens.size(), last = 0;
@@ -29,10 +30,9 @@ supervised_example make_supervised_example(const sft_record& record, const promp
     // A reply that was cut does not end there, so no end token is trained.
     if (max_response_tokens > 0 && size - reply.ended >= max_response_tokens) {
       if (size > max_response_tokens)
-        dropped_parts::of_run().add(
-            "a reply of " + std::to_string(max_response_tokens) +
-                " tokens or more (sft.max_response_tokens): only those are trained on, without an end token",
-            record.prompt.text() + record.response);
+        dropped_parts::of_run().add("a reply of " + std::to_string(max_response_tokens) + " tokens or more (" +
+                                        std::string(limit_key) + "): only those are trained on, without an end token",
+                                    record.prompt.text() + record.response);
       size = max_response_tokens;
     }
     std::fill_n(weights.begin() + static_cast<std::ptrdiff_t>(reply.first), size, reply.weight);

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <string_view>
 #include <vector>
 
 #include <coho/train/supervised.hpp>
@@ -38,8 +39,10 @@ std::vector<chat_message> trained_messages(const sft_record& record, trained_rep
 /// weights, along with the end token of each finished one. Of a reply of `max_response_tokens` or more only the first
 /// `max_response_tokens` tokens count, without an end token (0: no limit). The text before the first such token is the
 /// example's prompt; the text after the last one is left out. An example without a response: no reply is trained on.
+/// `limit_key`: the option that gives the limit, for the line on replies that were cut.
 supervised_example make_supervised_example(const sft_record& record, const prompter& prompts,
                                            std::size_t max_response_tokens,
-                                           trained_replies replies = trained_replies::all);
+                                           trained_replies replies = trained_replies::all,
+                                           std::string_view limit_key = "sft.max_response_tokens");
 
 }  // namespace coho::trainer

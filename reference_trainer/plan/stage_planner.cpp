@@ -141,6 +141,20 @@ std::int64_t limited(std::size_t limit, std::int64_t all) {
 // The tokens of a forward pass with this limit; 0 means all at once.
 std::int64_t tokens_at_once(std::int64_t limit, std::int64_t all) { return limit > 0 ? std::min(limit, all) : all; }
 
+// The sizes of a step over given responses, so many to an example.
+template <class Workload>
+void plan_responses(plan_request& out, const Workload& stage, std::int64_t responses) {
+  auto& sizes = out.time.sizes;
+  sizes.query_tokens = stage.prompt_tokens > 0 ? signed_size(stage.prompt_tokens) : sft_tokens;
+  sizes.response_tokens = stage.response_tokens > 0 ? signed_size(stage.response_tokens) : sft_tokens;
+  if (stage.prompt_tokens == 0 || stage.response_tokens == 0)
+    out.notes.emplace_back("prompts and responses without a limit are taken to have " + std::to_string(sft_tokens) +
+                           " tokens");
+  sizes.sequences = out.time.sequences = responses * out.per_device(signed_size(stage.batch_size));
+  const std::int64_t all = sizes.sequences * (sizes.query_tokens + sizes.response_tokens);
+  sizes.micro_batch_tokens = tokens_at_once(signed_size(stage.micro_batch_tokens), all);
+}
+
 }  // namespace
 
 std::function<std::string()> stage_planner(const plan_settings& settings, const ppo_workload& stage) {
@@ -214,20 +228,32 @@ std::function<std::string()> stage_planner(const plan_settings& settings, const 
 
 std::function<std::string()> stage_planner(const plan_settings& settings, const sft_workload& stage) {
   plan_request out = make_request(settings);
-  auto& sizes = out.time.sizes;
-  sizes.moments = stage.moments;
+  out.time.sizes.moments = stage.moments;
   out.roles = {plan_role("policy", stage.adapter, out.adapter, true)};
   out.roles[0].role.log_probs = true;
-  sizes.query_tokens = stage.prompt_tokens > 0 ? signed_size(stage.prompt_tokens) : sft_tokens;
-  sizes.response_tokens = stage.response_tokens > 0 ? signed_size(stage.response_tokens) : sft_tokens;
-  if (stage.prompt_tokens == 0 || stage.response_tokens == 0)
-    out.notes.emplace_back("prompts and responses without a limit are taken to have " + std::to_string(sft_tokens) +
-                           " tokens");
-  const auto batch = signed_size(stage.batch_size);
-  sizes.sequences = out.time.sequences = out.per_device(batch);
-  const std::int64_t all = sizes.sequences * (sizes.query_tokens + sizes.response_tokens);
-  sizes.micro_batch_tokens = tokens_at_once(signed_size(stage.micro_batch_tokens), all);
-  out.unit = "a step: " + std::to_string(batch) + " examples" + out.over_devices();
+  plan_responses(out, stage, 1);
+  out.unit = "a step: " + std::to_string(signed_size(stage.batch_size)) + " examples" + out.over_devices();
+  return make_planner(std::move(out));
+}
+
+std::function<std::string()> stage_planner(const plan_settings& settings, const dpo_workload& stage) {
+  plan_request out = make_request(settings);
+  auto& sizes = out.time.sizes;
+  sizes.moments = stage.moments;
+  sizes.dropout = 0;  // off in dpo
+  out.roles = {plan_role("policy", stage.adapter, out.adapter, true)};
+  out.roles[0].role.log_probs = true;
+  plan_responses(out, stage, 2);
+  if (stage.holds_reference) {
+    out.roles.insert(out.roles.begin(), plan_role("reference", stage.adapter, out.adapter, false));
+    out.roles[0].role.full = out.adapter.full;
+    out.roles[0].role.log_probs = true;
+    sizes.scoring_tokens = sizes.micro_batch_tokens;
+    out.time.scoring = {{"reference", true}};
+  }
+  if (stage.keeps_log_probs)
+    out.notes.emplace_back("before the first step the reference's log-probabilities are computed once");
+  out.unit = "a step: " + std::to_string(signed_size(stage.batch_size)) + " pairs" + out.over_devices();
   return make_planner(std::move(out));
 }
 

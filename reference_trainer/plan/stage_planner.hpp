@@ -42,6 +42,16 @@ struct sft_workload {
   moment_type moments = moment_type::float32;
 };
 
+/// Those of preference optimisation.
+struct dpo_workload {
+  std::filesystem::path adapter{};  ///< to continue from; empty: the base
+  std::size_t batch_size = 64, micro_batch_tokens = 16384;
+  std::size_t prompt_tokens = 0, response_tokens = 0;  ///< at most; 0: no limit
+  moment_type moments = moment_type::float32;
+  bool keeps_log_probs = true;   ///< of the reference, computed before the first step
+  bool holds_reference = false;  ///< which is evaluated in each step
+};
+
 /// Those of a stage that only generates.
 struct generation_workload {
   std::filesystem::path adapter{};  ///< of the policy; empty: the base
@@ -62,6 +72,7 @@ struct generation_workload {
 std::function<std::string()> stage_planner(const plan_settings& settings, const ppo_workload& stage);
 std::function<std::string()> stage_planner(const plan_settings& settings, const reward_workload& stage);
 std::function<std::string()> stage_planner(const plan_settings& settings, const sft_workload& stage);
+std::function<std::string()> stage_planner(const plan_settings& settings, const dpo_workload& stage);
 std::function<std::string()> stage_planner(const plan_settings& settings, const generation_workload& stage);
 
 }  // namespace coho::trainer

@@ -27,6 +27,8 @@ constexpr std::array known{
     known_metric{metric_group::learning, "loss", "Loss", "mean of a batch"},
     known_metric{metric_group::learning, "accuracy", "Accuracy", "share of pairs", "The chosen answer scores higher."},
     known_metric{metric_group::learning, "margin", "Margin", "score difference", "Chosen minus rejected answer."},
+    known_metric{metric_group::learning, "chosen_log_prob", "Chosen responses", "mean log π, nats"},
+    known_metric{metric_group::learning, "rejected_log_prob", "Rejected responses", "mean log π, nats"},
     known_metric{metric_group::learning, "length", "Length", "tokens per response"},
     known_metric{metric_group::learning, "entropy", "Entropy", "nats per token"},
     known_metric{metric_group::learning, "clip_fraction", "Clip fraction", "share of tokens"},

@@ -85,21 +85,24 @@ std::optional<nlohmann::json> training_checkpoints::restore() {
     throw file_error(directory, "step", "is missing or not a whole number", other_recipe);
   // Everything is checked before any of it is applied.
   struct found {
-    at::Tensor values;
-    std::int64_t steps;
-    stored_moment first, second;
+    at::Tensor values{};
+    std::int64_t steps = 0;
+    stored_moment first{}, second{};
   };
   std::vector<found> all;
   for (const auto& part : parts_) {
-    found next{saved_tensor(state, directory, part.name + ".values", part.parameters->values()),
-               saved_count(state, directory, "optimizer", part.name, std::nullopt),
-               saved_moment(state, directory, part.name + ".first_moment", part.optimizer->first_moment()),
-               saved_moment(state, directory, part.name + ".second_moment", part.optimizer->second_moment())};
+    found next{.values = saved_tensor(state, directory, part.name + ".values", part.parameters->values())};
+    if (part.optimizer != nullptr) {
+      next.steps = saved_count(state, directory, "optimizer", part.name, std::nullopt);
+      next.first = saved_moment(state, directory, part.name + ".first_moment", part.optimizer->first_moment());
+      next.second = saved_moment(state, directory, part.name + ".second_moment", part.optimizer->second_moment());
+    }
     all.push_back(std::move(next));
   }
   const at::NoGradGuard no_gradient;
   for (std::size_t i = 0; i < parts_.size(); ++i) {
     parts_[i].parameters->values().copy_(all[i].values);
+    if (parts_[i].optimizer == nullptr) continue;
     parts_[i].optimizer->restore(all[i].steps, all[i].first, all[i].second);
     parts_[i].parameters->set_draws(
         static_cast<std::uint64_t>(saved_count(state, directory, "draws", parts_[i].name, 0)));
@@ -127,6 +130,7 @@ void training_checkpoints::save(std::uint64_t step, const nlohmann::json& values
   state.values["shares"] = ranks_->shards();
   for (const auto& part : parts_) {
     state.tensors[part.name + ".values"] = part.parameters->values();
+    if (part.optimizer == nullptr) continue;
     save_moment(state, part.name + ".first_moment", part.optimizer->first_moment());
     save_moment(state, part.name + ".second_moment", part.optimizer->second_moment());
     state.values["optimizer"][part.name] = part.optimizer->steps();

@@ -31,6 +31,8 @@ class training_checkpoints {
   void add(std::string name, parameter_set& parameters, adamw& optimizer) {
     parts_.push_back({std::move(name), &parameters, &optimizer});
   }
+  /// Weights that are not trained but change during the run, such as those of a reference that is refreshed.
+  void add(std::string name, parameter_set& parameters) { parts_.push_back({std::move(name), &parameters, nullptr}); }
   /// Restores everything from the newest save and returns its values, or nothing when there is none. file_error,
   /// before anything was changed, when a part is missing, of the wrong size, or its moments of another form, or when
   /// not all ranks see the same save.
@@ -55,7 +57,7 @@ class training_checkpoints {
   struct part {
     std::string name;
     parameter_set* parameters;
-    adamw* optimizer;
+    adamw* optimizer;  ///< null: not trained
   };
   std::filesystem::path root_;
   std::uint64_t every_;

@@ -25,6 +25,8 @@ inline constexpr fit_defaults reward_defaults{
     .batch_size = 64, .learning_rate = 3e-5, .warmup_steps = 0.03, .micro_batch = {.sequences = 64}};
 inline constexpr fit_defaults pretraining_defaults{
     .batch_size = 64, .learning_rate = 5e-5, .warmup_steps = 0.01, .micro_batch = {.sequences = 64}};
+inline constexpr fit_defaults dpo_defaults{
+    .batch_size = 64, .learning_rate = 5e-6, .warmup_steps = 0.1, .micro_batch = {.tokens = 16384}};
 
 /// A run over fixed data: the options of the library's trainer, and its surroundings. The number of examples need not
 /// be known when they are read.

@@ -4411,6 +4411,99 @@ class bradley_terry_ties_loss {
 
 }  // namespace coho::inline v0_1
 
+// ---- coho/loss/inputs/preference_log_probs.hpp
+
+namespace coho::inline v0_1 {
+
+/// A batch of preferences, the argument of a preference_loss's `value_and_grad`.
+/// All arrays have one number per example.
+struct preference_log_probs {
+  Eigen::ArrayXd chosen{}, rejected{};                      ///< log π of whole responses, nats
+  Eigen::ArrayXd reference_chosen{}, reference_rejected{};  ///< of the reference policy; 0 where the loss needs none
+  Eigen::ArrayXd chosen_tokens{}, rejected_tokens{};        ///< response lengths; 0: this response is missing
+  double kl_baseline = 0;                                   ///< z0 of KTO; 0 for other losses
+};
+
+/// The loss of a batch and its gradient with respect to `chosen` and `rejected`.
+struct preference_gradient {
+  double value = 0;
+  Eigen::ArrayXd d_chosen{}, d_rejected{};
+  double accuracy = 0;           ///< fraction of examples that the policy's implicit rewards order as the labels do
+  double reward_difference = 0;  ///< mean difference of the implicit rewards
+};
+
+namespace detail {
+
+/// The result of an `elementwise_loss` over pairs, with the measures accuracy and reward difference, in the form of the
+/// preference_loss protocol.
+template <class Result>
+preference_gradient to_preference_gradient(const Result& result) {
+  return {result.value, result.gradients[0], result.gradients[1], result.measures[0], result.measures[1]};
+}
+
+/// A loss over mean log-probs, `evaluate(chosen_means, rejected_means)`, on sums: divides them by the lengths, and the
+/// gradients with respect to the means likewise.
+template <class Known, class Evaluate>
+preference_gradient evaluate_on_means(const Known& x, Evaluate evaluate) {
+  preference_gradient out = to_preference_gradient(
+      evaluate(Eigen::ArrayXd(x.chosen / x.chosen_tokens), Eigen::ArrayXd(x.rejected / x.rejected_tokens)));
+  out.d_chosen /= x.chosen_tokens;
+  out.d_rejected /= x.rejected_tokens;
+  return out;
+}
+
+}  // namespace detail
+
+}  // namespace coho::inline v0_1
+
+// ---- coho/loss/chosen_nll.hpp
+
+namespace coho::inline v0_1 {
+
+/// Supervised fine-tuning on the chosen responses, as a term next to a preference loss (RPO: Pang et al. 2024, eq. 1):
+///
+///     L = Σ_i w_i·c_i·(−log π(y_w,i) / |y_w,i|)
+///
+/// c_i counts the responses of example i. So the mean is over pairs; among single responses, over all of them, with 0
+/// for the undesirable ones. Without implicit rewards of its own it reports log π: `accuracy` is the fraction of
+/// examples whose chosen response is the more probable one (ties and single responses count one half), and
+/// `reward_difference` the mean of log π(y_w) − log π(y_l), 0 for single responses.
+///
+///     coho::preference_loss_sum loss;
+///     loss.add(1, coho::dpo_loss{{.beta = 0.1}});
+///     loss.add(0.2, coho::chosen_nll_loss{});
+class chosen_nll_loss {
+ public:
+  static constexpr bool needs_reference = false, needs_pairs = false;
+
+  /// The interface of a preference_loss.
+  template <std::same_as<preference_log_probs> Known, class Weights>
+  preference_gradient value_and_grad(const Known& known, const token_weights<Weights>& weights) const {
+    const Eigen::Index n = known.chosen.size();
+    preference_gradient out{.d_chosen = Eigen::ArrayXd::Zero(n), .d_rejected = Eigen::ArrayXd::Zero(n)};
+    double counted = 0;
+    for (Eigen::Index i = 0; i < n; ++i) {
+      const bool chosen = known.chosen_tokens(i) > 0, pair = chosen && known.rejected_tokens(i) > 0;
+      if (!(weights.values(i) > 0)) continue;
+      if (chosen) {
+        out.d_chosen(i) = -weights.values(i) * (pair ? 2 : 1) / known.chosen_tokens(i);
+        out.value += out.d_chosen(i) * known.chosen(i);
+      }
+      const double difference = pair ? known.chosen(i) - known.rejected(i) : 0;
+      out.accuracy += difference > 0 ? 1 : difference == 0 ? 0.5 : 0;
+      out.reward_difference += difference;
+      ++counted;
+    }
+    if (counted > 0) {
+      out.accuracy /= counted;
+      out.reward_difference /= counted;
+    }
+    return out;
+  }
+};
+
+}  // namespace coho::inline v0_1
+
 // ---- coho/loss/inputs/policy_loss_inputs.hpp
 
 namespace coho::inline v0_1 {
@@ -4516,51 +4609,6 @@ class cispo_loss {
 
   cispo_options options_;
 };
-
-}  // namespace coho::inline v0_1
-
-// ---- coho/loss/inputs/preference_log_probs.hpp
-
-namespace coho::inline v0_1 {
-
-/// A batch of preferences, the argument of a preference_loss's `value_and_grad`.
-/// All arrays have one number per example.
-struct preference_log_probs {
-  Eigen::ArrayXd chosen{}, rejected{};                      ///< log π of whole responses, nats
-  Eigen::ArrayXd reference_chosen{}, reference_rejected{};  ///< of the reference policy; 0 where the loss needs none
-  Eigen::ArrayXd chosen_tokens{}, rejected_tokens{};        ///< response lengths; 0: this response is missing
-  double kl_baseline = 0;                                   ///< z0 of KTO; 0 for other losses
-};
-
-/// The loss of a batch and its gradient with respect to `chosen` and `rejected`.
-struct preference_gradient {
-  double value = 0;
-  Eigen::ArrayXd d_chosen{}, d_rejected{};
-  double accuracy = 0;           ///< fraction of examples that the policy's implicit rewards order as the labels do
-  double reward_difference = 0;  ///< mean difference of the implicit rewards
-};
-
-namespace detail {
-
-/// The result of an `elementwise_loss` over pairs, with the measures accuracy and reward difference, in the form of the
-/// preference_loss protocol.
-template <class Result>
-preference_gradient to_preference_gradient(const Result& result) {
-  return {result.value, result.gradients[0], result.gradients[1], result.measures[0], result.measures[1]};
-}
-
-/// A loss over mean log-probs, `evaluate(chosen_means, rejected_means)`, on sums: divides them by the lengths, and the
-/// gradients with respect to the means likewise.
-template <class Known, class Evaluate>
-preference_gradient evaluate_on_means(const Known& x, Evaluate evaluate) {
-  preference_gradient out = to_preference_gradient(
-      evaluate(Eigen::ArrayXd(x.chosen / x.chosen_tokens), Eigen::ArrayXd(x.rejected / x.rejected_tokens)));
-  out.d_chosen /= x.chosen_tokens;
-  out.d_rejected /= x.rejected_tokens;
-  return out;
-}
-
-}  // namespace detail
 
 }  // namespace coho::inline v0_1
 
@@ -11877,20 +11925,14 @@ void check_example(const direct_preference_example& example, std::size_t number,
                    name + (needs_pairs ? " has an empty response: this loss compares two" : " has no response"));
 }
 
-/// This rank's examples are first, first + stride, … of the whole batch.
-struct batch_place {
-  std::span<const direct_preference_example> whole;
-  std::size_t first, stride;
-};
-
-/// The pairs of KTO's baseline: the prompts of this rank's examples, each with the response to the next example of the
-/// whole batch. Examples of weight 0 or without a response are left out.
+/// The pairs of KTO's baseline: the prompts of the examples at `indices`, each with the response to the next example of
+/// the whole batch. Examples of weight 0 or without a response are left out.
 template <class = detail::if_called>
-token_batch mismatched_responses(const batch_place& place) {
-  const auto& [batch, first, stride] = place;
+token_batch mismatched_responses(std::span<const direct_preference_example> batch,
+                                 const std::vector<std::size_t>& indices) {
   const auto usable = [](const direct_preference_example& e) { return e.weight > 0 && count_responses(e) > 0; };
   token_batch out;
-  for (std::size_t i = first; i < batch.size(); i += stride) {
+  for (const std::size_t i : indices) {
     if (!usable(batch[i])) continue;
     std::size_t next = (i + 1) % batch.size();
     while (!usable(batch[next])) next = (next + 1) % batch.size();
@@ -11939,67 +11981,6 @@ inline constexpr add_reference_log_probs_fn add_reference_log_probs{};
 
 }  // namespace coho::inline v0_1
 
-// ---- coho/train/example_source.hpp
-
-namespace coho::inline v0_1 {
-
-/// example_source: examples that `fit` fetches batch by batch, when they exceed memory. A span
-/// of examples in memory needs none.
-///  (1) `s.size()`, the number of examples, the same on all ranks;
-///  (2) `s.load(indices)` with a `std::span<const std::size_t>` returns the examples at these indices in order, as
-///      a contiguous range of `Example`. Data they refer to stays valid until the next call.
-template <class Source, class Example>
-concept example_source = requires(Source& s, std::span<const std::size_t> indices) {
-  { s.size() } -> std::convertible_to<std::size_t>;
-  { s.load(indices) } -> std::convertible_to<std::span<const Example>>;
-};
-
-/// A compile error that names the member which a source of `Example`s lacks.
-template <class Source, class Example>
-consteval bool require_example_source() {
-  static_assert(
-      requires(Source& s) {
-        { s.size() } -> std::convertible_to<std::size_t>;
-      }, "coho::example_source (1): the source has no size()");
-  static_assert(
-      requires(Source& s, std::span<const std::size_t> indices) {
-        { s.load(indices) } -> std::convertible_to<std::span<const Example>>;
-      },
-      "coho::example_source (2): the source has no load(std::span<const std::size_t>) that returns a contiguous range "
-      "of the driver's examples");
-  return true;
-}
-
-namespace detail {
-
-/// Examples in memory as a source. Every rank has all of them.
-template <class Example>
-class span_source {
- public:
-  explicit span_source(std::span<const Example> data) : data_(data) {}
-  std::size_t size() const noexcept { return data_.size(); }
-  /// Copies of the examples at these indices, valid until the next call.
-  std::span<const Example> load(std::span<const std::size_t> indices) {
-    loaded_.clear();
-    for (const std::size_t i : indices) loaded_.push_back(data_[i]);
-    return loaded_;
-  }
-
- private:
-  std::span<const Example> data_;
-  std::vector<Example> loaded_;
-};
-
-/// Whether loading costs nothing: every rank may then see the whole batch.
-template <class Source>
-inline constexpr bool in_memory = false;
-template <class Example>
-inline constexpr bool in_memory<span_source<Example>> = true;
-
-}  // namespace detail
-
-}  // namespace coho::inline v0_1
-
 // ---- coho/train/options/fit_options.hpp
 
 namespace coho::inline v0_1::detail {
@@ -12043,6 +12024,7 @@ struct direct_preference_statistics {
   double chosen_log_prob = 0, rejected_log_prob = 0;
   double kl_baseline = 0;  ///< of KTO
   double examples = 0;     ///< over all ranks
+  double tokens = 0;       ///< of all responses, over all ranks
   double gradient_norm = 0, learning_rate = 0, seconds = 0;
 };
 
@@ -12246,7 +12228,7 @@ namespace coho::inline v0_1 {
 ///  (1) `l.value_and_grad(log_probs, weights)`, const, with a `const preference_log_probs&` and a
 ///      `const token_weights<Eigen::ArrayXd>&` of one weight per example, returns a `preference_gradient`.
 ///  (2) The loss is a sum over examples weighted by `weights`: micro-batches add up.
-///  (3) Optional `static constexpr bool` members: `needs_reference`, false: no reference policy is evaluated;
+///  (3) Optional `bool` members, static or of the object: `needs_reference`, false: no reference policy is evaluated;
 ///      `needs_pairs`, false: an example may have one response only; `needs_kl_baseline`, true: the KL baseline of
 ///      `kto_loss` is computed, which takes a reference policy.
 template <class Loss>
@@ -12266,19 +12248,26 @@ consteval bool require_preference_loss() {
 
 namespace detail {
 
-/// Whether the reference policy is evaluated for this loss: unless it says that it needs none.
+/// What a loss says of itself by its optional members. One that says nothing compares two responses and has a
+/// reference.
+struct preference_needs {
+  bool reference = true, pairs = true, kl_baseline = false;
+};
 template <class Loss>
-constexpr bool needs_reference() {
-  if constexpr (requires { requires !Loss::needs_reference; }) return false;
-  return true;
+constexpr preference_needs needs_of(const Loss& loss) {
+  preference_needs out;
+  if constexpr (requires { loss.needs_reference; }) out.reference = loss.needs_reference;
+  if constexpr (requires { loss.needs_pairs; }) out.pairs = loss.needs_pairs;
+  if constexpr (requires { loss.needs_kl_baseline; }) out.kl_baseline = loss.needs_kl_baseline;
+  return out;
 }
 
-/// Losses that compare two responses cannot use a single one.
+/// Whether that is known of the type: of losses that decide it per object, `needs_of` does.
 template <class Loss>
-constexpr bool needs_pairs = !requires { requires !Loss::needs_pairs; };
-
+constexpr bool always_needs_kl_baseline = false;
 template <class Loss>
-constexpr bool needs_kl_baseline = requires { requires Loss::needs_kl_baseline; };
+  requires requires { typename std::bool_constant<Loss::needs_kl_baseline>; }
+constexpr bool always_needs_kl_baseline<Loss> = Loss::needs_kl_baseline;
 
 /// The loss of a batch and its gradients. Throws argument_error for gradients of another length and numbers that are
 /// not finite.
@@ -12295,6 +12284,266 @@ preference_gradient evaluate_preference_loss(const Loss& loss, const preference_
 }
 
 }  // namespace detail
+}  // namespace coho::inline v0_1
+
+// ---- coho/train/detail/direct_preference_objective.hpp
+
+namespace coho::inline v0_1::detail {
+
+template <class Reference>
+inline constexpr bool is_reference = !std::is_same_v<std::remove_const_t<Reference>, no_reference_type>;
+
+/// What `direct_preference_trainer` minimises, over the shards of a batch. The models are referred to.
+template <class Policy, class Reference, class Loss, class Communicator>
+class direct_preference_objective {
+ public:
+  using example_span = std::span<const direct_preference_example>;
+
+  /// Throws `argument_error` where the loss needs a reference for its KL baseline, and there is none.
+  direct_preference_objective(Policy& model, Reference& reference, Loss loss, const batch_limits& micro_batch,
+                              Communicator& ranks)
+      : model_(model),
+        reference_(reference),
+        loss_(std::move(loss)),
+        needs_(needs_of(loss_)),
+        micro_batch_(micro_batch),
+        ranks_(ranks) {
+    require_argument(is_reference<Reference> || !needs_.kl_baseline,
+                     "the KL baseline of this preference loss needs a reference policy");
+  }
+
+  const preference_needs& needs() const noexcept { return needs_; }
+
+  /// This rank's shards of a batch that all ranks have.
+  work_plan plan_shards(example_span batch) {
+    const auto lengths = example_lengths(batch);
+    return partition(all_indices(batch.size()), span_of(lengths), ranks_);
+  }
+
+  /// The loss and statistics of a batch: runs over the micro-batches of this rank's shards, and sums over all ranks.
+  /// `evaluate(tokens, use)` hands the log-probs of all responses, chosen ones first, to `use`, which returns their
+  /// gradient.
+  template <class Gradients, class Evaluate>
+  direct_preference_statistics run_shards(example_span batch, const work_plan& work, Gradients& gradients,
+                                          Evaluate evaluate) {
+    for (std::size_t i = 0; i < batch.size(); ++i) check_example(batch[i], i, needs_.pairs);
+    const batch_counts counts = count_batch(batch, work);
+    require_argument(counts.weighted_terms > 0, "a preference batch has no example with a weight above 0");
+    const double kl_baseline = compute_kl_baseline(batch, work);
+    const auto lengths = example_lengths(batch);
+    shard_sums<5> all(work.shards);
+    for (const auto& shard : work.mine) {
+      gradients.begin_shard(shard.number);
+      for (const auto& indices : micro_batches(shard.indices, span_of(lengths), micro_batch_)) {
+        std::vector<direct_preference_example> part;
+        for (const std::size_t i : indices) part.push_back(batch[i]);
+        run_micro_batch(part, counts, kl_baseline, all.shard(shard.number), evaluate);
+      }
+      gradients.end_shard();
+    }
+    gradients.end_forwards();
+    const auto sums = all.total(ranks_);
+    return {.loss = sums[0],
+            .accuracy = sums[1],
+            .reward_difference = sums[2],
+            .chosen_log_prob = sums[3] / std::max(counts.chosen, 1.0),
+            .rejected_log_prob = sums[4] / std::max(counts.rejected, 1.0),
+            .kl_baseline = kl_baseline,
+            .examples = counts.examples,
+            .tokens = counts.tokens};
+  }
+
+ private:
+  // The tokens of both sequences of each example, for the limits of a forward.
+  static std::vector<std::size_t> example_lengths(example_span batch) {
+    std::vector<std::size_t> out;
+    for (const auto& e : batch) out.push_back(2 * e.prompt.size() + e.chosen.size() + e.rejected.size());
+    return out;
+  }
+
+  // The number of loss terms of an example that has a weight.
+  double count_terms(const direct_preference_example& example) const {
+    return example.weight == 0 ? 0 : needs_.pairs ? 1 : count_responses(example);
+  }
+
+  // Counts over all ranks, of a whole batch. All but `examples` leave out examples of weight 0.
+  struct batch_counts {
+    double examples, weighted_terms, terms, chosen, rejected, tokens;
+  };
+  batch_counts count_batch(example_span batch, const work_plan& work) {
+    shard_sums<6> all(work.shards);
+    for (const auto& shard : work.mine) {
+      double* sums = all.shard(shard.number);
+      for (const std::size_t i : shard.indices) {
+        const auto& example = batch[i];
+        sums[0] += 1;
+        sums[1] += example.weight * count_terms(example);
+        sums[2] += count_terms(example);
+        sums[3] += example.weight == 0 || example.chosen.empty() ? 0 : 1;
+        sums[4] += example.weight == 0 || example.rejected.empty() ? 0 : 1;
+        sums[5] += static_cast<double>(example.chosen.size() + example.rejected.size());
+      }
+    }
+    const auto sums = all.total(ranks_);
+    return {sums[0], sums[1], sums[2], sums[3], sums[4], sums[5]};
+  }
+
+  // One forward over these examples. Adds to the five `sums`: loss, accuracy, reward difference, log-probs of chosen
+  // and of rejected responses.
+  template <class Evaluate>
+  void run_micro_batch(const std::vector<direct_preference_example>& part, const batch_counts& counts,
+                       double kl_baseline, double* sums, Evaluate& evaluate) {
+    const token_batch tokens = chosen_then_rejected(span_of(part));
+    auto x = reference_log_probs(part, tokens);
+    x.kl_baseline = kl_baseline;
+    const Eigen::Index n = x.chosen_tokens.size();
+    token_weights<Eigen::ArrayXd> weights{Eigen::ArrayXd(n)};
+    double terms = 0;
+    for (std::size_t k = 0; k < part.size(); ++k) {
+      weights.values(static_cast<Eigen::Index>(k)) = part[k].weight / counts.weighted_terms;
+      terms += count_terms(part[k]);
+    }
+    evaluate(tokens, [&]<class Array>(const Array& log_probs) {
+      const Array responses = sequence_sums(log_probs, tokens.responses.offsets);
+      x.chosen = responses.head(n);
+      x.rejected = responses.tail(n);
+      const auto loss = evaluate_preference_loss(loss_, x, weights);
+      sums[0] += loss.value;
+      sums[1] += loss.accuracy * terms / counts.terms;
+      sums[2] += loss.reward_difference * terms / counts.terms;
+      sums[3] += (weights.values > 0).select(x.chosen, 0).sum();
+      sums[4] += (weights.values > 0).select(x.rejected, 0).sum();
+      Array d_responses(2 * n);
+      d_responses << loss.d_chosen, loss.d_rejected;
+      return Array(sequence_spread(d_responses, tokens.responses.offsets));
+    });
+  }
+
+  // The lengths and the reference's log-probs of the responses in `tokens`, chosen ones first; the policy's are left
+  // empty. The reference is evaluated only where an example does not carry them. Throws argument_error if there is
+  // none.
+  preference_log_probs reference_log_probs(const std::vector<direct_preference_example>& part,
+                                           const token_batch& tokens) {
+    const auto n = static_cast<Eigen::Index>(part.size());
+    preference_log_probs x;
+    x.chosen_tokens.resize(n);
+    x.rejected_tokens.resize(n);
+    x.reference_chosen.setZero(n);
+    x.reference_rejected.setZero(n);
+    bool known = true;
+    for (Eigen::Index i = 0; i < n; ++i) {
+      const auto& example = part[static_cast<std::size_t>(i)];
+      x.chosen_tokens(i) = static_cast<double>(example.chosen.size());
+      x.rejected_tokens(i) = static_cast<double>(example.rejected.size());
+      x.reference_chosen(i) = example.reference_chosen.value_or(0);
+      x.reference_rejected(i) = example.reference_rejected.value_or(0);
+      known = known && (example.reference_chosen || example.chosen.empty()) &&
+              (example.reference_rejected || example.rejected.empty());
+    }
+    if (!needs_.reference || known) return x;
+    if constexpr (is_reference<Reference>) {
+      const auto sums = response_log_probs(reference_, tokens, {}, "log_probs of the reference policy");
+      for (Eigen::Index i = 0; i < n; ++i) {
+        const auto& example = part[static_cast<std::size_t>(i)];
+        if (!example.reference_chosen) x.reference_chosen(i) = sums(i);
+        if (!example.reference_rejected) x.reference_rejected(i) = sums(n + i);
+      }
+    } else {
+      throw argument_error("this preference loss needs a reference policy, or examples that carry its log-probs");
+    }
+    return x;
+  }
+
+  // z0 of `kto_loss` for a batch, over all ranks; 0 for losses without it. As `kto_baseline`, with sums per shard.
+  double compute_kl_baseline(example_span batch, const work_plan& work) {
+    if constexpr (is_reference<Reference>) {
+      if (!needs_.kl_baseline) return 0;
+      shard_sums<2> all(work.shards);  // of the log-ratios, and their number
+      for (const auto& shard : work.mine) {
+        const token_batch mismatched = mismatched_responses(batch, shard.indices);
+        const auto sum = [&](auto& model, const char* what) {
+          return response_log_probs(model, mismatched, micro_batch_, what).sum();
+        };
+        double* sums = all.shard(shard.number);
+        sums[0] += sum(model_, "log_probs") - sum(reference_, "log_probs of the reference policy");
+        sums[1] += static_cast<double>(mismatched.size());
+      }
+      const auto [log_ratios, count] = all.total(ranks_);
+      return count > 0 ? std::max(log_ratios / count, 0.0) : 0;
+    } else {
+      return 0;
+    }
+  }
+
+  Policy& model_;
+  Reference& reference_;
+  Loss loss_;
+  preference_needs needs_;
+  batch_limits micro_batch_;
+  Communicator& ranks_;
+};
+
+}  // namespace coho::inline v0_1::detail
+
+// ---- coho/train/example_source.hpp
+
+namespace coho::inline v0_1 {
+
+/// example_source: examples that `fit` fetches batch by batch, when they exceed memory. A span
+/// of examples in memory needs none.
+///  (1) `s.size()`, the number of examples, the same on all ranks;
+///  (2) `s.load(indices)` with a `std::span<const std::size_t>` returns the examples at these indices in order, as
+///      a contiguous range of `Example`. Data they refer to stays valid until the next call.
+template <class Source, class Example>
+concept example_source = requires(Source& s, std::span<const std::size_t> indices) {
+  { s.size() } -> std::convertible_to<std::size_t>;
+  { s.load(indices) } -> std::convertible_to<std::span<const Example>>;
+};
+
+/// A compile error that names the member which a source of `Example`s lacks.
+template <class Source, class Example>
+consteval bool require_example_source() {
+  static_assert(
+      requires(Source& s) {
+        { s.size() } -> std::convertible_to<std::size_t>;
+      }, "coho::example_source (1): the source has no size()");
+  static_assert(
+      requires(Source& s, std::span<const std::size_t> indices) {
+        { s.load(indices) } -> std::convertible_to<std::span<const Example>>;
+      },
+      "coho::example_source (2): the source has no load(std::span<const std::size_t>) that returns a contiguous range "
+      "of the driver's examples");
+  return true;
+}
+
+namespace detail {
+
+/// Examples in memory as a source. Every rank has all of them.
+template <class Example>
+class span_source {
+ public:
+  explicit span_source(std::span<const Example> data) : data_(data) {}
+  std::size_t size() const noexcept { return data_.size(); }
+  /// Copies of the examples at these indices, valid until the next call.
+  std::span<const Example> load(std::span<const std::size_t> indices) {
+    loaded_.clear();
+    for (const std::size_t i : indices) loaded_.push_back(data_[i]);
+    return loaded_;
+  }
+
+ private:
+  std::span<const Example> data_;
+  std::vector<Example> loaded_;
+};
+
+/// Whether loading costs nothing: every rank may then see the whole batch.
+template <class Source>
+inline constexpr bool in_memory = false;
+template <class Example>
+inline constexpr bool in_memory<span_source<Example>> = true;
+
+}  // namespace detail
+
 }  // namespace coho::inline v0_1
 
 // ---- coho/train/steps/stopwatch.hpp
@@ -12338,8 +12587,7 @@ namespace coho::inline v0_1 {
 /// are normalised over the batch: micro-batches and ranks do not change the step.
 ///
 /// `reference`: the frozen initial policy; `no_reference` for losses without one (ORPO, SimPO, CPO) and for examples
-/// that carry its log-probs. KTO's baseline pairs each prompt with the response to the next example of this rank's
-/// batch.
+/// that carry its log-probs. KTO's baseline pairs each prompt with the response to the next example of the batch.
 ///
 /// Throws `option_error` on construction, `argument_error` for invalid examples and outputs, `error` when the
 /// gradient is not finite.
@@ -12348,33 +12596,34 @@ namespace coho::inline v0_1 {
 ///     trainer.fit(examples);
 template <class Policy, class Reference, class Optimizer, class Loss, class Communicator = const local_communicator>
 class direct_preference_trainer {
-  static constexpr bool has_reference = !std::is_same_v<std::remove_const_t<Reference>, no_reference_type>;
   static_assert(require_differentiable_policy<Policy>() && require_trainable<Policy>());
   static_assert(require_optimizer<Optimizer>());
   static_assert([] {
-    if constexpr (has_reference) return require_policy<Reference>();
+    if constexpr (detail::is_reference<Reference>) return require_policy<Reference>();
     return true;
   }());
   static_assert(require_preference_loss<Loss>());
   static_assert(require_communicator<Communicator>());
+  static_assert(detail::is_reference<Reference> || !detail::always_needs_kl_baseline<Loss>,
+                "coho::direct_preference_trainer: the KL baseline of this loss needs a reference policy");
 
  public:
   direct_preference_trainer(Policy& model, Reference& reference, Optimizer& optimizer, Loss loss,
                             direct_preference_options options = {}, Communicator& ranks = local)
       : model_(model),
-        reference_(reference),
         optimizer_(optimizer),
-        loss_(std::move(loss)),
         options_(std::move(options)),
         rate_(options_.learning_rate),
-        ranks_(ranks) {
+        ranks_(ranks),
+        objective_(model, reference, std::move(loss), options_.micro_batch, ranks) {
     validate(options_);
   }
 
-  /// One optimizer step on this rank's part of a batch (may be empty on some ranks, not on all).
+  /// One optimizer step on this rank's part of a batch (may be empty on some ranks, not on all). KTO's baseline then
+  /// pairs examples of one rank.
   template <class... Callbacks>
   direct_preference_statistics step(std::span<const direct_preference_example> batch, Callbacks&&... callbacks) {
-    return train_step(batch, {batch, 0, 1}, 0, callbacks...);
+    return train_step(batch, local_plan(detail::all_indices(batch.size()), ranks_), 0, callbacks...);
   }
 
   /// The remaining steps of `epochs` passes over `data`, which is the same on all ranks: from the start or, after
@@ -12386,8 +12635,8 @@ class direct_preference_trainer {
     return fit_from(source, callbacks...);
   }
 
-  /// The same over examples that are fetched as needed. Each rank loads its part of a batch; with KTO, whose
-  /// baseline pairs prompts with the responses to others, the whole batch.
+  /// The same over examples that are fetched as needed. Each rank loads those of its shards; with KTO, whose baseline
+  /// pairs prompts with the responses to others, the whole batch.
   template <class Source, class... Callbacks>
     requires(!std::convertible_to<Source&, std::span<const direct_preference_example>>)
   std::vector<direct_preference_statistics> fit(Source& data, Callbacks&&... callbacks) {
@@ -12397,9 +12646,11 @@ class direct_preference_trainer {
 
   /// Loss, accuracy and reward difference over `data` (this rank's part; the result is over all ranks), without a step.
   direct_preference_statistics evaluate(std::span<const direct_preference_example> data) {
-    return run_micro_batches(data, {data, 0, 1}, [&](const token_batch& tokens, auto use) {
-      use(checked_output(model_.log_probs(tokens), tokens.responses.total(), "log_probs"));
-    });
+    return evaluate(data, local_plan(detail::all_indices(data.size()), ranks_));
+  }
+  /// The same over `data` that is the same on all ranks: each rank evaluates its shards.
+  direct_preference_statistics evaluate_shared(std::span<const direct_preference_example> data) {
+    return evaluate(data, objective_.plan_shards(data));
   }
 
   direct_preference_state save() const noexcept { return {step_, options_.seed, options_.batch_size}; }
@@ -12410,48 +12661,45 @@ class direct_preference_trainer {
   }
 
  private:
-  // `fit` over a source: rank r trains on the examples r, r + ranks, … of each batch.
+  using example_span = std::span<const direct_preference_example>;
+
+  // `fit` over a source. Examples in memory are assigned to shards by their lengths, others before they are loaded.
   template <class Source, class... Callbacks>
   std::vector<direct_preference_statistics> fit_from(Source& data, Callbacks&... callbacks) {
-    const auto part = [&]<class Item>(std::span<const Item> whole) {
-      std::vector<Item> out;
-      for (std::size_t i = ranks_.rank(); i < whole.size(); i += ranks_.size()) out.push_back(whole[i]);
-      return out;
-    };
     return detail::fit_source(
         static_cast<std::size_t>(data.size()), options_, step_, ranks_,
         [&](const std::vector<std::size_t>& batch, std::uint64_t epoch) {
-          const bool all = ranks_.size() == 1 || detail::needs_kl_baseline<Loss>;
-          const std::vector<std::size_t> mine = all ? std::vector<std::size_t>{} : part(detail::span_of(batch));
-          const auto& loaded = data.load(detail::span_of(all ? batch : mine));
-          const std::span<const direct_preference_example> examples(loaded);
-          if (!all || ranks_.size() == 1) return train_step(examples, {examples, 0, 1}, epoch, callbacks...);
-          const auto own = part(examples);
-          return train_step(detail::span_of(own), {examples, ranks_.rank(), ranks_.size()}, epoch, callbacks...);
+          if (!detail::in_memory<Source> && !objective_.needs().kl_baseline) {
+            auto [work, mine] = detail::plan_loading(batch, ranks_);
+            const auto& loaded = data.load(detail::span_of(std::as_const(mine)));
+            return train_step(loaded, work, epoch, callbacks...);
+          }
+          const auto& loaded = data.load(detail::span_of(batch));
+          return train_step(loaded, objective_.plan_shards(loaded), epoch, callbacks...);
         },
         callbacks...);
   }
 
-  // One optimizer step on this rank's part of a batch, with the callbacks around it. `place`: where that part is in the
-  // whole batch.
+  // One optimizer step, with the callbacks around it. `batch`: the whole one, or what this rank loaded of it, as `work`
+  // indexes it; `epoch`: only reported.
   template <class... Callbacks>
-  direct_preference_statistics train_step(std::span<const direct_preference_example> batch,
-                                          const detail::batch_place& place, std::uint64_t epoch,
+  direct_preference_statistics train_step(example_span batch, const work_plan& work, std::uint64_t epoch,
                                           Callbacks&... callbacks) {
     static_assert((detail::require_callback<Callbacks, direct_preference_statistics>() && ...));
     detail::stopwatch watch;
     notify::step_begin(step_, callbacks...);
-    model_.zero_gradients();
-    auto out = run_micro_batches(batch, place, [&](const token_batch& tokens, auto use) {
+    gradient_sum gradients(ranks_, work.shards, model_);
+    auto out = objective_.run_shards(batch, work, gradients, [&](const token_batch& tokens, auto use) {
       auto [output, pullback] = model_.forward(tokens);
       const auto d_log_probs = use(checked_output(output.log_probs, tokens.responses.total(), "log_probs"));
       pullback(policy_gradient{.log_probs = {d_log_probs.data(), tokens.responses.total()}});
     });
+    gradients.all_reduce();
     out.step = step_;
     out.epoch = epoch;
     out.learning_rate = rate_(step_);
     out.gradient_norm = gradient_step("direct preference step " + std::to_string(step_), model_, optimizer_,
-                                      out.learning_rate, options_.gradient_norm_clip, ranks_);
+                                      out.learning_rate, options_.gradient_norm_clip);
     ++step_;
     out.seconds = watch.lap();
     notify::minibatch(out, callbacks...);
@@ -12459,135 +12707,20 @@ class direct_preference_trainer {
     return out;
   }
 
-  // The number of loss terms of an example.
-  static double count_terms(const direct_preference_example& example) {
-    if constexpr (detail::needs_pairs<Loss>) return 1;
-    return detail::count_responses(example);
-  }
-
-  // The loss and statistics of a batch, over its micro-batches and all ranks. `evaluate(tokens, use)` hands the
-  // log-probs of all responses, chosen ones first, to `use`, which returns their gradient.
-  template <class Evaluate>
-  direct_preference_statistics run_micro_batches(std::span<const direct_preference_example> batch,
-                                                 const detail::batch_place& place, Evaluate evaluate) {
-    for (std::size_t i = 0; i < batch.size(); ++i) detail::check_example(batch[i], i, detail::needs_pairs<Loss>);
-    double totals[5] = {
-        static_cast<double>(batch.size())};  // examples, weighted terms, terms, chosen, rejected responses
-    for (const auto& example : batch) {
-      if (example.weight == 0) continue;
-      totals[1] += example.weight * count_terms(example);
-      totals[2] += count_terms(example);
-      totals[3] += example.chosen.empty() ? 0 : 1;
-      totals[4] += example.rejected.empty() ? 0 : 1;
-    }
-    ranks_.all_reduce_sum(detail::span_of(totals));
-    require_argument(totals[1] > 0, "a preference batch has no example with a weight above 0");
-    direct_preference_statistics out{.examples = totals[0]};
-    out.kl_baseline = compute_kl_baseline(place);
-
-    std::vector<std::size_t> lengths;
-    for (const auto& e : batch) lengths.push_back(2 * e.prompt.size() + e.chosen.size() + e.rejected.size());
-    double sums[5] = {};  // loss, accuracy, reward difference, log-probs of chosen and rejected responses
-    for (const auto& indices : micro_batches(detail::span_of(std::as_const(lengths)), options_.micro_batch)) {
-      std::vector<direct_preference_example> part;
-      double terms = 0;
-      for (const std::size_t i : indices) {
-        part.push_back(batch[i]);
-        terms += batch[i].weight > 0 ? count_terms(batch[i]) : 0;
-      }
-      const token_batch tokens = detail::chosen_then_rejected(detail::span_of(std::as_const(part)));
-      auto x = reference_log_probs(part, tokens);
-      x.kl_baseline = out.kl_baseline;
-      token_weights<Eigen::ArrayXd> weights{Eigen::ArrayXd(x.chosen_tokens.size())};
-      for (std::size_t k = 0; k < part.size(); ++k)
-        weights.values(static_cast<Eigen::Index>(k)) = part[k].weight / totals[1];
-      evaluate(tokens, [&]<class Array>(const Array& log_probs) {
-        const Array responses = sequence_sums(log_probs, tokens.responses.offsets);
-        const Eigen::Index n = x.chosen_tokens.size();
-        x.chosen = responses.head(n);
-        x.rejected = responses.tail(n);
-        const auto loss = detail::evaluate_preference_loss(loss_, x, weights);
-        sums[0] += loss.value;
-        sums[1] += loss.accuracy * terms / totals[2];
-        sums[2] += loss.reward_difference * terms / totals[2];
-        for (Eigen::Index k = 0; k < n; ++k) {
-          if (weights.values(k) <= 0) continue;
-          sums[3] += x.chosen(k);
-          sums[4] += x.rejected(k);
-        }
-        Array d_responses(2 * n);
-        d_responses << loss.d_chosen, loss.d_rejected;
-        return Array(sequence_spread(d_responses, tokens.responses.offsets));
-      });
-    }
-    ranks_.all_reduce_sum(detail::span_of(sums));
-    out.loss = sums[0];
-    out.accuracy = sums[1];
-    out.reward_difference = sums[2];
-    out.chosen_log_prob = sums[3] / std::max(totals[3], 1.0);
-    out.rejected_log_prob = sums[4] / std::max(totals[4], 1.0);
-    return out;
-  }
-
-  // The lengths and the reference's log-probs of the responses in `tokens`, chosen ones first; the policy's are left
-  // empty. The reference is evaluated only where an example does not carry them. Throws argument_error if there is
-  // none.
-  preference_log_probs reference_log_probs(const std::vector<direct_preference_example>& part,
-                                           const token_batch& tokens) {
-    const auto n = static_cast<Eigen::Index>(part.size());
-    preference_log_probs x;
-    x.chosen_tokens.resize(n);
-    x.rejected_tokens.resize(n);
-    x.reference_chosen.setZero(n);
-    x.reference_rejected.setZero(n);
-    bool known = true;
-    for (Eigen::Index i = 0; i < n; ++i) {
-      const auto& example = part[static_cast<std::size_t>(i)];
-      x.chosen_tokens(i) = static_cast<double>(example.chosen.size());
-      x.rejected_tokens(i) = static_cast<double>(example.rejected.size());
-      x.reference_chosen(i) = example.reference_chosen.value_or(0);
-      x.reference_rejected(i) = example.reference_rejected.value_or(0);
-      known = known && (example.reference_chosen || example.chosen.empty()) &&
-              (example.reference_rejected || example.rejected.empty());
-    }
-    if (!detail::needs_reference<Loss>() || known) return x;
-    if constexpr (has_reference) {
-      const auto sums = detail::response_log_probs(reference_, tokens, {}, "log_probs of the reference policy");
-      for (Eigen::Index i = 0; i < n; ++i) {
-        const auto& example = part[static_cast<std::size_t>(i)];
-        if (!example.reference_chosen) x.reference_chosen(i) = sums(i);
-        if (!example.reference_rejected) x.reference_rejected(i) = sums(n + i);
-      }
-    } else {
-      throw argument_error("this preference loss needs a reference policy, or examples that carry its log-probs");
-    }
-    return x;
-  }
-
-  // z0 of `kto_loss` for a batch, over all ranks; 0 for losses without it.
-  double compute_kl_baseline(const detail::batch_place& place) {
-    if constexpr (detail::needs_kl_baseline<Loss>) {
-      static_assert(has_reference,
-                    "coho::direct_preference_trainer: the KL baseline of this loss needs a reference policy");
-      const token_batch mismatched = detail::mismatched_responses(place);
-      const auto log_probs = [&](auto& model, const char* what) {
-        return detail::response_log_probs(model, mismatched, options_.micro_batch, what);
-      };
-      return kto_baseline(log_probs(model_, "log_probs"), log_probs(reference_, "log_probs of the reference policy"),
-                          ranks_);
-    } else {
-      static_cast<void>(place);
-      return 0;
-    }
+  // The statistics of this rank's shards, without gradients.
+  direct_preference_statistics evaluate(example_span data, const work_plan& work) {
+    const detail::no_gradient_sum none;
+    return objective_.run_shards(data, work, none, [&](const token_batch& tokens, auto use) {
+      use(checked_output(model_.log_probs(tokens), tokens.responses.total(), "log_probs"));
+    });
   }
 
   Policy& model_;
-  Reference& reference_;
   Optimizer& optimizer_;
-  Loss loss_;
   direct_preference_options options_;
   learning_rate_schedule rate_;
   Communicator& ranks_;
+  detail::direct_preference_objective<Policy, Reference, Loss, Communicator> objective_;
   std::uint64_t step_ = 0;
 };
 
@@ -14879,6 +15012,71 @@ class ppo_trainer : public detail::on_policy_driver<
   }
 
   advantage_type advantage_;
+};
+
+}  // namespace coho::inline v0_1
+
+// ---- coho/train/preference_loss_sum.hpp
+
+namespace coho::inline v0_1 {
+
+/// A weighted sum of preference losses that is put together at run time, itself a preference_loss:
+///
+///     L = Σ_k weight_k·L_k
+///
+/// It needs what any of its losses needs. Each L_k is the mean that it would be alone: where one of them compares
+/// pairs, one that judges responses (KTO) is halved, as an example has two. `accuracy` and `reward_difference` are
+/// those of the loss that was added first.
+///
+///     coho::preference_loss_sum loss;
+///     loss.add(1, coho::dpo_loss{{.beta = 0.1}});
+///     loss.add(0.2, coho::chosen_nll_loss{});
+///     coho::direct_preference_trainer trainer{policy, initial, adam, loss};
+class preference_loss_sum {
+ public:
+  bool needs_reference = false, needs_pairs = false, needs_kl_baseline = false;
+
+  /// Throws `argument_error` for a weight that is not finite and above 0.
+  template <preference_loss Loss>
+  void add(double weight, Loss loss) {
+    require_argument(std::isfinite(weight) && weight > 0, "the weight of a preference loss must be above 0");
+    const auto needs = detail::needs_of(loss);
+    needs_reference = needs_reference || needs.reference;
+    needs_pairs = needs_pairs || needs.pairs;
+    needs_kl_baseline = needs_kl_baseline || needs.kl_baseline;
+    parts_.push_back(
+        {weight, needs.pairs, [loss = std::move(loss)](const preference_log_probs& x, const weights_type& weights) {
+           return preference_gradient(loss.value_and_grad(x, weights));
+         }});
+  }
+
+  /// The interface of a preference_loss. Throws `argument_error` where no loss was added.
+  preference_gradient value_and_grad(const preference_log_probs& x,
+                                     const token_weights<Eigen::ArrayXd>& weights) const {
+    require_argument(!parts_.empty(), "preference_loss_sum: no loss was added");
+    preference_gradient out;
+    for (const auto& part : parts_) {
+      const double scale = part.weight * (needs_pairs && !part.of_pairs ? 0.5 : 1);
+      const preference_gradient one = part.evaluate(x, {weights.values * scale});
+      if (&part == &parts_.front()) {
+        out = one;
+        continue;
+      }
+      out.value += one.value;
+      out.d_chosen += one.d_chosen;
+      out.d_rejected += one.d_rejected;
+    }
+    return out;
+  }
+
+ private:
+  using weights_type = token_weights<Eigen::ArrayXd>;
+  struct weighted_loss {
+    double weight;
+    bool of_pairs;
+    std::function<preference_gradient(const preference_log_probs&, const weights_type&)> evaluate;
+  };
+  std::vector<weighted_loss> parts_;
 };
 
 }  // namespace coho::inline v0_1

@@ -204,6 +204,7 @@ TEMPLATE_TEST_CASE("example_source: preferences from it are those from memory", 
   const auto expected = trained_logits(1, from_memory);
   CHECK(expected.norm() > 1e-3);
   CHECK(trained_logits(1, from_source) == expected);
-  CHECK(trained_logits(2, from_source) == trained_logits(2, from_memory));
+  // Examples in memory are assigned to shards by their lengths, others before they are loaded.
+  CHECK(largest_entry(trained_logits(2, from_memory) - expected) < 1e-12);
   CHECK(largest_entry(trained_logits(2, from_source) - expected) < 1e-12);
 }

@@ -56,20 +56,14 @@ void check_example(const direct_preference_example& example, std::size_t number,
                    name + (needs_pairs ? " has an empty response: this loss compares two" : " has no response"));
 }
 
-/// This rank's examples are first, first + stride, … of the whole batch.
-struct batch_place {
-  std::span<const direct_preference_example> whole;
-  std::size_t first, stride;
-};
-
-/// The pairs of KTO's baseline: the prompts of this rank's examples, each with the response to the next example of the
-/// whole batch. Examples of weight 0 or without a response are left out.
+/// The pairs of KTO's baseline: the prompts of the examples at `indices`, each with the response to the next example of
+/// the whole batch. Examples of weight 0 or without a response are left out.
 template <class = detail::if_called>
-token_batch mismatched_responses(const batch_place& place) {
-  const auto& [batch, first, stride] = place;
+token_batch mismatched_responses(std::span<const direct_preference_example> batch,
+                                 const std::vector<std::size_t>& indices) {
   const auto usable = [](const direct_preference_example& e) { return e.weight > 0 && count_responses(e) > 0; };
   token_batch out;
-  for (std::size_t i = first; i < batch.size(); i += stride) {
+  for (const std::size_t i : indices) {
     if (!usable(batch[i])) continue;
     std::size_t next = (i + 1) % batch.size();
     while (!usable(batch[next])) next = (next + 1) % batch.size();

@@ -50,6 +50,9 @@ struct own_loss_alone : own_loss {
 struct own_loss_of_responses : own_loss {
   static constexpr bool needs_pairs = false, needs_kl_baseline = true;
 };
+struct own_loss_by_object : own_loss {
+  bool needs_pairs = true, needs_kl_baseline = false;
+};
 struct returns_a_number {
   double value_and_grad(const preference_log_probs&, const weights_type&) const { return 0; }
 };
@@ -69,20 +72,33 @@ TEST_CASE("preference losses are the library's and any that returns a preference
 }
 
 TEST_CASE("DPO, KTO and own losses need a reference, and KTO alone takes single responses") {
-  STATIC_REQUIRE(detail::needs_reference<dpo_loss>());
-  STATIC_REQUIRE(detail::needs_reference<kto_loss>());
-  STATIC_REQUIRE(detail::needs_reference<own_loss>());
-  STATIC_REQUIRE_FALSE(detail::needs_reference<own_loss_alone>());
-  STATIC_REQUIRE_FALSE(detail::needs_reference<orpo_loss>());
-  STATIC_REQUIRE_FALSE(detail::needs_reference<simpo_loss>());
-  STATIC_REQUIRE_FALSE(detail::needs_reference<cpo_loss>());
-  STATIC_REQUIRE_FALSE(detail::needs_pairs<kto_loss>);
-  STATIC_REQUIRE(detail::needs_pairs<dpo_loss>);
-  STATIC_REQUIRE(detail::needs_pairs<own_loss>);
-  STATIC_REQUIRE(detail::needs_kl_baseline<kto_loss>);
-  STATIC_REQUIRE_FALSE(detail::needs_kl_baseline<dpo_loss>);
-  STATIC_REQUIRE_FALSE(detail::needs_pairs<own_loss_of_responses>);
-  STATIC_REQUIRE(detail::needs_kl_baseline<own_loss_of_responses>);
+  CHECK(detail::needs_of(dpo_loss{}).reference);
+  CHECK(detail::needs_of(kto_loss{}).reference);
+  STATIC_REQUIRE(detail::needs_of(own_loss{}).reference);
+  STATIC_REQUIRE_FALSE(detail::needs_of(own_loss_alone{}).reference);
+  CHECK_FALSE(detail::needs_of(orpo_loss{}).reference);
+  CHECK_FALSE(detail::needs_of(simpo_loss{}).reference);
+  CHECK_FALSE(detail::needs_of(cpo_loss{}).reference);
+  CHECK_FALSE(detail::needs_of(kto_loss{}).pairs);
+  CHECK(detail::needs_of(dpo_loss{}).pairs);
+  STATIC_REQUIRE(detail::needs_of(own_loss{}).pairs);
+  CHECK(detail::needs_of(kto_loss{}).kl_baseline);
+  CHECK_FALSE(detail::needs_of(dpo_loss{}).kl_baseline);
+  STATIC_REQUIRE_FALSE(detail::needs_of(own_loss_of_responses{}).pairs);
+  STATIC_REQUIRE(detail::needs_of(own_loss_of_responses{}).kl_baseline);
+}
+
+TEST_CASE("a loss may decide per object what it needs") {
+  own_loss_by_object loss;
+  CHECK_FALSE(detail::needs_of(loss).kl_baseline);
+  loss.needs_kl_baseline = true;
+  loss.needs_pairs = false;
+  CHECK(detail::needs_of(loss).kl_baseline);
+  CHECK_FALSE(detail::needs_of(loss).pairs);
+  CHECK(detail::needs_of(loss).reference);
+  STATIC_REQUIRE(detail::always_needs_kl_baseline<kto_loss>);
+  STATIC_REQUIRE_FALSE(detail::always_needs_kl_baseline<dpo_loss>);
+  STATIC_REQUIRE_FALSE(detail::always_needs_kl_baseline<own_loss_by_object>);
 }
 
 TEMPLATE_TEST_CASE("the objective's gradient is that of sums of log-probs for every loss", "", dpo_loss, kto_loss,

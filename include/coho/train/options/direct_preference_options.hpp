@@ -31,6 +31,7 @@ struct direct_preference_statistics {
   double chosen_log_prob = 0, rejected_log_prob = 0;
   double kl_baseline = 0;  ///< of KTO
   double examples = 0;     ///< over all ranks
+  double tokens = 0;       ///< of all responses, over all ranks
   double gradient_norm = 0, learning_rate = 0, seconds = 0;
 };
 

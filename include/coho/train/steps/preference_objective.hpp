@@ -3,6 +3,7 @@
 #include <cmath>
 #include <concepts>
 #include <cstddef>
+#include <type_traits>
 
 #include <Eigen/Core>
 
@@ -19,7 +20,7 @@ namespace coho::inline v0_1 {
 ///  (1) `l.value_and_grad(log_probs, weights)`, const, with a `const preference_log_probs&` and a
 ///      `const token_weights<Eigen::ArrayXd>&` of one weight per example, returns a `preference_gradient`.
 ///  (2) The loss is a sum over examples weighted by `weights`: micro-batches add up.
-///  (3) Optional `static constexpr bool` members: `needs_reference`, false: no reference policy is evaluated;
+///  (3) Optional `bool` members, static or of the object: `needs_reference`, false: no reference policy is evaluated;
 ///      `needs_pairs`, false: an example may have one response only; `needs_kl_baseline`, true: the KL baseline of
 ///      `kto_loss` is computed, which takes a reference policy.
 template <class Loss>
@@ -39,19 +40,26 @@ consteval bool require_preference_loss() {
 
 namespace detail {
 
-/// Whether the reference policy is evaluated for this loss: unless it says that it needs none.
+/// What a loss says of itself by its optional members. One that says nothing compares two responses and has a
+/// reference.
+struct preference_needs {
+  bool reference = true, pairs = true, kl_baseline = false;
+};
 template <class Loss>
-constexpr bool needs_reference() {
-  if constexpr (requires { requires !Loss::needs_reference; }) return false;
-  return true;
+constexpr preference_needs needs_of(const Loss& loss) {
+  preference_needs out;
+  if constexpr (requires { loss.needs_reference; }) out.reference = loss.needs_reference;
+  if constexpr (requires { loss.needs_pairs; }) out.pairs = loss.needs_pairs;
+  if constexpr (requires { loss.needs_kl_baseline; }) out.kl_baseline = loss.needs_kl_baseline;
+  return out;
 }
 
-/// Losses that compare two responses cannot use a single one.
+/// Whether that is known of the type: of losses that decide it per object, `needs_of` does.
 template <class Loss>
-constexpr bool needs_pairs = !requires { requires !Loss::needs_pairs; };
-
+constexpr bool always_needs_kl_baseline = false;
 template <class Loss>
-constexpr bool needs_kl_baseline = requires { requires Loss::needs_kl_baseline; };
+  requires requires { typename std::bool_constant<Loss::needs_kl_baseline>; }
+constexpr bool always_needs_kl_baseline<Loss> = Loss::needs_kl_baseline;
 
 /// The loss of a batch and its gradients. Throws argument_error for gradients of another length and numbers that are
 /// not finite.
