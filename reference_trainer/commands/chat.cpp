@@ -1,5 +1,3 @@
-#include "commands/chat.hpp"
-
 #include <algorithm>
 #include <cstdio>
 #include <iostream>
@@ -8,11 +6,10 @@
 #include <unistd.h>
 #include <utility>
 
-#include <nlohmann/json.hpp>
-
 #include <coho/error.hpp>
 
-#include "commands/chat_input.hpp"
+#include "chat/chat_input.hpp"
+#include "chat/conversation_window.hpp"
 #include "commands/commands.hpp"
 #include "config/read_options.hpp"
 #include "files/atomic_file.hpp"
@@ -249,25 +246,6 @@ class chat_stage : public stage {
 };
 
 }  // namespace
-
-std::vector<token> fit_conversation(const prompter& prompts, std::vector<chat_message>& messages, std::size_t limit) {
-  auto tokens = prompts.tokens(messages);
-  while (tokens.size() > limit && drop_oldest_exchange(messages)) tokens = prompts.tokens(messages);
-  return tokens;
-}
-
-json conversation_json(std::span<const chat_message> messages) {
-  json list = json::array();
-  for (const auto& message : messages) {
-    const char* role = message.role == chat_role::system ? "system"
-                       : message.role == chat_role::user ? "user"
-                                                         : "assistant";
-    list.push_back({{"role", role}, {"content", message.text}});
-  }
-  json out;
-  out["messages"] = std::move(list);
-  return out;
-}
 
 subcommand make_chat_command() {
   return {.name = "chat",

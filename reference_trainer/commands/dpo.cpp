@@ -25,7 +25,7 @@
 #include "preferences/preference_loss_options.hpp"
 #include "preferences/reference_log_probs.hpp"
 #include "roles/policy_role.hpp"
-#include "run/output_file.hpp"
+#include "run/output_path.hpp"
 #include "run/stage.hpp"
 #include "run/training_checkpoints.hpp"
 #include "run/training_loop.hpp"
@@ -162,7 +162,8 @@ class dpo_stage : public stage {
     examples_ = read_preference_examples(read().files, prompts, read().max_response_tokens, context.seed);
     const std::size_t all = examples_.training.size() + examples_.held_out.size();
     // Each prompt is laid out twice, once for each of its responses.
-    if (const auto note = cut_note(prompts.cut_count() / 2, settings_.prompting, all); !note.empty()) context.log(note);
+    if (const auto note = prompt_cut_note(prompts.cut_count() / 2, settings_.prompting, all); !note.empty())
+      context.log(note);
     // Fail before hours of training, not after.
     for (const auto& line : dropped_parts::of_run().drain_lines()) context.log(line);
     parameters_ = &model_.bank->train("policy");

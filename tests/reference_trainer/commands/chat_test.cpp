@@ -1,5 +1,3 @@
-#include "commands/chat.hpp"
-
 #include <csignal>
 #include <fcntl.h>
 #include <poll.h>
@@ -23,17 +21,6 @@ using namespace coho::trainer;
 using namespace coho::test;
 
 namespace {
-
-std::vector<chat_message> talk(std::size_t exchanges, const std::string& system = {}) {
-  std::vector<chat_message> out;
-  if (!system.empty()) out.push_back({chat_role::system, system});
-  for (std::size_t i = 0; i < exchanges; ++i) {
-    out.push_back({chat_role::user, "what is the fox?"});
-    out.push_back({chat_role::assistant, "the fox is red."});
-  }
-  out.push_back({chat_role::user, "why?"});
-  return out;
-}
 
 #ifdef COHO_EXECUTABLE
 /// The program behind a pseudo-terminal: what it would be for a person.
@@ -109,32 +96,6 @@ class terminal_program {
 #endif
 
 }  // namespace
-
-TEST_CASE("chat: the oldest exchanges go first, the system text and the question stay") {
-  const prompter prompts = make_prompter(config(settings{"prompt.format=vicuna"}), demo_model());
-  const auto length = [&](std::size_t exchanges) { return prompts.tokens(talk(exchanges, "be kind.")).size(); };
-  auto messages = talk(3, "be kind.");
-  CHECK(fit_conversation(prompts, messages, length(3)).size() == length(3));
-  CHECK(messages.size() == 8);
-  CHECK(fit_conversation(prompts, messages, length(3) - 1).size() == length(2));
-  REQUIRE(messages.size() == 6);
-  CHECK(messages.front().role == chat_role::system);
-  CHECK(messages.back().text == "why?");
-  CHECK(fit_conversation(prompts, messages, 1).size() == length(0));
-  CHECK(messages.size() == 2);
-}
-
-TEST_CASE("chat: a saved conversation is a record that sft reads") {
-  const auto messages = talk(1, "be kind.");
-  const temporary_directory folder;
-  write_bytes(folder / "talk.jsonl", conversation_json(std::span(messages).first(3)).dump() + "\n");
-  const auto records = read_records<sft_record>(folder / "talk.jsonl");
-  REQUIRE(records.size() == 1);
-  CHECK(records[0].response == "the fox is red.");
-  CHECK(records[0].prompt.question() == "what is the fox?");
-  CHECK(records[0].prompt.system == "be kind.");
-  CHECK((records[0].prompt.messages() == std::vector<chat_message>(messages.begin(), messages.begin() + 2)));
-}
 
 #ifdef COHO_EXECUTABLE
 TEST_CASE("chat: in a terminal answers stream, Ctrl-C stops one, commands are obeyed") {

@@ -2,7 +2,7 @@
 #include <iostream>
 #include <sstream>
 
-#include "commands/chat.hpp"
+#include "chat/conversation_window.hpp"
 #include "commands/commands.hpp"
 #include "generation/engine.hpp"
 #include "jsonl/jsonl.hpp"

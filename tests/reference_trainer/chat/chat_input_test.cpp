@@ -1,4 +1,4 @@
-#include "commands/chat_input.hpp"
+#include "chat/chat_input.hpp"
 
 #include "support/catch.hpp"
 
