@@ -219,7 +219,7 @@ class data_stage : public stage {
       if (i > 0) std::cout << '\n';
       bad += print_file(settings_.read.files[i], context);
     }
-    if (bad > 0 && !bad_records::setting().skips())
+    if (bad > 0 && !bad_records::setting().is_skipping())
       throw check_failed_error(count_text(bad, "record") + " cannot be read; --skip-bad leaves them out of a stage");
   }
 
