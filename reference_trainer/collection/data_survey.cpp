@@ -67,6 +67,8 @@ class surveyor {
     ++out_.records;
     if (value.is_object()) {
       for (const auto& [name, each] : value.items()) add_column(name, each);
+      if (const auto language = value.find("language"); language != value.end() && language->is_string())
+        count(out_.stated, language->get<std::string>(), data_survey::most_languages);
     } else {
       add_column("(the record itself)", value);
     }
@@ -108,8 +110,9 @@ class surveyor {
     auto found = std::ranges::find(all, name, &data_survey::column::name);
     if (found == all.end() && full) found = std::ranges::find(all, data_survey::others, &data_survey::column::name);
     if (found == all.end()) found = all.insert(found, {.name = full ? data_survey::others : name});
+    if (value.is_null()) return;
     count(found->types, type_text(value), data_survey::most_types);
-    if (found->first.empty() && !value.is_null())
+    if (found->first.empty())
       found->first = value.dump(-1, ' ', false, json::error_handler_t::replace).substr(0, most_first_bytes);
   }
 
@@ -135,7 +138,6 @@ class surveyor {
   void add_prompt(const prompt_record& prompt) {
     const auto text = prompt.text();
     out_.repeated_prompts += !prompts_.insert(stream_key(normalize_for_comparison(text)));
-    if (!prompt.language.empty()) count(out_.stated, prompt.language, data_survey::most_languages);
     count(out_.languages, cld2_language{}(text), data_survey::most_languages);
     add_text("prompt", text);
   }
@@ -162,7 +164,6 @@ data_survey survey_data(const std::filesystem::path& path, const data_survey_opt
   surveyor records(out, options);
   jsonl_reader reader(path, {}, options.columns);
   for (json value; options.limit == 0 || out.records + out.bad < options.limit;) {
-    if (options.tick) options.tick();
     try {
       if (!reader.next(value)) break;
     } catch (const file_error& problem) {
@@ -174,6 +175,7 @@ data_survey survey_data(const std::filesystem::path& path, const data_survey_opt
       continue;
     }
     records.add(value, reader);
+    if (options.tick) options.tick();
   }
   records.drain();
   return out;

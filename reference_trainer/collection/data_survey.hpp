@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <filesystem>
 #include <functional>
@@ -34,11 +35,12 @@ struct data_survey {
   /// More columns, types of a column and languages than these are counted as `others`.
   static constexpr std::size_t most_columns = 100, most_types = 6, most_languages = 100;
   static constexpr const char* others = "others";
+  static constexpr std::array text_names{"prompt", "reply", "chosen", "rejected", "response"};
 
   struct column {
     std::string name;
-    std::map<std::string, std::size_t> types{};  ///< records by the type of their value
-    std::string first{};                         ///< the first value that is not null, as JSON
+    std::map<std::string, std::size_t> types{};  ///< records by the type of their value; null has none
+    std::string first{};                         ///< the beginning of the first value that is not null, as JSON
   };
 
   std::size_t records = 0;
@@ -54,7 +56,7 @@ struct data_survey {
   std::size_t repeated_prompts = 0;                ///< the text of an earlier one, ignoring case and white space
   std::map<std::string, std::size_t> stated{};     ///< languages that the records state
   std::map<std::string, std::size_t> languages{};  ///< those recognised in the prompts
-  std::map<std::string, length_counts> lengths{};  ///< of "prompt", "reply", "chosen", "rejected", "response"
+  std::map<std::string, length_counts> lengths{};  ///< of the texts of each of `text_names`
   std::map<std::string, std::size_t> dropped{};    ///< parts that stages do not use (dropped_parts)
 
   std::vector<std::string> faults{};  ///< of the first records that cannot be read at all
@@ -78,7 +80,7 @@ struct data_survey_options {
   std::size_t limit = 0;                                  ///< records, from the start of the file; 0: all
   std::size_t examples = 1;                               ///< records kept of each kind
   std::function<std::size_t(std::string_view)> length{};  ///< of a text
-  std::function<void()> tick{};                           ///< called for each record; may throw to stop
+  std::function<void()> tick{};                           ///< called after each record; may throw to stop
 };
 
 /// Reads the records of a file or folder as every stage does. Memory: two hashes per record, whatever the file's size.

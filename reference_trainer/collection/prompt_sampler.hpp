@@ -2,10 +2,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <limits>
 #include <string_view>
-#include <utility>
-#include <vector>
 
 #include <coho/rng.hpp>
 
@@ -13,12 +12,17 @@
 
 namespace coho::trainer {
 
-/// A set-aside prompt: its hash, its offset on disk, and the indices of its language and source.
+/// A set-aside prompt: its hash, its place on disk, and the indices of its language and source.
 struct drawn_prompt {
   std::uint64_t hash = 0;
-  spool_file::extent text{};
-  std::uint32_t language = 0, source = 0;
+  std::uint64_t offset = 0;
+  std::uint32_t size = 0;
+  std::uint16_t language = 0, source = 0;
+
+  spool_file::extent text() const { return {offset, size}; }
 };
+/// Grows without a copy: there may be millions.
+using drawn_prompts = std::deque<drawn_prompt>;
 
 /// Draws n from a stream without replacement, each set of n equally likely: every prompt has a random number that
 /// depends on seed, source and its hash, and the n smallest are drawn. So the draw does not depend on the order of the
@@ -28,14 +32,14 @@ struct drawn_prompt {
 ///     if (draw.accepts(hash)) draw.add({.hash = hash, …});
 class prompt_sampler {
  public:
-  prompt_sampler(std::uint64_t seed, std::string_view source,
-                 std::size_t count = std::numeric_limits<std::size_t>::max())
+  static constexpr auto all = std::numeric_limits<std::size_t>::max();
+  prompt_sampler(std::uint64_t seed, std::string_view source, std::size_t count = all)
       : stream_(rng(seed).split(stream_key("prompts")).split(stream_key(source))), count_(count) {}
 
   /// Whether a prompt with this hash is among the n smallest so far. False is final; true may be overtaken by later
   /// prompts.
   bool accepts(std::uint64_t hash) const {
-    return heap_.size() < count_ || (count_ > 0 && random_key(hash) < heap_[0].first);
+    return heap_.size() < count_ || (count_ > 0 && random_key(hash) < random_key(heap_[0].hash));
   }
 
   /// Adds a prompt that `accepts` has accepted. Returns whether another one was evicted.
@@ -43,7 +47,7 @@ class prompt_sampler {
 
   std::size_t size() const noexcept { return heap_.size(); }
   /// Returns the drawn prompts in unspecified order, and starts over.
-  std::vector<drawn_prompt> extract();
+  drawn_prompts extract();
 
  private:
   /// The random number of a prompt.
@@ -51,10 +55,10 @@ class prompt_sampler {
 
   rng stream_;
   std::size_t count_;
-  std::vector<std::pair<std::uint64_t, drawn_prompt>> heap_;  // the largest number at the front
+  drawn_prompts heap_;  // the largest number at the front, unless all are drawn
 };
 
 /// Shuffles prompts by the seed and their hashes, every order equally likely.
-void shuffle_by_hash(std::vector<drawn_prompt>& prompts, std::uint64_t seed);
+void shuffle_by_hash(drawn_prompts& prompts, std::uint64_t seed);
 
 }  // namespace coho::trainer

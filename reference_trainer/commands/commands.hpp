@@ -15,7 +15,7 @@ namespace coho::trainer {
 ///
 /// The first user query of each record is taken and cleaned; of equal texts the first is kept, across sources;
 /// `count` prompts are drawn from each source, and all are shuffled. The result depends on the seed and on the
-/// sources' contents. Memory grows by one hash per prompt read and 40 bytes per prompt drawn.
+/// sources' contents. Memory grows by one hash per prompt read and 25 bytes per prompt drawn.
 void run_prompts(const config& options, stage_context& context);
 subcommand make_prompts_command();
 
@@ -111,9 +111,9 @@ subcommand make_eval_command();
 /// model's tokenizer is read.
 subcommand make_principles_command();
 
-/// `coho data FILE…`: the form of data files and folders, their columns with types, the kinds of record that stages read
-/// from them, languages, duplicates, lengths in tokens with model.path, and the first records of each kind. Reads every
-/// record; exit status 1 when one cannot be read.
+/// `coho data FILE…`: the form of data files and folders, their columns with types, the kinds of record that stages
+/// read from them, languages, duplicates, lengths in tokens with model.path, and the first records of each kind. Reads
+/// every record; exit status 1 when one cannot be read.
 subcommand make_data_command();
 
 /// `coho quantize`: packs the linears of a checkpoint as NF4 and writes it in bitsandbytes' form, which this program

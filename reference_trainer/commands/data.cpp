@@ -125,7 +125,7 @@ void print_columns(const data_survey& survey) {
       present += count;
     }
     const auto missing = survey.records - std::min(present, survey.records);
-    table.add_row({column.name, types, missing == 0 ? "" : std::to_string(missing),
+    table.add_row({column.name, types.empty() ? "null" : types, missing == 0 ? "" : std::to_string(missing),
                    std::string(first_columns(column.first, 48)) + (display_width(column.first) > 48 ? "…" : "")});
   }
   std::cout << '\n' << table.text();
@@ -172,7 +172,10 @@ std::string languages_text(const std::map<std::string, std::size_t>& counts) {
 void print_texts(const data_survey& survey, const std::string& unit) {
   if (!survey.lengths.empty()) {
     text_table table({unit + " of", "texts", "shortest", "median", "95 of 100 up to", "longest"});
-    for (const auto& [name, lengths] : survey.lengths) {
+    for (const char* name : data_survey::text_names) {
+      const auto found = survey.lengths.find(name);
+      if (found == survey.lengths.end()) continue;
+      const auto& lengths = found->second;
       std::vector<std::string> row{name, std::to_string(lengths.size())};
       for (const std::uint64_t percent : {0, 50, 95, 100}) row.push_back(std::to_string(lengths.quantile(percent)));
       table.add_row(std::move(row));
@@ -188,15 +191,10 @@ void print_texts(const data_survey& survey, const std::string& unit) {
     std::cout << "note: " << count_text(count, "record") << ": " << what << '\n';
 }
 
-const prompt_record& shown_record(const source_prompt& record) { return record.prompt; }
-const auto& shown_record(const auto& record) { return record; }
-
 void print_examples(const data_survey& survey, const shown_examples& show) {
   survey.for_each_kind([&](const char* name, const char* stages, const auto& kind) {
     for (const auto& example : kind.examples)
-      std::cout << '\n'
-                << example.place << " as " << name << " (" << stages << "):\n"
-                << show(shown_record(example.record));
+      std::cout << '\n' << example.place << " as " << name << " (" << stages << "):\n" << show(example.record);
   });
 }
 

@@ -76,6 +76,7 @@ class prompt_collection {
 
   // Reads all files of a source, counts what becomes of each record, and keeps the prompts that are drawn.
   void read(const prompt_source_settings& source, stage_context& context, progress& bar) {
+    require_argument(counts_.size() < std::numeric_limits<std::uint16_t>::max(), "prompts: too many sources");
     prompt_counts& counts =
         counts_.emplace_back(prompt_counts{.name = source.name, .path = source.path, .asked = source.count});
     auto draws = make_draws(source, counts);
@@ -96,10 +97,10 @@ class prompt_collection {
     if (counts.read == 0) throw file_error(source.path.string(), "", "has no records");
     for (std::size_t i = 0; i < draws.size(); ++i) {
       if (!counts.parts.empty()) counts.parts[i].drawn = draws[i].size();
-      for (const auto& prompt : draws[i].extract()) {
+      for (auto drawn = draws[i].extract(); !drawn.empty(); drawn.pop_front()) {
         ++counts.kept;
-        ++counts.languages[languages_[prompt.language]];
-        drawn_.push_back(prompt);
+        ++counts.languages[languages_[drawn.front().language]];
+        drawn_.push_back(drawn.front());
       }
     }
   }
@@ -113,7 +114,7 @@ class prompt_collection {
       context.stop_if_interrupted();
       const auto& prompt = drawn_[i];
       const bool out = held_out != nullptr && i < settings_.held_out;
-      (out ? *held_out : set).write(json::parse(spool_.read(prompt.text)));
+      (out ? *held_out : set).write(json::parse(spool_.read(prompt.text())));
       if (out) counts_[prompt.source].hold_out(languages_[prompt.language]);
     }
   }
@@ -198,19 +199,21 @@ class prompt_collection {
       prompt.length_bonus = settings_.reasoning_length_bonus;
     const auto place = spool_.append(to_json(prompt).dump());
     const bool displaced = draw.add({.hash = hash,
-                                     .text = place,
+                                     .offset = place.offset,
+                                     .size = place.size,
                                      .language = language_number(prompt.language),
-                                     .source = static_cast<std::uint32_t>(counts_.size() - 1)});
+                                     .source = static_cast<std::uint16_t>(counts_.size() - 1)});
     if (displaced) ++counts.of(prompt_removal::not_drawn);
     return std::nullopt;
   }
 
   // Prompts hold a number in place of the language's name, to save memory.
-  std::uint32_t language_number(const std::string& language) {
+  std::uint16_t language_number(const std::string& language) {
     const auto found = std::ranges::find(languages_, language);
-    const auto number = static_cast<std::uint32_t>(found - languages_.begin());
+    const auto number = found - languages_.begin();
+    require_argument(number <= std::numeric_limits<std::uint16_t>::max(), "the prompts state too many languages");
     if (found == languages_.end()) languages_.push_back(language);
-    return number;
+    return static_cast<std::uint16_t>(number);
   }
 
   const prompt_set_settings& settings_;
@@ -221,7 +224,7 @@ class prompt_collection {
   hash_set seen_;
   std::unordered_set<std::uint64_t> excluded_;
   std::vector<std::string> languages_;
-  std::vector<drawn_prompt> drawn_;
+  drawn_prompts drawn_;
   std::vector<prompt_counts> counts_;
 };
 

@@ -61,7 +61,8 @@ std::string shown_examples::show(std::span<const token> tokens, std::span<const 
     const auto text = shorten(repair_utf8(std::exchange(part, {})));
     out += is_learned(i) ? std::string(opening) + text + std::string(closing) : text;
   }
-  return out + "\n(" + std::to_string(tokens.size()) + " tokens, " + std::to_string(learned) + " learned)\n";
+  return out + "\n(" + std::to_string(tokens.size()) + " tokens" +
+         (weights.empty() ? "" : ", " + std::to_string(learned) + " learned") + ")\n";
 }
 
 std::string shown_examples::show(std::span<const chat_message> messages, bool replies_are_learned) const {
@@ -80,6 +81,10 @@ std::string shown_examples::operator()(const prompt_record& record) const {
   const auto messages = record.messages();
   if (!tokenizer_) return show(messages, false);
   return show(prompts_.front().tokens(messages), {});
+}
+
+std::string shown_examples::operator()(const source_prompt& record) const {
+  return labelled("prompt", shorten(record.prompt.text()));
 }
 
 std::string shown_examples::operator()(const sft_record& record, std::size_t number) const {

@@ -9,6 +9,7 @@
 
 #include <coho/principle/principle.hpp>
 
+#include "collection/source_prompt.hpp"
 #include "models/model_files.hpp"
 #include "models/prompter.hpp"
 #include "models/reward_model_role.hpp"
@@ -37,6 +38,7 @@ class shown_examples {
   /// the options name is missing.
   shown_examples(shown_example_options options, const loaded_model* model);
 
+  std::string operator()(const source_prompt& record) const;
   std::string operator()(const prompt_record& record) const;
   /// `number`: the record's in its file, from which the template follows.
   std::string operator()(const sft_record& record, std::size_t number = 0) const;

@@ -68,7 +68,7 @@ TEST_CASE("draw: every prompt is as likely as any other") {
 
 TEST_CASE("draw: the order depends on seed and hashes alone") {
   const auto order = [](std::uint64_t seed, bool reversed) {
-    std::vector<drawn_prompt> prompts;
+    drawn_prompts prompts;
     for (const auto hash : hashes(100)) prompts.push_back({.hash = hash});
     if (reversed) std::ranges::reverse(prompts);
     shuffle_by_hash(prompts, seed);
