@@ -129,7 +129,7 @@ std::string reference_fingerprint(const loaded_model& model, const std::string& 
   } else {
     add_sample(out, base.embedding);
   }
-  out.add(std::to_string(static_cast<int>(base.embedding.scalar_type())) + (base.quantized() ? "packed" : ""));
+  out.add(std::to_string(static_cast<int>(base.embedding.scalar_type())) + (base.is_quantized() ? "packed" : ""));
   const at::Tensor& own = model.bank->parameters(role).values();
   const double norm = squared_norm_by_operators(own);
   out.add(&norm, sizeof norm);
