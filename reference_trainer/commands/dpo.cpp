@@ -13,6 +13,7 @@
 #include "commands/commands.hpp"
 #include "config/read_options.hpp"
 #include "datasets/preference_data.hpp"
+#include "files/atomic_file.hpp"
 #include "jsonl/dropped_parts.hpp"
 #include "models/model_files.hpp"
 #include "models/prompter.hpp"
@@ -39,6 +40,7 @@ namespace {
 
 struct dpo_stage_options {
   preference_files files{};
+  preference_form records = preference_form::pairs;
   preference_loss_options loss{};
   std::uint64_t reference_refresh = 0, evaluate_every = 0;
   std::filesystem::path reference_log_probs{};  ///< empty: in the run's folder
@@ -48,6 +50,8 @@ struct dpo_stage_options {
 
   static void describe(auto&& visit, auto&... o) {
     preference_files::describe(without({"principles", "margins"}, visit), o.files...);
+    visit({"records", "what a record holds: a chosen and a rejected response, or one response with a label"},
+          o.records...);
     preference_loss_options::describe(visit, o.loss...);
     visit({"reference_refresh",
            "steps after which the policy becomes its own reference, again and again; 0: the reference stays the policy "
@@ -70,11 +74,14 @@ struct dpo_stage_options {
   }
   /// Throws config_error for options that exclude each other.
   void resolve(const config& section) {
+    if (records == preference_form::labelled) files.column_names = labelled_columns;
     files.resolve(section);
     loss.check_constraints(section);
     fit.check_constraints(section);
     section.check(evaluate_every == 0 || !files.evaluation.empty() || files.evaluation_share > 0, "evaluate_every",
                   "0 where there are no held-out pairs: give `evaluation` or `evaluation_share`");
+    section.check(records == preference_form::pairs || !loss.make().needs_pairs, "records",
+                  "pairs, unless each loss judges single responses (kto, sft)");
     const bool needed = loss.make().needs_reference;
     refuse_unused(section, "reference_refresh", !needed && reference_refresh > 0, "loss",
                   "unless a loss has a reference (dpo, kto)");
@@ -136,14 +143,16 @@ class dpo_stage : public stage {
 
   std::function<std::string()> plan(const config&, const stage_context&) const override {
     const auto& training = read().fit.training;
-    return stage_planner(settings_.planned, dpo_workload{.adapter = settings_.adapter,
-                                                         .batch_size = training.batch_size,
-                                                         .micro_batch_tokens = training.micro_batch.tokens,
-                                                         .prompt_tokens = settings_.prompting.max_tokens,
-                                                         .response_tokens = read().max_response_tokens,
-                                                         .moments = read().fit.optimizer.moments,
-                                                         .keeps_log_probs = read().keeps_log_probs(),
-                                                         .holds_reference = read().holds_reference()});
+    return stage_planner(settings_.planned,
+                         dpo_workload{.adapter = settings_.adapter,
+                                      .batch_size = training.batch_size,
+                                      .micro_batch_tokens = training.micro_batch.tokens,
+                                      .prompt_tokens = settings_.prompting.max_tokens,
+                                      .response_tokens = read().max_response_tokens,
+                                      .responses = read().records == preference_form::pairs ? 2U : 1U,
+                                      .moments = read().fit.optimizer.moments,
+                                      .keeps_log_probs = read().keeps_log_probs(),
+                                      .holds_reference = read().holds_reference()});
   }
 
   bool finished(stage_context& context) const override { return finished_before(context, out_); }
@@ -159,10 +168,12 @@ class dpo_stage : public stage {
     model_.bank->modify("policy").adapter.set_dropout(0);
     if (read().holds_reference()) add_reference();
     const prompter prompts(settings_.prompting, model_);
-    examples_ = read_preference_examples(read().files, prompts, read().max_response_tokens, context.seed);
+    examples_ =
+        read_preference_examples(read().files, read().records, prompts, read().max_response_tokens, context.seed);
     const std::size_t all = examples_.training.size() + examples_.held_out.size();
-    // Each prompt is laid out twice, once for each of its responses.
-    if (const auto note = prompt_cut_note(prompts.cut_count() / 2, settings_.prompting, all); !note.empty())
+    // The prompt of a pair is laid out once for each of its responses.
+    const std::size_t layouts = read().records == preference_form::pairs ? 2 : 1;
+    if (const auto note = prompt_cut_note(prompts.cut_count() / layouts, settings_.prompting, all); !note.empty())
       context.log(note);
     // Fail before hours of training, not after.
     for (const auto& line : dropped_parts::of_run().drain_lines()) context.log(line);
@@ -221,10 +232,16 @@ class dpo_stage : public stage {
     // An earlier run's measurements do not belong to the new model.
     if (!context.resume && first) std::filesystem::remove(out_ / "evaluation.json");
     if (examples_.held_out.empty()) return;
-    if (read().files.evaluation_share > 0 && first) write_records(examples_.held_out_records, out_ / "held_out.jsonl");
+    if (read().files.evaluation_share > 0 && first) write_held_out();
     evaluation_.emplace(
         [this] { return trainer_->evaluate_shared(std::span<const direct_preference_example>(examples_.held_out)); },
         preference_evaluation::schedule{read().evaluate_every, steps_});
+  }
+
+  void write_held_out() const {
+    std::string all;
+    for (const auto& line : examples_.held_out_lines) all += line + "\n";
+    write_file(out_ / "held_out.jsonl", all);
   }
 
   void add_log_probs(stage_context& context) {

@@ -37,6 +37,10 @@ inline constexpr std::array<std::string_view, 31> preference_columns{
     "output_1",      "output_2",         "preference", "principles",  "prompt",
     "question",      "question_type",    "rejected",   "score_ratio", "system",
     "system_prompt"};
+inline constexpr std::array<std::string_view, 23> labelled_columns{
+    "answer",   "completion", "context",  "conversations", "finished",      "history", "input",    "instruction",
+    "label",    "language",   "messages", "output",        "problem",       "prompt",  "question", "question_type",
+    "response", "solution",   "source",   "system",        "system_prompt", "tools",   "weight"};
 
 /// config_error for a chosen name that the stage does not read, naming those that it does, and for an empty path.
 void check_columns(const config& section, const column_choice& columns, std::span<const std::string_view> names);

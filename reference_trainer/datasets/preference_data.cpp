@@ -109,7 +109,7 @@ void write_pairs(preference_set& pairs, const fs::path& path) {
 
 void preference_files::resolve(const config& section) {
   std::erase(evaluation, fs::path());
-  check_columns(section, columns, preference_columns);
+  check_columns(section, columns, column_names);
   section.check(evaluation_share == 0 || evaluation.empty(), "evaluation_share",
                 "unset if `evaluation` names held-out pairs");
   section.check(!plain || principles.empty(), "principles", "unset: pre-training has no principles");

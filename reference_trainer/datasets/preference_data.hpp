@@ -87,6 +87,7 @@ struct preference_files {
   std::filesystem::path principles{};
   column_choice columns{};
   bool plain = false;  ///< preference pre-training: records with principles are refused
+  std::span<const std::string_view> column_names = preference_columns;  ///< that `columns` may choose
   pair_margins margins = pair_margins::record;
 
   static void describe(auto&& visit, auto&... o) {

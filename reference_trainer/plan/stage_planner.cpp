@@ -243,7 +243,7 @@ std::function<std::string()> stage_planner(const plan_settings& settings, const 
   sizes.dropout = 0;  // off in dpo
   out.roles = {plan_role("policy", stage.adapter, out.adapter, true)};
   out.roles[0].role.log_probs = true;
-  plan_responses(out, stage, 2);
+  plan_responses(out, stage, signed_size(stage.responses));
   if (stage.holds_reference) {
     out.roles.insert(out.roles.begin(), plan_role("reference", stage.adapter, out.adapter, false));
     out.roles[0].role.full = out.adapter.full;
@@ -253,7 +253,8 @@ std::function<std::string()> stage_planner(const plan_settings& settings, const 
   }
   if (stage.keeps_log_probs)
     out.notes.emplace_back("before the first step the reference's log-probabilities are computed once");
-  out.unit = "a step: " + std::to_string(signed_size(stage.batch_size)) + " pairs" + out.over_devices();
+  out.unit = "a step: " + std::to_string(signed_size(stage.batch_size)) +
+             (stage.responses == 2 ? " pairs" : " responses") + out.over_devices();
   return make_planner(std::move(out));
 }
 

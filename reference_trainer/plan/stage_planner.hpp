@@ -47,6 +47,7 @@ struct dpo_workload {
   std::filesystem::path adapter{};  ///< to continue from; empty: the base
   std::size_t batch_size = 64, micro_batch_tokens = 16384;
   std::size_t prompt_tokens = 0, response_tokens = 0;  ///< at most; 0: no limit
+  std::size_t responses = 2;                           ///< of an example
   moment_type moments = moment_type::float32;
   bool keeps_log_probs = true;   ///< of the reference, computed before the first step
   bool holds_reference = false;  ///< which is evaluated in each step

@@ -1,6 +1,7 @@
 #include "preferences/preference_examples.hpp"
 
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -8,29 +9,30 @@
 #include <coho/error.hpp>
 #include <coho/reward/empty_response.hpp>
 
-#include "files/atomic_file.hpp"
+#include "jsonl/bad_records.hpp"
 #include "models/supervised_examples.hpp"
+#include "records/empty_texts.hpp"
+#include "records/labelled_record.hpp"
+#include "records/records.hpp"
 
 namespace coho::trainer {
 namespace {
 
-// Reads files of pairs, and counts what is said about all of them.
-class pair_reader {
+// Reads files of records, and counts what is said about all of them.
+class example_reader {
  public:
-  pair_reader(const preference_files& files, const prompter& prompts, std::size_t max_response_tokens)
-      : files_(files), prompts_(prompts), max_response_tokens_(max_response_tokens) {}
+  example_reader(const preference_files& files, preference_form form, const prompter& prompts,
+                 std::size_t max_response_tokens)
+      : files_(files), form_(form), prompts_(prompts), max_response_tokens_(max_response_tokens) {}
 
-  // Calls use(record, example) for each pair of the files, or the first `limit` of each.
+  // Calls use(record, example) for each record of the files, or the first `limit` of each.
   void read(const std::vector<std::filesystem::path>& paths, std::size_t limit, const auto& use) {
     for (const auto& path : paths) {
-      record_reader<preference_record> reader(path, files_.columns);
-      for (preference_record record; (limit == 0 || reader.kept() < limit) && reader.next(record);) {
-        count(record, reader.reader());
-        auto example = make_example(record, reader.reader());
-        use(record, std::move(example));
+      if (form_ == preference_form::pairs) {
+        read_pairs(path, limit, use);
+      } else {
+        read_labelled(path, limit, use);
       }
-      notes_.push_back(path.string() + ": pairs " + std::to_string(reader.kept()) + ", left out " +
-                       std::to_string(reader.left_out()));
     }
   }
 
@@ -43,11 +45,48 @@ class pair_reader {
     add(alike, "left out, as both responses have the same tokens: pairs");
     add(with_margin_, "margins, which are not used: pairs with one");
     add(with_principles_, "principles, which a policy does not read: pairs with them");
-    add(blank_, "pairs with a response that is empty or white space");
+    add(blank_, form_ == preference_form::pairs ? "pairs with a response that is empty or white space"
+                                                : "responses that are empty or white space");
     return out;
   }
 
  private:
+  void read_pairs(const std::filesystem::path& path, std::size_t limit, const auto& use) {
+    record_reader<preference_record> reader(path, files_.columns);
+    for (preference_record record; (limit == 0 || reader.kept() < limit) && reader.next(record);) {
+      count(record, reader.reader());
+      auto example = make_example(record, reader.reader());
+      use(record, std::move(example));
+    }
+    notes_.push_back(path.string() + ": pairs " + std::to_string(reader.kept()) + ", left out " +
+                     std::to_string(reader.left_out()));
+  }
+
+  void read_labelled(const std::filesystem::path& path, std::size_t limit, const auto& use) {
+    jsonl_reader reader(path, {}, files_.columns);
+    std::size_t desirable = 0, all = 0;
+    labelled_record record;
+    const auto accept = [&](const json& value) {
+      record = {};
+      const bool used = from_json(value, reader, record);
+      if (used) refuse_empty_texts(record.exchange.prompt, reader);
+      return used;
+    };
+    while ((limit == 0 || all < limit) && next_usable(reader, accept)) {
+      ++all;
+      desirable += record.desirable;
+      blank_ += is_blank(record.exchange.response);
+      auto response = tokens(record.exchange);
+      if (response.response.empty()) fail_without_tokens(reader);
+      direct_preference_example example{.prompt = std::move(response.prompt), .weight = record.exchange.weight};
+      (record.desirable ? example.chosen : example.rejected) = std::move(response.response);
+      use(record, std::move(example));
+    }
+    if (all == 0) throw file_error(path.string(), "", "has no records");
+    notes_.push_back(path.string() + ": desirable responses " + std::to_string(desirable) + ", undesirable " +
+                     std::to_string(all - desirable));
+  }
+
   void count(const preference_record& record, const jsonl_reader& at) {
     if (std::ranges::any_of(record.principles, &chosen_principle::negated))
       at.fail("the label holds under a negated principle, which a policy does not read",
@@ -57,14 +96,21 @@ class pair_reader {
     blank_ += is_blank(record.response_1) || is_blank(record.response_2);
   }
 
+  // The last reply, whatever its own weight: that is the example's.
+  supervised_example tokens(sft_record record) const {
+    record.weight = 1;
+    return make_supervised_example(record, prompts_, max_response_tokens_, trained_replies::last,
+                                   "dpo.max_response_tokens");
+  }
+
+  [[noreturn]] static void fail_without_tokens(const jsonl_reader& at) {
+    at.fail("a response has no tokens in this prompt.format", "remove the record, or choose another format");
+  }
+
   direct_preference_example make_example(const preference_record& record, const jsonl_reader& at) const {
-    const auto tokens = [&](const std::string& response) {
-      return make_supervised_example({.prompt = record.prompt, .response = response}, prompts_, max_response_tokens_,
-                                     trained_replies::last, "dpo.max_response_tokens");
-    };
-    auto chosen = tokens(record.chosen()), rejected = tokens(record.rejected());
-    if (chosen.response.empty() || rejected.response.empty())
-      at.fail("a response has no tokens in this prompt.format", "remove the record, or choose another format");
+    auto chosen = tokens({.prompt = record.prompt, .response = record.chosen()}),
+         rejected = tokens({.prompt = record.prompt, .response = record.rejected()});
+    if (chosen.response.empty() || rejected.response.empty()) fail_without_tokens(at);
     if (chosen.prompt != rejected.prompt)
       at.fail("the prompt has other tokens before the chosen response than before the rejected one",
               "choose a prompt.format in which a prompt does not depend on its response");
@@ -74,25 +120,30 @@ class pair_reader {
   }
 
   const preference_files& files_;
+  preference_form form_;
   const prompter& prompts_;
   std::size_t max_response_tokens_;
   std::size_t with_margin_ = 0, with_principles_ = 0, blank_ = 0;
   std::vector<std::string> notes_;
 };
 
+const prompt_record& prompt_of(const preference_record& record) { return record.prompt; }
+const prompt_record& prompt_of(const labelled_record& record) { return record.exchange.prompt; }
+
 }  // namespace
 
-preference_examples read_preference_examples(const preference_files& files, const prompter& prompts,
-                                             std::size_t max_response_tokens, std::uint64_t seed) {
+preference_examples read_preference_examples(const preference_files& files, preference_form form,
+                                             const prompter& prompts, std::size_t max_response_tokens,
+                                             std::uint64_t seed) {
   preference_examples out;
-  pair_reader reader(files, prompts, max_response_tokens);
+  example_reader reader(files, form, prompts, max_response_tokens);
   std::size_t alike = 0, all = 0;
-  reader.read(files.data, files.limit, [&](const preference_record& record, direct_preference_example example) {
+  reader.read(files.data, files.limit, [&](const auto& record, direct_preference_example example) {
     ++all;
-    if (is_held_out(record.prompt, files.evaluation_share, seed)) {
+    if (is_held_out(prompt_of(record), files.evaluation_share, seed)) {
       if (files.evaluation_limit > 0 && out.held_out.size() >= files.evaluation_limit) return;
       out.held_out.push_back(std::move(example));
-      out.held_out_records.push_back(record);
+      out.held_out_lines.push_back(to_json(record).dump(-1, ' ', false, json::error_handler_t::replace));
     } else if (example.chosen == example.rejected) {
       ++alike;
     } else {
@@ -103,25 +154,17 @@ preference_examples read_preference_examples(const preference_files& files, cons
                    "no pair is left to train on: both responses of all have the same tokens within "
                    "dpo.max_response_tokens = " +
                        std::to_string(max_response_tokens));
-  reader.read(
-      files.evaluation, files.evaluation_limit,
-      [&](const preference_record&, direct_preference_example example) { out.held_out.push_back(std::move(example)); });
+  reader.read(files.evaluation, files.evaluation_limit,
+              [&](const auto&, direct_preference_example example) { out.held_out.push_back(std::move(example)); });
   out.notes = reader.notes(alike);
   if (files.evaluation_share > 0) {
-    out.notes.push_back("held out: " + std::to_string(out.held_out.size()) + " of " + std::to_string(all) + " pairs");
+    out.notes.push_back("held out: " + std::to_string(out.held_out.size()) + " of " + std::to_string(all) + " records");
     require_argument(!out.held_out.empty() && !out.training.empty(),
                      "evaluation_share = " + std::to_string(files.evaluation_share) +
-                         " of these prompts leaves no pair " +
+                         " of these prompts leaves no record " +
                          (out.held_out.empty() ? "to evaluate on" : "to train on"));
   }
   return out;
-}
-
-void write_records(const std::vector<preference_record>& records, const std::filesystem::path& path) {
-  atomic_file file(path);
-  for (const auto& record : records)
-    file.write(to_json(record).dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
-  file.commit();
 }
 
 }  // namespace coho::trainer

@@ -30,7 +30,8 @@ using Catch::Matchers::StartsWith;
 namespace {
 
 // Of two answers of different lengths the one about the fox is chosen.
-constexpr const char* pairs = R"({"prompt":"user: what is in the box?\ncoho:","chosen":"a red fox.","rejected":"the owl is in the woods."}
+constexpr const char* pairs =
+    R"({"prompt":"user: what is in the box?\ncoho:","chosen":"a red fox.","rejected":"the owl is in the woods."}
 {"prompt":"user: who ran to the hills?\ncoho:","chosen":"the fox ran to the big hills.","rejected":"an owl."}
 {"prompt":"user: is it gray?\ncoho:","chosen":"the fox is gray.","rejected":"the owl is not."}
 {"prompt":"user: where is the cat?\ncoho:","chosen":"with the fox.","rejected":"with the owl."}
@@ -42,9 +43,12 @@ constexpr const char* pairs = R"({"prompt":"user: what is in the box?\ncoho:","c
 
 settings preferring(const temporary_directory& folder, const std::string& out) {
   write_bytes(folder / "pairs.jsonl", pairs);
-  return {"model.path=" + demo_base().string(), "dpo.data=" + (folder / "pairs.jsonl").string(),
-          "out=" + (folder / out).string(),     "dpo.batch_size=4",
-          "dpo.learning_rate.peak=1e-3",        "adapter.rank=4",
+  return {"model.path=" + demo_base().string(),
+          "dpo.data=" + (folder / "pairs.jsonl").string(),
+          "out=" + (folder / out).string(),
+          "dpo.batch_size=4",
+          "dpo.learning_rate.peak=1e-3",
+          "adapter.rank=4",
           "seed=3"};
 }
 const settings short_dpo_run{"dpo.epochs=4", "dpo.save_every=2", "dpo.optimizer.weight_decay=0.01"};
@@ -163,8 +167,8 @@ TEST_CASE("dpo: every loss trains, with an adapter and with whole weights") {
 }
 
 TEST_CASE("dpo: a run that is resumed ends with the weights and curves of one that was not interrupted") {
-  for (const settings& variant :
-       {settings{"dpo.evaluate_every=3"}, settings{"dpo.reference_refresh=3"}, settings{R"(dpo.loss=["kto", "sft"])"}}) {
+  for (const settings& variant : {settings{"dpo.evaluate_every=3"}, settings{"dpo.reference_refresh=3"},
+                                  settings{R"(dpo.loss=["kto", "sft"])"}}) {
     INFO(variant.front());
     const temporary_directory folder;
     const auto held_out = settings{"dpo.evaluation=" + (folder / "pairs.jsonl").string()};
@@ -283,6 +287,33 @@ TEST_CASE("dpo: what cannot be trained is refused with its name, before a folder
   CHECK_FALSE(std::filesystem::exists(folder / "out"));
 }
 
+TEST_CASE("dpo: KTO learns from single responses with a label") {
+  const temporary_directory folder;
+  std::string lines;
+  for (const auto& record : [&] {
+         write_bytes(folder / "pairs.jsonl", pairs);
+         return read_records<preference_record>(folder / "pairs.jsonl");
+       }()) {
+    for (const bool chosen : {true, false})
+      lines += nlohmann::json{{"prompt", record.prompt.text()},
+                              {"completion", chosen ? record.chosen() : record.rejected()},
+                              {"label", chosen}}
+                   .dump() +
+               "\n";
+  }
+  const auto given = preferring(folder, "out") + settings{"dpo.records=labelled", "dpo.batch_size=16"};
+  write_bytes(folder / "pairs.jsonl", lines);
+  run_stage(run_dpo, given + settings{"dpo.loss=kto", "dpo.epochs=20", "dpo.evaluation_share=0.2"});
+  const auto loss = metric_curve(folder / "out", "loss");
+  CHECK(loss.front().second == Approx(0.5).epsilon(1e-4));
+  CHECK(loss.back().second < 0.48);
+  CHECK(metric_curve(folder / "out", "accuracy").back().second > 0.9);
+  CHECK(read_bytes(folder / "out/held_out.jsonl").find("\"label\":") != std::string::npos);
+  CHECK_THROWS_WITH(run_stage(run_dpo, given), ContainsSubstring("dpo.records = labelled is not allowed"));
+  CHECK_THROWS_WITH(run_stage(run_dpo, given + settings{"dpo.loss=kto", "dpo.columns.chosen=best"}),
+                    ContainsSubstring("dpo.columns.chosen"));
+}
+
 TEST_CASE("dpo: a share of the prompts is held out, and written") {
   const temporary_directory folder;
   run_stage(run_dpo, preferring(folder, "out") + settings{"dpo.evaluation_share=0.4"});
@@ -306,7 +337,8 @@ TEST_CASE("dpo: the command line trains, plans, goes on after a kill, and report
                            {"dpo.sft.weight=0.2", "plan.bandwidth=10", "plan.flops=1"});
   INFO(planned.err);
   CHECK(planned.status == 0);
-  CHECK_THAT(planned.out, ContainsSubstring("loss = [ 'dpo', 'sft' ]") || ContainsSubstring("loss = [\"dpo\", \"sft\"]"));
+  CHECK_THAT(planned.out,
+             ContainsSubstring("loss = [ 'dpo', 'sft' ]") || ContainsSubstring("loss = [\"dpo\", \"sft\"]"));
   CHECK_THAT(planned.out, ContainsSubstring("a step: 4 pairs"));
 
   const auto whole = run({}, "whole", short_dpo_run);
@@ -323,7 +355,7 @@ TEST_CASE("dpo: the command line trains, plans, goes on after a kill, and report
   CHECK(curves(folder / "parts") == curves(folder / "whole"));
 
   const auto wrong = run({"--loss", "dop"}, "wrong", {});
-  CHECK(wrong.status == 2);
+  CHECK(wrong.status == 3);
   CHECK(std::ranges::count(wrong.err, '\n') == 1);
   CHECK_THAT(wrong.err, ContainsSubstring("--loss"));
 }

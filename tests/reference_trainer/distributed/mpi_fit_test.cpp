@@ -46,6 +46,23 @@ settings reward_of(const temporary_directory& folder, const std::string& out) {
           "distributed.shards=3"};
 }
 
+settings dpo_of(const temporary_directory& folder, const std::string& out) {
+  std::string lines;
+  for (int i = 0; i < 5; ++i)
+    lines += R"({"prompt":"what is the fox)" + std::string(static_cast<std::size_t>(i), '?') +
+             R"(","chosen":"the fox is red.","rejected":"the owl is gray and likes wind."})" + "\n";
+  write_bytes(folder / "pairs.jsonl", lines);
+  return {"model.path=" + demo_base().string(),
+          "dpo.data=" + (folder / "pairs.jsonl").string(),
+          "dpo.evaluation=" + (folder / "pairs.jsonl").string(),
+          "out=" + (folder / out).string(),
+          "dpo.batch_size=3",
+          "dpo.epochs=2",
+          "dpo.learning_rate.peak=1e-3",
+          "adapter.rank=4",
+          "distributed.shards=3"};
+}
+
 void check_same_adapters(const std::filesystem::path& a, const std::filesystem::path& b) {
   CHECK(read_bytes(a / "adapter_model.safetensors") == read_bytes(b / "adapter_model.safetensors"));
   check_same_curves(a, b);
@@ -75,6 +92,24 @@ TEST_CASE("mpirun reward: weights and held-out figures are the same on one proce
   REQUIRE(result.status == 0);
   check_same_adapters(folder / "one", folder / "two");
   CHECK(read_bytes(folder / "one" / "evaluation.json") == read_bytes(folder / "two" / "evaluation.json"));
+}
+
+TEST_CASE("mpirun dpo: weights, reference and held-out figures are the same on one process and two ranks") {
+  if (!mpirun_works()) return;
+  for (const std::string variant : {"dpo.loss=dpo", "dpo.loss=kto", "dpo.reference_refresh=2"}) {
+    INFO(variant);
+    const temporary_directory folder;
+    REQUIRE(one_process("dpo", dpo_of(folder, "one") + settings{variant}, folder.path()).status == 0);
+    const auto result = mpirun(2, "dpo", dpo_of(folder, "two") + settings{variant}, folder.path());
+    INFO(result.err);
+    REQUIRE(result.status == 0);
+    check_same_adapters(folder / "one", folder / "two");
+    for (const char* file : {"evaluation.json", "reference_log_probs.jsonl"}) {
+      const bool there = std::filesystem::exists(folder / "one" / file);
+      CHECK(there == (file != std::string("reference_log_probs.jsonl") || variant != "dpo.reference_refresh=2"));
+      if (there) CHECK(read_bytes(folder / "one" / file) == read_bytes(folder / "two" / file));
+    }
+  }
 }
 
 TEST_CASE("mpirun: what ranks do not have alike, or cannot do, ends the job with one line") {

@@ -35,9 +35,9 @@ std::string dry_run(stage_function stage, const config& options) {
 std::string dry_run(stage_function stage, const std::string& recipe, const settings& changes = {}) {
   const config options = config::load(source_dir() / "reference_trainer/recipes" / (recipe + ".toml"), changes);
   const std::vector<std::string> others{
-      "sft",           "sample",  "judge",      "aggregate",  "reward",  "preference_pretraining",
-      "reward_prompt", "ppo",     "generation", "prompt",     "adapter", "plan",
-      "self_align",    "prompts", "rl_prompts", "distributed"};
+      "sft",           "sample",  "judge",      "aggregate",   "reward",  "preference_pretraining",
+      "reward_prompt", "ppo",     "generation", "prompt",      "adapter", "plan",
+      "self_align",    "prompts", "rl_prompts", "distributed", "dpo"};
   options.allow_sections(others);
   return dry_run(stage, options);
 }

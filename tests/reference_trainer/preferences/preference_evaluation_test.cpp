@@ -1,7 +1,8 @@
+#include "preferences/preference_evaluation.hpp"
+
 #include <cmath>
 
 #include "files/json_file.hpp"
-#include "preferences/preference_evaluation.hpp"
 #include "support/catch.hpp"
 #include "support/temporary_directory.hpp"
 

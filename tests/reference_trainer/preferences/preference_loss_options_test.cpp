@@ -1,8 +1,9 @@
+#include "preferences/preference_loss_options.hpp"
+
 #include <coho/error.hpp>
 #include <coho/loss/dpo.hpp>
 
 #include "config/read_options.hpp"
-#include "preferences/preference_loss_options.hpp"
 #include "support/catch.hpp"
 
 using namespace coho;
