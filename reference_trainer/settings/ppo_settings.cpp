@@ -68,6 +68,8 @@ void check_normalization(const config& section, const ppo_training& training, bo
   section.check(source.from != normalization_from::reward_model || has_reward_model, "normalization.from",
                 "another one where there is no ppo.reward_model");
   const normalize_options& fixed = training.options.normalization;
+  if (!has_reward_model)
+    refuse_unused(section, "normalization", fixed, {.clip = fixed.clip}, "where there is no ppo.reward_model to score");
   if (source.from != normalization_from::none)
     refuse_unused(section, "normalization", fixed, {.clip = fixed.clip},
                   "unless ppo.normalization.from is none: the scores give it");

@@ -248,10 +248,9 @@ class principle_sampler {
   /// list.
   template <std::ranges::input_range Indices>
   std::vector<std::string> definitions(const Indices& indices) const {
-    std::vector<std::string> out;
-    for (const auto index : indices)
-      out.push_back(definition_of(principles_, drawn_principle{static_cast<std::size_t>(index), false}));
-    return out;
+    return definitions_of(principles_, indices | std::views::transform([](auto index) {
+                                         return drawn_principle{static_cast<std::size_t>(index), false};
+                                       }));
   }
 
  private:

@@ -83,6 +83,10 @@ TEST_CASE("reward statistics: what PPO normalises by") {
   CHECK_THROWS_AS(chosen({"ppo.normalization.from=initial_policy"}), config_error);
   CHECK_THROWS_AS(chosen({"ppo.normalization.from=reward_model"}, false), config_error);
   CHECK_THROWS_AS(chosen({"ppo.normalization.from=reward"}), config_error);
+  // Without a reward model there is no score to normalise.
+  CHECK_THROWS_WITH(chosen({"ppo.normalization.mean=0.5"}, false),
+                    ContainsSubstring("where there is no ppo.reward_model"));
+  CHECK_NOTHROW(chosen({"ppo.normalization.mean=0.5"}));
 }
 
 TEST_CASE("reward statistics: PPO's rewards are the scores on the stored scale") {

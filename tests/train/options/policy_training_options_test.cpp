@@ -35,3 +35,16 @@ TEST_CASE("policy training options: a caller's own KL controller leaves the opti
   options.adaptive_kl = adaptive_kl_options{};
   CHECK_THROWS_WITH(detail::require_no_kl_options(options), ContainsSubstring("adaptive_kl"));
 }
+
+TEST_CASE("policy training options: a preset's own KL coefficient is not one that was asked for") {
+  auto code = ppo_options::salmon_code();
+  CHECK_NOTHROW(detail::require_no_kl_options(code));
+  code.adaptive_kl = adaptive_kl_options{.initial = 0.2};
+  CHECK_NOTHROW(detail::check_policy_training(code, ""));
+  code.shaping.kl_coefficient = 0.3;
+  CHECK_THROWS_WITH(detail::check_policy_training(code, ""), ContainsSubstring("shaping.kl_coefficient"));
+  auto rloo = group_relative_trainer_options::rloo();
+  CHECK_NOTHROW(detail::require_no_kl_options(rloo));
+  rloo.adaptive_kl = adaptive_kl_options{.initial = 0.2};
+  CHECK_NOTHROW(detail::check_policy_training(rloo, ""));
+}

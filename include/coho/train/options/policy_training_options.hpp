@@ -57,6 +57,17 @@ void describe_policy_training(Visitor& visit, Options&... o) {
 }
 
 /// The constraints between those options; throws `option_error` with names that start with `prefix`.
+/// Whether β is what the options have without being asked, in any of their presets.
+template <class Options>
+bool has_preset_kl_coefficient(const Options& o) {
+  const double given = o.shaping.kl_coefficient;
+  if constexpr (requires { Options::salmon_code(); })
+    if (given == Options::salmon_code().shaping.kl_coefficient) return true;
+  if constexpr (requires { Options::rloo(); })
+    if (given == Options::rloo().shaping.kl_coefficient) return true;
+  return given == Options{}.shaping.kl_coefficient;
+}
+
 template <class Options>
 void check_policy_training(const Options& o, const std::string& prefix) {
   // Ratios and KL are of the tempered softmax over all tokens: samples must be drawn from exactly that.
@@ -77,8 +88,7 @@ void check_policy_training(const Options& o, const std::string& prefix) {
   const Options defaults{};
   if (o.kl_loss_coefficient == 0)
     require_unused(o.kl_loss, defaults.kl_loss, prefix + "kl_loss.", "while kl_loss_coefficient is 0");
-  require_option(!o.adaptive_kl || o.shaping.kl_coefficient == defaults.shaping.kl_coefficient ||
-                     o.shaping.kl_coefficient == o.adaptive_kl->initial,
+  require_option(!o.adaptive_kl || has_preset_kl_coefficient(o) || o.shaping.kl_coefficient == o.adaptive_kl->initial,
                  prefix + "shaping.kl_coefficient", o.shaping.kl_coefficient,
                  "left as it is, or adaptive_kl.initial, where adaptive_kl is set");
 }
@@ -88,8 +98,7 @@ template <class Options>
 void require_no_kl_options(const Options& o) {
   const auto reason = "left as it is where a KL controller is given";
   require_option(!o.adaptive_kl, "adaptive_kl", "set", reason);
-  require_option(o.shaping.kl_coefficient == Options{}.shaping.kl_coefficient, "shaping.kl_coefficient",
-                 o.shaping.kl_coefficient, reason);
+  require_option(has_preset_kl_coefficient(o), "shaping.kl_coefficient", o.shaping.kl_coefficient, reason);
 }
 
 }  // namespace detail
