@@ -213,9 +213,8 @@ TEST_CASE("ppo evaluation: two ranks share the prompts and find what one finds; 
     const policy_role_options sampling{
         .banned = model.banned_tokens(), .end_tokens = model.end_tokens(), .token_texts = model.token_texts()};
     const evaluation_inputs training{model, &judge, prompts, parts, guidelines, sampling, run.generation, {}};
-    ppo_evaluation evaluation(evaluated,
-                              evaluation_prompts(evaluated, prompts, guidelines, long_prompts::drop, context), training,
-                              folder / out, context);
+    auto held_out = evaluation_prompts(evaluated, prompts, guidelines, long_prompts::drop, context);
+    ppo_evaluation evaluation(evaluated, std::move(held_out), training, folder / out, context);
     // A reward that is no number was written as null; whatever is one is better.
     evaluation.restore({{0, nullptr}, {1, -0.5}, {2, nullptr}, {3, -0.75}});
     if (evaluation.best() != std::pair{std::uint64_t{1}, -0.5}) throw error("NaN was taken for the best");
