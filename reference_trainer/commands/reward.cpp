@@ -76,6 +76,10 @@ struct reward_options {
     fit.check_constraints(section);
     section.check(evaluate_every == 0 || !files.evaluation.empty() || files.evaluation_share > 0, "evaluate_every",
                   "0 where there are no held-out pairs: give `evaluation` or `evaluation_share`");
+    // Pairs are texts until the model's forward, and have no lengths in tokens before it.
+    const char* const no_lengths = "left out, as pairs become tokens only in a forward: limit micro_batch.sequences";
+    section.check(fit.training.micro_batch.tokens == 0, "micro_batch.tokens", no_lengths);
+    section.check(!fit.training.micro_batch.sort_by_length, "micro_batch.sort_by_length", no_lengths);
     // Score differences do not depend on the head's bias. Its gradient is rounding error, which Adam would blow
     // up to steps, and a bias that is not zero keeps the head out of the files that transformers and PEFT open.
     if (fit.training.loss.centring == 0) fit.optimizer.factors.push_back({"score.bias", 0.0});

@@ -215,6 +215,9 @@ TEST_CASE("reward: what would fail at the end is refused at the start, and no fo
   CHECK_THROWS_AS(run_stage(run_reward, given + settings{"reward.evaluate_every=2"}), config_error);
   CHECK_THROWS_AS(run_stage(run_reward, given + settings{"reward.statistics_pairs=0"}), config_error);
   CHECK_THROWS_AS(run_stage(run_reward, given + settings{"reward.loss.label_smoothing=2"}), config_error);
+  for (const std::string limit : {"tokens=64", "sort_by_length=true"})
+    CHECK_THROWS_WITH(run_stage(run_reward, given + settings{"reward.micro_batch." + limit}),
+                      Catch::Matchers::ContainsSubstring("limit micro_batch.sequences"));
   CHECK_THROWS_AS(run_stage(run_reward, given + settings{"reward_prompt.template=" + (folder / "none.txt").string()}),
                   file_error);
   CHECK_FALSE(std::filesystem::exists(folder / "out"));
