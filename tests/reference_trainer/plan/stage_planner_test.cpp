@@ -223,3 +223,18 @@ TEST_CASE("dry run: plan.ranks spreads a step over devices") {
   CHECK_THAT(shards, ContainsSubstring("sum of shards"));
   CHECK_THAT(many, !ContainsSubstring("sum of shards"));
 }
+
+TEST_CASE("dry run: a step of dpo has two responses per pair; only KTO, or a refreshed reference, scores in each") {
+  const settings given{"plan.bandwidth=4300", "plan.flops=790", "dpo.data=pairs.jsonl"};
+  const auto plain = dry_run(run_dpo, "dromedary-2-7b", given);
+  CHECK_THAT(plain, ContainsSubstring("a step: 64 pairs") && ContainsSubstring("log-probabilities are computed once"));
+  CHECK_THAT(plain, !ContainsSubstring("scoring"));
+  const auto kto = dry_run(run_dpo, "dromedary-2-7b", given + settings{"dpo.loss=kto"});
+  CHECK_THAT(kto, ContainsSubstring("scoring") && ContainsSubstring("computed once"));
+  const auto refreshed = dry_run(run_dpo, "dromedary-2-7b", given + settings{"dpo.reference_refresh=10"});
+  CHECK_THAT(refreshed, ContainsSubstring("scoring") && !ContainsSubstring("computed once"));
+  CHECK_THAT(dry_run(run_dpo, "dromedary-2-7b", given + settings{"dpo.loss=simpo"}),
+             !ContainsSubstring("computed once"));
+  CHECK_THAT(dry_run(run_dpo, "dromedary-2-7b", given + settings{"dpo.loss=kto", "dpo.records=labelled"}),
+             ContainsSubstring("a step: 64 responses"));
+}
