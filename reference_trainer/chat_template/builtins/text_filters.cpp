@@ -101,6 +101,7 @@ value forceescape_filter(sandbox& box, const value& input, const arguments& give
 
 // escape: Markup is not escaped again.
 value escape_filter(sandbox& box, const value& input, const arguments& given) {
+  const parameters none("escape", given, {}, 0);
   return input.is_markup() ? input : forceescape_filter(box, input, given);
 }
 

@@ -89,19 +89,21 @@ TEST_CASE("chat template sandbox: hostile templates end at a bound that is named
 }
 
 TEST_CASE("chat template sandbox: a hostile template costs at most a second and 64 MB") {
-  if (!optimised) SKIP("time and memory are those of optimised builds");
+  if (!optimised) {
+    WARN("skipped: time and memory are those of optimised builds");
+    return;
+  }
   auto cases = nested_templates();
   for (const auto& [given, bound] : hostile_templates()) cases.push_back(given);
   for (const auto& given : cases) {
     INFO(given.substr(0, 200));
     const memory_peak memory;
-    if (!memory.known()) SKIP("the peak of memory is known on Linux only");
     const auto begin = std::clock();  // of the processor, which other programs do not slow
     const auto problem = failure_of(given);
     const double seconds = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
     CHECK_THAT(problem, ContainsSubstring(", column "));
     CHECK(seconds <= 1);
-    CHECK(memory.bytes() <= 64e6);
+    if (memory.known()) CHECK(memory.bytes() <= 64e6);
   }
 }
 
