@@ -253,7 +253,7 @@ class dpo_stage : public stage {
     const reference_log_prob_file file{.path = path,
                                        .fingerprint = reference_fingerprint(model_, "policy", {all.begin(), all.end()}),
                                        .must_match = context.resume && latest_step(out_ / "checkpoints").has_value()};
-    add_reference_log_probs(all, *policy_, read().fit.training.micro_batch, file, context);
+    keep_reference_log_probs(all, *policy_, read().fit.training.micro_batch, file, context);
   }
 
   // Logs a step, and evaluates where it is due. Returns the text of the progress line.

@@ -144,8 +144,8 @@ std::string reference_fingerprint(const loaded_model& model, const std::string& 
   return out.hexadecimal();
 }
 
-void add_reference_log_probs(const std::vector<direct_preference_example*>& examples, policy_role& reference,
-                             const batch_limits& limits, const reference_log_prob_file& file, stage_context& context) {
+void keep_reference_log_probs(const std::vector<direct_preference_example*>& examples, policy_role& reference,
+                              const batch_limits& limits, const reference_log_prob_file& file, stage_context& context) {
   process_group& ranks = *context.ranks;
   std::optional<log_prob_store> store;
   if (ranks.first()) store.emplace(file, examples.size(), context);

@@ -32,7 +32,7 @@ std::string reference_fingerprint(const loaded_model& model, const std::string& 
 /// "rejected"} per example, nats; it is written as they are computed, and an interrupted computation goes on where it
 /// was, with the same result bit for bit. All ranks call together: they share the work, and only the first one reads
 /// and writes. Throws file_error; interrupted_error.
-void add_reference_log_probs(const std::vector<direct_preference_example*>& examples, policy_role& reference,
-                             const batch_limits& limits, const reference_log_prob_file& file, stage_context& context);
+void keep_reference_log_probs(const std::vector<direct_preference_example*>& examples, policy_role& reference,
+                              const batch_limits& limits, const reference_log_prob_file& file, stage_context& context);
 
 }  // namespace coho::trainer

@@ -51,7 +51,7 @@ examples with_log_probs(policy_model& policy, const reference_log_prob_file& fil
   stage_context context("test", none, false, false, true);
   auto out = some_examples();
   auto role = policy.role();
-  add_reference_log_probs(pointers(out), role, {}, file, context);
+  keep_reference_log_probs(pointers(out), role, {}, file, context);
   return out;
 }
 
