@@ -67,7 +67,7 @@ struct data_survey {
     use("collected prompts", "prompts", sources);
     use("prompts", "self-align, sample, ppo, generate", prompts);
     use("conversations", "sft", conversations);
-    use("preferences", "reward, eval preferences", preferences);
+    use("preferences", "reward, dpo, eval preferences", preferences);
     use("samples", "judge", samples);
     use("judgements", "aggregate", judgements);
   }
