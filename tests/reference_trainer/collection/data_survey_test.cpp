@@ -71,7 +71,7 @@ TEST_CASE("data survey: each kind reads what its stages read, and keeps the firs
   CHECK(found.lengths.at("reply").size() == 1);
   CHECK(found.lengths.at("rejected").quantile(100) == 9);
   CHECK(found.lengths.at("response").size() == 5);
-  CHECK(found.lengths.at("prompt").size() == found.prompts.readable);
+  CHECK(found.lengths.at("prompt").size() == found.sources.readable);
 }
 
 TEST_CASE("data survey: equal records and repeated prompts, stated and recognised languages") {

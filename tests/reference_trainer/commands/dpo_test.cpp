@@ -25,7 +25,6 @@ using namespace coho;
 using namespace coho::trainer;
 using namespace coho::test;
 using Catch::Matchers::ContainsSubstring;
-using Catch::Matchers::StartsWith;
 
 namespace {
 
@@ -248,7 +247,7 @@ TEST_CASE("dpo: a resumed run whose data have changed is refused, and its file s
   const auto written = read_bytes(file);
   write_bytes(folder / "pairs.jsonl", std::string(pairs) + R"({"prompt":"why?","chosen":"so.","rejected":"no."})");
   CHECK_THROWS_WITH(run_stage(run_dpo, given, true),
-                    StartsWith(file.string()) && ContainsSubstring("start it anew without --resume"));
+                    ContainsSubstring("pairs.jsonl has changed since the run was started"));
   CHECK(read_bytes(file) == written);
 }
 
@@ -259,15 +258,15 @@ TEST_CASE("dpo: what cannot be trained is refused with its name, before a folder
     INFO(wrong.front());
     CHECK_THROWS_WITH(run_stage(run_dpo, given + wrong), ContainsSubstring(text));
   };
-  refused({"dpo.loss=dop"}, "dpo.loss = 'dop' is not allowed");
+  refused({"dpo.loss=dop"}, "dpo.loss = [ 'dop' ] is not allowed");
   refused({R"(dpo.loss=["dpo", "dpo"])"}, "each once");
   refused({"dpo.loss=sft"}, "`coho sft` trains on responses only");
   refused({"dpo.loss=[]"}, "one or more of dpo, kto");
-  refused({"dpo.dpo.beta=0"}, "dpo.dpo.beta = 0 is not allowed");
+  refused({"dpo.dpo.beta=0"}, "dpo.dpo.beta = 0.0 is not allowed");
   refused({"dpo.sft.weight=0.5"}, "dpo.sft.weight");
   refused({"dpo.loss=simpo", "dpo.dpo.beta=0.2"}, "unless dpo.loss names dpo");
   refused({"dpo.dpo.label_smoothing=0.1"}, "dpo.dpo.label_smoothing");
-  refused({"dpo.dpo.weight=0"}, "dpo.dpo.weight = 0 is not allowed");
+  refused({"dpo.dpo.weight=0"}, "dpo.dpo.weight = 0.0 is not allowed");
   refused({"dpo.loss=orpo", "dpo.reference_refresh=3"}, "dpo.reference_refresh");
   refused({"dpo.reference_refresh=3", "dpo.reference_log_probs=x.jsonl"}, "dpo.reference_log_probs");
   refused({"dpo.evaluate_every=3"}, "there are no held-out pairs");

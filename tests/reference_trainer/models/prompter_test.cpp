@@ -159,7 +159,12 @@ TEST_CASE("prompting: a token that the template ends turns with, and no file nam
   const model_with_template named;
   const auto& ends = named.model.end_tokens();
   CHECK(make_prompter(named.recipe({}), named.model).end_tokens() == ends);
-  CHECK(heard.lines().empty());
+  const auto notes = [&] {
+    return std::ranges::count_if(heard.lines(), [](const std::string& line) {
+      return line.find("ends a turn with <|end|>") != std::string::npos;
+    });
+  };
+  CHECK(notes() == 0);
 
   const model_with_template own(
       "{% for m in messages %}{{ m.role + ': ' + m.content + '<|end|>\n' }}{% endfor %}"
@@ -169,8 +174,7 @@ TEST_CASE("prompting: a token that the template ends turns with, and no file nam
   REQUIRE(prompts.end_tokens().size() == ends.size() + 1);
   const token turn_end = prompts.end_tokens().back();
   CHECK(turn_end == 300);
-  REQUIRE(heard.lines().size() == 1);
-  CHECK_THAT(heard.lines()[0], Catch::Matchers::ContainsSubstring("ends a turn with <|end|>"));
+  CHECK(notes() == 1);
   auto response = own.model.tokenizer->encode("no reason.");
   response.push_back(turn_end);
   response.push_back(response.front());

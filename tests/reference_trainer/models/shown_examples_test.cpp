@@ -50,7 +50,7 @@ TEST_CASE("shown examples: with a model the tokens that sft trains on") {
   const shown_examples show(options(form), &model);
   const auto text = show(talk);
   const auto example = make_supervised_example(talk, prompter(options(form).forms.front(), model), 512);
-  CHECK_THAT(text, ContainsSubstring("⟧USER: why? ASSISTANT:⟦ the owl."));
+  CHECK_THAT(text, ContainsSubstring("⟧ USER: why? ASSISTANT:⟦ the owl."));
   const std::size_t all = example.prompt.size() + example.response.size();
   const auto learned =
       static_cast<std::size_t>(std::ranges::count_if(example.token_weights, [](double w) { return w > 0; }));

@@ -94,7 +94,7 @@ TEST_CASE("preference_examples: the same prompts are held out as for a reward mo
             .held_out.size() == 5);
   CHECK_THROWS_WITH(read_preference_examples({.data = {folder / "a.jsonl"}, .limit = 1, .evaluation_share = 0.01},
                                              preference_form::pairs, prompts, 0, 7),
-                    ContainsSubstring("leaves no pair"));
+                    ContainsSubstring("leaves no record to evaluate on"));
 }
 
 TEST_CASE("preference_examples: a labelled response is one side of an example") {
@@ -124,5 +124,5 @@ TEST_CASE("preference_examples: a labelled response is one side of an example") 
   };
   refused(R"({"prompt":"a?","completion":"fox"})", "label");
   refused(R"({"prompt":"a?","completion":"fox","label":"good"})", "true or 1 for a desirable response");
-  refused(R"({"prompt":"a?","label":true})", "labelled");
+  refused(R"({"prompt":"a?","label":true})", "there is no response to train on");
 }

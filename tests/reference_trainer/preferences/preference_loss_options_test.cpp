@@ -56,7 +56,7 @@ TEST_CASE("preference_loss_options: weights and options of each loss are its own
 }
 
 TEST_CASE("preference_loss_options: what has no effect or contradicts is refused") {
-  CHECK_THROWS_WITH(read({"dpo.loss=ppo"}), ContainsSubstring("dpo.loss = 'ppo' is not allowed"));
+  CHECK_THROWS_WITH(read({"dpo.loss=ppo"}), ContainsSubstring("dpo.loss = [ 'ppo' ] is not allowed"));
   CHECK_THROWS_AS(read({"dpo.loss=[]"}), config_error);
   CHECK_THROWS_AS(read({"dpo.loss=sft"}), config_error);
   CHECK_THROWS_WITH(read({"dpo.kto.beta=0.3"}), ContainsSubstring("dpo.kto.beta") && ContainsSubstring("names kto"));

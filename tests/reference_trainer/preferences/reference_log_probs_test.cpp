@@ -73,7 +73,7 @@ TEST_CASE("reference_log_probs: each response gets what the role gives it, and t
 
   auto text = read_bytes(file.path);
   CHECK(text.starts_with("{\"fingerprint\":\"0123\",\"examples\":3}\n"));
-  text.replace(text.find("\"chosen\":0"), 10, "\"chosen\":-7.25");
+  text.replace(text.find("\"chosen\":0.0"), 12, "\"chosen\":-7.25");
   write_bytes(file.path, text);
   CHECK(with_log_probs(policy, file)[1].reference_chosen.value() == -7.25);
   CHECK(read_bytes(file.path) == text);
