@@ -103,4 +103,5 @@ TEST_CASE("data: wrong input") {
   refused({file, "--model", folder.path().string()}, exit_code::file_missing, "tokenizer.json");
   refused({(folder / "bad.jsonl").string()}, exit_code::check_failed, "1 record cannot be read");
   CHECK(run_data({(folder / "bad.jsonl").string(), "--skip-bad"}).first == 0);
+  CHECK(run_data({file}).first == 0);  // without --skip-bad, which is a setting of the process
 }
