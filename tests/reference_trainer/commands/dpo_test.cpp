@@ -239,13 +239,15 @@ TEST_CASE("dpo: the reference's log-probabilities are kept, used again, and repl
   }
 }
 
-TEST_CASE("dpo: a resumed run whose data have changed is refused, and its file stays") {
+TEST_CASE("dpo: a resumed run whose file of log-probabilities is another reference's is refused, and the file stays") {
   const temporary_directory folder;
   const auto given = preferring(folder, "out") + short_dpo_run;
   run_interrupted(run_dpo, given, folder / "out");
   const auto file = folder / "out/reference_log_probs.jsonl";
-  const auto written = read_bytes(file);
-  write_bytes(folder / "pairs.jsonl", std::string(pairs) + R"({"prompt":"why?","chosen":"so.","rejected":"no."})");
+  auto written = read_bytes(file);
+  const auto place = written.find(":\"") + 2;
+  written[place] = written[place] == '0' ? '1' : '0';
+  write_bytes(file, written);
   CHECK_THROWS_WITH(run_stage(run_dpo, given, true),
                     ContainsSubstring("pairs.jsonl has changed since the run was started"));
   CHECK(read_bytes(file) == written);

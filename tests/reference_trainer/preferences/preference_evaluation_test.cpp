@@ -33,7 +33,7 @@ TEST_CASE("preference_evaluation: it is due every so many steps and after the la
   CHECK(written["accuracy"] == 0.8);
   CHECK(written["standard_error"].get<double>() == Approx(0.08));
   CHECK(written["margin"] == 1.5);
-  preference_evaluation only_at_the_end([] { return direct_preference_statistics{}; }, {.every = 0, .steps = 10});
+  preference_evaluation only_at_the_end{[] { return direct_preference_statistics{}; }, {.every = 0, .steps = 10}};
   CHECK_FALSE(only_at_the_end.is_due(5));
   CHECK(only_at_the_end.is_due(10));
 }
