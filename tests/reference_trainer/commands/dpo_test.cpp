@@ -1,7 +1,10 @@
 #include <cmath>
 #include <csignal>
 #include <filesystem>
+#include <sstream>
 #include <string>
+
+#include <nlohmann/json.hpp>
 
 #include <coho/loss/chosen_nll.hpp>
 #include <coho/loss/cpo.hpp>

@@ -1,6 +1,6 @@
 #include "preferences/preference_evaluation.hpp"
 
-#include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "files/json_file.hpp"
 #include "support/catch.hpp"
