@@ -242,17 +242,23 @@ TEST_CASE("dpo: the reference's log-probabilities are kept, used again, and repl
   }
 }
 
-TEST_CASE("dpo: a resumed run whose file of log-probabilities is another reference's is refused, and the file stays") {
+TEST_CASE("dpo: a resumed run whose data, or whose reference's log-probabilities, are others is refused") {
   const temporary_directory folder;
   const auto given = preferring(folder, "out") + short_dpo_run;
   run_interrupted(run_dpo, given, folder / "out");
   const auto file = folder / "out/reference_log_probs.jsonl";
   auto written = read_bytes(file);
-  const auto place = written.find(":\"") + 2;
+  write_bytes(folder / "pairs.jsonl", std::string(pairs) + R"({"prompt":"why?","chosen":"so.","rejected":"no."})");
+  CHECK_THROWS_WITH(run_stage(run_dpo, given, true),
+                    ContainsSubstring("pairs.jsonl has changed since the run was started"));
+  CHECK(read_bytes(file) == written);
+
+  write_bytes(folder / "pairs.jsonl", pairs);
+  const auto place = written.find(":\"") + 2;  // in the fingerprint
   written[place] = written[place] == '0' ? '1' : '0';
   write_bytes(file, written);
   CHECK_THROWS_WITH(run_stage(run_dpo, given, true),
-                    ContainsSubstring("pairs.jsonl has changed since the run was started"));
+                    StartsWith(file.string()) && ContainsSubstring("start it anew without --resume"));
   CHECK(read_bytes(file) == written);
 }
 
