@@ -27,7 +27,7 @@
 using namespace coho;
 using namespace coho::trainer;
 using namespace coho::test;
-using Catch::Matchers::ContainsSubstring;
+using Catch::Matchers::ContainsSubstring, Catch::Matchers::StartsWith;
 
 namespace {
 
