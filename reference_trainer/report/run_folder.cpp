@@ -25,9 +25,10 @@ std::string infer_stage(const run_folder& run) {
     return std::ranges::any_of(run.settings, [&](const auto& entry) { return entry.first.starts_with(name + "."); });
   };
   // Sections that belong to one stage each; shared sections do not identify the stage.
-  for (const char* name : {"ppo", "preference_pretraining", "reward", "sft"})
+  for (const char* name : {"ppo", "dpo", "preference_pretraining", "reward", "sft"})
     if (has_section(name)) return name;
   if (!run.find("kl").empty()) return "ppo";
+  if (!run.find("chosen_log_prob").empty()) return "dpo";
   if (!run.find("accuracy").empty()) return "reward";
   return run.find("loss").empty() ? "run" : "sft";
 }

@@ -18,6 +18,7 @@ using run_list = std::vector<const run_folder*>;
 // A stage's name for readers.
 std::string stage_title(const std::string& stage) {
   if (stage == "ppo") return "PPO";
+  if (stage == "dpo") return "Direct preference optimisation";
   if (stage == "sft") return "Supervised fine-tuning";
   if (stage == "reward") return "Reward model";
   if (stage == "preference_pretraining") return "Preference pre-training";

@@ -32,7 +32,7 @@ using Catch::Matchers::ContainsSubstring, Catch::Matchers::StartsWith;
 namespace {
 
 // Of two answers of different lengths the one about the fox is chosen.
-constexpr const char* pairs =
+constexpr const char* eight_pairs =
     R"({"prompt":"user: what is in the box?\ncoho:","chosen":"a red fox.","rejected":"the owl is in the woods."}
 {"prompt":"user: who ran to the hills?\ncoho:","chosen":"the fox ran to the big hills.","rejected":"an owl."}
 {"prompt":"user: is it gray?\ncoho:","chosen":"the fox is gray.","rejected":"the owl is not."}
@@ -44,7 +44,7 @@ constexpr const char* pairs =
 )";
 
 settings preferring(const temporary_directory& folder, const std::string& out) {
-  write_bytes(folder / "pairs.jsonl", pairs);
+  write_bytes(folder / "pairs.jsonl", eight_pairs);
   return {"model.path=" + demo_base().string(),
           "dpo.data=" + (folder / "pairs.jsonl").string(),
           "out=" + (folder / out).string(),
@@ -248,12 +248,13 @@ TEST_CASE("dpo: a resumed run whose data, or whose reference's log-probabilities
   run_interrupted(run_dpo, given, folder / "out");
   const auto file = folder / "out/reference_log_probs.jsonl";
   auto written = read_bytes(file);
-  write_bytes(folder / "pairs.jsonl", std::string(pairs) + R"({"prompt":"why?","chosen":"so.","rejected":"no."})");
+  write_bytes(folder / "pairs.jsonl",
+              std::string(eight_pairs) + R"({"prompt":"why?","chosen":"so.","rejected":"no."})");
   CHECK_THROWS_WITH(run_stage(run_dpo, given, true),
                     ContainsSubstring("pairs.jsonl has changed since the run was started"));
   CHECK(read_bytes(file) == written);
 
-  write_bytes(folder / "pairs.jsonl", pairs);
+  write_bytes(folder / "pairs.jsonl", eight_pairs);
   const auto place = written.find(":\"") + 2;  // in the fingerprint
   written[place] = written[place] == '0' ? '1' : '0';
   write_bytes(file, written);
@@ -284,7 +285,7 @@ TEST_CASE("dpo: what cannot be trained is refused with its name, before a folder
   refused({"dpo.margins=none"}, "dpo.margins");
   refused({"dpo.epochs=0"}, "dpo.epochs = 0");
   const auto bad_record = [&](const std::string& line, const std::string& text) {
-    write_bytes(folder / "pairs.jsonl", std::string(pairs) + line + "\n");
+    write_bytes(folder / "pairs.jsonl", std::string(eight_pairs) + line + "\n");
     INFO(line);
     CHECK_THROWS_WITH(run_stage(run_dpo, given), ContainsSubstring("pairs.jsonl: line 9") && ContainsSubstring(text));
   };
@@ -301,7 +302,7 @@ TEST_CASE("dpo: KTO learns from single responses with a label") {
   const temporary_directory folder;
   std::string lines;
   for (const auto& record : [&] {
-         write_bytes(folder / "pairs.jsonl", pairs);
+         write_bytes(folder / "pairs.jsonl", eight_pairs);
          return read_records<preference_record>(folder / "pairs.jsonl");
        }()) {
     for (const bool chosen : {true, false})

@@ -8,7 +8,6 @@
 
 using namespace coho;
 using namespace coho::trainer;
-using namespace coho::test;
 
 TEST_CASE("choice: accuracy and its standard error") {
   const choice_count count{.items = 25, .right = 20};

@@ -45,6 +45,7 @@ TEST_CASE("without a recipe the metrics tell the stage") {
   };
   CHECK(stage_of(R"({"step":0,"reward":1,"kl":0})") == "ppo");
   CHECK(stage_of(R"({"step":0,"loss":1,"accuracy":0.5})") == "reward");
+  CHECK(stage_of(R"({"step":0,"loss":1,"accuracy":0.5,"chosen_log_prob":-9})") == "dpo");
   CHECK(stage_of(R"({"step":0,"loss":1})") == "sft");
   CHECK(stage_of(R"({"step":0,"other":1})") == "run");
   write_bytes(folder / "config.toml", "[preference_pretraining]\nbatch_size = 1\n[reward_prompt]\nquery_tokens = 1\n");
